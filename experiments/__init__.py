@@ -1,0 +1,1 @@
+"""Scripts on top of nasjax: flags to objects to a loop."""

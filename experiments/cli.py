@@ -1,0 +1,113 @@
+"""What all scripts do with their flags, their input and their errors."""
+
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from absl import app, flags, logging
+
+from nasjax.errors import InputError
+
+T = TypeVar('T')
+_SUFFIXES = {'k': 1e3, 'M': 1e6, 'G': 1e9}
+
+
+def run(main: Callable[[], None]) -> None:
+  """Runs a script: bad input is one line on stderr and exit code 1.
+
+  Any other exception is a defect and keeps its traceback.
+  """
+
+  def guarded(argv: Sequence[str]) -> int:
+    try:
+      if len(argv) > 1:
+        raise InputError(
+          f'unexpected argument {argv[1]!r}; flags are written --name=value'
+        )
+      main()
+    except InputError as e:
+      print(f'error: {e}', file=sys.stderr)
+      return 1
+    return 0
+
+  logging.set_verbosity(logging.WARNING)
+  app.run(guarded)
+
+
+def quiet_libraries() -> None:
+  """Keeps what libraries log on import out of the scripts' output."""
+  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+
+
+def lookup(kind: str, name: str, known: Mapping[str, T]) -> T:
+  """`known[name]`, or an InputError that lists what is known.
+
+  Example:
+    >>> lookup('space', 'a', {'a': 1})
+    1
+  """
+  if name not in known:
+    raise InputError(f'unknown {kind} {name!r}; choose from {", ".join(known)}')
+  return known[name]
+
+
+def one_of(names: Iterable[str]) -> str:
+  """Help text of a flag that takes one of some names."""
+  return f'one of {", ".join(names)}'
+
+
+def parse_limits(
+  texts: Sequence[str], resources: Sequence[str]
+) -> dict[str, float]:
+  """Limits as typed, `resource=number`, with k, M or G as factors.
+
+  Raises:
+    InputError: no resource or an unknown one, no number, not positive, or a
+      resource that is limited twice.
+
+  Example:
+    >>> parse_limits(['macs=1.5M', 'params=2e5'], ['macs', 'params'])
+    {'macs': 1500000.0, 'params': 200000.0}
+  """
+  limits = {}
+  for text in texts:
+    resource, equals, number = text.partition('=')
+    if not equals:
+      raise InputError(
+        f'limit {text!r} names no resource; write it as {resources[0]}=20e6 '
+        f'(resources: {", ".join(resources)})'
+      )
+    if resource not in resources:
+      raise InputError(
+        f'limit {text!r}: unknown resource {resource!r}; choose from '
+        f'{", ".join(resources)}'
+      )
+    if resource in limits:
+      raise InputError(f'two limits on {resource}: give one')
+    limits[resource] = parse_number(number, f'limit {text!r}')
+    if not 0 < limits[resource] < float('inf'):
+      raise InputError(f'limit {text!r} is not positive and finite')
+  return limits
+
+
+def parse_number(text: str, what: str) -> float:
+  """A number as people write it: 300000, 3e5, 300k, 0.3M."""
+  factor = _SUFFIXES.get(text[-1:], 1)
+  try:
+    return float(text[:-1] if factor != 1 else text) * factor
+  except ValueError:
+    raise InputError(
+      f'{what}: {text!r} is no number; write it as 20e6 or 20M'
+    ) from None
+
+
+def values(*names: str) -> dict[str, Any]:
+  """The values of the flags of these names."""
+  return {name: flags.FLAGS[name].value for name in names}
+
+
+def command(module: str) -> str:
+  """The command line of this process, as it can be typed again."""
+  return shlex.join(['python', '-m', module, *sys.argv[1:]])

@@ -1,0 +1,245 @@
+"""Trains what a search found beside alternatives of the same cost.
+
+  python -m experiments.compare --search=runs/search --workdir=runs/compare
+
+From one search it derives the most probable architecture for several budgets
+(`--fractions` of the search's MACs limit) and trains each, with one recipe, as
+well as MobileNetV2 scaled to each budget and random architectures of the space
+within the middle one. Writes `report.md`, `results.json` and figures. Started
+again after a kill it goes on where it was.
+"""
+
+import dataclasses
+import pathlib
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from absl import flags
+
+from experiments import cli, loop, names
+from experiments import train as train_script
+from nasjax import cost, data, derive, report, zoo
+from nasjax import space as space_lib
+from nasjax.errors import InputError
+from nasjax.space import Architecture, Space, fix
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+  """A network of the comparison.
+
+  Attributes:
+    name: of its folder and its row.
+    kind: what group it belongs to.
+    limit: the budget that it was made for, in MACs.
+    network: one op in every slot.
+    architecture: where it is one of the searched space.
+  """
+
+  name: str
+  kind: str
+  limit: int
+  network: Space
+  architecture: Architecture | None = None
+
+
+def read_search(
+  directory: pathlib.Path,
+) -> tuple[Architecture, dict[str, Any], dict[str, Any]]:
+  """A finished search: architecture, record and flags."""
+  path = directory / 'architecture.json'
+  if not path.exists():
+    raise InputError(f'{directory} holds no finished search: no {path.name}')
+  config = loop.read_json(directory / 'config.json')
+  return Architecture.load(path), space_lib.read_record(path), config
+
+
+def plan(
+  found: Architecture,
+  record: dict[str, Any],
+  fractions: list[float],
+  randoms: int,
+  seed: int,
+) -> list[Entry]:
+  """Every network that is to be compared.
+
+  Raises:
+    InputError: a budget is out of the reach of the space or of MobileNetV2.
+  """
+  space, macs = found.space, cost.macs(found.space)
+  limit = record['resources']['macs']['limit']
+  if limit is None:
+    raise InputError('the search had no limit on macs; search with one')
+  alphas = {k: np.asarray(v) for k, v in record['alphas'].items()}
+  budgets = sorted({int(limit * f) for f in fractions}, reverse=True)
+  entries = []
+  for budget in budgets:
+    a = derive.within(space, alphas, {macs: budget})
+    name = f'searched_{report.si(budget)}'
+    entries.append(Entry(name, 'searched', budget, fix(space, a), a))
+  for budget in budgets:
+    network = scaled_mobilenet_v2(space, budget)
+    name = f'mobilenet_v2_{report.si(budget)}'
+    entries.append(Entry(name, 'MobileNetV2', budget, network))
+  middle = budgets[len(budgets) // 2]
+  rng = np.random.default_rng(seed)
+  for i, a in enumerate(random_within(space, macs, middle, randoms, rng), 1):
+    entries.append(Entry(f'random_{i}', 'random', middle, fix(space, a), a))
+  return entries
+
+
+def scaled_mobilenet_v2(space: Space, budget: int) -> Space:
+  """MobileNetV2 at the largest width, in hundredths, within the budget."""
+  for hundredths in range(200, 0, -1):
+    network = zoo.mobilenet_v2(
+      width=hundredths / 100,
+      image_size=space.image_size,
+      channels=space.channels,
+      num_classes=space.num_classes,
+    )
+    if cost.macs(network).constant <= budget:
+      return network
+  raise InputError(f'mobilenet_v2 has no width within {budget} MACs')
+
+
+def random_within(
+  space: Space,
+  macs: cost.Cost,
+  budget: int,
+  number: int,
+  rng: np.random.Generator,
+  fill: float = 0.9,
+) -> list[Architecture]:
+  """Different architectures drawn uniformly from those that use the budget.
+
+  Uniform draws are kept if they cost at most `budget` and at least `fill` of
+  it: what a person would draw who wants to spend what there is.
+  """
+  found: list[Architecture] = []
+  sizes = [len(ops) for ops in space.choices.values()]
+  for _ in range(200_000):
+    if len(found) == number:
+      return found
+    drawn = Architecture.from_indices(space, [rng.integers(n) for n in sizes])
+    if fill * budget <= macs.exact(drawn) <= budget and drawn not in found:
+      found.append(drawn)
+  raise InputError(
+    f'found {len(found)} of {number} random architectures with '
+    f'{fill * budget:.0f} to {budget} MACs'
+  )
+
+
+def run(
+  workdir: pathlib.Path,
+  entries: list[Entry],
+  dataset: data.Dataset,
+  recipe: train_script.Recipe,
+  *,
+  seed: int,
+  workers: int,
+) -> list[dict[str, Any]]:
+  """Trains every entry, some at a time; rows for `nasjax.report`."""
+  batches = names.batches_of(dataset, recipe.batch_size)
+  total = train_script.steps_of(recipe, dataset) * len(entries)
+  bar = loop.progress_bar('compare', total)
+
+  def one(entry: Entry) -> dict[str, Any]:
+    folder = workdir / entry.name
+    folder.mkdir(exist_ok=True)
+    record = {'name': entry.name, 'kind': entry.kind, 'limit': entry.limit}
+    if entry.architecture is not None:
+      entry.architecture.save(folder / 'architecture.json', **record)
+    report.architecture_figure(
+      folder / 'architecture.png', entry.network, title=entry.name
+    )
+    return train_script.run(
+      folder,
+      entry.network,
+      dataset,
+      batches,
+      recipe,
+      seed=seed,
+      record=record,
+      bar=bar,
+    )
+
+  with bar, ThreadPoolExecutor(workers) as pool:
+    return list(pool.map(one, entries))
+
+
+def write_report(
+  workdir: pathlib.Path,
+  rows: list[dict[str, Any]],
+  recipe: train_script.Recipe,
+  command: str,
+) -> str:
+  """Writes `results.json`, `accuracy.png`, `report.md`; returns the table."""
+  loop.write_json(workdir / 'results.json', rows)
+  report.comparison_figure(workdir / 'accuracy.png', rows)
+  table = report.comparison_table(rows)
+  text = f"""# Searched networks and their alternatives
+
+Made by `{command}`.
+
+Every network was trained once, from scratch, with the same recipe:
+{recipe.epochs} epochs of batches of {recipe.batch_size} on all training images
+of {rows[0]['dataset']}. Accuracy is on all {rows[0]['test_images']:,} test
+images, which nothing else saw. Two trainings of one network that differ in the
+seed alone differ by about half a point, so smaller differences mean nothing.
+
+{table}
+![accuracy against MACs](accuracy.png)
+
+MobileNetV2 is scaled by its width multiplier to the largest width within the
+budget; on small images its earliest strides of 2 become 1 until the last
+feature map is at least 2 pixels high. Random networks are drawn uniformly from
+the searched space, among those that use 90 to 100 % of the budget.
+"""
+  (workdir / 'report.md').write_text(text)
+  return table
+
+
+CONFIG = (
+  'search fractions random epochs batch_size learning_rate weight_decay'
+  ' smoothing seed'
+).split()
+
+
+def main() -> None:
+  config = cli.values(*CONFIG)
+  recipe = train_script.recipe_of(config)
+  fractions = [cli.parse_number(f, 'fractions') for f in config['fractions']]
+  if not all(0 < f <= 1 for f in fractions):
+    raise InputError(f'fractions {fractions} must lie in (0, 1]')
+  if config['random'] < 0 or flags.FLAGS.workers < 1:
+    raise InputError('random must be at least 0 and workers at least 1')
+  found, record, searched = read_search(pathlib.Path(config['search']))
+  entries = plan(found, record, fractions, config['random'], config['seed'])
+  dataset = data.load(searched['dataset'], searched['data_dir'])
+  workdir = loop.claim(flags.FLAGS.workdir, config)
+  rows = run(
+    workdir,
+    entries,
+    dataset,
+    recipe,
+    seed=config['seed'],
+    workers=flags.FLAGS.workers,
+  )
+  print(write_report(workdir, rows, recipe, cli.command('experiments.compare')))
+  print(f'wrote {workdir / "report.md"} and {workdir / "accuracy.png"}')
+
+
+def define_flags() -> None:
+  flags.DEFINE_string('workdir', None, 'where the run is kept', required=True)
+  flags.DEFINE_string('search', None, 'workdir of a search', required=True)
+  flags.DEFINE_list('fractions', '1,0.5,0.25', "of the search's MACs limit")
+  flags.DEFINE_integer('random', 3, 'random networks in the middle budget')
+  flags.DEFINE_integer('workers', 2, 'networks trained at a time')
+  flags.DEFINE_integer('seed', 0, 'of everything that is random')
+  train_script.define_recipe(train_script.Recipe())
+
+
+if __name__ == '__main__':
+  define_flags()
+  cli.run(main)

@@ -1,0 +1,64 @@
+"""Counts a network: multiply-accumulates and parameters.
+
+python -m experiments.count --network=mobilenet_v2 --json
+python -m experiments.count --architecture=runs/search/architecture.json
+"""
+
+import json
+
+from absl import flags
+
+from experiments import cli, names
+from nasjax import cost
+from nasjax.errors import InputError
+from nasjax.space import Architecture, Space, fix, resize
+
+FLAGS = flags.FLAGS
+
+
+def network() -> Space:
+  """What the flags name."""
+  size, classes = FLAGS.image_size, FLAGS.num_classes
+  for name, value in {'image_size': size, 'num_classes': classes}.items():
+    if value is not None and value < 1:
+      raise InputError(f'{name} is {value}; it must be at least 1')
+  if (FLAGS.architecture is None) == (FLAGS.network is None):
+    raise InputError('give either --architecture=FILE or --network=NAME')
+  if FLAGS.network is None:
+    architecture = Architecture.load(FLAGS.architecture)
+    sized = resize(architecture.space, image_size=size, num_classes=classes)
+    return fix(sized, architecture)
+  make = cli.lookup('network', FLAGS.network, names.NETWORKS)
+  given = {'image_size': size, 'num_classes': classes}
+  given = {k: v for k, v in given.items() if v is not None}
+  return make(width=FLAGS.width, **given)
+
+
+def main() -> None:
+  space = network()
+  counted = {
+    'network': space.name,
+    'macs': cost.macs(space).constant,
+    'params': cost.params(space).constant,
+    'image_size': space.image_size,
+    'num_classes': space.num_classes,
+  }
+  if FLAGS.json:
+    print(json.dumps(counted))
+  else:
+    for name, value in counted.items():
+      print(f'{name:12}', f'{value:,}' if isinstance(value, int) else value)
+
+
+def define_flags() -> None:
+  flags.DEFINE_string('network', None, cli.one_of(names.NETWORKS))
+  flags.DEFINE_string('architecture', None, 'an architecture.json')
+  flags.DEFINE_float('width', 1.0, 'multiplier of the widths of --network')
+  flags.DEFINE_integer('image_size', None, "pixels; None is the network's own")
+  flags.DEFINE_integer('num_classes', None, "None is the network's own")
+  flags.DEFINE_boolean('json', False, 'one JSON object on one line')
+
+
+if __name__ == '__main__':
+  define_flags()
+  cli.run(main)

@@ -1,0 +1,219 @@
+"""The loop around a step: progress, metrics, checkpoints, resuming.
+
+A workdir holds
+
+    config.json      the flags of the run, written before it starts
+    metrics.jsonl    one line per logged step
+    checkpoints/     the whole state, by Orbax
+
+A run that is started again goes on from its last checkpoint; metrics written
+past it are cut back, so that every line is there once.
+"""
+
+import contextlib
+import importlib.metadata
+import json
+import pathlib
+import platform
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+import tqdm
+
+from nasjax.errors import InputError
+
+
+def claim(workdir: str | pathlib.Path, config: dict[str, Any]) -> pathlib.Path:
+  """Makes a workdir this run's own, or finds that it already is.
+
+  Args:
+    workdir: made if it does not exist.
+    config: all flags that decide what the run computes.
+
+  Returns:
+    The workdir as a path.
+
+  Raises:
+    InputError: the workdir holds a run with another config, or files that no
+      run of these scripts wrote. Nothing is changed then.
+  """
+  workdir = pathlib.Path(workdir).expanduser()
+  path = workdir / 'config.json'
+  config = json.loads(json.dumps(config))
+  if path.exists():
+    found = read_json(path)
+    differ = [
+      f'{k} was {found.get(k)!r} and is {config.get(k)!r}'
+      for k in sorted({*found, *config})
+      if found.get(k) != config.get(k)
+    ]
+    if differ:
+      raise InputError(
+        f'workdir {workdir} holds a run with other flags: '
+        f'{"; ".join(differ)}. Give the same flags or another --workdir'
+      )
+    return workdir
+  if workdir.exists() and not workdir.is_dir():
+    raise InputError(f'workdir {workdir} is a file; give a directory')
+  if workdir.exists() and any(workdir.iterdir()):
+    raise InputError(
+      f'workdir {workdir} holds files but no run; give an empty one'
+    )
+  workdir.mkdir(parents=True, exist_ok=True)
+  write_json(path, config)
+  return workdir
+
+
+def write_json(path: pathlib.Path, document: Any) -> None:
+  """Writes JSON whole or not at all."""
+  part = path.with_name(path.name + '.part')
+  part.write_text(json.dumps(document, indent=1) + '\n')
+  part.replace(path)
+
+
+def read_json(path: pathlib.Path) -> Any:
+  """Reads JSON; an InputError says what is wrong with the file."""
+  try:
+    return json.loads(path.read_text())
+  except OSError as e:
+    raise InputError(f'{path}: {e.strerror}') from e
+  except ValueError as e:
+    raise InputError(f'{path} is truncated or no JSON: {e}') from e
+
+
+def read_metrics(workdir: pathlib.Path) -> list[dict[str, Any]]:
+  """The lines of `metrics.jsonl`, in order; [] where there is none."""
+  path = workdir / 'metrics.jsonl'
+  if not path.exists():
+    return []
+  return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def cut_metrics(workdir: pathlib.Path, step: int) -> None:
+  """Drops lines past `step`, and a last line that a kill left unfinished."""
+  path = workdir / 'metrics.jsonl'
+  if not path.exists():
+    return
+  kept = []
+  for line in path.read_text().splitlines():
+    try:
+      if json.loads(line)['step'] <= step:
+        kept.append(line + '\n')
+    except ValueError:
+      break
+  part = path.with_name(path.name + '.part')
+  part.write_text(''.join(kept))
+  part.replace(path)
+
+
+def run(
+  workdir: pathlib.Path,
+  state: Any,
+  advance: Callable[[Any, int], tuple[Any, dict[str, Any]]],
+  *,
+  steps: int,
+  log_every: int,
+  checkpoint_every: int,
+  describe: Callable[[dict[str, Any]], str],
+  name: str,
+  extra: Callable[[Any], dict[str, Any]] = lambda state: {},
+  bar: tqdm.tqdm | None = None,
+) -> Any:
+  """Takes `state` from the last checkpoint, or from its start, to `steps`.
+
+  Args:
+    workdir: claimed.
+    state: at step 0; says the structure, too. A pytree of arrays with `step`.
+    advance: `(state, step) -> (state, metrics)`, jitted by the caller.
+    steps: where to stop.
+    log_every: steps between lines of metrics; the last step is logged, too.
+    checkpoint_every: steps between checkpoints; the last step has one, too.
+    describe: metrics to the text behind the progress bar.
+    name: the text before it.
+    extra: what of the state is logged besides metrics.
+    bar: a progress bar that several runs share; None draws one for this run.
+
+  Returns:
+    The state at `steps`.
+  """
+  with _checkpoints(workdir / 'checkpoints') as (restore, save):
+    state = restore(state)
+    start = int(state.step)
+    cut_metrics(workdir, start)
+    shown = progress_bar(name, steps) if bar is None else bar
+    # What an earlier process did does not count as this one's speed.
+    shown.initial += start
+    shown.update(start)
+    with (workdir / 'metrics.jsonl').open('a') as file:
+      for step in range(start + 1, steps + 1):
+        state, metrics = advance(state, step)
+        shown.update()
+        if step % log_every == 0 or step == steps:
+          metrics = to_host(metrics)
+          shown.set_postfix_str(describe(metrics))
+          row = {'step': step, **metrics, **to_host(extra(state))}
+          file.write(json.dumps(row) + '\n')
+          file.flush()
+        if step % checkpoint_every == 0 or step == steps:
+          save(step, state)
+    if bar is None:
+      shown.close()
+  return state
+
+
+def progress_bar(name: str, steps: int) -> tqdm.tqdm:
+  """A bar with steps done, time past and left, and what `describe` says."""
+  return tqdm.tqdm(
+    total=steps,
+    desc=name,
+    unit='step',
+    dynamic_ncols=True,
+    bar_format='{desc} {percentage:3.0f}% |{bar:16}| {n_fmt}/{total_fmt} '
+    '[{elapsed}<{remaining}]{postfix}',
+  )
+
+
+def compiled(step: Callable, state: Any, *args: Any) -> Callable:
+  """Compiles a step that may overwrite its state; takes seconds."""
+  return jax.jit(step, donate_argnums=0).lower(state, *args).compile()
+
+
+def versions() -> dict[str, str]:
+  """Versions that the numbers of a run depend on."""
+  names = ('nasjax', 'jax', 'jaxlib', 'flax', 'optax', 'numpy')
+  found = {'python': platform.python_version()}
+  for name in names:
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+      found[name] = importlib.metadata.version(name)
+  return found
+
+
+def to_host(tree: Any) -> Any:
+  """Arrays to Python floats and lists; the one place where the host waits."""
+  return jax.tree.map(lambda x: np.asarray(x).tolist(), tree)
+
+
+@contextlib.contextmanager
+def _checkpoints(path: pathlib.Path) -> Iterator[tuple[Callable, Callable]]:
+  """Functions that restore and save a state with Orbax."""
+  import orbax.checkpoint as ocp  # Takes a second: not for who only counts.
+
+  options = ocp.CheckpointManagerOptions(
+    max_to_keep=2, enable_async_checkpointing=False
+  )
+  with ocp.CheckpointManager(path.absolute(), options=options) as manager:
+
+    def restore(state):
+      step = manager.latest_step()
+      if step is None:
+        return state
+      target = jax.tree.map(ocp.utils.to_shape_dtype_struct, state)
+      return manager.restore(step, args=ocp.args.StandardRestore(target))
+
+    def save(step, state):
+      if manager.latest_step() != step:
+        manager.save(step, args=ocp.args.StandardSave(state))
+
+    yield restore, save

@@ -1,0 +1,238 @@
+"""Searches an architecture within limits, by gradient.
+
+  python -m experiments.search --workdir=runs/search \\
+    --dataset=fashion_mnist_5k --space=mobile_small --limit=macs=1.6M
+
+writes `architecture.json`, `metrics.jsonl`, `checkpoints/` and figures into
+the workdir. Started again after a kill it goes on where it was.
+"""
+
+import functools
+import pathlib
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import jax
+import optax
+from absl import flags
+
+from experiments import cli, loop, names
+from nasjax import constraint, cost, data, derive, relax, report, search
+from nasjax import space as space_lib
+from nasjax import train as nn_train
+from nasjax.errors import InputError
+from nasjax.space import Architecture, Space, argmax
+
+CONFIG = (
+  'dataset data_dir space limit constraint strength dual_rate relax temperature'
+  ' final_temperature steps warmup_steps batch_size learning_rate'
+  ' alpha_learning_rate seed log_every checkpoint_every'
+).split()
+
+
+def constraints_for(
+  config: dict[str, Any], space: Space
+) -> tuple[list, dict[cost.Cost, float]]:
+  """What the flags name: constraints, and the limits that deriving keeps."""
+  cli.lookup(
+    'constraint', config['constraint'], dict.fromkeys(names.CONSTRAINTS)
+  )
+  parsed = cli.parse_limits(config['limit'], list(names.COSTS))
+  limits = {names.COSTS[name](space): limit for name, limit in parsed.items()}
+  derive.check_reachable(limits)
+  try:
+    if config['constraint'] == 'linear':
+      # Without a limit: the price is per largest cost of the space.
+      priced = limits or {(macs := cost.macs(space)): macs.bounds()[1]}
+      return [
+        (c, constraint.linear(config['strength'], scale))
+        for c, scale in priced.items()
+      ], limits
+    if not limits:
+      raise InputError(
+        'constraint lagrangian needs a limit; give one as --limit=macs=1.6M'
+      )
+    return [
+      (c, constraint.lagrangian(limit, config['dual_rate']))
+      for c, limit in limits.items()
+    ], limits
+  except InputError:
+    raise
+  except ValueError as e:
+    raise InputError(str(e)) from e
+
+
+def check_schedule(config: dict[str, Any]) -> None:
+  """Raises InputError where the numbers of a schedule contradict each other."""
+  for name in ('steps', 'log_every', 'checkpoint_every'):
+    if config[name] < 1:
+      raise InputError(f'{name} is {config[name]}; it must be at least 1')
+  if not 0 <= config['warmup_steps'] <= config['steps']:
+    raise InputError(
+      f'warmup_steps is {config["warmup_steps"]}; with steps '
+      f'{config["steps"]} it must be 0 to {config["steps"]}'
+    )
+  for name in (
+    'temperature',
+    'final_temperature',
+    'learning_rate',
+    'alpha_learning_rate',
+  ):
+    if not config[name] > 0:
+      raise InputError(f'{name} is {config[name]}; it must be positive')
+
+
+def temperature_schedule(config: dict[str, Any]) -> optax.Schedule:
+  """Constant through the warm-up, then geometric to the final temperature."""
+  return optax.exponential_decay(
+    config['temperature'],
+    transition_steps=max(1, config['steps'] - config['warmup_steps']),
+    decay_rate=config['final_temperature'] / config['temperature'],
+    transition_begin=config['warmup_steps'],
+  )
+
+
+def run(
+  config: dict[str, Any], workdir: str, command: str = ''
+) -> Architecture:
+  """Searches, derives, writes and draws; see the head of this module.
+
+  Args:
+    config: a value for every name in `CONFIG`.
+    workdir: where the run is kept.
+    command: what was typed, for the record.
+
+  Returns:
+    The derived architecture.
+
+  Raises:
+    InputError: bad input; nothing was written then.
+  """
+  check_schedule(config)
+  relaxation = cli.lookup('relaxation', config['relax'], names.RELAXATIONS)
+  cli.lookup('space', config['space'], names.SPACES)
+  dataset = data.load(config['dataset'], config['data_dir'])
+  batches = names.batches_of(dataset, config['batch_size'])
+  space = names.fit(names.SPACES[config['space']], dataset)
+  constraints, limits = constraints_for(config, space)
+  train, valid = data.split(dataset.train, 0.5, seed=config['seed'])
+  workdir = loop.claim(workdir, config)
+
+  parts = search.make(
+    space,
+    batches,
+    constraints,
+    weight_tx=nn_train.sgd(config['learning_rate'], config['steps']),
+    alpha_tx=optax.adam(config['alpha_learning_rate'], b1=0.5),
+    relaxation=relaxation,
+    temperature=temperature_schedule(config),
+  )
+  train, valid = jax.device_put((train, valid))
+  state = jax.jit(parts.init)(jax.random.key(config['seed']), train, valid)
+  with ThreadPoolExecutor() as pool:
+    # The alphas' program compiles while the warm-up already runs.
+    weight_step = pool.submit(loop.compiled, parts.weight_step, state, train)
+    alpha_step = pool.submit(loop.compiled, parts.alpha_step, state, valid)
+
+    def advance(state, step):
+      state, metrics = weight_step.result()(state, train)
+      if step > config['warmup_steps']:
+        state, more = alpha_step.result()(state, valid)
+        metrics |= more
+      return state, metrics
+
+    state = loop.run(
+      workdir,
+      state,
+      advance,
+      steps=config['steps'],
+      log_every=config['log_every'],
+      checkpoint_every=config['checkpoint_every'],
+      describe=functools.partial(describe, limits),
+      name='search',
+      extra=lambda state: {'probs': relax.softmax(state.alphas)},
+    )
+  architecture = derive.within(space, state.alphas, limits)
+  save(workdir, architecture, state, limits, config, command)
+  report.search_figures(workdir, loop.read_metrics(workdir), space, limits)
+  report.architecture_figure(workdir / 'architecture.png', architecture)
+  return architecture
+
+
+def describe(limits: dict[cost.Cost, float], metrics: dict[str, Any]) -> str:
+  """What the progress bar says: losses, and expected costs against limits."""
+  words = [f'train {metrics["train_loss"]:.3f}']
+  if 'valid_loss' in metrics:
+    words.append(f'valid {metrics["valid_loss"]:.3f}')
+  for c, limit in limits.items():
+    if c.name in metrics:
+      expected = report.si(metrics[c.name])
+      words.append(f'{c.name} {expected} of {report.si(limit)}')
+  return ', '.join(words)
+
+
+def save(workdir, architecture, state, limits, config, command) -> None:
+  """Writes `architecture.json`, with the record of where it came from."""
+  plain = argmax(architecture.space, state.alphas)
+  limit = {c.name: limits[c] for c in limits}
+  resources = {
+    c.name: {
+      'cost': c.exact(architecture),
+      'limit': limit.get(c.name),
+      'unit': c.unit,
+      'argmax_cost': c.exact(plain),
+    }
+    for c in (make(architecture.space) for make in names.COSTS.values())
+  }
+  architecture.save(
+    workdir / 'architecture.json',
+    resources=resources,
+    log_prob=derive.log_prob(architecture, state.alphas),
+    command=command,
+    seed=config['seed'],
+    versions=loop.versions(),
+    alphas=loop.to_host(state.alphas),
+  )
+
+
+def define_flags() -> None:
+  flags.DEFINE_string('workdir', None, 'where the run is kept', required=True)
+  flags.DEFINE_string('dataset', data.EMBEDDED, 'embedded, or of TFDS')
+  flags.DEFINE_string('data_dir', None, 'where TFDS sets are prepared')
+  flags.DEFINE_string('space', 'mobile_small', cli.one_of(names.SPACES))
+  flags.DEFINE_multi_string(
+    'limit', [], 'resource=number, as macs=1.6M or params=2e5; may be repeated'
+  )
+  flags.DEFINE_string('constraint', 'lagrangian', cli.one_of(names.CONSTRAINTS))
+  flags.DEFINE_float('strength', 1.0, 'of --constraint=linear')
+  flags.DEFINE_float('dual_rate', 0.02, 'of --constraint=lagrangian')
+  flags.DEFINE_string('relax', 'softmax', cli.one_of(names.RELAXATIONS))
+  flags.DEFINE_float('temperature', 1.0, 'of the relaxation, at the start')
+  flags.DEFINE_float('final_temperature', 0.2, 'of the relaxation, at the end')
+  flags.DEFINE_integer('steps', 300, 'weight steps, warm-up included')
+  flags.DEFINE_integer('warmup_steps', 100, 'steps in which only weights learn')
+  flags.DEFINE_integer('batch_size', 32, 'images per step')
+  flags.DEFINE_float('learning_rate', 0.05, "of the weights: SGD's peak")
+  flags.DEFINE_float('alpha_learning_rate', 0.03, "of the alphas: Adam's")
+  flags.DEFINE_integer('seed', 0, 'of everything that is random')
+  flags.DEFINE_integer('log_every', 10, 'steps between lines of metrics')
+  flags.DEFINE_integer('checkpoint_every', 50, 'steps between checkpoints')
+
+
+def main() -> None:
+  workdir = pathlib.Path(flags.FLAGS.workdir)
+  architecture = run(
+    cli.values(*CONFIG), workdir, cli.command('experiments.search')
+  )
+  resources = space_lib.read_record(workdir / 'architecture.json')['resources']
+  print(f'architecture: {" ".join(architecture.choice)}')
+  for name, row in resources.items():
+    within = f' of {row["limit"]:.15g}' if row['limit'] else ''
+    print(f'{name}: {row["cost"]}{within} (argmax: {row["argmax_cost"]})')
+  for path in sorted(workdir.glob('*.json')) + sorted(workdir.glob('*.png')):
+    print(f'wrote {path}')
+
+
+if __name__ == '__main__':
+  define_flags()
+  cli.run(main)

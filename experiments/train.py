@@ -1,0 +1,209 @@
+"""Trains one network from scratch and tests it once, at the end.
+
+  python -m experiments.train --workdir=runs/train \\
+    --architecture=runs/search/architecture.json --dataset=fashion_mnist_5k
+
+or `--network=mobilenet_v2 --width=0.25` instead of `--architecture`; writes
+`result.json`. Started again after a kill it goes on where it was.
+"""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import jax
+import tqdm
+from absl import flags
+
+from experiments import cli, loop, names
+from nasjax import batch, cost, data, train
+from nasjax.errors import InputError
+from nasjax.space import Architecture, Space, fix, resize
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+  """How a network is trained; the same for all that are compared.
+
+  Attributes:
+    epochs: passes over the training images.
+    batch_size: images per step.
+    learning_rate: at its peak.
+    weight_decay: of the kernels.
+    smoothing: of the labels.
+  """
+
+  epochs: int = 10
+  batch_size: int = 32
+  learning_rate: float = 0.05
+  weight_decay: float = 1e-4
+  smoothing: float = 0.1
+
+  def __post_init__(self):
+    for name in ('epochs', 'batch_size', 'learning_rate'):
+      if not getattr(self, name) > 0:
+        raise InputError(f'{name} is {getattr(self, name)}; it must be > 0')
+    for name in ('weight_decay', 'smoothing'):
+      if not 0 <= getattr(self, name) < 1:
+        raise InputError(
+          f'{name} is {getattr(self, name)}; it must be at least 0 and below 1'
+        )
+
+
+def steps_of(recipe: Recipe, dataset: data.Dataset) -> int:
+  """Steps of a whole training."""
+  return recipe.epochs * (len(dataset.train.labels) // recipe.batch_size)
+
+
+def run(
+  workdir: pathlib.Path,
+  network: Space,
+  dataset: data.Dataset,
+  batches: batch.Batches,
+  recipe: Recipe,
+  *,
+  seed: int,
+  record: dict[str, Any],
+  bar: tqdm.tqdm | None = None,
+) -> dict[str, Any]:
+  """Trains on all training images, tests on all test images.
+
+  Args:
+    workdir: claimed.
+    network: one op in every slot.
+    dataset: decoded.
+    batches: how a batch of it is made.
+    recipe: how to train.
+    seed: of the initial weights, the order and the augmentation.
+    record: what else `result.json` is to hold.
+    bar: a progress bar shared with other runs.
+
+  Returns:
+    What was written to `result.json`.
+  """
+  steps = steps_of(recipe, dataset)
+  if (workdir / 'result.json').exists():
+    if bar is not None:
+      bar.update(steps)
+    return loop.read_json(workdir / 'result.json')
+  tx = train.sgd(recipe.learning_rate, steps, weight_decay=recipe.weight_decay)
+  parts = train.make(network, batches, tx=tx, smoothing=recipe.smoothing)
+  arrays = jax.device_put(dataset.train)
+  state = jax.jit(parts.init)(jax.random.key(seed), arrays)
+  step = loop.compiled(parts.step, state, arrays)
+  per_epoch = steps // recipe.epochs
+  state = loop.run(
+    workdir,
+    state,
+    lambda state, i: step(state, arrays),
+    steps=steps,
+    log_every=max(1, per_epoch // 4),
+    checkpoint_every=2 * per_epoch,
+    describe=lambda metrics: f'loss {metrics["train_loss"]:.3f}',
+    name='train',
+    bar=bar,
+  )
+  predict = jax.jit(train.predict(network, batches))
+  accuracy = train.evaluate(
+    predict, state.params, state.batch_stats, dataset.test
+  )
+  result = {
+    'test_accuracy': accuracy,
+    'test_images': len(dataset.test.labels),
+    'macs': cost.macs(network).constant,
+    'params': cost.params(network).constant,
+    'network': network.name,
+    'dataset': dataset.name,
+    'seed': seed,
+    'recipe': dataclasses.asdict(recipe),
+    'versions': loop.versions(),
+    **record,
+  }
+  loop.write_json(workdir / 'result.json', result)
+  return result
+
+
+def network_for(
+  architecture: str | None,
+  network: str | None,
+  width: float,
+  dataset: data.Dataset,
+) -> Space:
+  """What `--architecture` or `--network` names, for a data set's images."""
+  if (architecture is None) == (network is None):
+    raise InputError('give either --architecture=FILE or --network=NAME')
+  if architecture is None:
+    make = cli.lookup('network', network, names.NETWORKS)
+    return names.fit(make, dataset, width=width)
+  loaded = Architecture.load(architecture)
+  height, _, channels = dataset.image_shape
+  sized = resize(
+    loaded.space,
+    image_size=height,
+    channels=channels,
+    num_classes=dataset.num_classes,
+  )
+  return fix(sized, loaded)
+
+
+CONFIG = (
+  'architecture network width dataset data_dir epochs batch_size'
+  ' learning_rate weight_decay smoothing seed'
+).split()
+
+
+def define_flags() -> None:
+  default = Recipe()
+  flags.DEFINE_string('workdir', None, 'where the run is kept', required=True)
+  flags.DEFINE_string('architecture', None, 'an architecture.json')
+  flags.DEFINE_string('network', None, cli.one_of(names.NETWORKS))
+  flags.DEFINE_float('width', 1.0, 'multiplier of the widths of --network')
+  flags.DEFINE_string('dataset', data.EMBEDDED, 'embedded, or of TFDS')
+  flags.DEFINE_string('data_dir', None, 'where TFDS sets are prepared')
+  flags.DEFINE_integer('seed', 0, 'of everything that is random')
+  define_recipe(default)
+
+
+def define_recipe(default: Recipe) -> None:
+  """Flags for every field of a recipe."""
+  flags.DEFINE_integer('epochs', default.epochs, 'passes over the images')
+  flags.DEFINE_integer('batch_size', default.batch_size, 'images per step')
+  flags.DEFINE_float('learning_rate', default.learning_rate, 'at its peak')
+  flags.DEFINE_float('weight_decay', default.weight_decay, 'of the kernels')
+  flags.DEFINE_float('smoothing', default.smoothing, 'of the labels')
+
+
+def recipe_of(config: dict[str, Any]) -> Recipe:
+  """The recipe among the values of the flags."""
+  return Recipe(**{f.name: config[f.name] for f in dataclasses.fields(Recipe)})
+
+
+def main() -> None:
+  config = cli.values(*CONFIG)
+  recipe = recipe_of(config)
+  dataset = data.load(config['dataset'], config['data_dir'])
+  batches = names.batches_of(dataset, config['batch_size'])
+  network = network_for(
+    config['architecture'], config['network'], config['width'], dataset
+  )
+  workdir = loop.claim(flags.FLAGS.workdir, config)
+  result = run(
+    workdir,
+    network,
+    dataset,
+    batches,
+    recipe,
+    seed=config['seed'],
+    record={'command': cli.command('experiments.train')},
+  )
+  print(
+    f'test accuracy {100 * result["test_accuracy"]:.2f} % on '
+    f'{result["test_images"]} images, {result["macs"]} MACs, '
+    f'{result["params"]} parameters'
+  )
+  print(f'wrote {workdir / "result.json"}')
+
+
+if __name__ == '__main__':
+  define_flags()
+  cli.run(main)

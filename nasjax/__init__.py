@@ -1,0 +1,1 @@
+"""Small image classifiers within a hard resource budget, found by gradient."""

@@ -1,0 +1,16 @@
+"""The one error that is the user's to mend."""
+
+
+class InputError(ValueError):
+  """Bad input: one line that says what was wrong, the value, what is right.
+
+  The library raises it for what a person typed or a file contained; scripts
+  print it as one line and exit non-zero. Any other exception is a defect and
+  keeps its traceback.
+
+  Example:
+    >>> raise InputError('unknown space ``tiny``; choose from mobile')
+    Traceback (most recent call last):
+    ...
+    nasjax.errors.InputError: unknown space ``tiny``; choose from mobile
+  """

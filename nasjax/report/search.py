@@ -1,0 +1,229 @@
+"""What a search did: probabilities, costs and losses over the steps."""
+
+import math
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+
+from nasjax.cost import Cost
+from nasjax.report import canvas
+from nasjax.report.numbers import si
+from nasjax.report.table import UNITS
+from nasjax.space import Slot, Space
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def search_figures(
+  workdir: str | pathlib.Path,
+  rows: Rows,
+  space: Space,
+  limits: Mapping[Cost, float],
+) -> list[pathlib.Path]:
+  """Draws `alphas.png` and `cost.png`.
+
+  Args:
+    workdir: where the files go; exists.
+    rows: of `metrics.jsonl`, in order. Each has `step` and, as far as known,
+      `train_loss`, `valid_loss`, `probs` (slot to list) and, for every cost
+      under constraint, `NAME` (expected) and `NAME_strict` (of the most
+      probable ops). Rows without costs are the warm-up.
+    space: what was searched.
+    limits: of the costs.
+
+  Returns:
+    The files, written whole.
+  """
+  workdir = pathlib.Path(workdir)
+  return [
+    canvas.save(_alphas(rows, space), workdir / 'alphas.png'),
+    canvas.save(_costs(rows, limits), workdir / 'cost.png'),
+  ]
+
+
+def _alphas(rows: Rows, space: Space) -> Figure:
+  """One panel per choice: the probability of each op over the steps."""
+  slots = [slot for slot in space.slots if len(slot.ops) > 1]
+  if not slots:
+    figure = canvas.new(5, 2)
+    figure.text(0.5, 0.5, f'{space.name} leaves nothing to choose', ha='center')
+    return figure
+  columns = min(len(slots), 5, math.ceil(math.sqrt(1.5 * len(slots))))
+  lines = math.ceil(len(slots) / columns)
+  ops = {op.name: op for slot in slots for op in slot.ops}
+  colours = canvas.colours(ops.values())
+  figure = canvas.new(
+    1.7 + 2.5 * max(2, columns), 1 + 1.9 * lines, layout='constrained'
+  )
+  panels = figure.subplots(
+    lines, columns, sharex=True, sharey=True, squeeze=False
+  ).ravel()
+  for slot, axes in zip(slots, panels, strict=False):
+    warmup = _panel(axes, rows, slot, colours)
+  for axes in panels[len(slots) :]:
+    axes.set_axis_off()
+  for i, axes in enumerate(panels[: len(slots)]):
+    # The lowest panel of each column has the numbers of the steps.
+    lowest = i + columns >= len(slots)
+    axes.tick_params(labelbottom=lowest)
+    if lowest:
+      axes.set_xlabel('step', fontsize=10)
+    if i % columns == 0:
+      axes.set_ylabel('probability', fontsize=10)
+  figure.suptitle(
+    'Probability of each op; titles name the most probable one at the end',
+    fontsize=11,
+  )
+  figure.legend(
+    handles=[
+      Line2D(
+        [],
+        [],
+        color=colours[name],
+        linestyle='--' if name == 'skip' else '-',
+        linewidth=3,
+        label=canvas.words(op),
+      )
+      for name, op in ops.items()
+    ]
+    + warmup,
+    loc='outside right center',
+    frameon=False,
+    fontsize=10,
+  )
+  return figure
+
+
+def _panel(
+  axes: Axes, rows: Rows, slot: Slot, colours: Mapping[str, Any]
+) -> list[Patch]:
+  """Draws one choice; returns what a legend needs of the warm-up."""
+  canvas.plain(axes)
+  known = [row for row in rows if slot.name in row.get('probs', {})]
+  steps = [row['step'] for row in known]
+  for i, op in enumerate(slot.ops):
+    axes.plot(
+      steps,
+      [row['probs'][slot.name][i] for row in known],
+      color=colours[op.name],
+      linestyle='--' if op.name == 'skip' else '-',
+      linewidth=1.8,
+      **_marker(known),
+    )
+  ends = ''
+  last = known[-1]['probs'][slot.name] if known else []
+  if last.count(max(last, default=0)) == 1:
+    ends = f': {canvas.words(slot.ops[last.index(max(last))])}'
+  axes.set_title(f'{slot.name}{ends}', fontsize=10, loc='left')
+  axes.set_ylim(0, 1)
+  _steps(axes)
+  return _shade_warmup(axes, rows)
+
+
+def _costs(rows: Rows, limits: Mapping[Cost, float]) -> Figure:
+  """Each cost against its limit, and the losses below."""
+  units = UNITS | {cost.name: cost.unit for cost in limits}
+  values = {cost.name: limit for cost, limit in limits.items()}
+  found = {key: None for row in rows for key in row if f'{key}_strict' in row}
+  names = list(dict.fromkeys([*values, *found]))
+  figure = canvas.new(8, 1 + 2.6 * (len(names) + 1), layout='constrained')
+  *panels, losses = figure.subplots(
+    len(names) + 1, 1, sharex=True, squeeze=False
+  ).ravel()
+  for name, axes in zip(names, panels, strict=True):
+    _cost(axes, rows, name, units.get(name, name), values.get(name))
+  for key, label, colour in (
+    ('train_loss', 'weights, on train', canvas.BLUE),
+    ('valid_loss', 'alphas, on valid', canvas.VERMILION),
+  ):
+    _line(losses, rows, key, color=colour, label=label)
+  _finish(losses, rows, 'Loss of the task', 'cross-entropy (nats)')
+  losses.set_xlabel('step', fontsize=10)
+  return figure
+
+
+def _cost(
+  axes: Axes, rows: Rows, name: str, unit: str, limit: float | None
+) -> None:
+  known = _line(axes, rows, name, color=canvas.BLUE, label='expected') + _line(
+    axes,
+    rows,
+    f'{name}_strict',
+    color=canvas.VERMILION,
+    label='most probable ops',
+    drawstyle='steps-post',
+  )
+  title = f'Cost in {unit}'
+  if limit is not None:
+    title += f' against the limit of {si(limit)}'
+    axes.axhline(
+      limit,
+      color=canvas.INK,
+      linestyle='--',
+      linewidth=1.2,
+      label=f'limit {si(limit)}',
+    )
+  canvas.in_si(axes.yaxis)
+  if not known:
+    axes.set_ylim(0, 1.5 * (limit or 1))
+    axes.text(
+      0.5,
+      0.3,
+      'not measured: the alphas have not been trained yet',
+      transform=axes.transAxes,
+      ha='center',
+      fontsize=10,
+      color=canvas.GREY,
+    )
+  _finish(axes, rows, title, unit)
+
+
+def _finish(axes: Axes, rows: Rows, title: str, label: str) -> None:
+  canvas.plain(axes)
+  _shade_warmup(axes, rows)
+  _steps(axes)
+  axes.set_title(title, fontsize=11, loc='left')
+  axes.set_ylabel(label, fontsize=10)
+  if axes.get_legend_handles_labels()[0]:
+    axes.legend(
+      loc='center left', bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9.5
+    )
+
+
+def _steps(axes: Axes) -> None:
+  axes.set_xlim(left=0)
+  axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+
+
+def _line(axes: Axes, rows: Rows, key: str, **style) -> int:
+  """Draws what rows say about `key`; returns how many do."""
+  known = [row for row in rows if row.get(key) is not None]
+  if known:
+    axes.plot(
+      [row['step'] for row in known],
+      [row[key] for row in known],
+      linewidth=1.8,
+      **_marker(known),
+      **style,
+    )
+  return len(known)
+
+
+def _marker(rows: Rows) -> dict[str, Any]:
+  """A single point makes no line: it needs a mark."""
+  return {'marker': 'o', 'markersize': 5} if len(rows) == 1 else {}
+
+
+def _shade_warmup(axes: Axes, rows: Rows) -> list[Patch]:
+  """Greys the steps before the alphas were trained; what a legend needs."""
+  warmup = [row['step'] for row in rows if 'valid_loss' not in row]
+  if not warmup:
+    return []
+  style = {'color': canvas.SHADE, 'linewidth': 0, 'zorder': 0}
+  return [axes.axvspan(0, max(warmup), label='warm-up', **style)]

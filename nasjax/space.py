@@ -1,0 +1,335 @@
+"""The vocabulary: slots, spaces, architectures. All static, all hashable.
+
+A chain *space* is a sequence of *slots*; a slot holds candidate *ops* of which
+a network has one. A slot with one op is fixed: stem, head and classifier are
+such slots, and a published network is a space in which all slots are. What is
+learned about the others lives outside, in `alphas`: a dict from slot name to
+`f32[ops]`, the last axis being the choice.
+"""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import jax
+import jax.numpy as jnp
+
+from nasjax import ops as ops_lib
+from nasjax.errors import InputError
+
+FORMAT = 1  # of architecture files; raised when their meaning changes.
+
+Alphas = dict[str, jax.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Slot:
+  """A place in the network, with the ops that can stand there.
+
+  Attributes:
+    name: unique in its space; also the name of its parameters.
+    ops: candidates; one means that nothing is to choose.
+    features: channels that come out.
+    stride: spatial reduction; out is `ceil(in / stride)`.
+  """
+
+  name: str
+  ops: tuple[ops_lib.Op, ...]
+  features: int
+  stride: int = 1
+
+  def __post_init__(self):
+    if not self.ops:
+      raise ValueError(f'slot {self.name!r} requires at least one op, got ().')
+    if self.features < 1 or self.stride < 1:
+      raise ValueError(
+        f'slot {self.name!r} requires positive features and stride, got '
+        f'{self.features} and {self.stride}.'
+      )
+    if len(set(self.op_names)) < len(self.ops):
+      raise ValueError(
+        f'slot {self.name!r} requires ops of different names, got '
+        f'{", ".join(self.op_names)}.'
+      )
+
+  @property
+  def op_names(self) -> tuple[str, ...]:
+    return tuple(op.name for op in self.ops)
+
+
+@dataclasses.dataclass(frozen=True)
+class Space:
+  """A chain of slots over square images.
+
+  Attributes:
+    name: for people and file names.
+    image_size: height and width of the input.
+    channels: of the input images.
+    slots: from the image to the logits; the last slot's `features` is the
+      number of classes.
+
+  Example:
+    >>> from nasjax import spaces
+    >>> space = spaces.tiny()
+    >>> list(space.choices)
+    ['stage1_1', 'stage2_1', 'stage2_2']
+  """
+
+  name: str
+  image_size: int
+  channels: int
+  slots: tuple[Slot, ...]
+
+  def __post_init__(self):
+    names = [slot.name for slot in self.slots]
+    if len(set(names)) < len(names):
+      raise ValueError(f'space {self.name!r} has slots of equal names: {names}')
+    in_features = self.channels
+    for slot in self.slots:
+      for op in slot.ops:
+        if not op.fits(in_features, slot.features, slot.stride):
+          raise ValueError(
+            f'op {op.name!r} does not fit slot {slot.name!r}: '
+            f'{in_features} to {slot.features} features, stride {slot.stride}.'
+          )
+      in_features = slot.features
+
+  @property
+  def num_classes(self) -> int:
+    return self.slots[-1].features
+
+  @property
+  def choices(self) -> dict[str, tuple[str, ...]]:
+    """Names of the candidates, for every slot that has more than one."""
+    return {s.name: s.op_names for s in self.slots if len(s.ops) > 1}
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+  """One op for every slot of a space that leaves a choice.
+
+  Attributes:
+    space: what was chosen from.
+    choice: op names, in the order of `space.choices`.
+
+  Example:
+    >>> from nasjax import spaces
+    >>> space = spaces.tiny()
+    >>> a = Architecture(space, ('mbconv_k3_e1', 'mbconv_k3_e3', 'skip'))
+    >>> a.indices
+    (0, 1, 2)
+  """
+
+  space: Space
+  choice: tuple[str, ...]
+
+  def __post_init__(self):
+    choices = self.space.choices
+    if len(self.choice) != len(choices):
+      raise InputError(
+        f'an architecture of {self.space.name} has {len(choices)} choices, '
+        f'got {len(self.choice)}'
+      )
+    for name, (slot, known) in zip(self.choice, choices.items(), strict=True):
+      if name not in known:
+        raise InputError(
+          f'op {name!r} does not exist in slot {slot}; choose from '
+          f'{", ".join(known)}'
+        )
+
+  @classmethod
+  def from_indices(cls, space: Space, indices: Sequence[int]) -> 'Architecture':
+    """From the place of the chosen op in every choice."""
+    pairs = zip(space.choices.values(), indices, strict=True)
+    return cls(space, tuple(names[int(i)] for names, i in pairs))
+
+  @property
+  def indices(self) -> tuple[int, ...]:
+    pairs = zip(self.space.choices.values(), self.choice, strict=True)
+    return tuple(names.index(name) for names, name in pairs)
+
+  def save(self, path: str | pathlib.Path, **record) -> None:
+    """Writes a self-contained JSON file, whole or not at all.
+
+    Args:
+      path: where.
+      **record: what else is to be kept (costs, limits, command, seed,
+        versions), as JSON values; `read_record` gives it back.
+    """
+    path = pathlib.Path(path)
+    document = {
+      'format': FORMAT,
+      'choice': dict(zip(self.space.choices, self.choice, strict=True)),
+      **record,
+      'space': _space_to_json(self.space),
+    }
+    part = path.with_name(path.name + '.part')
+    part.write_text(json.dumps(document, indent=1) + '\n')
+    part.replace(path)
+
+  @classmethod
+  def load(
+    cls, path: str | pathlib.Path, ops: Sequence[type] = ()
+  ) -> 'Architecture':
+    """Reads what `save` wrote.
+
+    Args:
+      path: the file.
+      ops: op classes beyond `nasjax.ops.BUILTIN` that it may name. The file
+        alone never makes anything be imported.
+
+    Raises:
+      InputError: the file is missing, truncated, of another format version,
+        or names an op that does not exist.
+    """
+    document = read_record(path)
+    try:
+      space = _space_from_json(document['space'], (*ops_lib.BUILTIN, *ops))
+      choice = document['choice']
+      missing = [name for name in space.choices if name not in choice]
+      if missing or len(choice) != len(space.choices):
+        raise InputError(
+          f'its choice names the slots {", ".join(choice)}; its space has '
+          f'{", ".join(space.choices)}'
+        )
+      return cls(space, tuple(choice[name] for name in space.choices))
+    except KeyError as e:
+      raise InputError(f'architecture file {path}: {e} is missing') from e
+    except (TypeError, ValueError) as e:
+      raise InputError(f'architecture file {path}: {e}') from e
+
+
+def read_record(path: str | pathlib.Path) -> dict:
+  """The JSON document of an architecture file, its format version checked.
+
+  Raises:
+    InputError: the file cannot be read, is no JSON object, or has a format
+      version that this version of nasjax does not know.
+  """
+  try:
+    document = json.loads(pathlib.Path(path).read_text())
+  except OSError as e:
+    raise InputError(f'architecture file {path}: {e.strerror}') from e
+  except ValueError as e:
+    raise InputError(
+      f'architecture file {path} is truncated or no JSON: {e}'
+    ) from e
+  if not isinstance(document, dict) or 'format' not in document:
+    raise InputError(f'{path} is no architecture file: it has no "format"')
+  if document['format'] != FORMAT:
+    raise InputError(
+      f'architecture file {path} has format {document["format"]!r}; this '
+      f'version of nasjax reads {FORMAT}'
+    )
+  return document
+
+
+def fix(space: Space, architecture: Architecture) -> Space:
+  """The derived network: `space` with the chosen op alone in every slot.
+
+  Args:
+    space: the architecture's space, or the same at another image size or
+      number of classes (`resize`).
+    architecture: what to keep.
+
+  Raises:
+    InputError: `space` has other choices than `architecture`.
+  """
+  choice = Architecture(space, architecture.choice)
+  index = dict(zip(space.choices, choice.indices, strict=True))
+  slots = tuple(
+    dataclasses.replace(s, ops=(s.ops[index.get(s.name, 0)],))
+    for s in space.slots
+  )
+  return dataclasses.replace(space, slots=slots)
+
+
+def resize(
+  space: Space,
+  *,
+  image_size: int | None = None,
+  channels: int | None = None,
+  num_classes: int | None = None,
+) -> Space:
+  """The same slots for other images or classes; None leaves a thing as is."""
+  *slots, last = space.slots
+  if num_classes is not None:
+    last = dataclasses.replace(last, features=num_classes)
+  return dataclasses.replace(
+    space,
+    image_size=space.image_size if image_size is None else image_size,
+    channels=space.channels if channels is None else channels,
+    slots=(*slots, last),
+  )
+
+
+def init_alphas(
+  space: Space, key: jax.Array | None = None, scale: float = 1e-3
+) -> Alphas:
+  """Logits of the choices at the start: equal, or almost so.
+
+  Args:
+    space: what is chosen from.
+    key: PRNG key for normal noise that breaks ties (Liu et al. 2019, DARTS,
+      draws 1e-3); None gives zeros. The key is consumed.
+    scale: standard deviation of the noise.
+
+  Returns:
+    A dict from slot name to `f32[ops]`.
+  """
+  alphas = {}
+  for i, (slot, names) in enumerate(space.choices.items()):
+    alphas[slot] = jnp.zeros(len(names))
+    if key is not None:
+      noise = jax.random.normal(jax.random.fold_in(key, i), (len(names),))
+      alphas[slot] = scale * noise
+  return alphas
+
+
+def one_hot(architecture: Architecture, dtype=None) -> Alphas:
+  """The probs that are 1 at the architecture's ops and 0 elsewhere."""
+  choices = architecture.space.choices.items()
+  return {
+    slot: jax.nn.one_hot(i, len(names), dtype=dtype or float)
+    for (slot, names), i in zip(choices, architecture.indices, strict=True)
+  }
+
+
+def argmax(space: Space, alphas: Mapping[str, jax.Array]) -> Architecture:
+  """The most probable architecture, limits aside."""
+  return Architecture.from_indices(
+    space, [int(jnp.argmax(alphas[slot])) for slot in space.choices]
+  )
+
+
+# --- JSON --------------------------------------------------------------------
+
+
+def _space_to_json(space: Space) -> dict:
+  def op_to_json(op):
+    return {'op': type(op).__name__, **dataclasses.asdict(op)}
+
+  slots = [
+    {**vars(slot), 'ops': [op_to_json(op) for op in slot.ops]}
+    for slot in space.slots
+  ]
+  return {**vars(space), 'slots': slots}
+
+
+def _space_from_json(document: dict, classes: Sequence[type]) -> Space:
+  known = {cls.__name__: cls for cls in classes}
+
+  def op_from_json(fields):
+    name, fields = fields['op'], {k: v for k, v in fields.items() if k != 'op'}
+    if name not in known:
+      raise InputError(
+        f'op {name!r} does not exist; choose from {", ".join(known)}'
+      )
+    return known[name](**fields)
+
+  slots = tuple(
+    Slot(**{**slot, 'ops': tuple(op_from_json(op) for op in slot['ops'])})
+    for slot in document['slots']
+  )
+  return Space(**{**document, 'slots': slots})

@@ -1,0 +1,11 @@
+"""Ready-made spaces, one function each."""
+
+from nasjax.spaces.mobile import (
+  Stage,
+  mobile,
+  mobile_224,
+  mobile_small,
+)
+from nasjax.spaces.tiny import tiny
+
+__all__ = ['Stage', 'mobile', 'mobile_224', 'mobile_small', 'tiny']

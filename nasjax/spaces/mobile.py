@@ -1,0 +1,122 @@
+"""Chains of mobile blocks whose kernel, expansion and depth are searched."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from nasjax.ops import Classifier, Conv, MBConv, Op, Skip
+from nasjax.space import Slot, Space
+
+CANDIDATES: tuple[Op, ...] = (
+  *(MBConv(kernel=k, expand=e) for k in (3, 5) for e in (1, 3, 6)),
+  Skip(),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+  """Slots of one width; the first one reduces by `stride`."""
+
+  features: int
+  slots: int
+  stride: int = 1
+
+
+def mobile(
+  stages: Sequence[Stage],
+  *,
+  name: str = 'mobile',
+  image_size: int,
+  channels: int = 3,
+  num_classes: int,
+  stem: int,
+  stem_stride: int,
+  head: int,
+  candidates: Sequence[Op] = CANDIDATES,
+  dropout: float = 0.0,
+) -> Space:
+  """A stem, stages of slots, and a head; what to choose is in the slots.
+
+  The layout is MobileNetV2's (Sandler et al. 2018, table 2); a choice per block
+  of kernel and expansion, and of skipping it, is FBNet's and ProxylessNAS's
+  (Wu et al. 2019, table 2; Cai et al. 2019, section 4.1).
+
+  Args:
+    stages: widths, depths and strides.
+    name: of the space.
+    image_size: height and width of the images.
+    channels: of the images.
+    num_classes: of the classifier.
+    stem: width of the 3x3 convolution at the start.
+    stem_stride: its stride.
+    head: width of the 1x1 convolution before the pooling.
+    candidates: ops; each stands in the slots that it fits, so `Skip` only
+      where stride and width do not change.
+    dropout: before the classifier.
+
+  Returns:
+    A space whose searched slots are named `stageS_B`.
+
+  Example:
+    >>> space = mobile(
+    ...   [Stage(16, 1), Stage(24, 2, stride=2)],
+    ...   image_size=32, num_classes=10, stem=16, stem_stride=1, head=64)
+    >>> [len(names) for names in space.choices.values()]
+    [7, 6, 7]
+  """
+  slots = [Slot('stem', (Conv(3),), stem, stem_stride)]
+  for s, stage in enumerate(stages, 1):
+    for b in range(stage.slots):
+      stride = stage.stride if b == 0 else 1
+      inputs = slots[-1].features
+      fitting = tuple(
+        op for op in candidates if op.fits(inputs, stage.features, stride)
+      )
+      slots.append(Slot(f'stage{s}_{b + 1}', fitting, stage.features, stride))
+  slots.append(Slot('head', (Conv(1),), head))
+  slots.append(Slot('classifier', (Classifier(dropout),), num_classes))
+  return Space(name, image_size, channels, tuple(slots))
+
+
+def mobile_small(
+  *, image_size: int = 28, channels: int = 1, num_classes: int = 10
+) -> Space:
+  """Preset for images of 28 to 32 pixels: eight searched slots.
+
+  Widths are about half of MobileNetV2's, and the first reduction is the
+  second stage's, not the stem's: at this size resolution is dear.
+  """
+  return mobile(
+    [Stage(16, 1), Stage(24, 2, 2), Stage(40, 3, 2), Stage(64, 2)],
+    name='mobile_small',
+    image_size=image_size,
+    channels=channels,
+    num_classes=num_classes,
+    stem=16,
+    stem_stride=2,
+    head=128,
+  )
+
+
+def mobile_224(
+  *, image_size: int = 224, channels: int = 3, num_classes: int = 1000
+) -> Space:
+  """Preset for photographs: MobileNetV2's stages, 17 searched slots."""
+  return mobile(
+    [
+      Stage(16, 1),
+      Stage(24, 2, 2),
+      Stage(32, 3, 2),
+      Stage(64, 4, 2),
+      Stage(96, 3),
+      Stage(160, 3, 2),
+      Stage(320, 1),
+    ],
+    name='mobile_224',
+    image_size=image_size,
+    channels=channels,
+    num_classes=num_classes,
+    stem=32,
+    stem_stride=2,
+    head=1280,
+    dropout=0.2,
+  )

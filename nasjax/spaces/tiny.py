@@ -1,0 +1,27 @@
+"""A space small enough to enumerate: 12 architectures."""
+
+from nasjax.ops import MBConv, Skip
+from nasjax.space import Space
+from nasjax.spaces.mobile import Stage, mobile
+
+
+def tiny(
+  *, image_size: int = 8, channels: int = 1, num_classes: int = 10
+) -> Space:
+  """Three slots, for tests and examples.
+
+  Example:
+    >>> tiny().choices['stage2_2']
+    ('mbconv_k3_e1', 'mbconv_k3_e3', 'skip')
+  """
+  return mobile(
+    [Stage(6, 1), Stage(8, 2, 2)],
+    name='tiny',
+    image_size=image_size,
+    channels=channels,
+    num_classes=num_classes,
+    stem=4,
+    stem_stride=2,
+    head=16,
+    candidates=(MBConv(3, 1), MBConv(3, 3), Skip()),
+  )

@@ -1,0 +1,230 @@
+"""Training of one network from scratch, and its accuracy."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from nasjax import batch, data
+from nasjax.ops import Numerics
+from nasjax.space import Space
+from nasjax.supernet import Supernet
+
+
+class State(NamedTuple):
+  """All that the next step depends on. A pytree of arrays.
+
+  Attributes:
+    step: `i32[]`, steps done.
+    key: PRNG key of the next step.
+    params: weights.
+    batch_stats: running statistics.
+    opt_state: of the optimizer.
+    train: position in the training images.
+  """
+
+  step: jax.Array
+  key: jax.Array
+  params: dict
+  batch_stats: dict
+  opt_state: optax.OptState
+  train: batch.Sampler
+
+
+class Train(NamedTuple):
+  """Pure functions of one training.
+
+  Attributes:
+    init: `(key, train) -> state`; the key is consumed, of the arrays only the
+      size is used.
+    step: `(state, train) -> (state, metrics)`.
+  """
+
+  init: Callable[[jax.Array, data.Arrays], State]
+  step: Callable[[State, data.Arrays], tuple[State, dict[str, jax.Array]]]
+
+
+def cross_entropy(
+  logits: jax.Array, labels: jax.Array, smoothing: float = 0.0
+) -> jax.Array:
+  """Mean cross-entropy, `f32[]`, of `f32[N, classes]` and `i32[N]`.
+
+  Args:
+    logits: before the softmax.
+    labels: class indices.
+    smoothing: weight of the uniform distribution in the targets (Szegedy et
+      al. 2016, section 7).
+  """
+  targets = jax.nn.one_hot(labels, logits.shape[-1])
+  targets = optax.smooth_labels(targets, smoothing)
+  return optax.softmax_cross_entropy(logits, targets).mean()
+
+
+def accuracy(logits: jax.Array, labels: jax.Array) -> jax.Array:
+  """Share of `i32[N]` labels that the largest of `f32[N, classes]` hits."""
+  return (logits.argmax(-1) == labels).mean()
+
+
+def sgd(
+  learning_rate: float, steps: int, *, weight_decay: float = 1e-4
+) -> optax.GradientTransformation:
+  """SGD with Nesterov momentum 0.9, a cosine to 0, decay of kernels only.
+
+  Batch norm's parameters and biases are not decayed. The rate rises over the
+  first 5 % of the steps (Goyal et al. 2017, section 2.2) and falls on half a
+  cosine (Loshchilov and Hutter 2017, eq. 5).
+
+  Args:
+    learning_rate: at the peak, positive.
+    steps: of the whole training.
+    weight_decay: coupled, as in PyTorch's SGD: added to the gradient.
+
+  Raises:
+    ValueError: an argument out of its range.
+  """
+  if not learning_rate > 0 or steps < 1 or weight_decay < 0:
+    raise ValueError(
+      'sgd requires learning_rate > 0, steps >= 1, weight_decay >= 0, got '
+      f'{learning_rate=}, {steps=}, {weight_decay=}.'
+    )
+  rate = optax.warmup_cosine_decay_schedule(
+    0.0, learning_rate, warmup_steps=steps // 20, decay_steps=steps
+  )
+  return optax.chain(
+    optax.add_decayed_weights(weight_decay, mask=_kernels),
+    optax.sgd(rate, momentum=0.9, nesterov=True),
+  )
+
+
+def _kernels(params: dict) -> dict:
+  return jax.tree.map(lambda p: p.ndim > 1, params)
+
+
+def make(
+  space: Space,
+  batches: batch.Batches,
+  *,
+  tx: optax.GradientTransformation,
+  smoothing: float = 0.1,
+  numerics: Numerics = Numerics(),  # noqa: B008 (frozen)
+) -> Train:
+  """Puts a training together.
+
+  Args:
+    space: a network: one op in every slot.
+    batches: how a batch is drawn and prepared.
+    tx: optimizer of the weights.
+    smoothing: of the labels.
+    numerics: how the network is computed.
+
+  Returns:
+    Functions that nothing has jitted.
+
+  Raises:
+    ValueError: the space leaves a choice.
+  """
+  if space.choices:
+    raise ValueError(
+      f'training requires one op per slot, got choices in '
+      f'{", ".join(space.choices)}; see nasjax.space.fix.'
+    )
+  net = Supernet(space, numerics)
+
+  def init(key, train) -> State:
+    key, for_net, for_train = jax.random.split(key, 3)
+    shape = (1, space.image_size, space.image_size, space.channels)
+    variables = net.init(for_net, jnp.zeros(shape), {}, train=False)
+    return State(
+      step=jnp.int32(0),
+      key=key,
+      params=variables['params'],
+      batch_stats=variables.get('batch_stats', {}),
+      opt_state=tx.init(variables['params']),
+      train=batch.sampler_init(for_train, len(train.labels)),
+    )
+
+  def step(state: State, train: data.Arrays):
+    key, for_batch, for_dropout = jax.random.split(state.key, 3)
+    images, labels, sampler = batches(state.train, train, for_batch)
+
+    def objective(params):
+      logits, updated = net.apply(
+        {'params': params, 'batch_stats': state.batch_stats},
+        images,
+        {},
+        train=True,
+        mutable=['batch_stats'],
+        rngs={'dropout': for_dropout},
+      )
+      return cross_entropy(logits, labels, smoothing), (logits, updated)
+
+    grad = jax.value_and_grad(objective, has_aux=True)
+    (value, (logits, updated)), g = grad(state.params)
+    updates, opt_state = tx.update(g, state.opt_state, state.params)
+    state = State(
+      step=state.step + 1,
+      key=key,
+      params=optax.apply_updates(state.params, updates),
+      batch_stats=updated.get('batch_stats', {}),
+      opt_state=opt_state,
+      train=sampler,
+    )
+    return state, {
+      'train_loss': value,
+      'train_accuracy': accuracy(logits, labels),
+    }
+
+  return Train(init, step)
+
+
+def predict(
+  space: Space,
+  batches: batch.Batches,
+  numerics: Numerics = Numerics(),  # noqa: B008 (frozen)
+) -> Callable[[dict, dict, jax.Array], jax.Array]:
+  """A function `(params, batch_stats, images) -> labels`, running statistics.
+
+  Args:
+    space: a network: one op in every slot.
+    batches: only its normalisation is used; nothing is augmented.
+    numerics: how the network is computed.
+  """
+  net = Supernet(space, numerics)
+
+  def labels(params, batch_stats, images):
+    """`uint8[N, H, W, C]` to `i32[N]`."""
+    variables = {'params': params, 'batch_stats': batch_stats}
+    x = batch.normalise(images, batches.mean, batches.std)
+    return net.apply(variables, x, {}, train=False).argmax(-1)
+
+  return labels
+
+
+def evaluate(
+  labels: Callable[[dict, dict, jax.Array], jax.Array],
+  params: dict,
+  batch_stats: dict,
+  arrays: data.Arrays,
+  size: int = 500,
+) -> float:
+  """Share of all images that are labelled right.
+
+  Args:
+    labels: a (jitted) function of `predict`.
+    params: weights.
+    batch_stats: running statistics.
+    arrays: images and labels; any number of them.
+    size: images at a time; the last, smaller batch is filled up with its own
+      first image and what is filled in is not counted.
+  """
+  right, total = 0, len(arrays.labels)
+  for start in range(0, total, size):
+    images = np.asarray(arrays.images[start : start + size])
+    wanted = np.asarray(arrays.labels[start : start + size])
+    filled = np.concatenate([images, images[:1].repeat(size - len(images), 0)])
+    found = np.asarray(labels(params, batch_stats, filled))[: len(wanted)]
+    right += int((found == wanted).sum())
+  return right / total

