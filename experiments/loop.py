@@ -180,6 +180,16 @@ def compiled(step: Callable, state: Any, *args: Any) -> Callable:
   return jax.jit(step, donate_argnums=0).lower(state, *args).compile()
 
 
+def initial(init: Callable, *args: Any) -> Any:
+  """`init(*args)`, compiled without optimisation.
+
+  It runs once, for milliseconds; optimised, its many random draws would take
+  as long to compile as the training step does.
+  """
+  options = {'xla_backend_optimization_level': 0}
+  return jax.jit(init).lower(*args).compile(compiler_options=options)(*args)
+
+
 def versions() -> dict[str, str]:
   """Versions that the numbers of a run depend on."""
   names = ('nasjax', 'jax', 'jaxlib', 'flax', 'optax', 'numpy')

@@ -118,17 +118,19 @@ def run(
   train, valid = data.split(dataset.train, 0.5, seed=config['seed'])
   workdir = loop.claim(workdir, config)
 
+  temperature = temperature_schedule(config)
   parts = search.make(
     space,
     batches,
     constraints,
     weight_tx=nn_train.sgd(config['learning_rate'], config['steps']),
-    alpha_tx=optax.adam(config['alpha_learning_rate'], b1=0.5),
+    alpha_tx=optax.adam(config['alpha_learning_rate']),
     relaxation=relaxation,
-    temperature=temperature_schedule(config),
+    temperature=temperature,
   )
   train, valid = jax.device_put((train, valid))
-  state = jax.jit(parts.init)(jax.random.key(config['seed']), train, valid)
+  key = jax.random.key(config['seed'])
+  state = loop.initial(parts.init, key, train, valid)
   with ThreadPoolExecutor() as pool:
     # The alphas' program compiles while the warm-up already runs.
     weight_step = pool.submit(loop.compiled, parts.weight_step, state, train)
@@ -150,7 +152,9 @@ def run(
       checkpoint_every=config['checkpoint_every'],
       describe=functools.partial(describe, limits),
       name='search',
-      extra=lambda state: {'probs': relax.softmax(state.alphas)},
+      extra=lambda state: {
+        'probs': relaxation.law(state.alphas, temperature(state.step))
+      },
     )
   architecture = derive.within(space, state.alphas, limits)
   save(workdir, architecture, state, limits, config, command)
@@ -209,11 +213,11 @@ def define_flags() -> None:
   flags.DEFINE_string('relax', 'softmax', cli.one_of(names.RELAXATIONS))
   flags.DEFINE_float('temperature', 1.0, 'of the relaxation, at the start')
   flags.DEFINE_float('final_temperature', 0.2, 'of the relaxation, at the end')
-  flags.DEFINE_integer('steps', 300, 'weight steps, warm-up included')
-  flags.DEFINE_integer('warmup_steps', 100, 'steps in which only weights learn')
+  flags.DEFINE_integer('steps', 240, 'weight steps, warm-up included')
+  flags.DEFINE_integer('warmup_steps', 80, 'steps in which only weights learn')
   flags.DEFINE_integer('batch_size', 32, 'images per step')
   flags.DEFINE_float('learning_rate', 0.05, "of the weights: SGD's peak")
-  flags.DEFINE_float('alpha_learning_rate', 0.03, "of the alphas: Adam's")
+  flags.DEFINE_float('alpha_learning_rate', 0.05, "of the alphas: Adam's")
   flags.DEFINE_integer('seed', 0, 'of everything that is random')
   flags.DEFINE_integer('log_every', 10, 'steps between lines of metrics')
   flags.DEFINE_integer('checkpoint_every', 50, 'steps between checkpoints')

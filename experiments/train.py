@@ -33,9 +33,9 @@ class Recipe:
     smoothing: of the labels.
   """
 
-  epochs: int = 10
+  epochs: int = 6
   batch_size: int = 32
-  learning_rate: float = 0.05
+  learning_rate: float = 0.1
   weight_decay: float = 1e-4
   smoothing: float = 0.1
 
@@ -89,7 +89,7 @@ def run(
   tx = train.sgd(recipe.learning_rate, steps, weight_decay=recipe.weight_decay)
   parts = train.make(network, batches, tx=tx, smoothing=recipe.smoothing)
   arrays = jax.device_put(dataset.train)
-  state = jax.jit(parts.init)(jax.random.key(seed), arrays)
+  state = loop.initial(parts.init, jax.random.key(seed), arrays)
   step = loop.compiled(parts.step, state, arrays)
   per_epoch = steps // recipe.epochs
   state = loop.run(

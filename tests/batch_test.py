@@ -224,13 +224,13 @@ def test_impossible_policies_are_refused():
 @pytest.mark.parametrize(
   ('name', 'size', 'pad', 'flip'),
   [
-    ('fashion_mnist_5k', 28, 2, True),
-    ('fashion_mnist', 28, 2, True),
+    ('fashion_mnist_5k', 28, 1, True),
+    ('fashion_mnist', 28, 1, True),
     ('cifar10:3.*.*', 32, 4, True),
     ('imagenette', 64, 8, True),
-    ('mnist', 28, 2, False),
-    ('mnist:3.0.1', 28, 2, False),
-    ('emnist/letters', 28, 2, False),
+    ('mnist', 28, 1, False),
+    ('mnist:3.0.1', 28, 1, False),
+    ('emnist/letters', 28, 1, False),
     ('svhn_cropped', 32, 4, False),
     ('visual_domain_decathlon/gtsrb', 72, 9, False),
   ],

@@ -1,0 +1,26 @@
+# Each target is a command that one can type as well; see README.md.
+
+PYTHON ?= python3
+RUN := .venv/bin/python
+
+.PHONY: demo test lint clean
+
+demo: .venv/installed
+	$(RUN) -m experiments.search --workdir=runs/demo/search --limit=macs=2.1M
+	$(RUN) -m experiments.compare --search=runs/demo/search \
+	  --workdir=runs/demo/compare --fractions=1,0.5,0.25
+
+test: .venv/installed
+	$(RUN) -m pytest -q
+
+lint: .venv/installed
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+.venv/installed: setup.cfg requirements.txt
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv runs
