@@ -103,9 +103,38 @@ def parse_number(text: str, what: str) -> float:
     ) from None
 
 
-def values(*names: str) -> dict[str, Any]:
-  """The values of the flags of these names."""
-  return {name: flags.FLAGS[name].value for name in names}
+# What a script can be told: name of the flag, its default, its help text.
+Options = Mapping[str, tuple[Any, str]]
+
+_DEFINE = {
+  bool: flags.DEFINE_boolean,
+  int: flags.DEFINE_integer,
+  float: flags.DEFINE_float,
+  list: flags.DEFINE_multi_string,
+  str: flags.DEFINE_string,
+  type(None): flags.DEFINE_string,
+}
+
+
+def define(options: Options) -> None:
+  """Defines a flag for every option; the default says of which type."""
+  for name, (default, text) in options.items():
+    _DEFINE[type(default)](name, default, text)
+
+
+def values(options: Options) -> dict[str, Any]:
+  """What was given on the command line for every option."""
+  return {name: flags.FLAGS[name].value for name in options}
+
+
+def defaults(options: Options) -> dict[str, Any]:
+  """What the options are if nothing is given."""
+  return {name: default for name, (default, _) in options.items()}
+
+
+def define_workdir() -> None:
+  """Defines `--workdir`, which every script that writes needs."""
+  flags.DEFINE_string('workdir', None, 'where the run is kept', required=True)
 
 
 def command(module: str) -> str:

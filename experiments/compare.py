@@ -9,6 +9,7 @@ within the middle one. Writes `report.md`, `results.json` and figures. Started
 again after a kill it goes on where it was.
 """
 
+import bisect
 import dataclasses
 import pathlib
 from concurrent.futures import ThreadPoolExecutor
@@ -91,16 +92,26 @@ def plan(
 
 def scaled_mobilenet_v2(space: Space, budget: int) -> Space:
   """MobileNetV2 at the largest width, in hundredths, within the budget."""
-  for hundredths in range(200, 0, -1):
-    network = zoo.mobilenet_v2(
+
+  def network(hundredths: int) -> Space:
+    return zoo.mobilenet_v2(
       width=hundredths / 100,
       image_size=space.image_size,
       channels=space.channels,
       num_classes=space.num_classes,
     )
-    if cost.macs(network).constant <= budget:
-      return network
-  raise InputError(f'mobilenet_v2 has no width within {budget} MACs')
+
+  def macs(hundredths: int) -> int:
+    return cost.macs(network(hundredths)).constant
+
+  # MACs grow with the width, so bisection finds the first one beyond.
+  beyond = bisect.bisect_right(range(1, 401), budget, key=macs)
+  if beyond == 0:
+    raise InputError(
+      f'mobilenet_v2 has no width within {budget} MACs; the smallest needs '
+      f'{macs(1)}'
+    )
+  return network(beyond)
 
 
 def random_within(
@@ -200,16 +211,21 @@ the searched space, among those that use 90 to 100 % of the budget.
   return table
 
 
-CONFIG = (
-  'search fractions random epochs batch_size learning_rate weight_decay'
-  ' smoothing seed'
-).split()
+OPTIONS = {
+  'search': (None, 'workdir of a finished search'),
+  'fractions': ('1,0.5,0.25', "budgets, as parts of the search's MACs limit"),
+  'random': (3, 'random networks in the middle budget'),
+  'seed': (0, 'of everything that is random'),
+  **train_script.RECIPE_OPTIONS,
+}
 
 
 def main() -> None:
-  config = cli.values(*CONFIG)
+  config = cli.values(OPTIONS)
   recipe = train_script.recipe_of(config)
-  fractions = [cli.parse_number(f, 'fractions') for f in config['fractions']]
+  fractions = [
+    cli.parse_number(f, 'fractions') for f in config['fractions'].split(',')
+  ]
   if not all(0 < f <= 1 for f in fractions):
     raise InputError(f'fractions {fractions} must lie in (0, 1]')
   if config['random'] < 0 or flags.FLAGS.workers < 1:
@@ -230,16 +246,9 @@ def main() -> None:
   print(f'wrote {workdir / "report.md"} and {workdir / "accuracy.png"}')
 
 
-def define_flags() -> None:
-  flags.DEFINE_string('workdir', None, 'where the run is kept', required=True)
-  flags.DEFINE_string('search', None, 'workdir of a search', required=True)
-  flags.DEFINE_list('fractions', '1,0.5,0.25', "of the search's MACs limit")
-  flags.DEFINE_integer('random', 3, 'random networks in the middle budget')
-  flags.DEFINE_integer('workers', 2, 'networks trained at a time')
-  flags.DEFINE_integer('seed', 0, 'of everything that is random')
-  train_script.define_recipe(train_script.Recipe())
-
-
 if __name__ == '__main__':
-  define_flags()
+  cli.define_workdir()
+  cli.define(OPTIONS)
+  flags.mark_flag_as_required('search')
+  flags.DEFINE_integer('workers', 2, 'networks trained at a time')
   cli.run(main)

@@ -50,15 +50,11 @@ def main() -> None:
       print(f'{name:12}', f'{value:,}' if isinstance(value, int) else value)
 
 
-def define_flags() -> None:
+if __name__ == '__main__':
   flags.DEFINE_string('network', None, cli.one_of(names.NETWORKS))
   flags.DEFINE_string('architecture', None, 'an architecture.json')
   flags.DEFINE_float('width', 1.0, 'multiplier of the widths of --network')
   flags.DEFINE_integer('image_size', None, "pixels; None is the network's own")
   flags.DEFINE_integer('num_classes', None, "None is the network's own")
   flags.DEFINE_boolean('json', False, 'one JSON object on one line')
-
-
-if __name__ == '__main__':
-  define_flags()
   cli.run(main)

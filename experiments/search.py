@@ -17,17 +17,32 @@ import optax
 from absl import flags
 
 from experiments import cli, loop, names
-from nasjax import constraint, cost, data, derive, relax, report, search
+from nasjax import constraint, cost, data, derive, report, search
 from nasjax import space as space_lib
 from nasjax import train as nn_train
 from nasjax.errors import InputError
 from nasjax.space import Architecture, Space, argmax
 
-CONFIG = (
-  'dataset data_dir space limit constraint strength dual_rate relax temperature'
-  ' final_temperature steps warmup_steps batch_size learning_rate'
-  ' alpha_learning_rate seed log_every checkpoint_every'
-).split()
+OPTIONS = {
+  'dataset': (data.EMBEDDED, 'embedded, or of TFDS'),
+  'data_dir': (None, 'where TFDS sets are prepared'),
+  'space': ('mobile_small', cli.one_of(names.SPACES)),
+  'limit': ([], 'resource=number, as macs=1.6M or params=2e5; repeatable'),
+  'constraint': ('lagrangian', cli.one_of(names.CONSTRAINTS)),
+  'strength': (1.0, 'of --constraint=linear'),
+  'dual_rate': (0.02, 'of --constraint=lagrangian'),
+  'relax': ('softmax', cli.one_of(names.RELAXATIONS)),
+  'temperature': (1.0, 'of the relaxation, at the start'),
+  'final_temperature': (0.2, 'of the relaxation, at the end'),
+  'steps': (240, 'weight steps, warm-up included'),
+  'warmup_steps': (80, 'steps in which only weights learn'),
+  'batch_size': (32, 'images per step'),
+  'learning_rate': (0.05, "of the weights: SGD's peak"),
+  'alpha_learning_rate': (0.05, "of the alphas: Adam's, at the start"),
+  'seed': (0, 'of everything that is random'),
+  'log_every': (10, 'steps between lines of metrics'),
+  'checkpoint_every': (50, 'steps between checkpoints'),
+}
 
 
 def constraints_for(
@@ -98,7 +113,7 @@ def run(
   """Searches, derives, writes and draws; see the head of this module.
 
   Args:
-    config: a value for every name in `CONFIG`.
+    config: a value for every option of `OPTIONS`.
     workdir: where the run is kept.
     command: what was typed, for the record.
 
@@ -119,12 +134,17 @@ def run(
   workdir = loop.claim(workdir, config)
 
   temperature = temperature_schedule(config)
+  # To 0, so that the last alphas are no snapshot of a noisy gradient.
+  alpha_rate = optax.cosine_decay_schedule(
+    config['alpha_learning_rate'],
+    max(1, config['steps'] - config['warmup_steps']),
+  )
   parts = search.make(
     space,
     batches,
     constraints,
     weight_tx=nn_train.sgd(config['learning_rate'], config['steps']),
-    alpha_tx=optax.adam(config['alpha_learning_rate']),
+    alpha_tx=optax.adam(alpha_rate),
     relaxation=relaxation,
     temperature=temperature,
   )
@@ -199,34 +219,10 @@ def save(workdir, architecture, state, limits, config, command) -> None:
   )
 
 
-def define_flags() -> None:
-  flags.DEFINE_string('workdir', None, 'where the run is kept', required=True)
-  flags.DEFINE_string('dataset', data.EMBEDDED, 'embedded, or of TFDS')
-  flags.DEFINE_string('data_dir', None, 'where TFDS sets are prepared')
-  flags.DEFINE_string('space', 'mobile_small', cli.one_of(names.SPACES))
-  flags.DEFINE_multi_string(
-    'limit', [], 'resource=number, as macs=1.6M or params=2e5; may be repeated'
-  )
-  flags.DEFINE_string('constraint', 'lagrangian', cli.one_of(names.CONSTRAINTS))
-  flags.DEFINE_float('strength', 1.0, 'of --constraint=linear')
-  flags.DEFINE_float('dual_rate', 0.02, 'of --constraint=lagrangian')
-  flags.DEFINE_string('relax', 'softmax', cli.one_of(names.RELAXATIONS))
-  flags.DEFINE_float('temperature', 1.0, 'of the relaxation, at the start')
-  flags.DEFINE_float('final_temperature', 0.2, 'of the relaxation, at the end')
-  flags.DEFINE_integer('steps', 240, 'weight steps, warm-up included')
-  flags.DEFINE_integer('warmup_steps', 80, 'steps in which only weights learn')
-  flags.DEFINE_integer('batch_size', 32, 'images per step')
-  flags.DEFINE_float('learning_rate', 0.05, "of the weights: SGD's peak")
-  flags.DEFINE_float('alpha_learning_rate', 0.05, "of the alphas: Adam's")
-  flags.DEFINE_integer('seed', 0, 'of everything that is random')
-  flags.DEFINE_integer('log_every', 10, 'steps between lines of metrics')
-  flags.DEFINE_integer('checkpoint_every', 50, 'steps between checkpoints')
-
-
 def main() -> None:
   workdir = pathlib.Path(flags.FLAGS.workdir)
   architecture = run(
-    cli.values(*CONFIG), workdir, cli.command('experiments.search')
+    cli.values(OPTIONS), workdir, cli.command('experiments.search')
   )
   resources = space_lib.read_record(workdir / 'architecture.json')['resources']
   print(f'architecture: {" ".join(architecture.choice)}')
@@ -238,5 +234,6 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  define_flags()
+  cli.define_workdir()
+  cli.define(OPTIONS)
   cli.run(main)

@@ -146,31 +146,23 @@ def network_for(
   return fix(sized, loaded)
 
 
-CONFIG = (
-  'architecture network width dataset data_dir epochs batch_size'
-  ' learning_rate weight_decay smoothing seed'
-).split()
+RECIPE_OPTIONS = {
+  'epochs': (Recipe.epochs, 'passes over the training images'),
+  'batch_size': (Recipe.batch_size, 'images per step'),
+  'learning_rate': (Recipe.learning_rate, 'at its peak'),
+  'weight_decay': (Recipe.weight_decay, 'of the kernels'),
+  'smoothing': (Recipe.smoothing, 'of the labels'),
+}
 
-
-def define_flags() -> None:
-  default = Recipe()
-  flags.DEFINE_string('workdir', None, 'where the run is kept', required=True)
-  flags.DEFINE_string('architecture', None, 'an architecture.json')
-  flags.DEFINE_string('network', None, cli.one_of(names.NETWORKS))
-  flags.DEFINE_float('width', 1.0, 'multiplier of the widths of --network')
-  flags.DEFINE_string('dataset', data.EMBEDDED, 'embedded, or of TFDS')
-  flags.DEFINE_string('data_dir', None, 'where TFDS sets are prepared')
-  flags.DEFINE_integer('seed', 0, 'of everything that is random')
-  define_recipe(default)
-
-
-def define_recipe(default: Recipe) -> None:
-  """Flags for every field of a recipe."""
-  flags.DEFINE_integer('epochs', default.epochs, 'passes over the images')
-  flags.DEFINE_integer('batch_size', default.batch_size, 'images per step')
-  flags.DEFINE_float('learning_rate', default.learning_rate, 'at its peak')
-  flags.DEFINE_float('weight_decay', default.weight_decay, 'of the kernels')
-  flags.DEFINE_float('smoothing', default.smoothing, 'of the labels')
+OPTIONS = {
+  'architecture': (None, 'an architecture.json'),
+  'network': (None, cli.one_of(names.NETWORKS)),
+  'width': (1.0, 'multiplier of the widths of --network'),
+  'dataset': (data.EMBEDDED, 'embedded, or of TFDS'),
+  'data_dir': (None, 'where TFDS sets are prepared'),
+  'seed': (0, 'of everything that is random'),
+  **RECIPE_OPTIONS,
+}
 
 
 def recipe_of(config: dict[str, Any]) -> Recipe:
@@ -179,7 +171,7 @@ def recipe_of(config: dict[str, Any]) -> Recipe:
 
 
 def main() -> None:
-  config = cli.values(*CONFIG)
+  config = cli.values(OPTIONS)
   recipe = recipe_of(config)
   dataset = data.load(config['dataset'], config['data_dir'])
   batches = names.batches_of(dataset, config['batch_size'])
@@ -205,5 +197,6 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  define_flags()
+  cli.define_workdir()
+  cli.define(OPTIONS)
   cli.run(main)

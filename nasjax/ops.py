@@ -205,8 +205,9 @@ class ClassifierModule(nn.Module):
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     x = x.mean((1, 2))
     x = nn.Dropout(self.op.dropout, deterministic=not train)(x)
-    # Logits are float32 whatever the network computes in.
-    return nn.Dense(self.features, name='dense')(x.astype(jnp.float32))
+    # Logits have at least float32, whatever the network computes in.
+    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    return nn.Dense(self.features, name='dense')(x)
 
 
 # --- Ops ---------------------------------------------------------------------

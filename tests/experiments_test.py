@@ -1,0 +1,345 @@
+"""The scripts: killed and resumed, compared, and given bad input."""
+
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+from conftest import refused
+
+from experiments import cli, compare, loop, names, search, train
+from nasjax import cost, data, derive, space, spaces, zoo
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+SMALL = '--space=tiny --limit=macs=60k --steps=24 --warmup_steps=6'.split()
+SMALL += '--log_every=3 --checkpoint_every=4 --batch_size=16'.split()
+
+
+def _start(module, *args):
+  return subprocess.Popen(
+    [sys.executable, '-m', f'experiments.{module}', *args],
+    cwd=ROOT,
+    env=os.environ | {'COLUMNS': '80'},
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+
+
+def _finish(process):
+  out, err = process.communicate(timeout=300)
+  return process.returncode, out, err
+
+
+def _call(module, *args):
+  code, out, err = _finish(_start(module, *args))
+  assert code == 0, err
+  return out
+
+
+def _kill_after(process, metrics, lines):
+  """`kill -9` once the metrics have so many lines; False if it was over."""
+  while process.poll() is None:
+    if metrics.exists() and metrics.read_text().count('\n') >= lines:
+      process.send_signal(signal.SIGKILL)
+      process.communicate()
+      return True
+    time.sleep(0.002)
+  return False
+
+
+def _state(workdir):
+  """Every array of the newest checkpoint, as bytes."""
+  with ocp.CheckpointManager(workdir / 'checkpoints') as manager:
+    step = manager.latest_step()
+    path = workdir / 'checkpoints' / str(step) / 'default'
+  with ocp.StandardCheckpointer() as reader:
+    tree = reader.restore(path.absolute())
+  flat, structure = jax_flatten(tree)
+  return step, str(structure), [np.asarray(x).tobytes() for x in flat]
+
+
+def jax_flatten(tree):
+  import jax
+
+  keys = lambda x: jax.dtypes.issubdtype(  # noqa: E731
+    getattr(x, 'dtype', np.float32), jax.dtypes.prng_key
+  )
+  tree = jax.tree.map(lambda x: jax.random.key_data(x) if keys(x) else x, tree)
+  return jax.tree.flatten(tree)
+
+
+def _without_command(path):
+  document = json.loads(path.read_text())
+  document.pop('command')
+  return document
+
+
+@pytest.fixture(scope='module')
+def searched(tmp_path_factory):
+  """A finished search that nothing interrupted."""
+  workdir = tmp_path_factory.mktemp('search') / 'run'
+  _call('search', f'--workdir={workdir}', *SMALL)
+  return workdir
+
+
+def test_a_killed_search_ends_bit_for_bit_where_it_would_have(
+  searched, tmp_path
+):
+  again = tmp_path / 'run'
+  args = [f'--workdir={again}', *SMALL]
+  process = _start('search', *args)
+  lines = random.randint(1, 7)  # of 8; which one must not matter
+  assert _kill_after(process, again / 'metrics.jsonl', lines), lines
+  assert not (again / 'architecture.json').exists()
+  _call('search', *args)
+  first, second = (d / 'metrics.jsonl' for d in (searched, again))
+  assert first.read_text() == second.read_text()
+  assert _state(searched) == _state(again)
+  first, second = (d / 'architecture.json' for d in (searched, again))
+  assert _without_command(first) == _without_command(second)
+
+
+def test_a_killed_training_ends_bit_for_bit_where_it_would_have(
+  searched, tmp_path
+):
+  args = [f'--architecture={searched / "architecture.json"}', '--epochs=3']
+  whole, again = tmp_path / 'whole', tmp_path / 'again'
+  process = _start('train', f'--workdir={again}', *args)
+  lines = random.randint(1, 10)  # of 12
+  assert _kill_after(process, again / 'metrics.jsonl', lines), lines
+  _call('train', f'--workdir={again}', *args)
+  _call('train', f'--workdir={whole}', *args)
+  a, b = (_without_command(d / 'result.json') for d in (whole, again))
+  assert a == b
+  assert _state(whole) == _state(again)
+  assert a['test_images'] == 10_000
+
+
+def test_an_architecture_file_says_what_it_costs(searched):
+  path = searched / 'architecture.json'
+  a, record = space.Architecture.load(path), space.read_record(path)
+  for name, make in names.COSTS.items():
+    row = record['resources'][name]
+    assert row['cost'] == make(a.space).exact(a)
+    assert row['limit'] is None or row['cost'] <= row['limit']
+  counted = json.loads(_call('count', f'--architecture={path}', '--json'))
+  assert counted['macs'] == record['resources']['macs']['cost']
+  assert counted['params'] == record['resources']['params']['cost']
+  for figure in ('alphas', 'cost', 'architecture'):
+    assert (searched / f'{figure}.png').stat().st_size > 10_000
+
+
+def test_count_prints_one_json_object():
+  out = _call('count', '--network=mobilenet_v2', '--json')
+  assert out.count('\n') == 1
+  counted = json.loads(out)
+  assert counted['network'] == 'mobilenet_v2'
+  assert (counted['macs'], counted['params']) == (300774272, 3504872)
+
+
+def test_search_and_train_run_on_a_tfds_set(shared, tmp_path):
+  stage = shared / 'tools/stage_datasets.py'
+  done = subprocess.run(
+    [sys.executable, stage, tmp_path, '--only', 'mnist', '--limit', '500'],
+    capture_output=True,
+    text=True,
+  )
+  if done.returncode:
+    pytest.skip(f'MNIST could not be staged: {done.stderr[-200:]}')
+  here = ['--dataset=mnist', f'--data_dir={tmp_path}', '--batch_size=16']
+  found = tmp_path / 'search'
+  limits = ['--space=tiny', '--limit=macs=60k', '--limit=params=3k']
+  steps = ['--steps=20', '--warmup_steps=5']
+  _call('search', f'--workdir={found}', *here, *limits, *steps)
+  trained = tmp_path / 'train'
+  network = f'--architecture={found / "architecture.json"}'
+  _call('train', f'--workdir={trained}', *here, network, '--epochs=1')
+  result = loop.read_json(trained / 'result.json')
+  assert result['dataset'] == 'mnist'
+  assert result['test_images'] == 100
+  assert len(loop.read_metrics(trained)) >= 4
+
+
+# The comparison.
+
+LIMIT = 2_100_000  # of `make demo`
+
+
+def _record(seed, scale=1.0):
+  s = spaces.mobile_small()
+  rng = np.random.default_rng(seed)
+  alphas = {k: scale * rng.normal(size=len(n)) for k, n in s.choices.items()}
+  a = derive.within(s, alphas, {cost.macs(s): LIMIT})
+  record = {
+    'resources': {'macs': {'limit': LIMIT}},
+    'alphas': {k: v.tolist() for k, v in alphas.items()},
+  }
+  return a, record
+
+
+def test_the_demo_compares_what_it_says():
+  a, record = _record(0)
+  low, high = cost.macs(a.space).bounds()
+  entries = compare.plan(a, record, [1, 0.5, 0.25], 3, seed=0)
+  kinds = [e.kind for e in entries]
+  assert [kinds.count(k) for k in ('searched', 'MobileNetV2', 'random')] == [
+    3,
+    3,
+    3,
+  ]
+  for entry in entries:
+    assert low < entry.limit < high
+    assert cost.macs(entry.network).constant <= entry.limit
+  randoms = [e for e in entries if e.kind == 'random']
+  assert len({e.architecture for e in randoms}) == 3
+  for entry in randoms:
+    assert entry.limit == LIMIT // 2
+    assert cost.macs(entry.network).constant >= 0.9 * entry.limit
+
+
+def test_mobilenet_v2_is_scaled_to_the_largest_width_within():
+  s = spaces.mobile_small()
+  for budget in (LIMIT, LIMIT // 2, LIMIT // 4):
+    network = compare.scaled_mobilenet_v2(s, budget)
+    width = float(network.name.partition('@')[2])
+    wider = zoo.mobilenet_v2(
+      width=width + 0.01, image_size=28, channels=1, num_classes=10
+    )
+    assert cost.macs(network).constant <= budget < cost.macs(wider).constant
+
+
+def test_random_networks_are_drawn_uniformly_within_the_budget():
+  s = spaces.tiny()
+  macs = cost.macs(s)
+  budget = macs.bounds()[1]
+  every = compare.random_within(
+    s, macs, budget, 12, np.random.default_rng(0), fill=0.0
+  )
+  assert len(set(every)) == 12
+  refused(
+    'found 12 of 13',
+    compare.random_within,
+    *(s, macs, budget, 13, np.random.default_rng(0), 0.0),
+  )
+
+
+def test_a_small_comparison_runs_and_is_not_run_twice(searched, tmp_path):
+  args = [f'--search={searched}', f'--workdir={tmp_path}', '--epochs=1']
+  args += ['--random=1', '--fractions=1,0.8', '--batch_size=64']
+  # MobileNetV2 has no width this small on 28 pixels: it is said so.
+  code, _, err = _finish(_start('compare', *args))
+  assert code == 1
+  assert 'mobilenet_v2 has no width' in err
+  assert not any(tmp_path.iterdir())
+
+
+# What the loop keeps.
+
+
+def test_metrics_past_the_checkpoint_are_cut_back(tmp_path):
+  rows = [{'step': i, 'x': i / 3} for i in (3, 6, 9)]
+  text = ''.join(json.dumps(r) + '\n' for r in rows) + '{"step": 12, "x'
+  (tmp_path / 'metrics.jsonl').write_text(text)
+  loop.cut_metrics(tmp_path, 6)
+  assert loop.read_metrics(tmp_path) == rows[:2]
+
+
+def test_a_workdir_belongs_to_one_run(tmp_path):
+  workdir = tmp_path / 'run'
+  loop.claim(workdir, {'steps': 3, 'limit': ['macs=1M']})
+  loop.claim(workdir, {'steps': 3, 'limit': ['macs=1M']})
+  before = (workdir / 'config.json').read_text()
+  refused(
+    'steps was 3 and is 4', loop.claim, workdir, {'steps': 4, 'limit': []}
+  )
+  assert (workdir / 'config.json').read_text() == before
+  (tmp_path / 'other').mkdir()
+  (tmp_path / 'other' / 'thesis.tex').write_text('')
+  refused('holds files but no run', loop.claim, tmp_path / 'other', {})
+  refused('is a file', loop.claim, tmp_path / 'other' / 'thesis.tex', {})
+
+
+# Bad input.
+
+
+@pytest.mark.parametrize(
+  ('options', 'message'),
+  [
+    ({'dataset': 'fashion'}, "'fashion'"),
+    ({'space': 'huge'}, "unknown space 'huge'; choose from mobile_small"),
+    ({'limit': ['20e6']}, 'names no resource; write it as macs=20e6'),
+    ({'limit': ['ms=20']}, "unknown resource 'ms'; choose from macs, params"),
+    ({'limit': ['macs=ten']}, "'ten' is no number"),
+    ({'limit': ['macs=']}, "'' is no number"),
+    ({'limit': ['macs=-5']}, 'is not positive'),
+    ({'limit': ['macs=1M', 'macs=2M']}, 'two limits on macs'),
+    ({'limit': ['macs=1000']}, 'this space reaches 251984 to 4840624 MACs'),
+    ({'limit': []}, 'lagrangian needs a limit'),
+    ({'constraint': 'hope'}, "unknown constraint 'hope'; choose from"),
+    ({'constraint': 'linear', 'strength': -1.0}, 'strength >= 0'),
+    ({'dual_rate': 0.0}, 'positive rate'),
+    ({'relax': 'hard'}, "unknown relaxation 'hard'; choose from softmax"),
+    ({'temperature': 0.0}, 'temperature is 0.0'),
+    ({'steps': 0}, 'steps is 0'),
+    ({'warmup_steps': 999}, 'warmup_steps is 999; with steps 240'),
+    ({'batch_size': 5000}, 'batch_size 5000 is out of range'),
+  ],
+)
+def test_bad_search_flags_are_one_line_and_write_nothing(
+  tmp_path, options, message
+):
+  given = cli.defaults(search.OPTIONS) | {'limit': ['macs=2M']} | options
+  refused(message, search.run, given, tmp_path / 'run')
+  assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize(
+  ('options', 'message'),
+  [
+    ({'network': 'alexnet'}, "unknown network 'alexnet'; choose from"),
+    ({}, 'give either --architecture=FILE or --network=NAME'),
+    ({'network': 'mobilenet_v2', 'width': 0.0}, r'width in \(0, 4\]'),
+    ({'architecture': 'nowhere.json'}, 'No such file'),
+  ],
+)
+def test_bad_network_flags_are_one_line(options, message):
+  given = cli.defaults(train.OPTIONS) | options
+  keys = ('architecture', 'network', 'width')
+  refused(message, train.network_for, *(given[k] for k in keys), data.load())
+
+
+@pytest.mark.parametrize('options', [{'epochs': 0}, {'smoothing': 1.0}])
+def test_bad_recipes_are_one_line(options):
+  (name,) = options
+  refused(name, train.recipe_of, cli.defaults(train.OPTIONS) | options)
+
+
+def test_an_error_is_one_line_on_stderr_and_a_code(searched, tmp_path):
+  """As a person sees it: no traceback, and the run is as it was."""
+  before = sorted(p.stat().st_mtime_ns for p in searched.rglob('*'))
+  cases = [
+    ('search', [f'--workdir={searched}', *SMALL, '--seed=1'], 'seed was 0'),
+    ('train', [f'--workdir={tmp_path}/t', '--network=x'], "network 'x'"),
+    ('count', ['--network=mobilenet_v2', 'extra'], "argument 'extra'"),
+    (
+      'compare',
+      [f'--workdir={tmp_path}/c', f'--search={tmp_path}'],
+      'holds no finished search',
+    ),
+  ]
+  for module, args, message in cases:
+    code, out, err = _finish(_start(module, *args))
+    assert code == 1
+    assert err.startswith('error: ')
+    assert err.count('\n') == 1
+    assert message in err
+    assert not out
+  assert before == sorted(p.stat().st_mtime_ns for p in searched.rglob('*'))

@@ -1,0 +1,189 @@
+"""The search step: what it changes, what it does not, and its gradient."""
+
+import functools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from nasjax import batch, constraint, cost, data, ops, relax, search, spaces
+
+CLASSES = 4
+
+
+def _arrays(n=64, seed=0):
+  """Images of 8 pixels whose class is where they are bright: learnable."""
+  rng = np.random.default_rng(seed)
+  labels = (np.arange(n) % CLASSES).astype(np.int32)
+  images = rng.integers(0, 60, (n, 8, 8, 1))
+  for i, c in enumerate(labels):
+    images[i, c // 2 * 4 :][:4, c % 2 * 4 :][:, :4] += 150
+  return data.Arrays(images.astype(np.uint8), labels)
+
+
+SPACE = spaces.tiny(num_classes=CLASSES)
+MACS = cost.macs(SPACE)
+BATCHES = batch.Batches(16, (0.4,), (0.3,))
+
+
+def _make(constraints=None, loss=search.cross_entropy, **kwargs):
+  middle = sum(MACS.bounds()) / 2
+  defaults = {
+    'weight_tx': optax.sgd(0.05, momentum=0.9),
+    'alpha_tx': optax.adam(0.05),
+  }
+  constraints = constraints or [(MACS, constraint.lagrangian(middle, 0.1))]
+  return search.make(
+    SPACE, BATCHES, constraints, loss=loss, **{**defaults, **kwargs}
+  )
+
+
+@functools.cache
+def _default(loss=search.cross_entropy, constrain=constraint.lagrangian):
+  """Jitted parts, so that tests share what compiles."""
+  limit = sum(MACS.bounds()) / 2
+  parts = _make([(MACS, constrain(limit, 0.1))], loss=loss)
+  return search.Search(*map(jax.jit, parts))
+
+
+def _run(parts, steps, warmup=0, seed=0, edit=lambda state: state):
+  arrays = _arrays()
+  init, weight_step, alpha_step, _ = parts
+  state, metrics = edit(init(jax.random.key(seed), arrays, arrays)), {}
+  for i in range(steps):
+    state, metrics = weight_step(state, arrays)
+    if i >= warmup:
+      state, more = alpha_step(state, arrays)
+      metrics = {**metrics, **more}
+  return state, metrics
+
+
+def _nothing(logits, labels):
+  """A task that does not care."""
+  del labels
+  return 0.0 * logits.sum()
+
+
+def test_each_step_changes_its_own_part_alone():
+  parts, arrays = _default(), _arrays()
+  before = parts.init(jax.random.key(0), arrays, arrays)
+  weights, _ = parts.weight_step(before, arrays)
+  for name in ('alphas', 'alpha_opt_state', 'constraints', 'valid'):
+    chex.assert_trees_all_equal(getattr(weights, name), getattr(before, name))
+  assert int(weights.step) == 1
+  alphas, _ = parts.alpha_step(weights, arrays)
+  for name in ('step', 'params', 'batch_stats', 'opt_state', 'train'):
+    chex.assert_trees_all_equal(getattr(alphas, name), getattr(weights, name))
+  for slot in SPACE.choices:
+    assert (alphas.alphas[slot] != weights.alphas[slot]).any()
+
+
+def test_step_is_both_halves():
+  parts, arrays = _default(), _arrays()
+  start = parts.init(jax.random.key(0), arrays, arrays)
+  half, _ = parts.weight_step(start, arrays)
+  halves, _ = parts.alpha_step(half, arrays)
+  whole, _ = parts.step(start, arrays, arrays)
+  chex.assert_trees_all_close(
+    jax.tree.leaves(whole.params), jax.tree.leaves(halves.params), atol=1e-5
+  )
+  chex.assert_trees_all_close(whole.alphas, halves.alphas, atol=1e-4)
+
+
+@pytest.mark.parametrize('relaxation', [relax.SOFTMAX, relax.GUMBEL_SOFTMAX])
+def test_alpha_gradient_is_that_of_finite_differences(x64, relaxation):
+  """With SGD of rate 1 the step is minus the gradient of `total_loss`."""
+  parts, arrays = (
+    _make(
+      alpha_tx=optax.sgd(1.0),
+      relaxation=relaxation,
+      temperature=lambda step: 0.7,
+      numerics=ops.Numerics(dtype=jnp.float64),
+      constraints=[
+        (MACS, constraint.lagrangian(MACS.bounds()[1] / 2, 0.1, 0.8)),
+        (cost.params(SPACE), constraint.linear(0.3, 1000.0)),
+      ],
+    ),
+    _arrays(),
+  )
+  step = jax.jit(parts.alpha_step)
+  state = jax.jit(parts.init)(jax.random.key(0), arrays, arrays)
+  after, _ = step(state, arrays)
+  h = 1e-5
+
+  def total(slot, j, h):
+    moved = {**state.alphas, slot: state.alphas[slot].at[j].add(h)}
+    return float(step(state._replace(alphas=moved), arrays)[1]['total_loss'])
+
+  for slot in state.alphas:
+    for j in range(state.alphas[slot].size):
+      slope = (total(slot, j, h) - total(slot, j, -h)) / (2 * h)
+      gradient = float(state.alphas[slot][j] - after.alphas[slot][j])
+      assert gradient == pytest.approx(slope, rel=1e-5, abs=1e-7)
+
+
+def test_without_a_task_the_expected_cost_falls_below_the_limit():
+  """The multiplier rises from 0 while the limit is exceeded, and then rests."""
+  low, high = MACS.bounds()
+  limit = low + 0.3 * (high - low)
+
+  def tighter(state):
+    (only,) = state.constraints
+    return state._replace(constraints=(only._replace(limit=limit),))
+
+  parts = _default(loss=_nothing)
+  _, first = _run(parts, 1, edit=tighter)
+  state, last = _run(parts, 100, edit=tighter)
+  assert float(first['macs']) > 1.1 * limit
+  assert float(last['macs']) <= limit
+  assert float(state.constraints[0].multiplier) >= 0
+
+
+def test_the_search_is_more_than_its_cost_term():
+  """Price alone, task alone and both give three different sets of alphas."""
+
+  def alphas(strength, loss):
+    def priced(state):
+      scale = jnp.float32(MACS.bounds()[1])
+      price = constraint.LinearState(jnp.float32(strength), scale)
+      return state._replace(constraints=(price,))
+
+    parts = _default(loss=loss, constrain=constraint.linear)
+    return _run(parts, 40, warmup=10, edit=priced)[0].alphas
+
+  both = alphas(1.0, search.cross_entropy)
+  task = alphas(0.0, search.cross_entropy)
+  price = alphas(1.0, _nothing)
+
+  def distance(a, b):
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return max(float(jnp.abs(x - y).max()) for x, y in pairs)
+
+  # Alphas start 1e-3 apart; Adam moves them by up to 0.05 a step.
+  assert distance(both, task) > 0.2
+  assert distance(both, price) > 0.2
+  assert distance(task, price) > 0.2
+
+
+def test_weights_learn_the_task():
+  _, metrics = _run(_default(), 60)
+  assert float(metrics['train_accuracy']) > 0.8  # chance is 0.25
+
+
+def test_the_key_decides_everything():
+  a, b = (_run(_default(), 5, seed=s)[0] for s in (1, 1))
+  chex.assert_trees_all_equal(a.params, b.params)
+  chex.assert_trees_all_equal(a.alphas, b.alphas)
+  c = _run(_default(), 5, seed=2)[0]
+  assert (a.alphas['stage1_1'] != c.alphas['stage1_1']).any()
+
+
+def test_harden_is_one_hot_without_a_gradient():
+  probs = {'a': jnp.array([[0.2, 0.5, 0.3], [0.6, 0.1, 0.3]])}
+  hard = search.harden(probs)['a']
+  assert hard.tolist() == [[0, 1, 0], [1, 0, 0]]
+  g = jax.grad(lambda p: search.harden({'a': p})['a'].sum())(probs['a'])
+  assert not g.any()

@@ -1,0 +1,93 @@
+"""Training: optimizer, loss and evaluation against closed forms."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from nasjax import batch, data, space, spaces, train
+
+
+def test_cross_entropy_is_its_closed_form():
+  logits = jnp.array([[1.0, 2.0, 0.5], [0.0, -1.0, 3.0]])
+  labels = jnp.array([1, 0])
+  logp = np.log(np.exp(logits) / np.exp(logits).sum(-1, keepdims=True))
+  plain = -(logp[0, 1] + logp[1, 0]) / 2
+  assert float(train.cross_entropy(logits, labels)) == pytest.approx(
+    plain, rel=1e-6
+  )
+  smooth = 0.9 * plain - 0.1 * logp.mean()
+  assert float(train.cross_entropy(logits, labels, 0.1)) == pytest.approx(
+    smooth, rel=1e-6
+  )
+
+
+@pytest.mark.parametrize('size', [1, 7, 10, 64])
+def test_every_image_is_evaluated_once_whatever_the_batch(size):
+  n = 23
+  arrays = data.Arrays(
+    np.zeros((n, 2, 2, 1), np.uint8), np.arange(n, dtype=np.int32) % 3
+  )
+  always_0 = lambda params, stats, images: np.zeros(len(images))  # noqa: E731
+  accuracy = train.evaluate(always_0, {}, {}, arrays, size)
+  assert accuracy == 8 / 23
+
+
+def test_predictions_do_not_depend_on_the_batch():
+  """Running statistics, no dropout: an image is judged alone."""
+  tiny = spaces.tiny()
+  chosen = space.Architecture(tiny, ('mbconv_k3_e1', 'mbconv_k3_e1', 'skip'))
+  network = space.fix(tiny, chosen)
+  batches = batch.Batches(4, (0.5,), (0.3,))
+  images = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 1), np.uint8)
+  arrays = data.Arrays(images, np.arange(6, dtype=np.int32))
+  parts = train.make(network, batches, tx=optax.sgd(0.1))
+  state = parts.init(jax.random.key(0), arrays)
+  state, _ = jax.jit(parts.step)(state, arrays)
+  predict = jax.jit(train.predict(network, batches))
+  together = predict(state.params, state.batch_stats, images)
+  alone = [
+    int(predict(state.params, state.batch_stats, image[None])[0])
+    for image in images
+  ]
+  assert together.tolist() == alone
+
+
+def test_only_kernels_are_decayed():
+  params = {'conv': {'kernel': jnp.ones((2, 2))}, 'bn': {'scale': jnp.ones(2)}}
+  zero = jax.tree.map(jnp.zeros_like, params)
+  tx = train.sgd(1.0, 100, weight_decay=0.1)
+  opt_state = tx.init(params)
+  for _ in range(6):
+    updates, opt_state = tx.update(zero, opt_state, params)
+  assert (updates['conv']['kernel'] < 0).all()
+  assert not updates['bn']['scale'].any()
+
+
+def test_the_rate_rises_to_its_peak_and_falls_to_0():
+  tx = train.sgd(0.4, 100, weight_decay=0.0)
+  params, moved = {'w': jnp.zeros(())}, []
+  opt_state = tx.init(params)
+  for i in range(101):
+    # A gradient of 1 at step i alone would leave momentum behind: take the
+    # ratio of the update to the momentum, which is the rate.
+    updates, opt_state = tx.update({'w': jnp.ones(())}, opt_state, params)
+    momentum = 10 * (1 - 0.9 ** (i + 1))
+    moved.append(-float(updates['w']) / (1 + 0.9 * momentum))
+  assert max(moved) == pytest.approx(0.4, rel=1e-3)
+  assert int(np.argmax(moved)) == 5
+  assert moved[0] == 0
+  assert moved[100] == pytest.approx(0.0, abs=1e-6)
+  assert moved[52] == pytest.approx(0.2, rel=0.02)  # half way down
+
+
+def test_a_space_with_choices_is_not_trained():
+  with pytest.raises(ValueError, match='one op per slot'):
+    train.make(spaces.tiny(), None, tx=optax.sgd(0.1))
+
+
+@pytest.mark.parametrize('kwargs', [{'steps': 0}, {'learning_rate': 0.0}])
+def test_wrong_schedules_are_refused(kwargs):
+  with pytest.raises(ValueError, match='requires'):
+    train.sgd(**{'learning_rate': 0.1, 'steps': 10, **kwargs})
