@@ -77,6 +77,12 @@ def plan(
   entries = []
   for budget in budgets:
     a = derive.within(space, alphas, {macs: budget})
+    if any(e.architecture == a for e in entries):
+      print(
+        f'within {budget} MACs the most probable network is that of a larger '
+        f'budget ({macs.exact(a)} MACs): it is trained once'
+      )
+      continue
     name = f'searched_{report.si(budget)}'
     entries.append(Entry(name, 'searched', budget, fix(space, a), a))
   for budget in budgets:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
@@ -62,18 +63,12 @@ def _state(workdir):
     path = workdir / 'checkpoints' / str(step) / 'default'
   with ocp.StandardCheckpointer() as reader:
     tree = reader.restore(path.absolute())
-  flat, structure = jax_flatten(tree)
-  return step, str(structure), [np.asarray(x).tobytes() for x in flat]
 
+  def raw(x):
+    is_key = jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
+    return np.asarray(jax.random.key_data(x) if is_key else x).tobytes()
 
-def jax_flatten(tree):
-  import jax
-
-  keys = lambda x: jax.dtypes.issubdtype(  # noqa: E731
-    getattr(x, 'dtype', np.float32), jax.dtypes.prng_key
-  )
-  tree = jax.tree.map(lambda x: jax.random.key_data(x) if keys(x) else x, tree)
-  return jax.tree.flatten(tree)
+  return step, jax.tree.map(raw, tree)
 
 
 def _without_command(path):
@@ -173,10 +168,14 @@ def test_search_and_train_run_on_a_tfds_set(shared, tmp_path):
 LIMIT = 2_100_000  # of `make demo`
 
 
-def _record(seed, scale=1.0):
+def _record(seed, towards_cost):
+  """As a search leaves it; the probable ops cost more or less than the limit."""
   s = spaces.mobile_small()
   rng = np.random.default_rng(seed)
-  alphas = {k: scale * rng.normal(size=len(n)) for k, n in s.choices.items()}
+  alphas = {
+    slot: rng.normal(size=len(table)) + towards_cost * np.array(table) / 1e5
+    for slot, table in cost.macs(s).tables
+  }
   a = derive.within(s, alphas, {cost.macs(s): LIMIT})
   record = {
     'resources': {'macs': {'limit': LIMIT}},
@@ -185,8 +184,9 @@ def _record(seed, scale=1.0):
   return a, record
 
 
-def test_the_demo_compares_what_it_says():
-  a, record = _record(0)
+@pytest.mark.parametrize('seed', range(3))
+def test_the_demo_compares_what_it_says(seed):
+  a, record = _record(seed, towards_cost=1)
   low, high = cost.macs(a.space).bounds()
   entries = compare.plan(a, record, [1, 0.5, 0.25], 3, seed=0)
   kinds = [e.kind for e in entries]
@@ -195,6 +195,7 @@ def test_the_demo_compares_what_it_says():
     3,
     3,
   ]
+  assert len({e.architecture for e in entries if e.kind == 'searched'}) == 3
   for entry in entries:
     assert low < entry.limit < high
     assert cost.macs(entry.network).constant <= entry.limit
@@ -203,6 +204,13 @@ def test_the_demo_compares_what_it_says():
   for entry in randoms:
     assert entry.limit == LIMIT // 2
     assert cost.macs(entry.network).constant >= 0.9 * entry.limit
+
+
+def test_one_network_for_two_budgets_is_trained_once(capsys):
+  _, record = _record(0, towards_cost=-1)
+  entries = compare.plan(_record(0, -1)[0], record, [1, 0.5], 1, seed=0)
+  assert [e.kind for e in entries].count('searched') == 1
+  assert 'within 1050000 MACs' in capsys.readouterr().out
 
 
 def test_mobilenet_v2_is_scaled_to_the_largest_width_within():

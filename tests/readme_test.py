@@ -1,0 +1,64 @@
+"""Every command and every example of the README works as written."""
+
+import doctest
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+README = (ROOT / 'README.md').read_text()
+
+# Added to what is written, so that it takes seconds.
+QUICK = {
+  'experiments.search': ['--steps=4', '--warmup_steps=2', '--space=tiny'],
+  'experiments.train': ['--epochs=1'],
+  'experiments.count': [],
+}
+
+
+def test_python_examples_give_what_is_shown():
+  failures, tried = doctest.testfile(
+    str(ROOT / 'README.md'), module_relative=False
+  )
+  assert tried > 5
+  assert failures == 0
+
+
+def _commands():
+  text = README.replace('\\\n', ' ')
+  return re.findall(r'^    python -m (.*)$', text, re.MULTILINE)
+
+
+def test_commands_run(shared, tmp_path):
+  stage = [sys.executable, shared / 'tools/stage_datasets.py']
+  subprocess.run(
+    [*stage, tmp_path / 'data', '--only=mnist', '--limit=500'], check=True
+  )
+  assert len(_commands()) == 4
+  for command in _commands():
+    module, *args = shlex.split(command)
+    done = subprocess.run(
+      [sys.executable, '-m', module, *args, *QUICK[module]],
+      cwd=tmp_path,
+      env={'PYTHONPATH': str(ROOT), 'PATH': '/usr/bin:/bin'},
+      capture_output=True,
+      text=True,
+    )
+    assert done.returncode == 0, (command, done.stderr)
+
+
+def test_every_file_of_the_map_is_there_and_every_file_is_on_the_map():
+  rows = re.findall(r'^\| (`.*?) \|', README, re.MULTILINE)
+  named = {p for row in rows for p in re.findall(r'`(?:nasjax/)?(.*?)`', row)}
+  package = ROOT / 'nasjax'
+  there = {p.name for p in package.glob('*.py')} - {'__init__.py', 'errors.py'}
+  there |= {f'{p.parent.name}/' for p in package.glob('*/__init__.py')}
+  assert named == there | {'experiments/', 'benchmarks/'}
+
+
+def test_make_targets_of_the_readme_exist():
+  makefile = (ROOT / 'Makefile').read_text()
+  for target in re.findall(r'^    make (\w+)', README, re.MULTILINE):
+    assert f'\n{target}:' in makefile
