@@ -169,7 +169,7 @@ LIMIT = 2_100_000  # of `make demo`
 
 
 def _record(seed, towards_cost):
-  """As a search leaves it; the probable ops cost more or less than the limit."""
+  """As a search leaves it, whose probable ops are dear (1) or cheap (-1)."""
   s = spaces.mobile_small()
   rng = np.random.default_rng(seed)
   alphas = {
