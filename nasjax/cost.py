@@ -1,31 +1,65 @@
 """What a choice costs: expected, exact, and within which bounds.
 
-A cost is a function of probs and of nothing else: the exact expectation when
-every choice is drawn independently. It holds integers that were traced from
-the built modules, slot by slot and op by op; nothing is estimated.
+A cost is a function of probs and of nothing else. It holds numbers that were
+traced from the built modules, slot by slot, op by op, and, where widths are
+choices, for every width that can come in and go out: no product formula is
+assumed, nothing is estimated.
 """
 
 import dataclasses
 import functools
+import itertools
+import math
 from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from nasjax import count
+from nasjax.errors import InputError
 from nasjax.ops import Numerics, Op
-from nasjax.space import Architecture, Slot, Space
+from nasjax.space import Architecture, Slot, Space, Width
+
+Number = int | float
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+  """A cost for every combination of the choices that meet in one slot.
+
+  Attributes:
+    axes: names of the choices; none where nothing is to choose.
+    shape: number of options of each.
+    values: in row-major order, the last choice running fastest.
+  """
+
+  axes: tuple[str, ...]
+  shape: tuple[int, ...]
+  values: tuple[Number, ...]
+
+  def array(self) -> np.ndarray:
+    """`[*shape]`, of Python's exact numbers where they are large."""
+    return np.array(self.values).reshape(self.shape)
+
+  def at(self, index: Mapping[str, int]) -> Number:
+    """The cost at one option of every choice."""
+    flat = 0
+    for axis, size in zip(self.axes, self.shape, strict=True):
+      flat = flat * size + index[axis]
+    return self.values[flat]
 
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-  """An additive resource of a space. Static: hashable, holds no arrays.
+  """A resource of a space. Static: hashable, holds no arrays.
 
   Attributes:
     name: of the resource, such as `macs`.
     unit: what it counts.
-    constant: the part that no choice changes.
-    tables: `(slot, cost of each op)` for every slot with a choice.
+    tables: one for every slot, in the order of the chain.
+    reduction: `'sum'` for what adds up along the chain (MACs, parameters,
+      latency, energy), `'max'` for what is used again by every slot (memory).
 
   Example:
     >>> from nasjax import relax, space, spaces
@@ -39,50 +73,144 @@ class Cost:
 
   name: str
   unit: str
-  constant: int
-  tables: tuple[tuple[str, tuple[int, ...]], ...]
+  tables: tuple[Table, ...]
+  reduction: str = 'sum'
 
   def __call__(self, probs: Mapping[str, jax.Array]) -> jax.Array:
-    """Expected cost, `f32[]`, differentiable in `probs`.
+    """Cost of a distribution over architectures, `f32[]`, differentiable.
 
-    With `p = softmax(alpha / t)` its derivative in `alpha_j` is
-    `p_j (c_j - E) / t`, where `E` is the slot's own expectation.
+    For `reduction='sum'` it is the exact expectation when every choice is
+    drawn independently: with `p = softmax(alpha / t)` its derivative in
+    `alpha_j` is `p_j (c_j - E) / t`, where `E` is the expectation and `c_j`
+    that given option j. For `'max'` it is the largest of the slots' exact
+    expectations: exact at one-hot probs, elsewhere a lower bound of the
+    expected maximum (Jensen).
 
     Args:
-      probs: slot to `f32[ops]`, each summing to 1.
+      probs: slot or width to `f32[options]`, each summing to 1.
     """
-    total = jnp.asarray(self.constant, dtype=float)
-    for slot, table in self.tables:
-      total = total + probs[slot] @ jnp.asarray(table, dtype=probs[slot].dtype)
-    return total
+    parts = []
+    for table in self.tables:
+      dtype = probs[table.axes[-1]].dtype if table.axes else float
+      part = jnp.asarray(table.array(), dtype=dtype)
+      for axis in reversed(table.axes):
+        part = part @ probs[axis]
+      parts.append(part)
+    combine = jnp.add if self.reduction == 'sum' else jnp.maximum
+    return functools.reduce(combine, parts)
 
-  def exact(self, architecture: Architecture) -> int:
+  def exact(self, architecture: Architecture) -> Number:
     """Cost of the derived network, to the unit."""
-    pairs = zip(self.tables, architecture.indices, strict=True)
-    return self.constant + sum(table[i] for (_, table), i in pairs)
+    names = architecture.space.choices
+    index = dict(zip(names, architecture.indices, strict=True))
+    return self._reduce(table.at(index) for table in self.tables)
 
-  def bounds(self) -> tuple[int, int]:
+  @property
+  def constant(self) -> Number:
+    """What the tables without a choice come to; all of it in a network."""
+    return self._reduce(t.values[0] for t in self.tables if not t.axes)
+
+  def bounds(self) -> tuple[Number, Number]:
     """Smallest and largest cost that an architecture can have."""
-    low = sum(min(table) for _, table in self.tables)
-    high = sum(max(table) for _, table in self.tables)
-    return self.constant + low, self.constant + high
+    return self._extreme(np.min), self._extreme(np.max)
+
+  def _reduce(self, values) -> Number:
+    return sum(values) if self.reduction == 'sum' else max(values, default=0)
+
+  def _extreme(self, best: Callable) -> Number:
+    """Variable elimination: choices meet with neighbours only, so it is short.
+
+    Each choice in turn is optimised away from the tables in which it stands.
+    """
+    combine = np.add if self.reduction == 'sum' else np.maximum
+    pending = [(table.axes, table.array()) for table in self.tables]
+    for name in dict.fromkeys(a for table in self.tables for a in table.axes):
+      here = [(axes, array) for axes, array in pending if name in axes]
+      pending = [(axes, array) for axes, array in pending if name not in axes]
+      axes = tuple(dict.fromkeys(a for axes, _ in here for a in axes))
+      joint = functools.reduce(
+        combine, [_spread(array, own, axes) for own, array in here]
+      )
+      place = axes.index(name)
+      pending.append((axes[:place] + axes[place + 1 :], best(joint, place)))
+    return functools.reduce(combine, [array for _, array in pending]).item()
 
 
-def _additive(
-  space: Space, name: str, unit: str, measure: Callable[..., int]
+def _spread(array: np.ndarray, own: tuple, axes: tuple) -> np.ndarray:
+  """`array` over `own` axes, broadcastable over all of `axes`."""
+  order = sorted(range(len(own)), key=lambda i: axes.index(own[i]))
+  sizes = dict(zip(own, array.shape, strict=True))
+  return array.transpose(order).reshape([sizes.get(a, 1) for a in axes])
+
+
+def _traced(
+  space: Space,
+  name: str,
+  unit: str,
+  measure: Callable[..., int],
+  reduction: str = 'sum',
 ) -> Cost:
-  """`measure(op, features, stride, input shape)` of every op, as a `Cost`."""
-  constant, tables = 0, []
-  shape = (1, space.image_size, space.image_size, space.channels)
+  """`measure(op, features, stride, input shape)` of everything, in a `Cost`."""
+  tables, size, before = [], space.image_size, None
   for slot in space.slots:
-    place = slot.features, slot.stride, shape
-    table = tuple(measure(op, *place) for op in slot.ops)
-    if len(table) == 1:
-      constant += table[0]
-    else:
-      tables.append((slot.name, table))
-    shape = _output_shape(slot, shape)
-  return Cost(name, unit, constant, tuple(tables))
+    found = {
+      (op.name, n, m): measure(op, m, slot.stride, (1, *_square(size), n))
+      for op, n, m in space.places(before, slot)
+    }
+    axes = _axes(before, slot)
+    values = tuple(
+      found[_place(space, before, slot, dict(zip(axes, index, strict=True)))]
+      for index in itertools.product(*map(range, axes.values()))
+    )
+    tables.append(Table(tuple(axes), tuple(axes.values()), values))
+    size = _output_size(space, before, slot, size)
+    before = slot
+  return Cost(name, unit, tuple(tables), reduction)
+
+
+def _square(size: int | None) -> tuple[int, ...]:
+  """Height and width; none of them behind a pooling to a vector."""
+  return () if size is None else (size, size)
+
+
+def _axes(before: Slot | None, slot: Slot) -> dict[str, int]:
+  """The choices that meet in a slot, with their numbers of options."""
+  axes = {}
+  for features in (getattr(before, 'features', None), slot.features):
+    if isinstance(features, Width):
+      axes[features.name] = len(features.options)
+  if len(slot.ops) > 1:
+    axes[slot.name] = len(slot.ops)
+  return axes
+
+
+def _place(space, before, slot, index) -> tuple[str, int, int]:
+  """`(op name, channels in, channels out)` at an index of `_axes`."""
+
+  def channels(features):
+    if isinstance(features, Width):
+      return features.options[index[features.name]]
+    return features
+
+  inputs = space.channels if before is None else channels(before.features)
+  op = slot.ops[index.get(slot.name, 0)]
+  return op.name, inputs, channels(slot.features)
+
+
+def _output_size(space, before, slot, size) -> int | None:
+  """Height that leaves a slot; all its ops and widths must agree on it."""
+  found = {}
+  for op, n, m in space.places(before, slot):
+    shape = _output_shape(op, m, slot.stride, (1, *_square(size), n))
+    found[op.name] = shape[1:-1]
+    if shape[-1] != m:
+      raise ValueError(
+        f'op {op.name!r} of slot {slot.name!r} requires {m} features, '
+        f'got the output shape {shape}.'
+      )
+  if len(set(found.values())) > 1:
+    raise ValueError(f'ops of slot {slot.name!r} differ in size: {found}')
+  return next(iter(next(iter(found.values()))), None)
 
 
 def macs(space: Space) -> Cost:
@@ -90,12 +218,77 @@ def macs(space: Space) -> Cost:
 
   Convolutions and linear layers, padding taps included; see `nasjax.count`.
   """
-  return _additive(space, 'macs', 'MACs', op_macs)
+  return _traced(space, 'macs', 'MACs', op_macs)
 
 
 def params(space: Space) -> Cost:
   """Trainable parameters: batch norm's scale and bias in, statistics out."""
-  return _additive(space, 'params', 'parameters', op_params)
+  return _traced(space, 'params', 'parameters', op_params)
+
+
+def memory(space: Space) -> Cost:
+  """Peak bytes of activations of one float32 inference, weights apart.
+
+  What a slot needs while it runs, the largest along the chain; see
+  `nasjax.count.peak_memory` for the rule. It is a maximum: what `cost(probs)`
+  is of it, `Cost.__call__` says, and `nasjax.derive` treats a limit on it as a
+  filter on candidates.
+  """
+  return _traced(space, 'memory', 'bytes', op_memory, 'max')
+
+
+def table(
+  space: Space,
+  name: str,
+  unit: str,
+  candidates: Mapping[str, Mapping[str, Number]],
+  fixed: Number = 0,
+) -> Cost:
+  """A cost of the user's own: one number per candidate.
+
+  Args:
+    space: whose candidates they are.
+    name: of the resource.
+    unit: what the numbers are in.
+    candidates: slot or width to option to number.
+    fixed: what every architecture costs besides.
+
+  Raises:
+    InputError: candidates without a number (all are listed), numbers that are
+      negative or not finite, or names that the space does not have.
+
+  Example:
+    >>> from nasjax import spaces
+    >>> tiny = spaces.tiny()
+    >>> price = table(tiny, 'energy', 'mJ', {
+    ...   slot: {op: 0.5 for op in ops} for slot, ops in tiny.choices.items()})
+    >>> price.bounds()
+    (1.5, 1.5)
+  """
+  wanted = {(s, o) for s, options in space.choices.items() for o in options}
+  given = {
+    (s, o): number
+    for s, options in candidates.items()
+    for o, number in options.items()
+  }
+  for what, names in (
+    ('lacks', wanted - set(given)),
+    ('names what the space does not have:', set(given) - wanted),
+  ):
+    if names:
+      listed = ', '.join(f'{s}/{o}' for s, o in sorted(names))
+      raise InputError(f'table {name!r} {what} {listed}')
+  for (s, o), number in {**given, ('fixed', 'part'): fixed}.items():
+    if not (math.isfinite(number) and number >= 0):
+      raise InputError(
+        f'table {name!r} has {number} at {s}/{o}; costs are finite and at '
+        'least 0'
+      )
+  tables = [Table((), (), (fixed,))]
+  for s, options in space.choices.items():
+    values = tuple(given[s, o] for o in options)
+    tables.append(Table((s,), (len(options),), values))
+  return Cost(name, unit, tuple(tables))
 
 
 # --- One op at one place, cached: equal blocks are traced once ---------------
@@ -127,14 +320,11 @@ def op_params(op: Op, features: int, stride: int, shape: Shape) -> int:
 
 
 @functools.cache
-def _output_shape(slot: Slot, shape: Shape) -> Shape:
-  """The shape that leaves a slot; all its ops must agree on it."""
-  found = {
-    op.name: jax.eval_shape(
-      *_traceable(op, slot.features, slot.stride, shape)
-    ).shape
-    for op in slot.ops
-  }
-  if len(set(found.values())) > 1:
-    raise ValueError(f'ops of slot {slot.name!r} differ in shape: {found}')
-  return next(iter(found.values()))
+def op_memory(op: Op, features: int, stride: int, shape: Shape) -> int:
+  """Peak bytes of activations while one op runs on an input of `shape`."""
+  return count.peak_memory(*_traceable(op, features, stride, shape)).bytes
+
+
+@functools.cache
+def _output_shape(op: Op, features: int, stride: int, shape: Shape) -> Shape:
+  return jax.eval_shape(*_traceable(op, features, stride, shape)).shape

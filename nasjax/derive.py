@@ -1,18 +1,19 @@
 """From alphas to an architecture, within limits.
 
-The most probable architecture maximises the sum of its ops' log-probabilities,
-one op per slot. With limits on additive costs that is a multiple-choice
-knapsack (Kellerer, Pferschy and Pisinger 2004, chapter 11), solved here by
-branch and bound in SciPy's HiGHS and verified in Python ints.
+The most probable architecture maximises the sum of its options'
+log-probabilities, one option per choice. With limits on additive costs that is
+a multiple-choice knapsack (Kellerer, Pferschy and Pisinger 2004, chapter 11),
+solved here by branch and bound in SciPy's HiGHS and verified in Python ints.
 """
 
+import bisect
 from collections.abc import Mapping
 
 import jax
 import numpy as np
 from scipy import optimize, sparse
 
-from nasjax.cost import Cost
+from nasjax.cost import Cost, Table
 from nasjax.errors import InputError
 from nasjax.space import Architecture, Space
 
@@ -35,7 +36,7 @@ def within(
 
   Args:
     space: what is chosen from.
-    alphas: slot to `f32[ops]`, finite.
+    alphas: slot or width to `f32[options]`, finite.
     limits: the largest cost allowed, for any number of costs of `space`.
 
   Returns:
@@ -85,54 +86,152 @@ def _log_softmax(alphas) -> np.ndarray:
   return a - np.log(np.exp(a).sum())
 
 
-def _solve(space, scores, limits) -> Architecture | None:
-  """Maximises the summed scores; None where nothing keeps the limits."""
-  sizes = [len(s) for s in scores]
-  slot_of = np.repeat(np.arange(len(sizes)), sizes)
-  one_per_slot = sparse.csr_array(
-    (np.ones(len(slot_of)), (slot_of, np.arange(len(slot_of)))),
-    shape=(len(sizes), len(slot_of)),
-  )
-  constraints = [optimize.LinearConstraint(one_per_slot, 1, 1)]
+def _solve(
+  space: Space,
+  scores: list[np.ndarray],
+  limits: Mapping[Cost, float],
+  objective: Cost | None = None,
+) -> Architecture | None:
+  """Maximises the summed scores, or minimises a cost; None if infeasible.
+
+  One binary variable stands for each option of each choice. Where several
+  choices meet in one table, a continuous variable stands for each combination;
+  its sums over the other axes are the binaries, so that at integers it is their
+  product. Every answer is checked in the costs' own, exact numbers.
+  """
+  model = _Model({k: len(v) for k, v in space.choices.items()})
   for cost, limit in limits.items():
-    # Scaled, so that the solver's tolerance is relative to the slack.
-    table = np.concatenate([np.asarray(t, float) for _, t in cost.tables])
-    slack = limit - cost.constant
-    scale = max(1.0, abs(slack))
-    constraints.append(
-      optimize.LinearConstraint(table / scale, -np.inf, slack / scale)
-    )
+    model.limit(cost, limit)
+  if objective is None:
+    weights = -np.concatenate(scores)
+  else:
+    weights, scale = model.row(objective), max(1, objective.bounds()[1])
+    weights = weights / scale
   while True:
     result = optimize.milp(
-      -np.concatenate(scores),
-      constraints=constraints,
-      integrality=np.ones(len(slot_of)),
-      bounds=optimize.Bounds(0, 1),
+      np.pad(weights, (0, model.size - len(weights))),
+      constraints=model.constraints(),
+      integrality=np.arange(model.size) < model.binaries,
+      bounds=optimize.Bounds(0, model.upper()),
       options={'mip_rel_gap': 0},
     )
     if result.status == 2:  # infeasible
       return None
     if result.x is None:
       raise RuntimeError(f'the solver gave up: {result.message}')
-    parts = np.split(result.x, np.cumsum(sizes)[:-1])
-    found = Architecture.from_indices(space, [p.argmax() for p in parts])
+    found = Architecture.from_indices(space, model.indices(result.x))
     if all(cost.exact(found) <= limit for cost, limit in limits.items()):
       return found
     # Over by less than the solver's tolerance: forbid this one, and go on.
-    chosen = np.concatenate([np.arange(len(p)) == p.argmax() for p in parts])
-    constraints.append(
-      optimize.LinearConstraint(chosen.astype(float), 0, len(sizes) - 1)
+    model.forbid(found.indices)
+
+
+class _Model:
+  """The constraints of a mixed-integer program over a space's choices."""
+
+  def __init__(self, sizes: Mapping[str, int]):
+    starts = np.cumsum([0, *sizes.values()])
+    self.columns = {
+      (name,): np.arange(start, start + size)
+      for (name, size), start in zip(sizes.items(), starts, strict=False)
+    }
+    self.binaries = self.size = int(starts[-1])
+    self._rows: list[tuple[np.ndarray, np.ndarray, float, float]] = []
+    self._closed: list[int] = []
+    for places in list(self.columns.values()):
+      self._add(places, np.ones(len(places)), 1, 1)
+
+  def _add(self, places, values, low, high) -> None:
+    self._rows.append((np.ravel(places), np.ravel(values), low, high))
+
+  def _columns_of(self, table: Table) -> np.ndarray:
+    """The variables of every combination in a table, in row-major order."""
+    if table.axes not in self.columns:
+      new = np.arange(self.size, self.size + len(table.values))
+      self.size += len(new)
+      grid = new.reshape(table.shape)
+      for place, axis in enumerate(table.axes):
+        for i, single in enumerate(self.columns[axis,]):
+          joint = grid.take(i, place).ravel()
+          values = np.append(np.ones(len(joint)), -1)
+          self._add(np.append(joint, single), values, 0, 0)
+      self.columns[table.axes] = new
+    return self.columns[table.axes]
+
+  def row(self, cost: Cost) -> np.ndarray:
+    """An additive cost's coefficients, its constant part left out."""
+    places, values = [], []
+    for table in cost.tables:
+      if table.axes:
+        places.append(self._columns_of(table))
+        values.append(np.asarray(table.values, float))
+    row = np.zeros(self.size)
+    np.add.at(row, np.concatenate(places), np.concatenate(values))
+    return row
+
+  def limit(self, cost: Cost, limit: float) -> None:
+    if cost.reduction == 'max':
+      # What alone is too much can stand in no answer, and nothing else can.
+      for table in cost.tables:
+        if table.axes:
+          over = np.asarray(table.values) > limit
+          self._closed.extend(self._columns_of(table)[over])
+      return
+    row, slack = self.row(cost), limit - cost.constant
+    # Scaled, so that the solver's tolerance is relative to the slack.
+    scale = max(1.0, abs(slack))
+    places = np.flatnonzero(row)
+    self._add(places, row[places] / scale, -np.inf, slack / scale)
+
+  def forbid(self, indices: tuple[int, ...]) -> None:
+    """Cuts off one architecture."""
+    singles = [c for axes, c in self.columns.items() if len(axes) == 1]
+    chosen = [c[i] for c, i in zip(singles, indices, strict=True)]
+    self._add(chosen, np.ones(len(chosen)), 0, len(chosen) - 1)
+
+  def constraints(self) -> optimize.LinearConstraint:
+    places, values, low, high = zip(*self._rows, strict=True)
+    rows = np.repeat(np.arange(len(places)), [len(p) for p in places])
+    matrix = sparse.csr_array(
+      (np.concatenate(values), (rows, np.concatenate(places))),
+      shape=(len(places), self.size),
     )
+    return optimize.LinearConstraint(matrix, low, high)
+
+  def upper(self) -> np.ndarray:
+    upper = np.ones(self.size)
+    upper[self._closed] = 0
+    return upper
+
+  def indices(self, x: np.ndarray) -> list[int]:
+    return [
+      int(x[c].argmax()) for axes, c in self.columns.items() if len(axes) == 1
+    ]
 
 
 def _smallest_given(space, limits, cost) -> str:
   """What `cost` can be brought down to while the other limits are kept."""
   others = {c: limit for c, limit in limits.items() if c is not cost}
-  scores = [-np.asarray(t, float) / cost.bounds()[1] for _, t in cost.tables]
-  found = _solve(space, scores, others)
-  if found is None:
+  if cost.reduction == 'max':
+    # The smallest of its values at which something is still feasible.
+    levels = sorted({v for t in cost.tables for v in t.values})
+
+    def feasible(level):
+      return _solve(space, _flat(space), {**others, cost: level}) is not None
+
+    place = bisect.bisect_left(levels, True, key=feasible)
+    smallest = levels[place] if place < len(levels) else None
+  else:
+    found = _solve(space, _flat(space), others, objective=cost)
+    smallest = None if found is None else cost.exact(found)
+  if smallest is None:
     return f'the limits without that of {cost.name} cannot be kept either'
   return (
-    f'{cost.name} is at least {cost.exact(found)} {cost.unit} within the '
-    f'other limits, and the limit is {limits[cost]:.15g}'
+    f'{cost.name} is at least {smallest} {cost.unit} within the other limits, '
+    f'and the limit is {limits[cost]:.15g}'
   )
+
+
+def _flat(space: Space) -> list[np.ndarray]:
+  """Scores that prefer nothing."""
+  return [np.zeros(len(names)) for names in space.choices.values()]

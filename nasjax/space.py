@@ -2,15 +2,17 @@
 
 A chain *space* is a sequence of *slots*; a slot holds candidate *ops* of which
 a network has one. A slot with one op is fixed: stem, head and classifier are
-such slots, and a published network is a space in which all slots are. What is
-learned about the others lives outside, in `alphas`: a dict from slot name to
-`f32[ops]`, the last axis being the choice.
+such slots, and a published network is a space in which all slots are. A width
+can be a choice, too, shared by the slots that name it. What is learned about
+the choices lives outside, in `alphas`: a dict from the name of the slot or
+width to `f32[options]`, the last axis being the choice.
 """
 
 import dataclasses
+import itertools
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -24,25 +26,74 @@ Alphas = dict[str, jax.Array]
 
 
 @dataclasses.dataclass(frozen=True)
+class Width:
+  """A number of channels that is a choice; slots of one stage share it.
+
+  Attributes:
+    name: of the choice; unique among slots and widths of a space.
+    options: channels, ascending.
+
+  Example:
+    >>> Width('width1', (16, 24)).largest
+    24
+  """
+
+  name: str
+  options: tuple[int, ...]
+
+  def __post_init__(self):
+    ascending = sorted({int(n) for n in self.options if n > 0})
+    if len(self.options) < 2 or list(self.options) != ascending:
+      raise ValueError(
+        f'width {self.name!r} requires at least two ascending positive '
+        f'options, got {self.options}.'
+      )
+
+  @property
+  def largest(self) -> int:
+    return self.options[-1]
+
+
+def channels(features: int | Width) -> tuple[int, ...]:
+  """All numbers of channels that `features` can be."""
+  return features.options if isinstance(features, Width) else (features,)
+
+
+def pairs(
+  inputs: int | Width, outputs: int | Width
+) -> tuple[tuple[int, int], ...]:
+  """All `(channels in, channels out)` that can meet; equal for one choice.
+
+  Example:
+    >>> width = Width('w', (8, 16))
+    >>> pairs(4, width), pairs(width, width)
+    (((4, 8), (4, 16)), ((8, 8), (16, 16)))
+  """
+  if inputs == outputs:
+    return tuple((n, n) for n in channels(inputs))
+  return tuple(itertools.product(channels(inputs), channels(outputs)))
+
+
+@dataclasses.dataclass(frozen=True)
 class Slot:
   """A place in the network, with the ops that can stand there.
 
   Attributes:
     name: unique in its space; also the name of its parameters.
     ops: candidates; one means that nothing is to choose.
-    features: channels that come out.
+    features: channels that come out; a `Width` where they are a choice.
     stride: spatial reduction; out is `ceil(in / stride)`.
   """
 
   name: str
   ops: tuple[ops_lib.Op, ...]
-  features: int
+  features: int | Width
   stride: int = 1
 
   def __post_init__(self):
     if not self.ops:
       raise ValueError(f'slot {self.name!r} requires at least one op, got ().')
-    if self.features < 1 or self.stride < 1:
+    if min(self.widths) < 1 or self.stride < 1:
       raise ValueError(
         f'slot {self.name!r} requires positive features and stride, got '
         f'{self.features} and {self.stride}.'
@@ -56,6 +107,11 @@ class Slot:
   @property
   def op_names(self) -> tuple[str, ...]:
     return tuple(op.name for op in self.ops)
+
+  @property
+  def widths(self) -> tuple[int, ...]:
+    """All numbers of channels that can come out."""
+    return channels(self.features)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,18 +138,34 @@ class Space:
   slots: tuple[Slot, ...]
 
   def __post_init__(self):
-    names = [slot.name for slot in self.slots]
+    widths = {s.features for s in self.slots if isinstance(s.features, Width)}
+    names = [part.name for part in (*self.slots, *widths)]
     if len(set(names)) < len(names):
-      raise ValueError(f'space {self.name!r} has slots of equal names: {names}')
-    in_features = self.channels
-    for slot in self.slots:
-      for op in slot.ops:
-        if not op.fits(in_features, slot.features, slot.stride):
+      raise ValueError(
+        f'space {self.name!r} requires slots and widths of different names, '
+        f'got {", ".join(sorted(names))}.'
+      )
+    for before, slot in zip((None, *self.slots), self.slots, strict=False):
+      for op, inputs, outputs in self.places(before, slot):
+        if not op.fits(inputs, outputs, slot.stride):
           raise ValueError(
             f'op {op.name!r} does not fit slot {slot.name!r}: '
-            f'{in_features} to {slot.features} features, stride {slot.stride}.'
+            f'{inputs} to {outputs} features, stride {slot.stride}.'
           )
-      in_features = slot.features
+
+  def places(
+    self, before: Slot | None, slot: Slot
+  ) -> Iterator[tuple[ops_lib.Op, int, int]]:
+    """Every `(op, channels in, channels out)` that can come about in a slot.
+
+    Args:
+      before: the slot that feeds it; None for the image.
+      slot: one of `slots`.
+    """
+    inputs = self.channels if before is None else before.features
+    meeting = pairs(inputs, slot.features)
+    for (n, m), op in itertools.product(meeting, slot.ops):
+      yield op, n, m
 
   @property
   def num_classes(self) -> int:
@@ -101,17 +173,26 @@ class Space:
 
   @property
   def choices(self) -> dict[str, tuple[str, ...]]:
-    """Names of the candidates, for every slot that has more than one."""
-    return {s.name: s.op_names for s in self.slots if len(s.ops) > 1}
+    """Names of the options, for every slot and width with more than one.
+
+    In the order of the chain; a width stands before the first slot of it.
+    """
+    found = {}
+    for slot in self.slots:
+      if isinstance(slot.features, Width):
+        found[slot.features.name] = tuple(map(str, slot.features.options))
+      if len(slot.ops) > 1:
+        found[slot.name] = slot.op_names
+    return found
 
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-  """One op for every slot of a space that leaves a choice.
+  """One option for every choice that a space leaves.
 
   Attributes:
     space: what was chosen from.
-    choice: op names, in the order of `space.choices`.
+    choice: names of ops and widths, in the order of `space.choices`.
 
   Example:
     >>> from nasjax import spaces
@@ -134,13 +215,12 @@ class Architecture:
     for name, (slot, known) in zip(self.choice, choices.items(), strict=True):
       if name not in known:
         raise InputError(
-          f'op {name!r} does not exist in slot {slot}; choose from '
-          f'{", ".join(known)}'
+          f'{name!r} is no option of {slot}; choose from {", ".join(known)}'
         )
 
   @classmethod
   def from_indices(cls, space: Space, indices: Sequence[int]) -> 'Architecture':
-    """From the place of the chosen op in every choice."""
+    """From the place of the chosen option in every choice."""
     pairs = zip(space.choices.values(), indices, strict=True)
     return cls(space, tuple(names[int(i)] for names, i in pairs))
 
@@ -238,11 +318,15 @@ def fix(space: Space, architecture: Architecture) -> Space:
   """
   choice = Architecture(space, architecture.choice)
   index = dict(zip(space.choices, choice.indices, strict=True))
-  slots = tuple(
-    dataclasses.replace(s, ops=(s.ops[index.get(s.name, 0)],))
-    for s in space.slots
-  )
-  return dataclasses.replace(space, slots=slots)
+
+  def fixed(slot):
+    features = slot.features
+    if isinstance(features, Width):
+      features = features.options[index[features.name]]
+    op = slot.ops[index.get(slot.name, 0)]
+    return dataclasses.replace(slot, ops=(op,), features=features)
+
+  return dataclasses.replace(space, slots=tuple(map(fixed, space.slots)))
 
 
 def resize(
@@ -276,7 +360,7 @@ def init_alphas(
     scale: standard deviation of the noise.
 
   Returns:
-    A dict from slot name to `f32[ops]`.
+    A dict from slot or width name to `f32[options]`.
   """
   alphas = {}
   for i, (slot, names) in enumerate(space.choices.items()):
@@ -310,8 +394,15 @@ def _space_to_json(space: Space) -> dict:
   def op_to_json(op):
     return {'op': type(op).__name__, **dataclasses.asdict(op)}
 
+  def features_to_json(features):
+    return vars(features) if isinstance(features, Width) else features
+
   slots = [
-    {**vars(slot), 'ops': [op_to_json(op) for op in slot.ops]}
+    {
+      **vars(slot),
+      'ops': [op_to_json(op) for op in slot.ops],
+      'features': features_to_json(slot.features),
+    }
     for slot in space.slots
   ]
   return {**vars(space), 'slots': slots}
@@ -328,8 +419,19 @@ def _space_from_json(document: dict, classes: Sequence[type]) -> Space:
       )
     return known[name](**fields)
 
+  def features_from_json(features):
+    if isinstance(features, int):
+      return features
+    return Width(features['name'], tuple(features['options']))
+
   slots = tuple(
-    Slot(**{**slot, 'ops': tuple(op_from_json(op) for op in slot['ops'])})
+    Slot(
+      **{
+        **slot,
+        'ops': tuple(op_from_json(op) for op in slot['ops']),
+        'features': features_from_json(slot['features']),
+      }
+    )
     for slot in document['slots']
   )
   return Space(**{**document, 'slots': slots})

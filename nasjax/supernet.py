@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 import flax.linen as nn
 import jax
+import numpy as np
 
 from nasjax.ops import Numerics
-from nasjax.space import Slot, Space
+from nasjax.space import Slot, Space, Width
 
 
 class Mixed(nn.Module):
@@ -23,7 +24,7 @@ class Mixed(nn.Module):
     slot = self.slot
     outputs = []
     for op in slot.ops:
-      module = op.module(slot.features, slot.stride, self.numerics)
+      module = op.module(max(slot.widths), slot.stride, self.numerics)
       outputs.append(module.clone(name=op.name, parent=self)(x, train))
     if len(outputs) == 1:
       return outputs[0]
@@ -32,6 +33,9 @@ class Mixed(nn.Module):
 
 class Supernet(nn.Module):
   """The network of a chain space, from images to logits.
+
+  A width that is a choice is computed at its largest and masked, see
+  `channel_mask`; the channels inside an expanding block are not.
 
   Parameters are named `slot / op / ...` whether a slot has one op or many, so
   those of a derived network (`nasjax.space.fix`) are a part of the supernet's.
@@ -68,7 +72,7 @@ class Supernet(nn.Module):
 
     Args:
       images: `f32[N, H, W, C]`, normalised.
-      probs: slot name to `f32[ops]`, for the slots that have several ops.
+      probs: slot or width to `f32[options]`, for all of `space.choices`.
       train: batch statistics (and `batch_stats` updated) instead of the
         running ones, dropout on.
 
@@ -76,15 +80,41 @@ class Supernet(nn.Module):
       `f32[N, num_classes]`.
 
     Raises:
-      ValueError: `probs` lacks a slot that has several ops.
+      ValueError: `probs` lacks a choice.
     """
     missing = [name for name in self.space.choices if name not in probs]
     if missing:
-      raise ValueError(f'probs lacks the slots {", ".join(missing)}')
+      raise ValueError(f'probs lacks the choices {", ".join(missing)}')
     x = images
     if self.numerics.dtype is not None:
       x = x.astype(self.numerics.dtype)
     for slot in self.space.slots:
       mixed = Mixed(slot, self.numerics, name=slot.name)
       x = mixed(x, probs.get(slot.name), train)
+      if isinstance(slot.features, Width):
+        mask = channel_mask(slot.features, probs[slot.features.name])
+        x = x * mask.astype(x.dtype)
     return x
+
+
+def channel_mask(width: Width, probs: jax.Array) -> jax.Array:
+  """How much of each channel a distribution over widths keeps.
+
+  Channel c counts with the probability of a width above c: a narrow network is
+  the first channels of a wide one (Wan et al. 2020, FBNetV2, section 3.1).
+
+  Args:
+    width: the choice.
+    probs: `f32[options]`.
+
+  Returns:
+    `f32[width.largest]`, 1 at the first channels and never rising.
+
+  Example:
+    >>> import jax.numpy as jnp
+    >>> channel_mask(Width('w', (1, 3)), jnp.array([0.25, 0.75])).tolist()
+    [1.0, 0.75, 0.75]
+  """
+  options = np.array(width.options)
+  kept = np.arange(width.largest)[:, None] < options
+  return kept.astype(probs.dtype) @ probs

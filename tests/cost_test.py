@@ -9,11 +9,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import refused
 
 from nasjax import cost, count, ops, relax, space, spaces, zoo
 from nasjax.supernet import Supernet
 
 NATIVE = ops.Numerics(depthwise='native')
+
+
+def _enumerated(s):
+  sizes = [range(len(n)) for n in s.choices.values()]
+  for indices in itertools.product(*sizes):
+    yield space.Architecture.from_indices(s, indices)
 
 
 def _built(network):
@@ -50,20 +57,16 @@ def test_cost_at_one_hot_is_exact(resource, draw):
       assert float(c(space.one_hot(a))) == c.exact(a)
 
 
-def _enumerated(s):
-  for indices in itertools.product(
-    *(range(len(n)) for n in s.choices.values())
-  ):
-    yield space.Architecture.from_indices(s, indices)
-
-
 def _random_alphas(s, seed, scale=1.0):
   return space.init_alphas(s, jax.random.key(seed), scale)
 
 
+@pytest.mark.parametrize('preset', [spaces.tiny, spaces.tiny_width])
 @pytest.mark.parametrize('resource', [cost.macs, cost.params])
-def test_expected_cost_is_the_mean_over_all_architectures(x64, resource):
-  s = spaces.tiny()
+def test_expected_cost_is_the_mean_over_all_architectures(
+  x64, resource, preset
+):
+  s = preset()
   c = resource(s)
 
   def enumerated(alphas):
@@ -93,9 +96,12 @@ def test_gradient_is_the_closed_form_and_finite_differences(x64, temperature):
   alphas = _random_alphas(s, 5)
   expected = lambda a: c(relax.softmax(a, temperature))  # noqa: E731
   g = jax.grad(expected)(alphas)
-  for slot, table in c.tables:
+  for table in c.tables:
+    if not table.axes:
+      continue
+    (slot,) = table.axes
     p = jax.nn.softmax(alphas[slot] / temperature)
-    costs = jnp.asarray(table, jnp.float64)
+    costs = jnp.asarray(table.values, jnp.float64)
     closed = p * (costs - p @ costs) / temperature
     np.testing.assert_allclose(g[slot], closed, rtol=1e-9, atol=1e-9)
   for slot in list(alphas)[:3]:
@@ -107,11 +113,101 @@ def test_gradient_is_the_closed_form_and_finite_differences(x64, temperature):
       np.testing.assert_allclose(g[slot][j], slope, rtol=1e-6, atol=1e-3)
 
 
-def test_bounds_are_reached_by_enumeration():
-  s = spaces.tiny()
-  for c in (cost.macs(s), cost.params(s)):
+@pytest.mark.parametrize('preset', [spaces.tiny, spaces.tiny_width])
+def test_bounds_are_reached_by_enumeration(preset):
+  s = preset()
+  for c in (cost.macs(s), cost.params(s), cost.memory(s)):
     costs = [c.exact(a) for a in _enumerated(s)]
     assert c.bounds() == (min(costs), max(costs))
+
+
+def test_bounds_hold_for_any_tables():
+  """Random tables over a ring of choices, against enumeration."""
+  rng = np.random.default_rng(0)
+  sizes = {'a': 2, 'b': 3, 'c': 2, 'd': 3}
+  ring = [('a', 'b'), ('b', 'c'), ('d', 'c'), ('d', 'a'), ('b',), ()]
+  for reduction, combine in (('sum', sum), ('max', max)):
+    for _ in range(20):
+      tables = tuple(
+        cost.Table(
+          axes,
+          tuple(sizes[a] for a in axes),
+          tuple(rng.integers(0, 99, [sizes[a] for a in axes]).ravel().tolist()),
+        )
+        for axes in ring
+      )
+      every = [
+        combine(t.at(dict(zip(sizes, i, strict=True))) for t in tables)
+        for i in itertools.product(*map(range, sizes.values()))
+      ]
+      c = cost.Cost('c', 'units', tables, reduction)
+      assert c.bounds() == (min(every), max(every))
+
+
+def test_exact_counts_every_combination_of_widths():
+  """Widths that meet in one convolution: every architecture is built."""
+  s = spaces.tiny_width()
+  macs, params = cost.macs(s), cost.params(s)
+  architectures = list(_enumerated(s))
+  assert len(architectures) == 48
+  for a in architectures:
+    assert (macs.exact(a), params.exact(a)) == _built(space.fix(s, a))
+
+
+def _peak(network):
+  """Peak memory of the whole built network, from its traced program."""
+  net = Supernet(network, NATIVE)
+  images = jax.ShapeDtypeStruct(
+    (1, network.image_size, network.image_size, network.channels), jnp.float32
+  )
+  variables = count.module_shapes(net, images, {}, train=False)
+  run = functools.partial(net.apply, train=False)
+  return count.peak_memory(lambda v, x: run(v, x, {}), variables, images).bytes
+
+
+@pytest.mark.parametrize('preset', [spaces.tiny_width, spaces.mobile_small])
+def test_memory_is_the_peak_of_the_traced_program(preset, draw):
+  s = preset()
+  memory = cost.memory(s)
+  for _ in range(20):
+    a = draw(s)
+    peak = _peak(space.fix(s, a))
+    assert memory.exact(a) == peak
+    assert float(memory(space.one_hot(a))) == peak
+
+
+def test_memory_by_hand():
+  """8x8x1 in, 4x4x4 out of the stem, then a block that expands 4 to 12."""
+  s = spaces.tiny()
+  a = space.Architecture(s, ('mbconv_k3_e3', 'mbconv_k3_e1', 'skip'))
+  # Input 4x4x4 and the expansion's and the depthwise convolution's 4x4x12:
+  # no residual (4 to 6 channels), so the input is gone by then.
+  assert cost.memory(s).exact(a) == 4 * (4 * 4 * 12 + 4 * 4 * 12)
+
+
+def test_a_table_of_ones_own_is_summed_and_checked():
+  s = spaces.tiny()
+  numbers = {
+    slot: {op: 0.25 * i for i, op in enumerate(ops_)}
+    for slot, ops_ in s.choices.items()
+  }
+  c = cost.table(s, 'energy', 'mJ', numbers, fixed=1.0)
+  assert c.bounds() == (1.0, 2.0)
+  a = space.Architecture(s, ('mbconv_k3_e3', 'mbconv_k3_e1', 'skip'))
+  assert c.exact(a) == 1.75
+  assert float(c(space.one_hot(a))) == 1.75
+  del numbers['stage1_1']['mbconv_k3_e1'], numbers['stage2_2']['skip']
+  lacks = 'lacks stage1_1/mbconv_k3_e1, stage2_2/skip'
+  refused(lacks, cost.table, s, 'energy', 'mJ', numbers)
+  for wrong in (-1.0, float('nan'), float('inf')):
+    numbers = {k: dict.fromkeys(n, 1.0) for k, n in s.choices.items()}
+    numbers['stage2_2']['skip'] = wrong
+    refused(
+      'stage2_2/skip; costs are finite', cost.table, s, 'e', 'mJ', numbers
+    )
+  numbers['stage2_2'] = dict.fromkeys(s.choices['stage2_2'], 1.0)
+  numbers['attic'] = {'op': 1.0}
+  refused('does not have: attic/op', cost.table, s, 'e', 'mJ', numbers)
 
 
 def test_mobilenet_v2_has_its_published_counts(shared):
@@ -182,5 +278,5 @@ def test_ops_that_differ_in_shape_are_refused():
       return Wrong()
 
   slots = (space.Slot('a', (ops.Skip(), WrongOp()), 1),)
-  with pytest.raises(ValueError, match='differ in shape'):
+  with pytest.raises(ValueError, match='differ in size'):
     cost.macs(space.Space('s', 8, 1, slots))

@@ -18,9 +18,10 @@ def _limit(c, rng):
   return int(low + rng.uniform(-0.1, 1.1) * (high - low))
 
 
-def test_200_random_cases_equal_brute_force():
-  s = spaces.tiny()
-  macs, params = cost.macs(s), cost.params(s)
+@pytest.mark.parametrize('preset', [spaces.tiny, spaces.tiny_width])
+def test_200_random_cases_equal_brute_force(preset):
+  s = preset()
+  macs, params, memory = cost.macs(s), cost.params(s), cost.memory(s)
   every = [
     space.Architecture.from_indices(s, i)
     for i in itertools.product(*(range(len(n)) for n in s.choices.values()))
@@ -32,6 +33,8 @@ def test_200_random_cases_equal_brute_force():
     limits = {macs: _limit(macs, rng)}
     if case % 2:
       limits[params] = _limit(params, rng)
+    if case % 4 == 3:
+      limits[memory] = _limit(memory, rng)
     kept = [
       derive.log_prob(a, alphas)
       for a in every
@@ -96,10 +99,12 @@ def test_limits_that_only_together_cannot_be_kept_are_said_so():
   """Two resources of opposite order: cheap in one is dear in the other."""
   s = spaces.tiny()
   names = s.choices
-  rising = tuple((k, tuple(range(len(n)))) for k, n in names.items())
-  falling = tuple((k, tuple(range(len(n)))[::-1]) for k, n in names.items())
-  up = cost.Cost('up', 'units', 0, rising)
-  down = cost.Cost('down', 'units', 0, falling)
+  rising = {k: {o: i for i, o in enumerate(n)} for k, n in names.items()}
+  falling = {
+    k: {o: len(n) - 1 - i for i, o in enumerate(n)} for k, n in names.items()
+  }
+  up = cost.table(s, 'up', 'units', rising)
+  down = cost.table(s, 'down', 'units', falling)
   with pytest.raises(InputError, match='up is at least 4 units') as e:
     derive.within(s, space.init_alphas(s), {up: 3, down: 0})
   assert 'all limits together' in str(e.value)

@@ -173,8 +173,9 @@ def _record(seed, towards_cost):
   s = spaces.mobile_small()
   rng = np.random.default_rng(seed)
   alphas = {
-    slot: rng.normal(size=len(table)) + towards_cost * np.array(table) / 1e5
-    for slot, table in cost.macs(s).tables
+    axis: rng.normal(size=t.shape) + towards_cost * np.array(t.values) / 1e5
+    for t in cost.macs(s).tables
+    for axis in t.axes
   }
   a = derive.within(s, alphas, {cost.macs(s): LIMIT})
   record = {

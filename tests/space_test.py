@@ -81,7 +81,7 @@ def _edited(path, edit):
     (lambda d: d.update(format=99), 'has format 99'),
     (lambda d: d.pop('format'), 'no architecture file'),
     (lambda d: d.pop('space'), 'missing'),
-    (lambda d: d['choice'].update(stage1_1='conv_k9'), "'conv_k9' does not"),
+    (lambda d: d['choice'].update(stage1_1='x'), "'x' is no option of stage"),
     (lambda d: d['choice'].pop('stage1_1'), 'its choice names the slots'),
     (lambda d: d['space']['slots'][0].update(colour=1), 'colour'),
     (lambda d: d['space']['slots'][0]['ops'][0].update(op='X'), "'X' does not"),

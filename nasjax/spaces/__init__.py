@@ -6,6 +6,20 @@ from nasjax.spaces.mobile import (
   mobile_224,
   mobile_small,
 )
-from nasjax.spaces.tiny import tiny
+from nasjax.spaces.tiny import tiny, tiny_width
 
-__all__ = ['Stage', 'mobile', 'mobile_224', 'mobile_small', 'tiny']
+__all__ = [
+  'Stage',
+  'mobile',
+  'mobile_224',
+  'mobile_small',
+  'tiny',
+  'tiny_width',
+]
+  'Stage',
+  'mobile',
+  'mobile_224',
+  'mobile_small',
+  'tiny',
+  'tiny_width',
+]

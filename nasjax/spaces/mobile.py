@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from nasjax.ops import Classifier, Conv, MBConv, Op, Skip
-from nasjax.space import Slot, Space
+from nasjax.space import Slot, Space, Width, pairs
 
 CANDIDATES: tuple[Op, ...] = (
   *(MBConv(kernel=k, expand=e) for k in (3, 5) for e in (1, 3, 6)),
@@ -14,9 +14,15 @@ CANDIDATES: tuple[Op, ...] = (
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-  """Slots of one width; the first one reduces by `stride`."""
+  """Slots of one width; the first one reduces by `stride`.
 
-  features: int
+  Attributes:
+    features: channels; several where the stage's width is a choice, too.
+    slots: how many.
+    stride: of the first one.
+  """
+
+  features: int | tuple[int, ...]
   slots: int
   stride: int = 1
 
@@ -54,7 +60,8 @@ def mobile(
     dropout: before the classifier.
 
   Returns:
-    A space whose searched slots are named `stageS_B`.
+    A space whose searched slots are named `stageS_B`, and whose searched
+    widths `stageS_width`.
 
   Example:
     >>> space = mobile(
@@ -65,13 +72,18 @@ def mobile(
   """
   slots = [Slot('stem', (Conv(3),), stem, stem_stride)]
   for s, stage in enumerate(stages, 1):
+    features = stage.features
+    if not isinstance(features, int):
+      features = Width(f'stage{s}_width', tuple(features))
     for b in range(stage.slots):
       stride = stage.stride if b == 0 else 1
-      inputs = slots[-1].features
+      meeting = pairs(slots[-1].features, features)
       fitting = tuple(
-        op for op in candidates if op.fits(inputs, stage.features, stride)
+        op
+        for op in candidates
+        if all(op.fits(n, m, stride) for n, m in meeting)
       )
-      slots.append(Slot(f'stage{s}_{b + 1}', fitting, stage.features, stride))
+      slots.append(Slot(f'stage{s}_{b + 1}', fitting, features, stride))
   slots.append(Slot('head', (Conv(1),), head))
   slots.append(Slot('classifier', (Classifier(dropout),), num_classes))
   return Space(name, image_size, channels, tuple(slots))

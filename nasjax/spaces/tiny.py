@@ -1,4 +1,4 @@
-"""A space small enough to enumerate: 12 architectures."""
+"""Spaces small enough to enumerate: 12 architectures, and 48."""
 
 from nasjax.ops import MBConv, Skip
 from nasjax.space import Space
@@ -17,6 +17,28 @@ def tiny(
   return mobile(
     [Stage(6, 1), Stage(8, 2, 2)],
     name='tiny',
+    image_size=image_size,
+    channels=channels,
+    num_classes=num_classes,
+    stem=4,
+    stem_stride=2,
+    head=16,
+    candidates=(MBConv(3, 1), MBConv(3, 3), Skip()),
+  )
+
+
+def tiny_width(
+  *, image_size: int = 8, channels: int = 1, num_classes: int = 10
+) -> Space:
+  """Three slots in two stages whose widths are choices, too.
+
+  Example:
+    >>> list(tiny_width().choices)
+    ['stage1_width', 'stage1_1', 'stage2_width', 'stage2_1', 'stage2_2']
+  """
+  return mobile(
+    [Stage((4, 6), 1), Stage((5, 8), 2, 2)],
+    name='tiny_width',
     image_size=image_size,
     channels=channels,
     num_classes=num_classes,
