@@ -1,0 +1,212 @@
+"""MobileNet V1, V2 and V3."""
+
+import functools
+
+from nasjax.ops import Classifier, MBConv, Separable, round_to_multiple
+from nasjax.space import Space
+from nasjax.zoo import build
+
+# Howard et al. 2017, MobileNets, table 1: width, blocks, stride.
+_V1 = ((64, 1, 1), (128, 2, 2), (256, 2, 2), (512, 6, 2), (1024, 2, 2))
+
+# Sandler et al. 2018, MobileNetV2, table 2: expansion, width, blocks, stride.
+_V2 = (
+  (1, 16, 1, 1),
+  (6, 24, 2, 2),
+  (6, 32, 3, 2),
+  (6, 64, 4, 2),
+  (6, 96, 3, 1),
+  (6, 160, 3, 2),
+  (6, 320, 1, 1),
+)
+
+# Howard et al. 2019, MobileNetV3, tables 1 and 2: width, stride, activation,
+# and (kernel, width in the middle, squeeze-excite) of each block.
+_V3_LARGE = (
+  (16, 1, 'relu', ((3, 16, 0),)),
+  (24, 2, 'relu', ((3, 64, 0), (3, 72, 0))),
+  (40, 2, 'relu', ((5, 72, 4), (5, 120, 4), (5, 120, 4))),
+  (80, 2, 'hard_swish', ((3, 240, 0), (3, 200, 0), (3, 184, 0), (3, 184, 0))),
+  (112, 1, 'hard_swish', ((3, 480, 4), (3, 672, 4))),
+  (160, 2, 'hard_swish', ((5, 672, 4), (5, 960, 4), (5, 960, 4))),
+)
+_V3_SMALL = (
+  (16, 2, 'relu', ((3, 16, 4),)),
+  (24, 2, 'relu', ((3, 72, 0), (3, 88, 0))),
+  (40, 2, 'hard_swish', ((5, 96, 4), (5, 240, 4), (5, 240, 4))),
+  (48, 1, 'hard_swish', ((5, 120, 4), (5, 144, 4))),
+  (96, 2, 'hard_swish', ((5, 288, 4), (5, 576, 4), (5, 576, 4))),
+)
+
+
+def mobilenet_v1(
+  *,
+  width: float = 1.0,
+  image_size: int = 224,
+  channels: int = 3,
+  num_classes: int = 1000,
+  divisor: int | None = None,
+) -> Space:
+  """MobileNet (Howard et al. 2017), table 1, scaled by `width`.
+
+  All widths scale (section 3.3), rounded as in MobileNetV2; the paper's own
+  multipliers 0.75, 0.5 and 0.25 need no rounding.
+
+  Args:
+    width: multiplier of all widths.
+    image_size: height and width of the images; under 64 pixels the strides
+      follow `small_image_strides`.
+    channels: of the images.
+    num_classes: of the classifier.
+    divisor: widths are multiples of it; None is 8, and 4 under 64 pixels.
+  """
+  name = build.check('mobilenet_v1', image_size, channels, num_classes, width)
+  divisor = divisor or build.divisor_for(image_size)
+  stages = [
+    build.repeat(
+      Separable(3), round_to_multiple(width * features, divisor), blocks, stride
+    )
+    for features, blocks, stride in _V1
+  ]
+  return build.mobile(
+    name,
+    stages,
+    image_size=image_size,
+    channels=channels,
+    num_classes=num_classes,
+    stem=round_to_multiple(width * 32, divisor),
+    head=None,
+    classifier=Classifier(),
+  )
+
+
+def mobilenet_v2(
+  *,
+  width: float = 1.0,
+  image_size: int = 224,
+  channels: int = 3,
+  num_classes: int = 1000,
+  divisor: int | None = None,
+) -> Space:
+  """MobileNetV2 (Sandler et al. 2018), table 2, scaled by `width`.
+
+  The head is never made narrower than 1280 (section 6.1), except for images
+  under 64 pixels: there it scales as everything does, or it would be most of a
+  small network, and the strides follow `small_image_strides`.
+
+  Args:
+    width: multiplier of all widths but a head's that would shrink.
+    image_size: height and width of the images.
+    channels: of the images.
+    num_classes: of the classifier.
+    divisor: widths are multiples of it; None is 8, and 4 under 64 pixels,
+      where steps of 8 would be coarse.
+  """
+  name = build.check('mobilenet_v2', image_size, channels, num_classes, width)
+  divisor = divisor or build.divisor_for(image_size)
+  stages = [
+    build.repeat(
+      MBConv(3, expand),
+      round_to_multiple(width * features, divisor),
+      blocks,
+      stride,
+    )
+    for expand, features, blocks, stride in _V2
+  ]
+  head = round_to_multiple(width * 1280, divisor)
+  return build.mobile(
+    name,
+    stages,
+    image_size=image_size,
+    channels=channels,
+    num_classes=num_classes,
+    stem=round_to_multiple(width * 32, divisor),
+    head=head if image_size < 64 else max(1280, head),
+    classifier=Classifier(0.2),
+  )
+
+
+def mobilenet_v3_large(
+  *,
+  width: float = 1.0,
+  image_size: int = 224,
+  channels: int = 3,
+  num_classes: int = 1000,
+  divisor: int | None = None,
+) -> Space:
+  """MobileNetV3-Large (Howard et al. 2019), table 1, scaled by `width`.
+
+  Every width scales, those in the middle of blocks and the classifier's hidden
+  layer included; the head is 6 times as wide as the last block.
+
+  Args:
+    width: multiplier of all widths.
+    image_size: height and width of the images; under 64 pixels the strides
+      follow `small_image_strides`.
+    channels: of the images.
+    num_classes: of the classifier.
+    divisor: widths are multiples of it; None is 8, and 4 under 64 pixels.
+  """
+  name = build.check(
+    'mobilenet_v3_large', image_size, channels, num_classes, width
+  )
+  return _v3(
+    name, _V3_LARGE, 1280, width, divisor, image_size, channels, num_classes
+  )
+
+
+def mobilenet_v3_small(
+  *,
+  width: float = 1.0,
+  image_size: int = 224,
+  channels: int = 3,
+  num_classes: int = 1000,
+  divisor: int | None = None,
+) -> Space:
+  """MobileNetV3-Small (Howard et al. 2019), table 2, scaled by `width`.
+
+  Args:
+    width: multiplier of all widths, as in `mobilenet_v3_large`.
+    image_size: height and width of the images; under 64 pixels the strides
+      follow `small_image_strides`.
+    channels: of the images.
+    num_classes: of the classifier.
+    divisor: widths are multiples of it; None is 8, and 4 under 64 pixels.
+  """
+  name = build.check(
+    'mobilenet_v3_small', image_size, channels, num_classes, width
+  )
+  return _v3(
+    name, _V3_SMALL, 1024, width, divisor, image_size, channels, num_classes
+  )
+
+
+def _v3(
+  name, rows, hidden, width, divisor, image_size, channels, num_classes
+) -> Space:
+  divisor = divisor or build.divisor_for(image_size)
+
+  def scaled(features: int) -> int:
+    return round_to_multiple(width * features, divisor)
+
+  def block(activation: str, kernel: int, mid: int, se: int) -> MBConv:
+    return MBConv(kernel, activation=activation, mid=scaled(mid), se=se)
+
+  stages = [
+    build.varied(
+      scaled(features), stride, blocks, functools.partial(block, activation)
+    )
+    for features, stride, activation, blocks in rows
+  ]
+  return build.mobile(
+    name,
+    stages,
+    image_size=image_size,
+    channels=channels,
+    num_classes=num_classes,
+    stem=scaled(16),
+    # The stem's 3x3 convolution and the head have the late activation.
+    conv={'activation': 'hard_swish'},
+    head=6 * scaled(rows[-1][0]),
+    classifier=Classifier(0.2, hidden=scaled(hidden)),
+  )
