@@ -1,8 +1,11 @@
 """What the names on a command line stand for."""
 
+import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
+from experiments import cli
 from nasjax import batch, cost, data, relax, spaces, zoo
 from nasjax.errors import InputError
 from nasjax.space import Space
@@ -18,7 +21,55 @@ RELAXATIONS = {
   'gumbel_softmax': relax.GUMBEL_SOFTMAX,
 }
 CONSTRAINTS = ('lagrangian', 'linear')
-NETWORKS = {'mobilenet_v2': zoo.mobilenet_v2}
+NETWORKS = {
+  network.__name__: network
+  for network in (
+    zoo.mobilenet_v1,
+    zoo.mobilenet_v2,
+    zoo.mobilenet_v3_large,
+    zoo.mobilenet_v3_small,
+    zoo.mnasnet_b1,
+    zoo.mnasnet_a1,
+    zoo.fbnet_a,
+    zoo.fbnet_b,
+    zoo.fbnet_c,
+    zoo.spnasnet,
+    zoo.proxylessnas_mobile,
+    zoo.proxylessnas_cpu,
+    zoo.proxylessnas_gpu,
+    zoo.proxylessnas_mobile_14,
+    zoo.efficientnet_b0,
+    zoo.efficientnet_lite0,
+    zoo.hardcorenas_a,
+    zoo.hardcorenas_f,
+    zoo.shufflenet_v2,
+    zoo.squeezenet_1_1,
+    zoo.resnet18,
+    zoo.resnet50,
+  )
+}
+
+
+def network(name: str, width: float = 1.0) -> Callable[..., Space]:
+  """A published network of some width, still to be given its images.
+
+  Raises:
+    InputError: there is no such network, or it comes in one width only.
+  """
+  make = cli.lookup('network', name, NETWORKS)
+  if 'width' in inspect.signature(make).parameters:
+    return functools.partial(make, width=width)
+  if width != 1:
+    scaled = [
+      known
+      for known, other in NETWORKS.items()
+      if 'width' in inspect.signature(other).parameters
+    ]
+    raise InputError(
+      f'{name} comes in one width, got --width={width:g}; those with a width '
+      f'are {", ".join(scaled)}'
+    )
+  return make
 
 
 def batches_of(dataset: data.Dataset, size: int) -> batch.Batches:

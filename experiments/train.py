@@ -133,8 +133,7 @@ def network_for(
   if (architecture is None) == (network is None):
     raise InputError('give either --architecture=FILE or --network=NAME')
   if architecture is None:
-    make = cli.lookup('network', network, names.NETWORKS)
-    return names.fit(make, dataset, width=width)
+    return names.fit(names.network(network, width), dataset)
   loaded = Architecture.load(architecture)
   height, _, channels = dataset.image_shape
   sized = resize(

@@ -127,13 +127,15 @@ def op_params(op: Op, features: int, stride: int, shape: Shape) -> int:
 
 
 @functools.cache
+def op_shape(op: Op, features: int, stride: int, shape: Shape) -> Shape:
+  """The shape that leaves one op."""
+  return jax.eval_shape(*_traceable(op, features, stride, shape)).shape
+
+
 def _output_shape(slot: Slot, shape: Shape) -> Shape:
   """The shape that leaves a slot; all its ops must agree on it."""
   found = {
-    op.name: jax.eval_shape(
-      *_traceable(op, slot.features, slot.stride, shape)
-    ).shape
-    for op in slot.ops
+    op.name: op_shape(op, slot.features, slot.stride, shape) for op in slot.ops
   }
   if len(set(found.values())) > 1:
     raise ValueError(f'ops of slot {slot.name!r} differ in shape: {found}')

@@ -209,7 +209,7 @@ def round_to_multiple(width: float, divisor: int = 8) -> int:
   return rounded if rounded >= 0.9 * width else rounded + divisor
 
 
-def suffixed(name: str, *suffixes: str | None | bool) -> str:
+def suffixed(name: str, *suffixes: str | bool | None) -> str:
   """A name, with what differs from the defaults.
 
   Example:

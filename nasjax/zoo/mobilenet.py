@@ -1,7 +1,5 @@
 """MobileNet V1, V2 and V3."""
 
-import functools
-
 from nasjax.ops import Classifier, MBConv, Separable, round_to_multiple
 from nasjax.space import Space
 from nasjax.zoo import build
@@ -133,26 +131,25 @@ def mobilenet_v3_large(
   channels: int = 3,
   num_classes: int = 1000,
   divisor: int | None = None,
+  rule: str = 'authors',
 ) -> Space:
   """MobileNetV3-Large (Howard et al. 2019), table 1, scaled by `width`.
 
-  Every width scales, those in the middle of blocks and the classifier's hidden
-  layer included; the head is 6 times as wide as the last block.
-
   Args:
-    width: multiplier of all widths.
+    width: multiplier of the widths.
     image_size: height and width of the images; under 64 pixels the strides
       follow `small_image_strides`.
     channels: of the images.
     num_classes: of the classifier.
     divisor: widths are multiples of it; None is 8, and 4 under 64 pixels.
+    rule: how widths other than 1 scale. `'authors'` is that of the published
+      networks: a block expands its scaled input by the table's ratio, and the
+      classifier's hidden layer keeps its width. In `'torchvision'` the widths
+      in the middle and the hidden one are scaled themselves; the network is a
+      tenth smaller than the published one at 0.75, and its name says so.
   """
-  name = build.check(
-    'mobilenet_v3_large', image_size, channels, num_classes, width
-  )
-  return _v3(
-    name, _V3_LARGE, 1280, width, divisor, image_size, channels, num_classes
-  )
+  numbers = width, image_size, channels, num_classes, divisor
+  return _v3('mobilenet_v3_large', _V3_LARGE, 1280, numbers, rule)
 
 
 def mobilenet_v3_small(
@@ -162,44 +159,40 @@ def mobilenet_v3_small(
   channels: int = 3,
   num_classes: int = 1000,
   divisor: int | None = None,
+  rule: str = 'authors',
 ) -> Space:
   """MobileNetV3-Small (Howard et al. 2019), table 2, scaled by `width`.
 
-  Args:
-    width: multiplier of all widths, as in `mobilenet_v3_large`.
-    image_size: height and width of the images; under 64 pixels the strides
-      follow `small_image_strides`.
-    channels: of the images.
-    num_classes: of the classifier.
-    divisor: widths are multiples of it; None is 8, and 4 under 64 pixels.
+  Arguments as of `mobilenet_v3_large`.
   """
-  name = build.check(
-    'mobilenet_v3_small', image_size, channels, num_classes, width
-  )
-  return _v3(
-    name, _V3_SMALL, 1024, width, divisor, image_size, channels, num_classes
-  )
+  numbers = width, image_size, channels, num_classes, divisor
+  return _v3('mobilenet_v3_small', _V3_SMALL, 1024, numbers, rule)
 
 
-def _v3(
-  name, rows, hidden, width, divisor, image_size, channels, num_classes
-) -> Space:
+def _v3(name: str, rows, hidden: int, numbers, rule: str) -> Space:
+  width, image_size, channels, num_classes, divisor = numbers
+  name = build.check(name, image_size, channels, num_classes, width)
+  if rule not in ('authors', 'torchvision'):
+    raise ValueError(f'rule is one of authors, torchvision; got {rule!r}.')
+  printed = rule == 'torchvision' and width != 1
   divisor = divisor or build.divisor_for(image_size)
 
-  def scaled(features: int) -> int:
+  def scaled(features: float) -> int:
     return round_to_multiple(width * features, divisor)
 
-  def block(activation: str, kernel: int, mid: int, se: int) -> MBConv:
-    return MBConv(kernel, activation=activation, mid=scaled(mid), se=se)
-
-  stages = [
-    build.varied(
-      scaled(features), stride, blocks, functools.partial(block, activation)
-    )
-    for features, stride, activation, blocks in rows
-  ]
+  stages, inputs = [], 16
+  for features, stride, activation, blocks in rows:
+    stage = []
+    for b, (kernel, mid, se) in enumerate(blocks):
+      # The ratio to the input is the table's; both round.
+      ratio = round_to_multiple(scaled(inputs) * mid / inputs, divisor)
+      mid = scaled(mid) if printed else ratio
+      op = MBConv(kernel, activation=activation, mid=mid, se=se)
+      stage.append((op, scaled(features), stride if b == 0 else 1))
+      inputs = features
+    stages.append(stage)
   return build.mobile(
-    name,
+    f'{name}_torchvision' if printed else name,
     stages,
     image_size=image_size,
     channels=channels,
@@ -207,6 +200,6 @@ def _v3(
     stem=scaled(16),
     # The stem's 3x3 convolution and the head have the late activation.
     conv={'activation': 'hard_swish'},
-    head=6 * scaled(rows[-1][0]),
-    classifier=Classifier(0.2, hidden=scaled(hidden)),
+    head=6 * scaled(rows[-1][0]) if printed else scaled(6 * rows[-1][0]),
+    classifier=Classifier(0.2, hidden=scaled(hidden) if printed else hidden),
   )

@@ -6,7 +6,7 @@ row of its own), so none takes a width.
 
 import functools
 
-from nasjax.ops import Classifier, Conv, MBConv
+from nasjax.ops import Classifier, MBConv
 from nasjax.space import Space
 from nasjax.zoo import build
 
