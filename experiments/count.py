@@ -50,6 +50,8 @@ def layers(space: Space) -> count.Table:
 
 
 def main() -> None:
+  if FLAGS.list + FLAGS.table + FLAGS.json > 1:
+    raise InputError('give one of --list, --table and --json')
   if FLAGS.list:
     for name, make in names.NETWORKS.items():
       space = make()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from nasjax import cost, ops
+from nasjax.errors import InputError
 from nasjax.space import Architecture, Slot, Space
 
 # An op, with the features and stride of a place it fits, on 8 features.
@@ -194,10 +195,26 @@ def test_pooling_up_sees_every_pixel_once_it_begins(kernel):
     chex.assert_trees_all_equal(y[0, ..., 0], jnp.array(expected))
 
 
-def test_pooling_up_refuses_what_has_no_window():
-  module = ops.MaxPool(3, 'ceil').module(1, 2, ops.Numerics())
-  with pytest.raises(ValueError, match='at least 2 pixels, got 1'):
-    module.apply({}, jnp.zeros((1, 1, 1, 1)), False)
+def test_ops_that_do_not_pad_refuse_what_is_too_small():
+  pool = ops.MaxPool(3, 'ceil'), 8, 2, (1, 1, 1, 8)
+  with pytest.raises(InputError, match='at least 2 pixels, got 1'):
+    cost.op_shape(*pool)
+  convolution = ops.Conv(3, padding='valid'), 8, 2, (1, 2, 2, 8)
+  with pytest.raises(InputError, match='at least 3 pixels, got 2'):
+    cost.op_shape(*convolution)
+
+
+@place
+def test_ops_keep_the_dtype_they_compute_in(op, features, stride):
+  module = op.module(features, stride, ops.Numerics(dtype=jnp.bfloat16))
+  x = _input()
+  variables = _init(module, x)
+  y = jax.eval_shape(
+    lambda v, x: module.apply(v, x, False), variables, x.astype(jnp.bfloat16)
+  )
+  logits = 'classifier' in op.name
+  assert y.dtype == (jnp.float32 if logits else jnp.bfloat16)
+  assert {leaf.dtype for leaf in jax.tree.leaves(variables)} <= {x.dtype}
 
 
 # --- Counts in closed form ---------------------------------------------------

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from experiments import count as count_script
 from experiments import names
 from nasjax import cost, count, ops, zoo
 from nasjax.errors import InputError
@@ -387,3 +388,10 @@ def test_widths_that_a_network_lacks_are_refused():
   assert names.network('resnet18', 1.0)() == zoo.resnet18()
   with pytest.raises(ValueError, match='authors, torchvision'):
     zoo.mobilenet_v3_small(rule='mine')
+
+
+def test_the_script_shows_layers_that_add_up():
+  network = zoo.squeezenet_1_1(image_size=64, channels=1, num_classes=10)
+  table = count_script.layers(network)
+  assert (table.macs, table.params) == _totals(network)
+  assert sum(row.macs for row in table.rows) == table.macs

@@ -31,6 +31,8 @@ class ConvModule(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     op = self.op
+    if op.padding == 'valid':
+      core.check_size(x, op.name, op.kernel)
     x = core.conv(
       self.numerics,
       self.features,

@@ -28,21 +28,15 @@ class MaxPoolModule(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-    kernel = self.op.kernel
+    kernel, stride = self.op.kernel, self.stride
     padding = 'SAME'
     if self.op.padding == 'ceil':
-      pads = []
-      for size in x.shape[1:3]:
-        windows = -(-(size - kernel) // self.stride) + 1
-        if windows < 1:
-          raise ValueError(
-            f'{self.op.name} requires images of at least '
-            f'{kernel - self.stride + 1} pixels, got {size}.'
-          )
-        pads.append((0, max(0, (windows - 1) * self.stride + kernel - size)))
-      padding = tuple(pads)
+      core.check_size(x, self.op.name, max(1, kernel - stride + 1))
+      # As much as the last window hangs over.
+      over = [-(size - kernel) % stride for size in x.shape[1:3]]
+      padding = tuple((0, pixels) for pixels in over)
     return nn.max_pool(
-      x, (kernel, kernel), strides=(self.stride, self.stride), padding=padding
+      x, (kernel, kernel), strides=(stride, stride), padding=padding
     )
 
 

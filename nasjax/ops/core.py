@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from nasjax import depthwise
+from nasjax.errors import InputError
 
 ACTIVATIONS = {
   'relu': nn.relu,
@@ -191,6 +192,15 @@ def shuffle_channels(x: jax.Array, groups: int) -> jax.Array:
   """
   split = x.reshape(*x.shape[:-1], groups, -1)
   return split.swapaxes(-1, -2).reshape(x.shape)
+
+
+def check_size(x: jax.Array, name: str, smallest: int) -> None:
+  """Refuses images that are too small for an op that does not pad."""
+  if min(x.shape[1:3]) < smallest:
+    raise InputError(
+      f'{name} requires at least {smallest} pixels, got {min(x.shape[1:3])}; '
+      'give larger images'
+    )
 
 
 # --- Fields of ops -----------------------------------------------------------
