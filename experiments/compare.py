@@ -20,7 +20,7 @@ from absl import flags
 
 from experiments import cli, loop, names
 from experiments import train as train_script
-from nasjax import cost, data, derive, report, zoo
+from nasjax import cost, data, derive, report
 from nasjax import space as space_lib
 from nasjax.errors import InputError
 from nasjax.space import Architecture, Space, fix
@@ -100,8 +100,9 @@ def scaled_mobilenet_v2(space: Space, budget: int) -> Space:
   """MobileNetV2 at the largest width, in hundredths, within the budget."""
 
   def network(hundredths: int) -> Space:
-    return zoo.mobilenet_v2(
-      width=hundredths / 100,
+    return names.for_images(
+      'mobilenet_v2',
+      hundredths / 100,
       image_size=space.image_size,
       channels=space.channels,
       num_classes=space.num_classes,
@@ -209,8 +210,9 @@ seed alone differ by about half a point, so smaller differences mean nothing.
 ![accuracy against MACs](accuracy.png)
 
 MobileNetV2 is scaled by its width multiplier to the largest width within the
-budget; on small images its earliest strides of 2 become 1 until the last
-feature map is at least 2 pixels high. Random networks are drawn uniformly from
+budget. On images under 64 pixels its earliest strides of 2 become 1 until the
+last feature map is at least 2 pixels high, widths are rounded to multiples of
+4, and the head is scaled as well. Random networks are drawn uniformly from
 the searched space, among those that use 90 to 100 % of the budget.
 """
   (workdir / 'report.md').write_text(text)

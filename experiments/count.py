@@ -2,16 +2,22 @@
 
 python -m experiments.count --network=mobilenet_v2 --json
 python -m experiments.count --architecture=runs/search/architecture.json
+python -m experiments.count --network=resnet18 --image_size=64 --table
+python -m experiments.count --list
 """
 
 import json
 
+import jax
+import jax.numpy as jnp
 from absl import flags
 
 from experiments import cli, names
-from nasjax import cost
+from nasjax import cost, count
 from nasjax.errors import InputError
+from nasjax.ops import Numerics
 from nasjax.space import Architecture, Space, fix, resize
+from nasjax.supernet import Supernet
 
 FLAGS = flags.FLAGS
 
@@ -28,14 +34,34 @@ def network() -> Space:
     architecture = Architecture.load(FLAGS.architecture)
     sized = resize(architecture.space, image_size=size, num_classes=classes)
     return fix(sized, architecture)
-  make = cli.lookup('network', FLAGS.network, names.NETWORKS)
+  make = names.network(FLAGS.network, FLAGS.width)
   given = {'image_size': size, 'num_classes': classes}
   given = {k: v for k, v in given.items() if v is not None}
-  return make(width=FLAGS.width, **given)
+  return make(**given)
+
+
+def layers(space: Space) -> count.Table:
+  """The layers of a network, each with its MACs and parameters."""
+  net = Supernet(space, Numerics(depthwise='native'))
+  side = space.image_size
+  images = jax.ShapeDtypeStruct((1, side, side, space.channels), jnp.float32)
+  variables = count.module_shapes(net, images, {}, train=False)
+  return count.table(net, variables, images, {}, train=False)
 
 
 def main() -> None:
+  if FLAGS.list + FLAGS.table + FLAGS.json > 1:
+    raise InputError('give one of --list, --table and --json')
+  if FLAGS.list:
+    for name, make in names.NETWORKS.items():
+      space = make()
+      macs, params = cost.macs(space).constant, cost.params(space).constant
+      print(f'{name:24} {macs:>13,} MACs {params:>11,} params')
+    return
   space = network()
+  if FLAGS.table:
+    print(layers(space).to_text())
+    return
   counted = {
     'network': space.name,
     'macs': cost.macs(space).constant,
@@ -56,5 +82,7 @@ if __name__ == '__main__':
   flags.DEFINE_float('width', 1.0, 'multiplier of the widths of --network')
   flags.DEFINE_integer('image_size', None, "pixels; None is the network's own")
   flags.DEFINE_integer('num_classes', None, "None is the network's own")
+  flags.DEFINE_boolean('list', False, 'all networks, with MACs and params')
+  flags.DEFINE_boolean('table', False, 'a line per layer')
   flags.DEFINE_boolean('json', False, 'one JSON object on one line')
   cli.run(main)

@@ -1,8 +1,10 @@
 """What the names on a command line stand for."""
 
+import functools
+import inspect
 from collections.abc import Callable
-from typing import Any
 
+from experiments import cli
 from nasjax import batch, cost, data, relax, spaces, zoo
 from nasjax.errors import InputError
 from nasjax.space import Space
@@ -12,13 +14,88 @@ SPACES = {
   'mobile_224': spaces.mobile_224,
   'tiny': spaces.tiny,
 }
-COSTS = {'macs': cost.macs, 'params': cost.params}
+COSTS = {'macs': cost.macs, 'params': cost.params, 'memory': cost.memory}
 RELAXATIONS = {
   'softmax': relax.SOFTMAX,
   'gumbel_softmax': relax.GUMBEL_SOFTMAX,
 }
 CONSTRAINTS = ('lagrangian', 'linear')
-NETWORKS = {'mobilenet_v2': zoo.mobilenet_v2}
+NETWORKS = {
+  network.__name__: network
+  for network in (
+    zoo.mobilenet_v1,
+    zoo.mobilenet_v2,
+    zoo.mobilenet_v3_large,
+    zoo.mobilenet_v3_small,
+    zoo.mnasnet_b1,
+    zoo.mnasnet_a1,
+    zoo.fbnet_a,
+    zoo.fbnet_b,
+    zoo.fbnet_c,
+    zoo.spnasnet,
+    zoo.proxylessnas_mobile,
+    zoo.proxylessnas_cpu,
+    zoo.proxylessnas_gpu,
+    zoo.proxylessnas_mobile_14,
+    zoo.efficientnet_b0,
+    zoo.efficientnet_lite0,
+    zoo.hardcorenas_a,
+    zoo.hardcorenas_f,
+    zoo.shufflenet_v2,
+    zoo.squeezenet_1_1,
+    zoo.resnet18,
+    zoo.resnet50,
+  )
+}
+
+
+def network(name: str, width: float = 1.0) -> Callable[..., Space]:
+  """A published network of some width, still to be given its images.
+
+  Raises:
+    InputError: there is no such network, or it comes in one width only.
+  """
+  make = cli.lookup('network', name, NETWORKS)
+  if 'width' in inspect.signature(make).parameters:
+    return functools.partial(make, width=width)
+  if width != 1:
+    scaled = [
+      known
+      for known, other in NETWORKS.items()
+      if 'width' in inspect.signature(other).parameters
+    ]
+    raise InputError(
+      f'{name} comes in one width, got --width={width:g}; those with a width '
+      f'are {", ".join(scaled)}'
+    )
+  return make
+
+
+def for_images(
+  name: str,
+  width: float,
+  *,
+  image_size: int,
+  channels: int,
+  num_classes: int,
+) -> Space:
+  """A published network, adapted where the images are small.
+
+  Under 64 pixels its strides follow `zoo.small_images`, its widths are
+  multiples of 4 instead of 8, which would be coarse steps in networks this
+  narrow, and MobileNetV2's head scales like every other width.
+  """
+  make = network(name, width)
+  sizes = {
+    'image_size': image_size,
+    'channels': channels,
+    'num_classes': num_classes,
+  }
+  if image_size >= 64:
+    return make(**sizes)
+  known = inspect.signature(make).parameters
+  finer = {k: v for k, v in {'divisor': 4, 'min_head': 4}.items() if k in known}
+  return zoo.small_images(make(**sizes, **finer))
 
 
 def batches_of(dataset: data.Dataset, size: int) -> batch.Batches:
@@ -34,18 +111,15 @@ def batches_of(dataset: data.Dataset, size: int) -> batch.Batches:
   return batch.Batches(size, mean, std, policy)
 
 
-def fit(
-  space: Callable[..., Space], dataset: data.Dataset, **kwargs: Any
-) -> Space:
-  """A preset or published network, for a data set's images and classes."""
+def sizes_of(dataset: data.Dataset) -> dict[str, int]:
+  """Image size, channels and classes, as spaces and networks take them."""
   height, width, channels = dataset.image_shape
   if height != width:
     raise InputError(
       f'images of {dataset.name} are {height}x{width}; spaces take square ones'
     )
-  return space(
-    image_size=height,
-    channels=channels,
-    num_classes=dataset.num_classes,
-    **kwargs,
-  )
+  return {
+    'image_size': height,
+    'channels': channels,
+    'num_classes': dataset.num_classes,
+  }

@@ -128,7 +128,7 @@ def run(
   cli.lookup('space', config['space'], names.SPACES)
   dataset = data.load(config['dataset'], config['data_dir'])
   batches = names.batches_of(dataset, config['batch_size'])
-  space = names.fit(names.SPACES[config['space']], dataset)
+  space = names.SPACES[config['space']](**names.sizes_of(dataset))
   constraints, limits = constraints_for(config, space)
   train, valid = data.split(dataset.train, 0.5, seed=config['seed'])
   workdir = loop.claim(workdir, config)

@@ -132,17 +132,11 @@ def network_for(
   """What `--architecture` or `--network` names, for a data set's images."""
   if (architecture is None) == (network is None):
     raise InputError('give either --architecture=FILE or --network=NAME')
+  sizes = names.sizes_of(dataset)
   if architecture is None:
-    make = cli.lookup('network', network, names.NETWORKS)
-    return names.fit(make, dataset, width=width)
+    return names.for_images(network, width, **sizes)
   loaded = Architecture.load(architecture)
-  height, _, channels = dataset.image_shape
-  sized = resize(
-    loaded.space,
-    image_size=height,
-    channels=channels,
-    num_classes=dataset.num_classes,
-  )
+  sized = resize(loaded.space, **sizes)
   return fix(sized, loaded)
 
 

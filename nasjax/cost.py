@@ -201,7 +201,7 @@ def _output_size(space, before, slot, size) -> int | None:
   """Height that leaves a slot; all its ops and widths must agree on it."""
   found = {}
   for op, n, m in space.places(before, slot):
-    shape = _output_shape(op, m, slot.stride, (1, *_square(size), n))
+    shape = op_shape(op, m, slot.stride, (1, *_square(size), n))
     found[op.name] = shape[1:-1]
     if shape[-1] != m:
       raise ValueError(
@@ -326,5 +326,6 @@ def op_memory(op: Op, features: int, stride: int, shape: Shape) -> int:
 
 
 @functools.cache
-def _output_shape(op: Op, features: int, stride: int, shape: Shape) -> Shape:
+def op_shape(op: Op, features: int, stride: int, shape: Shape) -> Shape:
+  """The shape that leaves one op."""
   return jax.eval_shape(*_traceable(op, features, stride, shape)).shape

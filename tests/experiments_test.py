@@ -16,7 +16,7 @@ import pytest
 from conftest import refused
 
 from experiments import cli, compare, loop, names, search, train
-from nasjax import cost, data, derive, space, spaces, zoo
+from nasjax import cost, data, derive, space, spaces
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SMALL = '--space=tiny --limit=macs=60k --steps=24 --warmup_steps=6'.split()
@@ -219,8 +219,8 @@ def test_mobilenet_v2_is_scaled_to_the_largest_width_within():
   for budget in (LIMIT, LIMIT // 2, LIMIT // 4):
     network = compare.scaled_mobilenet_v2(s, budget)
     width = float(network.name.partition('@')[2])
-    wider = zoo.mobilenet_v2(
-      width=width + 0.01, image_size=28, channels=1, num_classes=10
+    wider = names.for_images(
+      'mobilenet_v2', width + 0.01, image_size=28, channels=1, num_classes=10
     )
     assert cost.macs(network).constant <= budget < cost.macs(wider).constant
 
@@ -285,7 +285,10 @@ def test_a_workdir_belongs_to_one_run(tmp_path):
     ({'dataset': 'fashion'}, "'fashion'"),
     ({'space': 'huge'}, "unknown space 'huge'; choose from mobile_small"),
     ({'limit': ['20e6']}, 'names no resource; write it as macs=20e6'),
-    ({'limit': ['ms=20']}, "unknown resource 'ms'; choose from macs, params"),
+    (
+      {'limit': ['ms=20']},
+      "unknown resource 'ms'; choose from macs, ",
+    ),
     ({'limit': ['macs=ten']}, "'ten' is no number"),
     ({'limit': ['macs=']}, "'' is no number"),
     ({'limit': ['macs=-5']}, 'is not positive'),

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from nasjax import cost
-from nasjax.ops import Classifier, Conv, Op
+from nasjax.ops import Classifier, Conv, ConvClassifier, MaxPool, Op
 from nasjax.report import canvas
 from nasjax.space import Architecture, Slot, Space, fix
 
@@ -52,13 +52,11 @@ def blocks(space: Space) -> tuple[Block, ...]:
   found, shape = [], (1, space.image_size, space.image_size, space.channels)
   for slot in space.slots:
     place = slot.ops[0], slot.features, slot.stride, shape
-    size = math.ceil(shape[1] / slot.stride)
-    if isinstance(slot.ops[0], Classifier):
-      size = 1  # It pools.
+    shape = cost.op_shape(*place)
+    size = shape[1] if len(shape) == 4 else 1  # A classifier pools.
     found.append(
       Block(slot, size, cost.op_macs(*place), cost.op_params(*place))
     )
-    shape = (1, size, size, slot.features)
   return tuple(found)
 
 
@@ -124,7 +122,7 @@ def _architecture(space: Space, title: str | None = None) -> Figure:
 
 def _neutral(op: Op) -> bool:
   """Whether an op belongs to the frame, not to what is usually searched."""
-  return isinstance(op, (Conv, Classifier))
+  return isinstance(op, (Conv, Classifier, ConvClassifier, MaxPool))
 
 
 def _row(axes: Axes, block: Block, y: float, rows, colour) -> None:

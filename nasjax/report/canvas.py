@@ -12,7 +12,14 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
-from nasjax.ops import Classifier, Conv, MBConv, Op
+from nasjax.ops import (
+  Classifier,
+  Conv,
+  ConvClassifier,
+  MaxPool,
+  MBConv,
+  Op,
+)
 
 DPI = 130
 
@@ -69,11 +76,15 @@ def words(op: Op) -> str:
   """
   match op:
     case MBConv():
-      return f'{op.kernel}x{op.kernel}, expand {op.expand}'
+      width = f'expand {op.expand}' if op.mid is None else f'{op.mid} wide'
+      gate = ', SE' if op.se else ''
+      return f'{op.kernel}x{op.kernel}, {width}{gate}'
     case Conv():
       return f'{op.kernel}x{op.kernel} conv'
-    case Classifier():
+    case Classifier() | ConvClassifier():
       return 'classifier'
+    case MaxPool():
+      return f'{op.kernel}x{op.kernel} max pool'
   return op.name
 
 

@@ -16,10 +16,3 @@ __all__ = [
   'tiny',
   'tiny_width',
 ]
-  'Stage',
-  'mobile',
-  'mobile_224',
-  'mobile_small',
-  'tiny',
-  'tiny_width',
-]

@@ -1,0 +1,154 @@
+"""The mobile inverted bottleneck, with all that its descendants added."""
+
+import dataclasses
+import functools
+
+import flax.linen as nn
+import jax
+
+from nasjax.ops import core
+from nasjax.ops.core import (
+  ACTIVATIONS,
+  GATES,
+  Depthwise,
+  Numerics,
+  Pointwise,
+  SqueezeExcite,
+  batch_norm,
+  suffixed,
+)
+
+
+class MBConvModule(nn.Module):
+  """Pointwise expansion, depthwise convolution, linear projection."""
+
+  op: 'MBConv'
+  features: int
+  stride: int
+  numerics: Numerics = Numerics()
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    op = self.op
+    norm = functools.partial(batch_norm, self.numerics, train)
+    pointwise = functools.partial(
+      Pointwise, numerics=self.numerics, use_bias=op.bias, groups=op.groups
+    )
+    act = ACTIVATIONS[op.activation]
+    inputs, mid = x, op.expanded(x.shape[-1])
+    if mid != inputs.shape[-1]:
+      x = pointwise(mid, name='expand')(x)
+      x = act(norm('expand_bn')(x))
+      if op.groups > 1:
+        x = core.shuffle_channels(x, op.groups)
+    x = Depthwise(op.kernel, self.stride, self.numerics, op.bias, name='dw')(x)
+    x = act(norm('dw_bn')(x))
+    if op.se:
+      x = SqueezeExcite(
+        op.squeezed(inputs.shape[-1]),
+        op.se_activation,
+        op.se_gate,
+        self.numerics,
+        name='se',
+      )(x)
+    x = pointwise(self.features, name='project')(x)
+    x = norm('project_bn')(x)
+    same = self.stride == 1 and inputs.shape[-1] == self.features
+    return x + inputs if op.residual and same else x
+
+
+@dataclasses.dataclass(frozen=True)
+class MBConv:
+  """Mobile inverted bottleneck (Sandler et al. 2018, MobileNetV2, table 1).
+
+  No expansion convolution where the width in the middle is the input's; the
+  input is added where stride and width allow.
+
+  Attributes:
+    kernel: of the depthwise convolution.
+    expand: width in the middle, as a multiple of the input's; None if `mid`
+      gives it.
+    activation: after expansion and depthwise convolution.
+    mid: width in the middle itself, for networks that print it.
+    groups: of the pointwise convolutions; channels are shuffled after the
+      expansion (Wu et al. 2019, FBNet, fig. 3).
+    bias: whether convolutions have one besides the batch norm.
+    residual: False never adds the input.
+    se: reduction of a squeeze-excite after the depthwise convolution (Howard
+      et al. 2019, MobileNetV3, fig. 4); 0 is none.
+    se_from: what is reduced: the width `'expanded'` or that of the `'input'`.
+    se_divisor: the reduced width is rounded to a multiple of it.
+    se_activation: between the two layers of the squeeze-excite.
+    se_gate: after them, `'hard_sigmoid'` or `'sigmoid'`.
+
+  Example:
+    >>> MBConv(kernel=5, expand=3).name
+    'mbconv_k5_e3'
+    >>> MBConv(3, mid=184, activation='hard_swish', se=4).name
+    'mbconv_k3_m184_hard_swish_se4'
+  """
+
+  kernel: int
+  expand: int | None = None
+  activation: str = 'relu6'
+  mid: int | None = None
+  groups: int = 1
+  bias: bool = False
+  residual: bool = True
+  se: int = 0
+  se_from: str = 'expanded'
+  se_divisor: int = 8
+  se_activation: str = 'relu'
+  se_gate: str = 'hard_sigmoid'
+
+  def __post_init__(self):
+    core.check_odd(self, kernel=self.kernel)
+    core.check_known(self, 'activation', ACTIVATIONS)
+    core.check_known(self, 'se_from', ('expanded', 'input'))
+    core.check_known(self, 'se_activation', ACTIVATIONS)
+    core.check_known(self, 'se_gate', GATES)
+    if self.mid is None:
+      core.check_positive(self, expand=self.expand)
+    else:
+      core.check_positive(self, mid=self.mid)
+      if self.expand is not None:
+        raise ValueError(
+          f'MBConv requires either expand or mid, got {self.expand} and '
+          f'{self.mid}.'
+        )
+    core.check_positive(self, groups=self.groups, se_divisor=self.se_divisor)
+    if not isinstance(self.se, int) or self.se < 0:
+      raise ValueError(f'MBConv requires an int se >= 0, got {self.se!r}.')
+
+  def expanded(self, in_features: int) -> int:
+    """Width in the middle."""
+    return self.expand * in_features if self.mid is None else self.mid
+
+  def squeezed(self, in_features: int) -> int:
+    """Width of the squeeze-excite between its two layers."""
+    if self.se_from == 'expanded':
+      in_features = self.expanded(in_features)
+    return core.round_to_multiple(in_features // self.se, self.se_divisor)
+
+  @property
+  def name(self) -> str:
+    width = f'e{self.expand}' if self.mid is None else f'm{self.mid}'
+    return suffixed(
+      f'mbconv_k{self.kernel}_{width}',
+      self.activation != 'relu6' and self.activation,
+      self.groups != 1 and f'g{self.groups}',
+      self.bias and 'bias',
+      not self.residual and 'no_residual',
+      self.se and f'se{self.se}',
+      self.se_from != 'expanded' and f'se_{self.se_from}',
+      self.se_divisor != 8 and f'se_by{self.se_divisor}',
+      self.se_activation != 'relu' and f'se_{self.se_activation}',
+      self.se_gate != 'hard_sigmoid' and f'se_{self.se_gate}',
+    )
+
+  def fits(self, in_features: int, features: int, stride: int) -> bool:
+    widths = in_features, self.expanded(in_features), features
+    return all(width % self.groups == 0 for width in widths)
+
+  def module(self, features: int, stride: int, numerics: Numerics) -> nn.Module:
+    return MBConvModule(self, features, stride, numerics)
