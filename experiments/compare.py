@@ -46,14 +46,14 @@ class Entry:
 
 
 def read_search(
-  directory: pathlib.Path,
+  directory: pathlib.Path, ops: tuple[type, ...] = ()
 ) -> tuple[Architecture, dict[str, Any], dict[str, Any]]:
   """A finished search: architecture, record and flags."""
   path = directory / 'architecture.json'
   if not path.exists():
     raise InputError(f'{directory} holds no finished search: no {path.name}')
   config = loop.read_json(directory / 'config.json')
-  return Architecture.load(path), space_lib.read_record(path), config
+  return Architecture.load(path, ops), space_lib.read_record(path), config
 
 
 def plan(
@@ -203,8 +203,8 @@ Made by `{command}`.
 Every network was trained once, from scratch, with the same recipe:
 {recipe.epochs} epochs of batches of {recipe.batch_size} on all training images
 of {rows[0]['dataset']}. Accuracy is on all {rows[0]['test_images']:,} test
-images, which nothing else saw. Two trainings of one network that differ in the
-seed alone differ by about half a point, so smaller differences mean nothing.
+images, which nothing else saw. It is one training each: a difference that is
+no larger than those among the random networks means nothing.
 
 {table}
 ![accuracy against MACs](accuracy.png)
@@ -221,6 +221,7 @@ the searched space, among those that use 90 to 100 % of the budget.
 
 OPTIONS = {
   'search': (None, 'workdir of a finished search'),
+  'ops': (None, 'module with ops of your own that the search used'),
   'fractions': ('1,0.5,0.25', "budgets, as parts of the search's MACs limit"),
   'random': (3, 'random networks in the middle budget'),
   'seed': (0, 'of everything that is random'),
@@ -238,7 +239,9 @@ def main() -> None:
     raise InputError(f'fractions {fractions} must lie in (0, 1]')
   if config['random'] < 0 or flags.FLAGS.workers < 1:
     raise InputError('random must be at least 0 and workers at least 1')
-  found, record, searched = read_search(pathlib.Path(config['search']))
+  found, record, searched = read_search(
+    pathlib.Path(config['search']), names.ops_of(config['ops'])
+  )
   entries = plan(found, record, fractions, config['random'], config['seed'])
   dataset = data.load(searched['dataset'], searched['data_dir'])
   workdir = loop.claim(flags.FLAGS.workdir, config)

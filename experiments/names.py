@@ -1,7 +1,10 @@
 """What the names on a command line stand for."""
 
+import dataclasses
 import functools
+import importlib
 import inspect
+import types
 from collections.abc import Callable
 
 from experiments import cli
@@ -47,6 +50,55 @@ NETWORKS = {
     zoo.resnet50,
   )
 }
+
+
+def space(name: str) -> Callable[..., Space]:
+  """A preset, or `module:function` for a space of the user's own.
+
+  Raises:
+    InputError: there is no such preset, module or function.
+  """
+  module, colon, function = name.partition(':')
+  if not colon:
+    return cli.lookup('space', name, SPACES)
+  found = getattr(_module(module), function, None)
+  if not callable(found):
+    raise InputError(f'module {module!r} has no function {function!r}')
+  return found
+
+
+def ops_of(module: str | None) -> tuple[type, ...]:
+  """The op classes that a module defines, for architectures that name them.
+
+  Raises:
+    InputError: there is no such module, or it defines no op.
+  """
+  if module is None:
+    return ()
+  found = tuple(
+    cls
+    for cls in vars(_module(module)).values()
+    if dataclasses.is_dataclass(cls)
+    and isinstance(cls, type)
+    and hasattr(cls, 'fits')
+  )
+  if not found:
+    raise InputError(
+      f'module {module!r} defines no op: a frozen dataclass with name, fits '
+      'and module'
+    )
+  return found
+
+
+def _module(name: str) -> types.ModuleType:
+  try:
+    return importlib.import_module(name)
+  except ModuleNotFoundError as e:
+    if e.name != name:
+      raise
+    raise InputError(
+      f'there is no module {name!r} here or among what is installed'
+    ) from e
 
 
 def network(name: str, width: float = 1.0) -> Callable[..., Space]:

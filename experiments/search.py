@@ -26,7 +26,7 @@ from nasjax.space import Architecture, Space, argmax
 OPTIONS = {
   'dataset': (data.EMBEDDED, 'embedded, or of TFDS'),
   'data_dir': (None, 'where TFDS sets are prepared'),
-  'space': ('mobile_small', cli.one_of(names.SPACES)),
+  'space': ('mobile_small', f'{cli.one_of(names.SPACES)}, or module:function'),
   'limit': ([], 'resource=number, as macs=1.6M or params=2e5; repeatable'),
   'constraint': ('lagrangian', cli.one_of(names.CONSTRAINTS)),
   'strength': (1.0, 'of --constraint=linear'),
@@ -125,10 +125,10 @@ def run(
   """
   check_schedule(config)
   relaxation = cli.lookup('relaxation', config['relax'], names.RELAXATIONS)
-  cli.lookup('space', config['space'], names.SPACES)
+  make_space = names.space(config['space'])
   dataset = data.load(config['dataset'], config['data_dir'])
   batches = names.batches_of(dataset, config['batch_size'])
-  space = names.SPACES[config['space']](**names.sizes_of(dataset))
+  space = make_space(**names.sizes_of(dataset))
   constraints, limits = constraints_for(config, space)
   train, valid = data.split(dataset.train, 0.5, seed=config['seed'])
   workdir = loop.claim(workdir, config)

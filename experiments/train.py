@@ -128,6 +128,7 @@ def network_for(
   network: str | None,
   width: float,
   dataset: data.Dataset,
+  ops: str | None = None,
 ) -> Space:
   """What `--architecture` or `--network` names, for a data set's images."""
   if (architecture is None) == (network is None):
@@ -135,7 +136,7 @@ def network_for(
   sizes = names.sizes_of(dataset)
   if architecture is None:
     return names.for_images(network, width, **sizes)
-  loaded = Architecture.load(architecture)
+  loaded = Architecture.load(architecture, names.ops_of(ops))
   sized = resize(loaded.space, **sizes)
   return fix(sized, loaded)
 
@@ -150,6 +151,7 @@ RECIPE_OPTIONS = {
 
 OPTIONS = {
   'architecture': (None, 'an architecture.json'),
+  'ops': (None, 'module with ops of your own that --architecture names'),
   'network': (None, cli.one_of(names.NETWORKS)),
   'width': (1.0, 'multiplier of the widths of --network'),
   'dataset': (data.EMBEDDED, 'embedded, or of TFDS'),
@@ -169,8 +171,9 @@ def main() -> None:
   recipe = recipe_of(config)
   dataset = data.load(config['dataset'], config['data_dir'])
   batches = names.batches_of(dataset, config['batch_size'])
+  given = ('architecture', 'network', 'width')
   network = network_for(
-    config['architecture'], config['network'], config['width'], dataset
+    *(config[name] for name in given), dataset, config['ops']
   )
   workdir = loop.claim(flags.FLAGS.workdir, config)
   result = run(

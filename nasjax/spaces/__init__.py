@@ -1,6 +1,7 @@
 """Ready-made spaces, one function each."""
 
 from nasjax.spaces.mobile import (
+  CANDIDATES,
   Stage,
   mobile,
   mobile_224,
@@ -9,6 +10,7 @@ from nasjax.spaces.mobile import (
 from nasjax.spaces.tiny import tiny, tiny_width
 
 __all__ = [
+  'CANDIDATES',
   'Stage',
   'mobile',
   'mobile_224',

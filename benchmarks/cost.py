@@ -1,0 +1,93 @@
+"""Times counting and the expected cost.
+
+  python -m benchmarks.cost
+
+prints one Markdown table: the expected MACs of the FBNet space at 224 pixels
+with its gradient, jitted, on one core; and counting MobileNetV2 in a process of
+its own, imports included, with the memory it needed at most.
+"""
+
+import datetime
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+
+COUNT = 'from nasjax import cost, zoo; v2 = zoo.mobilenet_v2(); '
+COUNT += 'print(cost.macs(v2).constant, cost.params(v2).constant)'
+
+
+def one_core() -> None:
+  """Keeps this process, and what it starts, on one core."""
+  if hasattr(os, 'sched_setaffinity'):
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
+def median_us(call, repeats: int = 2000) -> float:
+  """Median microseconds of a call that waits for its result."""
+  for _ in range(10):
+    call()
+  times = []
+  for _ in range(repeats):
+    start = time.perf_counter()
+    call()
+    times.append(time.perf_counter() - start)
+  return sorted(times)[repeats // 2] * 1e6
+
+
+def expected_cost() -> tuple[float, float, float]:
+  """Microseconds of a jitted cost and gradient; seconds to trace, compile."""
+  import jax
+
+  from nasjax import cost, relax, space, spaces
+
+  start = time.perf_counter()
+  fbnet = spaces.fbnet()
+  macs = cost.macs(fbnet)
+  traced = time.perf_counter() - start
+  alphas = space.init_alphas(fbnet, jax.random.key(0))
+  both = jax.jit(jax.value_and_grad(lambda a: macs(relax.softmax(a))))
+  start = time.perf_counter()
+  both = both.lower(alphas).compile()
+  compiled = time.perf_counter() - start
+  call = lambda: jax.block_until_ready(both(alphas))  # noqa: E731
+  return median_us(call), traced, compiled
+
+
+def counting(runs: int = 5) -> tuple[float, float]:
+  """Median seconds and peak megabytes of a process that counts a network."""
+  times = []
+  for _ in range(runs):
+    start = time.perf_counter()
+    subprocess.run([sys.executable, '-c', COUNT], check=True, stdout=-3)
+    times.append(time.perf_counter() - start)
+  # Kilobytes on Linux.
+  peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+  return sorted(times)[runs // 2], peak
+
+
+def main() -> None:
+  one_core()
+  seconds, megabytes = counting()
+  microseconds, traced, compiled = expected_cost()
+  import jax
+
+  print(
+    f'{datetime.date.today()}, {platform.machine()}, one core, Python '
+    f'{platform.python_version()}, jax {jax.__version__}\n'
+  )
+  print('| what | time | bar |')
+  print('|---|---:|---:|')
+  print(
+    f'| expected MACs of `fbnet` and gradient | {microseconds:.0f} us | 1 ms |'
+  )
+  print(f'| tracing all its candidates | {traced:.2f} s | |')
+  print(f'| compiling cost and gradient | {compiled:.2f} s | |')
+  print(f'| counting `mobilenet_v2`, whole process | {seconds:.2f} s | 3 s |')
+  print(f'| its peak memory | {megabytes:.0f} MB | 1 GB |')
+
+
+if __name__ == '__main__':
+  main()
