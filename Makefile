@@ -3,7 +3,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/python
 
-.PHONY: demo test lint clean
+.PHONY: demo test check-full lint clean
 
 demo: .venv/installed
 	$(RUN) -m experiments.search --workdir=runs/demo/search --limit=macs=2.1M
@@ -12,6 +12,13 @@ demo: .venv/installed
 
 test: .venv/installed
 	$(RUN) -m pytest -q
+
+# 1,000 architectures of every preset instead of 20: takes the better part of an
+# hour, and writes results/check_full.txt.
+check-full: .venv/installed
+	mkdir -p results
+	ARCHITECTURES=1000 $(RUN) -m pytest -v -k 'count_of_the_built_network' \
+	  tests/spaces_test.py tests/cost_test.py | tee results/check_full.txt
 
 lint: .venv/installed
 	$(RUN) -m ruff check .

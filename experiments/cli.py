@@ -1,10 +1,12 @@
 """What all scripts do with their flags, their input and their errors."""
 
 import os
+import select
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 from absl import app, flags, logging
 
@@ -17,7 +19,8 @@ _SUFFIXES = {'k': 1e3, 'M': 1e6, 'G': 1e9}
 def run(main: Callable[[], None]) -> None:
   """Runs a script: bad input is one line on stderr and exit code 1.
 
-  Any other exception is a defect and keeps its traceback.
+  It ends quietly if nobody reads its output any more, as in `... | head`. Any
+  other exception is a defect and keeps its traceback.
   """
 
   def guarded(argv: Sequence[str]) -> int:
@@ -33,7 +36,24 @@ def run(main: Callable[[], None]) -> None:
     return 0
 
   logging.set_verbosity(logging.WARNING)
-  app.run(guarded)
+  try:
+    try:
+      app.run(guarded)
+    except SystemExit:
+      sys.stdout.flush()  # If left to the interpreter, nobody can catch it.
+      raise
+  except BrokenPipeError:
+    if not _nobody_reads(sys.stdout):
+      raise
+    # What is left in the buffer must not raise again when Python ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(128 + signal.SIGPIPE)  # As of a program that the signal ends.
+
+
+def _nobody_reads(pipe: TextIO) -> bool:
+  poll = select.poll()
+  poll.register(pipe, 0)  # Errors are told without being asked for.
+  return bool(poll.poll(0))
 
 
 def quiet_libraries() -> None:

@@ -4,9 +4,13 @@ python -m experiments.count --network=mobilenet_v2 --json
 python -m experiments.count --architecture=runs/search/architecture.json
 python -m experiments.count --network=resnet18 --image_size=64 --table
 python -m experiments.count --list
+
+With --json each of them prints one JSON object on one line for every network;
+--table adds `rows`, one object for every layer.
 """
 
 import json
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -49,28 +53,39 @@ def layers(space: Space) -> count.Table:
   return count.table(net, variables, images, {}, train=False)
 
 
-def main() -> None:
-  if FLAGS.list + FLAGS.table + FLAGS.json > 1:
-    raise InputError('give one of --list, --table and --json')
-  if FLAGS.list:
-    for name, make in names.NETWORKS.items():
-      space = make()
-      macs, params = cost.macs(space).constant, cost.params(space).constant
-      print(f'{name:24} {macs:>13,} MACs {params:>11,} params')
-    return
-  space = network()
-  if FLAGS.table:
-    print(layers(space).to_text())
-    return
-  counted = {
+def totals(space: Space) -> dict[str, Any]:
+  """What is counted of a network, and at which size."""
+  return {
     'network': space.name,
     'macs': cost.macs(space).constant,
     'params': cost.params(space).constant,
     'image_size': space.image_size,
     'num_classes': space.num_classes,
   }
+
+
+def main() -> None:
+  if FLAGS.list and FLAGS.table:
+    raise InputError('give one of --list and --table')
+  if FLAGS.list:
+    for make in names.NETWORKS.values():
+      counted = totals(make())
+      if FLAGS.json:
+        print(json.dumps(counted))
+      else:
+        print(
+          '{network:24} {macs:>13,} MACs {params:>11,} params'.format(**counted)
+        )
+    return
+  space = network()
+  counted = totals(space)
+  if FLAGS.table:
+    table = layers(space)
+    counted['rows'] = [row._asdict() for row in table.rows]
   if FLAGS.json:
     print(json.dumps(counted))
+  elif FLAGS.table:
+    print(table.to_text())
   else:
     for name, value in counted.items():
       print(f'{name:12}', f'{value:,}' if isinstance(value, int) else value)
@@ -84,5 +99,7 @@ if __name__ == '__main__':
   flags.DEFINE_integer('num_classes', None, "None is the network's own")
   flags.DEFINE_boolean('list', False, 'all networks, with MACs and params')
   flags.DEFINE_boolean('table', False, 'a line per layer')
-  flags.DEFINE_boolean('json', False, 'one JSON object on one line')
+  flags.DEFINE_boolean(
+    'json', False, 'one JSON object on one line for each network'
+  )
   cli.run(main)

@@ -15,6 +15,13 @@ from nasjax.space import Space
 SPACES = {
   'mobile_small': spaces.mobile_small,
   'mobile_224': spaces.mobile_224,
+  'fbnet': spaces.fbnet,
+  'proxylessnas': spaces.proxylessnas,
+  'mobilenet_v3': spaces.mobilenet_v3,
+  'mobile_width': spaces.mobile_width,
+  'mobile_width_small': spaces.mobile_width_small,
+  'mobile_macro': spaces.mobile_macro,
+  'mobile_macro_small': spaces.mobile_macro_small,
   'tiny': spaces.tiny,
 }
 COSTS = {'macs': cost.macs, 'params': cost.params, 'memory': cost.memory}

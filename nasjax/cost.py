@@ -19,7 +19,7 @@ import numpy as np
 from nasjax import count
 from nasjax.errors import InputError
 from nasjax.ops import Numerics, Op
-from nasjax.space import Architecture, Slot, Space, Width
+from nasjax.space import Architecture, Slot, Space, Width, at_pattern
 
 Number = int | float
 
@@ -151,6 +151,29 @@ def _traced(
   reduction: str = 'sum',
 ) -> Cost:
   """`measure(op, features, stride, input shape)` of everything, in a `Cost`."""
+  if not space.patterns:
+    return Cost(name, unit, _tables(space, measure), reduction)
+  each = [
+    _tables(at_pattern(space, i), measure) for i in range(len(space.patterns))
+  ]
+  stacked = tuple(map(_stack, zip(*each, strict=True)))
+  return Cost(name, unit, stacked, reduction)
+
+
+def _stack(tables: tuple[Table, ...]) -> Table:
+  """One table over the patterns, where they differ."""
+  first, *others = tables
+  if all(other == first for other in others):
+    return first
+  return Table(
+    ('pattern', *first.axes),
+    (len(tables), *first.shape),
+    tuple(value for table in tables for value in table.values),
+  )
+
+
+def _tables(space: Space, measure: Callable[..., int]) -> tuple[Table, ...]:
+  """A table for every slot of a space without patterns."""
   tables, size, before = [], space.image_size, None
   for slot in space.slots:
     found = {
@@ -165,7 +188,7 @@ def _traced(
     tables.append(Table(tuple(axes), tuple(axes.values()), values))
     size = _output_size(space, before, slot, size)
     before = slot
-  return Cost(name, unit, tuple(tables), reduction)
+  return tuple(tables)
 
 
 def _square(size: int | None) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ constrained loss on `valid`. Both are pure and meant to be jitted apart, so
 that the warm-up, in which only weights learn, compiles nothing of its own.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -13,12 +14,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from nasjax import batch, data, relax
+from nasjax import batch, data, pattern, relax
 from nasjax.constraint import Constraint
 from nasjax.cost import Cost
 from nasjax.ops import Numerics
 from nasjax.space import Alphas, Space, init_alphas
-from nasjax.supernet import Supernet
 from nasjax.train import accuracy, cross_entropy
 
 Loss = Callable[[jax.Array, jax.Array], jax.Array]
@@ -32,11 +32,12 @@ class State(NamedTuple):
     step: `i32[]`, weight steps done.
     key: PRNG key of the next step.
     params: the supernet's weights.
-    batch_stats: its running statistics.
+    batch_stats: its running statistics, with a leading axis of patterns.
     opt_state: of the weights' optimizer.
     alphas: slot to `f32[ops]`.
     alpha_opt_state: of the alphas' optimizer.
     constraints: one constraint state per cost.
+    baseline: mean of the losses that patterns were drawn for.
     train: position in the images of the weights.
     valid: position in the images of the alphas.
   """
@@ -49,6 +50,7 @@ class State(NamedTuple):
   alphas: Alphas
   alpha_opt_state: optax.OptState
   constraints: tuple
+  baseline: pattern.Baseline
   train: batch.Sampler
   valid: batch.Sampler
 
@@ -112,46 +114,57 @@ def make(
     >>> sorted(metrics)[:3]
     ['macs', 'macs_strict', 'temperature']
   """
-  net = Supernet(space, numerics)
+  nets = pattern.networks(space, numerics)
 
   def init(key, train, valid) -> State:
     key, for_net, for_alphas, for_train, for_valid = jax.random.split(key, 5)
     alphas = init_alphas(space, for_alphas)
     shape = (1, space.image_size, space.image_size, space.channels)
-    variables = net.init(
+    variables = nets[0].init(
       for_net, jnp.zeros(shape), relax.softmax(alphas), train=False
     )
+    stats = pattern.spread(variables.get('batch_stats', {}), len(nets))
     return State(
       step=jnp.int32(0),
       key=key,
       params=variables['params'],
-      batch_stats=variables.get('batch_stats', {}),
+      batch_stats=stats,
       opt_state=weight_tx.init(variables['params']),
       alphas=alphas,
       alpha_opt_state=alpha_tx.init(alphas),
       constraints=tuple(c.init() for _, c in constraints),
+      baseline=pattern.baseline_init(),
       train=batch.sampler_init(for_train, len(train.labels)),
       valid=batch.sampler_init(for_valid, len(valid.labels)),
     )
 
   def forward(state, params, alphas, images, key):
-    for_relax, for_dropout = jax.random.split(key)
-    probs = relaxation.probs(alphas, temperature(state.step), for_relax)
-    return net.apply(
-      {'params': params, 'batch_stats': state.batch_stats},
-      images,
-      probs,
-      train=True,
-      mutable=['batch_stats'],
-      rngs={'dropout': for_dropout},
-    )
+    """Logits, new statistics, and which pattern was drawn for them."""
+    for_relax, for_dropout, for_pattern = jax.random.split(key, 3)
+    heat = temperature(state.step)
+    probs = relaxation.probs(alphas, heat, for_relax)
+    drawn = pattern.draw(for_pattern, relaxation.law(alphas, heat, None))
+
+    def run(net, stats):
+      logits, updated = net.apply(
+        {'params': params, 'batch_stats': stats},
+        images,
+        probs,
+        train=True,
+        mutable=['batch_stats'],
+        rngs={'dropout': for_dropout},
+      )
+      return logits, updated.get('batch_stats', {})
+
+    each = [functools.partial(run, net) for net in nets]
+    return *pattern.call(each, drawn, state.batch_stats), drawn
 
   def weight_step(state: State, train: data.Arrays):
     key, for_batch, for_net = jax.random.split(state.key, 3)
     images, labels, sampler = batches(state.train, train, for_batch)
 
     def objective(params):
-      logits, updated = forward(state, params, state.alphas, images, for_net)
+      logits, updated, _ = forward(state, params, state.alphas, images, for_net)
       return loss(logits, labels), (logits, updated)
 
     grad = jax.value_and_grad(objective, has_aux=True)
@@ -166,7 +179,7 @@ def make(
       step=state.step + 1,
       key=key,
       params=optax.apply_updates(state.params, updates),
-      batch_stats=updated.get('batch_stats', {}),
+      batch_stats=updated,
       opt_state=opt_state,
       train=sampler,
     )
@@ -178,27 +191,32 @@ def make(
 
     def objective(alphas):
       # Running statistics are the weights' business: not updated here.
-      logits, _ = forward(state, state.params, alphas, images, for_net)
+      logits, _, drawn = forward(state, state.params, alphas, images, for_net)
       task = loss(logits, labels)
       metrics = {'valid_loss': task, 'valid_accuracy': accuracy(logits, labels)}
-      law = relaxation.law(alphas, temperature(state.step))
+      law = relaxation.law(alphas, temperature(state.step), None)
       hard = harden(law)
-      total, kept = task, []
+      total, baseline = pattern.score(task, law, drawn, state.baseline)
+      if space.patterns:
+        metrics['pattern'] = drawn
+      kept = []
       pairs = zip(constraints, state.constraints, strict=True)
       for (cost, constraint), before in pairs:
         expected, strict = cost(law), cost(hard)
         total, after = constraint.update(total, expected, strict, before)
         kept.append(after)
         metrics |= {cost.name: expected, f'{cost.name}_strict': strict}
-      return total, (tuple(kept), metrics | {'total_loss': total})
+      return total, (tuple(kept), baseline, metrics | {'total_loss': total})
 
-    g, (kept, metrics) = jax.grad(objective, has_aux=True)(state.alphas)
+    grad = jax.grad(objective, has_aux=True)
+    g, (kept, baseline, metrics) = grad(state.alphas)
     updates, opt_state = alpha_tx.update(g, state.alpha_opt_state, state.alphas)
     state = state._replace(
       key=key,
       alphas=optax.apply_updates(state.alphas, updates),
       alpha_opt_state=opt_state,
       constraints=kept,
+      baseline=baseline,
       valid=sampler,
     )
     return state, metrics

@@ -19,99 +19,13 @@ import jax.numpy as jnp
 
 from nasjax import ops as ops_lib
 from nasjax.errors import InputError
+from nasjax.slots import Slot as Slot
+from nasjax.slots import Width as Width
+from nasjax.slots import pairs as pairs
 
 FORMAT = 1  # of architecture files; raised when their meaning changes.
 
 Alphas = dict[str, jax.Array]
-
-
-@dataclasses.dataclass(frozen=True)
-class Width:
-  """A number of channels that is a choice; slots of one stage share it.
-
-  Attributes:
-    name: of the choice; unique among slots and widths of a space.
-    options: channels, ascending.
-
-  Example:
-    >>> Width('width1', (16, 24)).largest
-    24
-  """
-
-  name: str
-  options: tuple[int, ...]
-
-  def __post_init__(self):
-    ascending = sorted({int(n) for n in self.options if n > 0})
-    if len(self.options) < 2 or list(self.options) != ascending:
-      raise ValueError(
-        f'width {self.name!r} requires at least two ascending positive '
-        f'options, got {self.options}.'
-      )
-
-  @property
-  def largest(self) -> int:
-    return self.options[-1]
-
-
-def channels(features: int | Width) -> tuple[int, ...]:
-  """All numbers of channels that `features` can be."""
-  return features.options if isinstance(features, Width) else (features,)
-
-
-def pairs(
-  inputs: int | Width, outputs: int | Width
-) -> tuple[tuple[int, int], ...]:
-  """All `(channels in, channels out)` that can meet; equal for one choice.
-
-  Example:
-    >>> width = Width('w', (8, 16))
-    >>> pairs(4, width), pairs(width, width)
-    (((4, 8), (4, 16)), ((8, 8), (16, 16)))
-  """
-  if inputs == outputs:
-    return tuple((n, n) for n in channels(inputs))
-  return tuple(itertools.product(channels(inputs), channels(outputs)))
-
-
-@dataclasses.dataclass(frozen=True)
-class Slot:
-  """A place in the network, with the ops that can stand there.
-
-  Attributes:
-    name: unique in its space; also the name of its parameters.
-    ops: candidates; one means that nothing is to choose.
-    features: channels that come out; a `Width` where they are a choice.
-    stride: spatial reduction; out is `ceil(in / stride)`.
-  """
-
-  name: str
-  ops: tuple[ops_lib.Op, ...]
-  features: int | Width
-  stride: int = 1
-
-  def __post_init__(self):
-    if not self.ops:
-      raise ValueError(f'slot {self.name!r} requires at least one op, got ().')
-    if min(self.widths) < 1 or self.stride < 1:
-      raise ValueError(
-        f'slot {self.name!r} requires positive features and stride, got '
-        f'{self.features} and {self.stride}.'
-      )
-    if len(set(self.op_names)) < len(self.ops):
-      raise ValueError(
-        f'slot {self.name!r} requires ops of different names, got '
-        f'{", ".join(self.op_names)}.'
-      )
-
-  @property
-  def op_names(self) -> tuple[str, ...]:
-    return tuple(op.name for op in self.ops)
-
-  @property
-  def widths(self) -> tuple[int, ...]:
-    """All numbers of channels that can come out."""
-    return channels(self.features)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,6 +38,8 @@ class Space:
     channels: of the input images.
     slots: from the image to the logits; the last slot's `features` is the
       number of classes.
+    patterns: names of ways to downsample, one of which is chosen; none where
+      every stride is one number. See `at_pattern`.
 
   Example:
     >>> from nasjax import spaces
@@ -136,8 +52,12 @@ class Space:
   image_size: int
   channels: int
   slots: tuple[Slot, ...]
+  patterns: tuple[str, ...] = ()
 
   def __post_init__(self):
+    if self.patterns:
+      self._check_patterns()
+      return
     widths = {s.features for s in self.slots if isinstance(s.features, Width)}
     names = [part.name for part in (*self.slots, *widths)]
     if len(set(names)) < len(names):
@@ -152,6 +72,22 @@ class Space:
             f'op {op.name!r} does not fit slot {slot.name!r}: '
             f'{inputs} to {outputs} features, stride {slot.stride}.'
           )
+
+  def _check_patterns(self):
+    if len(set(self.patterns)) < 2 or 'pattern' in (s.name for s in self.slots):
+      raise ValueError(
+        f'space {self.name!r} requires at least two patterns of different '
+        f'names and no slot of the name "pattern", got {self.patterns}.'
+      )
+    for slot in self.slots:
+      given = 1 if isinstance(slot.stride, int) else len(slot.stride)
+      if given not in (1, len(self.patterns)):
+        raise ValueError(
+          f'slot {slot.name!r} requires a stride for each of '
+          f'{len(self.patterns)} patterns, got {slot.stride}.'
+        )
+    for i in range(len(self.patterns)):
+      at_pattern(self, i)  # Each is a space: its ops fit.
 
   def places(
     self, before: Slot | None, slot: Slot
@@ -175,9 +111,10 @@ class Space:
   def choices(self) -> dict[str, tuple[str, ...]]:
     """Names of the options, for every slot and width with more than one.
 
-    In the order of the chain; a width stands before the first slot of it.
+    In the order of the chain, the pattern first; a width stands before the
+    first slot of it.
     """
-    found = {}
+    found = {'pattern': self.patterns} if self.patterns else {}
     for slot in self.slots:
       if isinstance(slot.features, Width):
         found[slot.features.name] = tuple(map(str, slot.features.options))
@@ -318,6 +255,8 @@ def fix(space: Space, architecture: Architecture) -> Space:
   """
   choice = Architecture(space, architecture.choice)
   index = dict(zip(space.choices, choice.indices, strict=True))
+  if space.patterns:
+    space = at_pattern(space, index['pattern'])
 
   def fixed(slot):
     features = slot.features
@@ -327,6 +266,26 @@ def fix(space: Space, architecture: Architecture) -> Space:
     return dataclasses.replace(slot, ops=(op,), features=features)
 
   return dataclasses.replace(space, slots=tuple(map(fixed, space.slots)))
+
+
+def at_pattern(space: Space, index: int) -> Space:
+  """The space with one of its patterns chosen: its choices are the others.
+
+  Example:
+    >>> from nasjax import spaces
+    >>> space = spaces.tiny_macro()
+    >>> [[s.stride for s in at_pattern(space, i).slots][:3] for i in (0, 1)]
+    [[2, 1, 2], [1, 2, 2]]
+  """
+
+  def fixed(slot):
+    if isinstance(slot.stride, int):
+      return slot
+    return dataclasses.replace(slot, stride=slot.stride[index])
+
+  return dataclasses.replace(
+    space, slots=tuple(map(fixed, space.slots)), patterns=()
+  )
 
 
 def resize(
@@ -430,8 +389,14 @@ def _space_from_json(document: dict, classes: Sequence[type]) -> Space:
         **slot,
         'ops': tuple(op_from_json(op) for op in slot['ops']),
         'features': features_from_json(slot['features']),
+        'stride': _tupled(slot['stride']),
       }
     )
     for slot in document['slots']
   )
-  return Space(**{**document, 'slots': slots})
+  patterns = tuple(document.get('patterns', ()))
+  return Space(**{**document, 'slots': slots, 'patterns': patterns})
+
+
+def _tupled(value):
+  return tuple(value) if isinstance(value, list) else value

@@ -80,8 +80,13 @@ class Supernet(nn.Module):
       `f32[N, num_classes]`.
 
     Raises:
-      ValueError: `probs` lacks a choice.
+      ValueError: `probs` lacks a choice, or the space still has patterns.
     """
+    if self.space.patterns:
+      raise ValueError(
+        f'{self.space.name} has the patterns {", ".join(self.space.patterns)}; '
+        'they are not mixed: see nasjax.space.at_pattern.'
+      )
     missing = [name for name in self.space.choices if name not in probs]
     if missing:
       raise ValueError(f'probs lacks the choices {", ".join(missing)}')
@@ -93,7 +98,8 @@ class Supernet(nn.Module):
       x = mixed(x, probs.get(slot.name), train)
       if isinstance(slot.features, Width):
         mask = channel_mask(slot.features, probs[slot.features.name])
-        x = x * mask.astype(x.dtype)
+        # Explicit axes, for callers who forbid implicit rank promotion.
+        x = x * mask.astype(x.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
     return x
 
 

@@ -1,5 +1,6 @@
 """Settings that hold for every test."""
 
+import os
 import pathlib
 
 import jax
@@ -28,6 +29,12 @@ def x64():
   """Double precision while the test runs."""
   with jax.enable_x64(True):
     yield
+
+
+@pytest.fixture
+def architectures() -> int:
+  """How many to draw where each is built; `make check-full` asks for more."""
+  return int(os.environ.get('ARCHITECTURES', '20'))
 
 
 @pytest.fixture

@@ -18,7 +18,9 @@ def _limit(c, rng):
   return int(low + rng.uniform(-0.1, 1.1) * (high - low))
 
 
-@pytest.mark.parametrize('preset', [spaces.tiny, spaces.tiny_width])
+@pytest.mark.parametrize(
+  'preset', [spaces.tiny, spaces.tiny_width, spaces.tiny_macro]
+)
 def test_200_random_cases_equal_brute_force(preset):
   s = preset()
   macs, params, memory = cost.macs(s), cost.params(s), cost.memory(s)

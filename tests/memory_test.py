@@ -285,3 +285,14 @@ def test_a_flax_block_works_in_place_between_its_convolutions(wrap):
 def test_an_error_of_the_function_stays_as_it_is():
   with pytest.raises(TypeError, match='dot_general'):
     peak_memory(jnp.matmul, shape(3, 4), shape(3, 4))
+
+
+def test_a_condition_keeps_the_value_that_the_carry_began_with():
+  """Before a turn: x, its carry, and the product; the sum is a scalar."""
+  x = jax.ShapeDtypeStruct((4, 4), jnp.float32)
+
+  def run(w, x):
+    return jax.lax.while_loop(lambda c: (c - x).sum() > 0, lambda c: c * w, x)
+
+  # x, the carry, the difference (fresh: both operands live on), its sum.
+  assert count.peak_memory(run, x, x).bytes == 3 * 64 + 4

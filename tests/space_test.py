@@ -9,7 +9,10 @@ from nasjax import ops, space, spaces
 from nasjax.errors import InputError
 
 
-@pytest.mark.parametrize('preset', [spaces.tiny, spaces.mobile_small])
+@pytest.mark.parametrize(
+  'preset',
+  [spaces.tiny, spaces.tiny_width, spaces.tiny_macro, spaces.mobile_small],
+)
 def test_json_gives_back_an_equal_architecture(preset, tmp_path, draw):
   a = draw(preset())
   a.save(tmp_path / 'a.json', seed=3)
@@ -109,6 +112,11 @@ def test_a_truncated_or_missing_file_is_said_so(tmp_path, draw):
     space.Architecture.load(tmp_path / 'none.json')
 
 
+def _patterned(patterns, stride, name='a'):
+  slot = space.Slot(name, (ops.Conv(3),), 4, stride)
+  return space.Space('s', 8, 1, (slot,), patterns)
+
+
 @pytest.mark.parametrize(
   'make',
   [
@@ -116,6 +124,12 @@ def test_a_truncated_or_missing_file_is_said_so(tmp_path, draw):
     lambda: space.Slot('s', (ops.Conv(3),), 0),
     lambda: space.Slot('s', (ops.Conv(3), ops.Conv(3)), 4),
     lambda: space.Space('s', 8, 1, (space.Slot('a', (ops.Skip(),), 4),)),
+    lambda: space.Width('w', (8,)),
+    lambda: space.Width('w', (8, 4)),
+    lambda: _patterned(('one',), 2),
+    lambda: _patterned(('same', 'same'), (1, 2)),
+    lambda: _patterned(('a', 'b'), (1, 2, 1)),
+    lambda: _patterned(('a', 'b'), 1, name='pattern'),
     lambda: ops.Conv(2),
     lambda: ops.MBConv(3, 0),
     lambda: ops.MBConv(3, 1, 'gelu'),

@@ -1,5 +1,6 @@
 """Ready-made spaces, one function each."""
 
+from nasjax.spaces.fbnet import fbnet
 from nasjax.spaces.mobile import (
   CANDIDATES,
   Stage,
@@ -7,14 +8,26 @@ from nasjax.spaces.mobile import (
   mobile_224,
   mobile_small,
 )
-from nasjax.spaces.tiny import tiny, tiny_width
+from nasjax.spaces.mobile_macro import mobile_macro, mobile_macro_small
+from nasjax.spaces.mobile_width import mobile_width, mobile_width_small
+from nasjax.spaces.mobilenet_v3 import mobilenet_v3
+from nasjax.spaces.proxylessnas import proxylessnas
+from nasjax.spaces.tiny import tiny, tiny_macro, tiny_width
 
 __all__ = [
   'CANDIDATES',
   'Stage',
+  'fbnet',
   'mobile',
   'mobile_224',
+  'mobile_macro',
+  'mobile_macro_small',
   'mobile_small',
+  'mobile_width',
+  'mobile_width_small',
+  'mobilenet_v3',
+  'proxylessnas',
   'tiny',
+  'tiny_macro',
   'tiny_width',
 ]

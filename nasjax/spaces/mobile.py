@@ -1,6 +1,7 @@
 """Chains of mobile blocks whose kernel, expansion and depth are searched."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 from nasjax.ops import Classifier, Conv, MBConv, Op, Skip
@@ -19,12 +20,15 @@ class Stage:
   Attributes:
     features: channels; several where the stage's width is a choice, too.
     slots: how many.
-    stride: of the first one.
+    stride: of the first one; one for each pattern where the space has any.
+    candidates: ops of this stage; None is those of the whole space. With a
+      single one the stage is fixed.
   """
 
   features: int | tuple[int, ...]
   slots: int
-  stride: int = 1
+  stride: int | tuple[int, ...] = 1
+  candidates: tuple[Op, ...] | None = None
 
 
 def mobile(
@@ -35,10 +39,14 @@ def mobile(
   channels: int = 3,
   num_classes: int,
   stem: int,
-  stem_stride: int,
+  stem_stride: int | tuple[int, ...],
   head: int,
   candidates: Sequence[Op] = CANDIDATES,
+  activation: str = 'relu6',
+  bias: bool = False,
   dropout: float = 0.0,
+  hidden: int | None = None,
+  patterns: Sequence[str] = (),
 ) -> Space:
   """A stem, stages of slots, and a head; what to choose is in the slots.
 
@@ -57,7 +65,12 @@ def mobile(
     head: width of the 1x1 convolution before the pooling.
     candidates: ops; each stands in the slots that it fits, so `Skip` only
       where stride and width do not change.
+    activation: of stem and head; that of the blocks is their own.
+    bias: whether their convolutions have one besides the batch norm.
     dropout: before the classifier.
+    hidden: width of a linear layer before it; None is none.
+    patterns: names of the ways to downsample among which is chosen; then
+      strides may be tuples, with a number for each pattern.
 
   Returns:
     A space whose searched slots are named `stageS_B`, and whose searched
@@ -70,23 +83,30 @@ def mobile(
     >>> [len(names) for names in space.choices.values()]
     [7, 6, 7]
   """
-  slots = [Slot('stem', (Conv(3),), stem, stem_stride)]
+  conv = functools.partial(Conv, activation=activation, bias=bias)
+  slots = [Slot('stem', (conv(3),), stem, stem_stride)]
   for s, stage in enumerate(stages, 1):
     features = stage.features
     if not isinstance(features, int):
       features = Width(f'stage{s}_width', tuple(features))
+    known = candidates if stage.candidates is None else stage.candidates
     for b in range(stage.slots):
       stride = stage.stride if b == 0 else 1
       meeting = pairs(slots[-1].features, features)
       fitting = tuple(
         op
-        for op in candidates
-        if all(op.fits(n, m, stride) for n, m in meeting)
+        for op in known
+        if all(op.fits(n, m, s) for n, m in meeting for s in _all(stride))
       )
       slots.append(Slot(f'stage{s}_{b + 1}', fitting, features, stride))
-  slots.append(Slot('head', (Conv(1),), head))
-  slots.append(Slot('classifier', (Classifier(dropout),), num_classes))
-  return Space(name, image_size, channels, tuple(slots))
+  slots.append(Slot('head', (conv(1),), head))
+  classifier = Classifier(dropout, hidden)
+  slots.append(Slot('classifier', (classifier,), num_classes))
+  return Space(name, image_size, channels, tuple(slots), tuple(patterns))
+
+
+def _all(stride: int | tuple[int, ...]) -> tuple[int, ...]:
+  return (stride,) if isinstance(stride, int) else stride
 
 
 def mobile_small(

@@ -1,4 +1,4 @@
-"""Spaces small enough to enumerate: 12 architectures, and 48."""
+"""Spaces small enough to enumerate."""
 
 from nasjax.ops import MBConv, Skip
 from nasjax.space import Space
@@ -46,4 +46,27 @@ def tiny_width(
     stem_stride=2,
     head=16,
     candidates=(MBConv(3, 1), MBConv(3, 3), Skip()),
+  )
+
+
+def tiny_macro(
+  *, image_size: int = 8, channels: int = 1, num_classes: int = 10
+) -> Space:
+  """Three slots, and two places to downsample first: 24 architectures.
+
+  Example:
+    >>> tiny_macro().choices['pattern']
+    ('early', 'late')
+  """
+  return mobile(
+    [Stage(6, 1, (1, 2)), Stage(8, 2, 2)],
+    name='tiny_macro',
+    image_size=image_size,
+    channels=channels,
+    num_classes=num_classes,
+    stem=4,
+    stem_stride=(2, 1),
+    head=16,
+    candidates=(MBConv(3, 1), MBConv(3, 3), Skip()),
+    patterns=('early', 'late'),
   )

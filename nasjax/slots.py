@@ -1,0 +1,98 @@
+"""What a chain is made of: slots, and widths that are choices."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+
+from nasjax.ops import Op
+
+
+@dataclasses.dataclass(frozen=True)
+class Width:
+  """A number of channels that is a choice; slots of one stage share it.
+
+  Attributes:
+    name: of the choice; unique among slots and widths of a space.
+    options: channels, ascending.
+
+  Example:
+    >>> Width('width1', (16, 24)).largest
+    24
+  """
+
+  name: str
+  options: tuple[int, ...]
+
+  def __post_init__(self):
+    ascending = sorted({int(n) for n in self.options if n > 0})
+    if len(self.options) < 2 or list(self.options) != ascending:
+      raise ValueError(
+        f'width {self.name!r} requires at least two ascending positive '
+        f'options, got {self.options}.'
+      )
+
+  @property
+  def largest(self) -> int:
+    return self.options[-1]
+
+
+def channels(features: int | Width) -> tuple[int, ...]:
+  """All numbers of channels that `features` can be."""
+  return features.options if isinstance(features, Width) else (features,)
+
+
+def pairs(
+  inputs: int | Width, outputs: int | Width
+) -> tuple[tuple[int, int], ...]:
+  """All `(channels in, channels out)` that can meet; equal for one choice.
+
+  Example:
+    >>> width = Width('w', (8, 16))
+    >>> pairs(4, width), pairs(width, width)
+    (((4, 8), (4, 16)), ((8, 8), (16, 16)))
+  """
+  if inputs == outputs:
+    return tuple((n, n) for n in channels(inputs))
+  return tuple(itertools.product(channels(inputs), channels(outputs)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Slot:
+  """A place in the network, with the ops that can stand there.
+
+  Attributes:
+    name: unique in its space; also the name of its parameters.
+    ops: candidates; one means that nothing is to choose.
+    features: channels that come out; a `Width` where they are a choice.
+    stride: spatial reduction; out is `ceil(in / stride)`. Where the space has
+      patterns it may be one number for each of them.
+  """
+
+  name: str
+  ops: tuple[Op, ...]
+  features: int | Width
+  stride: int | tuple[int, ...] = 1
+
+  def __post_init__(self):
+    if not self.ops:
+      raise ValueError(f'slot {self.name!r} requires at least one op, got ().')
+    if min(self.widths) < 1 or np.min(self.stride) < 1:
+      raise ValueError(
+        f'slot {self.name!r} requires positive features and stride, got '
+        f'{self.features} and {self.stride}.'
+      )
+    if len(set(self.op_names)) < len(self.ops):
+      raise ValueError(
+        f'slot {self.name!r} requires ops of different names, got '
+        f'{", ".join(self.op_names)}.'
+      )
+
+  @property
+  def op_names(self) -> tuple[str, ...]:
+    return tuple(op.name for op in self.ops)
+
+  @property
+  def widths(self) -> tuple[int, ...]:
+    """All numbers of channels that can come out."""
+    return channels(self.features)

@@ -1,0 +1,113 @@
+"""The script that counts: one line of JSON each, and a quiet end in a pipe."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import types
+
+import pytest
+from conftest import refused
+
+from experiments import count, names
+from nasjax import cost
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+FLAGS = {
+  'network': None,
+  'architecture': None,
+  'width': 1.0,
+  'image_size': None,
+  'num_classes': None,
+  'list': False,
+  'table': False,
+  'json': False,
+}
+
+
+@pytest.fixture
+def script(monkeypatch, capsys):
+  """Runs the script in this process; returns the lines that it prints."""
+
+  def run(**flags):
+    monkeypatch.setattr(count, 'FLAGS', types.SimpleNamespace(**FLAGS | flags))
+    count.main()
+    return capsys.readouterr().out.splitlines()
+
+  return run
+
+
+def test_a_table_as_json_is_one_line_that_adds_up_to_its_totals(script):
+  (line,) = script(network='resnet18', image_size=64, table=True, json=True)
+  table = json.loads(line)
+  rows = table.pop('rows')
+  assert table == {
+    'network': 'resnet18',
+    'macs': sum(row['macs'] for row in rows),
+    'params': sum(row['params'] for row in rows),
+    'image_size': 64,
+    'num_classes': 1000,
+  }
+  space = names.NETWORKS['resnet18'](image_size=64)
+  assert table['macs'] == cost.macs(space).constant
+  assert rows[0]['kernel'] == [7, 7]
+  # Without its rows it is what is printed without --table.
+  (line,) = script(network='resnet18', image_size=64, json=True)
+  assert json.loads(line) == table
+
+
+def test_a_list_is_one_line_for_each_network(script, monkeypatch):
+  some = ('squeezenet_1_1', 'resnet18')
+  networks = {name: names.NETWORKS[name] for name in some}
+  monkeypatch.setattr(names, 'NETWORKS', networks)
+  listed = [json.loads(line) for line in script(list=True, json=True)]
+  assert [network['network'] for network in listed] == list(some)
+  # As torchvision has them.
+  assert [n['params'] for n in listed] == [1_235_496, 11_689_512]
+  for network, line in zip(listed, script(list=True), strict=True):
+    macs, params = f'{network["macs"]:,}', f'{network["params"]:,}'
+    assert line.split() == [network['network'], macs, 'MACs', params, 'params']
+
+
+def test_a_list_of_tables_is_refused(script):
+  refused('--list and --table', script, list=True, table=True)
+
+
+def start(*args, unbuffered=''):
+  return subprocess.Popen(
+    [sys.executable, *args],
+    cwd=ROOT,
+    env=os.environ | {'PYTHONUNBUFFERED': unbuffered},
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+
+
+@pytest.mark.parametrize('unbuffered', ['', '1'])
+@pytest.mark.parametrize(
+  'args',
+  [('--network=squeezenet_1_1', '--image_size=64', '--table'), ('--help',)],
+)
+def test_a_pipe_that_nobody_reads_ends_the_script_quietly(args, unbuffered):
+  process = start('-m', 'experiments.count', *args, unbuffered=unbuffered)
+  process.stdout.close()  # As `| head` does once it has its lines.
+  _, err = process.communicate(timeout=120)
+  assert err == ''
+  assert process.returncode == 128 + signal.SIGPIPE
+
+
+def test_a_pipe_that_breaks_elsewhere_is_a_defect():
+  program = """
+from experiments import cli
+def main():
+  raise BrokenPipeError('of a worker')
+cli.run(main)
+"""
+  process = start('-c', program)
+  _, err = process.communicate(timeout=120)
+  assert 'Traceback' in err
+  assert 'of a worker' in err
+  assert process.returncode == 1

@@ -1,0 +1,314 @@
+"""Presets: what their papers print, and that all the rest works on them."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from experiments import names
+from nasjax import (
+  batch,
+  constraint,
+  cost,
+  count,
+  data,
+  derive,
+  ops,
+  relax,
+  search,
+  space,
+  spaces,
+  zoo,
+)
+from nasjax.supernet import Supernet
+
+NATIVE = ops.Numerics(depthwise='native')
+WIDTH_PRESETS = [spaces.mobile_width, spaces.mobile_width_small]
+MACRO_PRESETS = [spaces.mobile_macro, spaces.mobile_macro_small]
+PRESETS = [
+  spaces.fbnet,
+  spaces.proxylessnas,
+  spaces.mobilenet_v3,
+  *WIDTH_PRESETS,
+  *MACRO_PRESETS,
+]
+# Tracing a space takes seconds; tests share what they trace.
+macs_of = functools.cache(lambda preset: cost.macs(preset()))
+params_of = functools.cache(lambda preset: cost.params(preset()))
+
+
+def _widths(s):
+  return {n.name for n in (slot.features for slot in s.slots) if _is_width(n)}
+
+
+def _is_width(features):
+  return isinstance(features, space.Width)
+
+
+# --- What the papers print ---------------------------------------------------
+
+
+@pytest.mark.parametrize(
+  ('preset', 'blocks', 'slots', 'skippable'),
+  [
+    (spaces.fbnet, 8, 22, 16),
+    (spaces.proxylessnas, 6, 21, 15),
+    (spaces.mobilenet_v3, 16, 20, 15),
+    (spaces.mobile_width, 4, 16, 10),
+    (spaces.mobile_width_small, 6, 8, 4),
+    (spaces.mobile_macro, 4, 16, 10),
+    (spaces.mobile_macro_small, 6, 8, 4),
+  ],
+)
+def test_slots_and_candidates_are_as_many_as_printed(
+  preset, blocks, slots, skippable
+):
+  s = preset()
+  searched = [slot for slot in s.slots if len(slot.ops) > 1]
+  with_skip = [slot for slot in searched if 'skip' in slot.op_names]
+  assert (len(searched), len(with_skip)) == (slots, skippable)
+  for slot in searched:
+    assert len(slot.ops) == blocks + (slot in with_skip)
+
+
+def test_fbnet_has_the_layout_of_its_table():
+  """Wu et al. 2019, table 1: width, number and stride of the searched rows."""
+  rows = []
+  for slot in spaces.fbnet().slots[1:-2]:
+    if slot.name.endswith('_1'):
+      rows.append([slot.features, 0, slot.stride])
+    rows[-1][1] += 1
+  assert rows == [
+    [16, 1, 1],
+    [24, 4, 2],
+    [32, 4, 2],
+    [64, 4, 2],
+    [112, 4, 1],
+    [184, 4, 2],
+    [352, 1, 1],
+  ]
+
+
+def _as_architecture(s, network):
+  """The architecture of `s` that has the network's op and width everywhere."""
+  choice, fixed = {}, {slot.name: slot for slot in network.slots}
+  for slot in s.slots:
+    published = fixed[slot.name]
+    assert published.stride == slot.stride
+    assert published.features in slot.widths
+    (op,) = published.ops
+    if slot.name != 'classifier':  # whose dropout may differ
+      assert op in slot.ops
+    choice[slot.name] = op.name
+    if _is_width(slot.features):
+      choice[slot.features.name] = str(published.features)
+  assert len(s.slots) == len(network.slots)
+  return space.Architecture(s, tuple(choice[name] for name in s.choices))
+
+
+@pytest.mark.parametrize(
+  ('preset', 'network'),
+  [
+    (functools.partial(spaces.fbnet, head=1504), zoo.fbnet_a),
+    (spaces.fbnet, zoo.fbnet_b),
+    (spaces.fbnet, zoo.fbnet_c),
+    (spaces.proxylessnas, zoo.proxylessnas_mobile),
+    (spaces.mobile_width, zoo.mobilenet_v2),
+  ],
+)
+def test_a_published_network_is_one_of_its_space(preset, network):
+  s, published = preset(), network()
+  a = _as_architecture(s, published)
+  for of, resource in ((macs_of, cost.macs), (params_of, cost.params)):
+    assert of(preset).exact(a) == resource(published).constant
+
+
+@pytest.mark.parametrize('network', [zoo.hardcorenas_a, zoo.hardcorenas_f])
+def test_hardcorenas_is_shallower_than_the_space_it_came_from(network):
+  """Its stages have up to four blocks; those that it lacks are skips."""
+  s, published = spaces.mobilenet_v3(), network()
+  present = {slot.name: slot for slot in published.slots}
+  slots = tuple(
+    present.get(
+      slot.name, dataclasses.replace(slot, ops=(ops.Skip(),), stride=1)
+    )
+    for slot in s.slots
+  )
+  a = _as_architecture(s, dataclasses.replace(published, slots=slots))
+  for of, resource in ((macs_of, cost.macs), (params_of, cost.params)):
+    assert of(spaces.mobilenet_v3).exact(a) == resource(published).constant
+
+
+def test_mobile_small_is_within_its_width_space(draw):
+  narrow, wide = spaces.mobile_small(), spaces.mobile_width_small()
+  for _ in range(10):
+    # Where the first slot's width is a choice it cannot be skipped.
+    a = space.Architecture(narrow, ('mbconv_k3_e1', *draw(narrow).choice[1:]))
+    b = _as_architecture(wide, space.fix(narrow, a))
+    found = macs_of(spaces.mobile_width_small).exact(b)
+    assert found == cost.macs(narrow).exact(a)
+
+
+def test_squeeze_excite_and_activation_are_choices_of_their_own():
+  """All 16 combinations stand in a slot; the activation costs no MAC."""
+  s = spaces.mobilenet_v3()
+  blocks = [op for op in s.slots[3].ops if isinstance(op, ops.MBConv)]
+  varied = {(b.kernel, b.expand, b.se, b.activation) for b in blocks}
+  assert len(varied) == len(blocks) == 16
+  shape = (1, 28, 28, 24)
+  by_activation = {
+    activation: [
+      cost.op_macs(b, 24, 1, shape)
+      for b in blocks
+      if b.activation == activation
+    ]
+    for activation in ('relu', 'hard_swish')
+  }
+  assert by_activation['relu'] == by_activation['hard_swish']
+  assert len(set(by_activation['relu'])) == 8
+
+
+def test_multipliers_are_the_callers():
+  """All seven of Bender et al. 2020; narrow stages round some together."""
+  seven = spaces.mobile_width(
+    multipliers=(0.5, 0.625, 0.75, 1.0, 1.25, 1.5, 2.0)
+  )
+  assert seven.choices['stage2_width'] == ('16', '24', '32', '40', '48')
+  assert len(seven.choices['stage6_width']) == 7
+
+
+def test_the_command_line_knows_them():
+  for preset in PRESETS:
+    assert names.SPACES[preset.__name__] is preset
+    sizes = {'image_size': 32, 'channels': 1, 'num_classes': 7}
+    s = preset(**sizes)
+    assert s.name == preset.__name__
+    assert (s.image_size, s.channels, s.num_classes) == tuple(sizes.values())
+
+
+# --- All the rest works on them ----------------------------------------------
+
+
+def _built(network):
+  """MACs and params of the whole built network, from its traced program."""
+  net = Supernet(network, NATIVE)
+  size = network.image_size
+  images = jax.ShapeDtypeStruct((1, size, size, network.channels), jnp.float32)
+  found = {}
+
+  def program(key, images):
+    # Drawing weights has no MACs, so that one trace serves for both numbers.
+    logits, found['variables'] = net.init_with_output(
+      key, images, {}, train=False
+    )
+    return logits
+
+  key = jax.eval_shape(jax.random.key, 0)
+  macs = count.macs(program, key, images)
+  return macs, count.params(found['variables'])
+
+
+@pytest.mark.parametrize('preset', PRESETS)
+def test_exact_is_the_count_of_the_built_network(preset, draw, architectures):
+  s = preset()
+  macs, params = macs_of(preset), params_of(preset)
+  for _ in range(architectures):
+    a = draw(s)
+    assert (macs.exact(a), params.exact(a)) == _built(space.fix(s, a))
+
+
+@pytest.mark.parametrize('preset', PRESETS)
+def test_expected_cost_is_within_bounds_and_exact_at_one_hot(preset, draw):
+  s, macs = preset(), macs_of(preset)
+  low, high = macs.bounds()
+  for seed in range(5):
+    alphas = space.init_alphas(s, jax.random.key(seed), 3.0)
+    assert low < float(macs(relax.softmax(alphas))) < high
+  a = draw(s)
+  single = float(macs(space.one_hot(a)))
+  assert single == pytest.approx(macs.exact(a), rel=1e-6)
+
+
+@pytest.mark.parametrize('preset', [*WIDTH_PRESETS, *MACRO_PRESETS])
+def test_expected_cost_is_the_mean_over_drawn_architectures(preset):
+  """Widths that meet are independent; their product is in the tables."""
+  s, macs = preset(), macs_of(preset)
+  rng = np.random.default_rng(0)
+  probs = relax.softmax(space.init_alphas(s, jax.random.key(0), 1.0))
+  drawn = [
+    rng.choice(len(p), 2000, p=np.float64(p) / np.float64(p).sum())
+    for p in (probs[name] for name in s.choices)
+  ]
+  costs = np.array(
+    [
+      macs.exact(space.Architecture.from_indices(s, indices))
+      for indices in zip(*drawn, strict=True)
+    ],
+    float,
+  )
+  error = costs.std(ddof=1) / np.sqrt(len(costs))
+  assert abs(costs.mean() - float(macs(probs))) < 5 * error
+
+
+@pytest.mark.parametrize('preset', PRESETS)
+def test_deriving_keeps_a_limit(preset):
+  s, macs = preset(), macs_of(preset)
+  limit = sum(macs.bounds()) // 2
+  for seed in range(3):
+    alphas = space.init_alphas(s, jax.random.key(seed), 2.0)
+    a = derive.within(s, alphas, {macs: limit})
+    assert macs.exact(a) <= limit
+    # What is the most probable of all is found where it fits.
+    best = space.argmax(s, alphas)
+    if macs.exact(best) <= limit:
+      assert a == best
+
+
+def _reduced(preset):
+  """The space at 32 pixels up to its first slot that can be skipped.
+
+  The slots before it keep one op each, and their widths; it keeps its first
+  and last block, which differ in all that blocks do, and compile in seconds.
+  """
+  s = preset(image_size=32, channels=1, num_classes=4)
+  slots = []
+  for slot in s.slots[1:]:
+    if 'skip' in slot.op_names:
+      break
+    slots.append(dataclasses.replace(slot, ops=slot.ops[:1]))
+  *blocks, skip = slot.ops
+  slots.append(dataclasses.replace(slot, ops=(blocks[0], blocks[-1], skip)))
+  kept = (s.slots[0], *slots, s.slots[-1])
+  return dataclasses.replace(s, slots=kept)
+
+
+@pytest.mark.parametrize('preset', PRESETS)
+def test_a_step_moves_every_choice(preset):
+  """By the task alone: at the first step the multiplier is still 0."""
+  s = _reduced(preset)
+  (slot,) = [slot for slot in s.slots if len(slot.ops) > 1]
+  pattern = {'pattern'} if s.patterns else set()
+  assert s.choices.keys() == {slot.name, *_widths(s), *pattern}
+  macs = cost.macs(s)
+  rng = np.random.default_rng(0)
+  images = rng.integers(0, 256, (16, 32, 32, 1), np.uint8)
+  arrays = data.Arrays(images, np.arange(16, dtype=np.int32) % 4)
+  parts = search.make(
+    s,
+    batch.Batches(8, (0.5,), (0.3,)),
+    [(macs, constraint.lagrangian(sum(macs.bounds()) / 2, rate=0.1))],
+    weight_tx=optax.sgd(0.05, momentum=0.9),
+    alpha_tx=optax.sgd(1.0),
+    numerics=NATIVE,  # It compiles faster.
+  )
+  before = jax.jit(parts.init)(jax.random.key(0), arrays, arrays)
+  after, metrics = jax.jit(parts.step)(before, arrays, arrays)
+  for name, value in metrics.items():
+    assert np.isfinite(value), name
+  # The first loss is its own baseline: of the pattern nothing is learned yet.
+  for name in s.choices.keys() - pattern:
+    assert (before.alphas[name] != after.alphas[name]).all(), name
