@@ -120,11 +120,25 @@ class Cost:
   def _extreme(self, best: Callable) -> Number:
     """Variable elimination: choices meet with neighbours only, so it is short.
 
-    Each choice in turn is optimised away from the tables in which it stands.
+    Each choice in turn is optimised away from the tables in which it stands,
+    the one with the smallest joint table first.
     """
     combine = np.add if self.reduction == 'sum' else np.maximum
     pending = [(table.axes, table.array()) for table in self.tables]
-    for name in dict.fromkeys(a for table in self.tables for a in table.axes):
+    sizes = {
+      axis: size
+      for table in self.tables
+      for axis, size in zip(table.axes, table.shape, strict=True)
+    }
+    left = dict.fromkeys(sizes)
+
+    def joint_size(name):
+      meeting = {a for axes, _ in pending if name in axes for a in axes}
+      return math.prod(sizes[a] for a in meeting)
+
+    while left:
+      name = min(left, key=joint_size)
+      del left[name]
       here = [(axes, array) for axes, array in pending if name in axes]
       pending = [(axes, array) for axes, array in pending if name not in axes]
       axes = tuple(dict.fromkeys(a for axes, _ in here for a in axes))
@@ -223,7 +237,9 @@ def _place(space, before, slot, index) -> tuple[str, int, int]:
 def _output_size(space, before, slot, size) -> int | None:
   """Height that leaves a slot; all its ops and widths must agree on it."""
   found = {}
-  for op, n, m in space.places(before, slot):
+  # Sizes do not depend on widths: each op is looked at once, at its largest.
+  largest = {op.name: (op, n, m) for op, n, m in space.places(before, slot)}
+  for op, n, m in largest.values():
     shape = op_shape(op, m, slot.stride, (1, *_square(size), n))
     found[op.name] = shape[1:-1]
     if shape[-1] != m:

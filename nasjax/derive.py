@@ -7,6 +7,7 @@ solved here by branch and bound in SciPy's HiGHS and verified in Python ints.
 """
 
 import bisect
+import dataclasses
 from collections.abc import Mapping
 
 import jax
@@ -15,7 +16,7 @@ from scipy import optimize, sparse
 
 from nasjax.cost import Cost, Table
 from nasjax.errors import InputError
-from nasjax.space import Architecture, Space
+from nasjax.space import Architecture, Space, at_pattern
 
 
 def log_prob(architecture: Architecture, alphas: Mapping) -> float:
@@ -60,7 +61,7 @@ def within(
   check_reachable(limits)
   if not scores:
     return Architecture(space, ())
-  found = _solve(space, scores, limits)
+  found = _best(space, scores, limits)
   if found is None:
     reachable = '; '.join(_smallest_given(space, limits, c) for c in limits)
     raise InputError(f'no architecture keeps all limits together: {reachable}')
@@ -84,6 +85,37 @@ def _log_softmax(alphas) -> np.ndarray:
     raise ValueError(f'deriving requires finite alphas, got {a}.')
   a = a - a.max()
   return a - np.log(np.exp(a).sum())
+
+
+def _best(space, scores, limits) -> Architecture | None:
+  """The solution; one solve per pattern, which is stronger than one for all."""
+  if not space.patterns:
+    return _solve(space, scores, limits)
+  solved = []
+  for i, score in enumerate(scores[0]):
+    within = {_at_pattern(c, i): limit for c, limit in limits.items()}
+    a = _solve(at_pattern(space, i), scores[1:], within)
+    if a is not None:
+      picked = zip(scores[1:], a.indices, strict=True)
+      total = score + sum(s[j] for s, j in picked)
+      solved.append((total, (space.patterns[i], *a.choice)))
+  if not solved:
+    return None
+  _, choice = max(solved)
+  return Architecture(space, choice)
+
+
+def _at_pattern(cost: Cost, index: int) -> Cost:
+  """The cost of the architectures of one pattern."""
+
+  def taken(table):
+    if 'pattern' not in table.axes:
+      return table
+    size = len(table.values) // table.shape[0]  # The pattern is the first axis.
+    values = table.values[index * size : (index + 1) * size]
+    return Table(table.axes[1:], table.shape[1:], values)
+
+  return dataclasses.replace(cost, tables=tuple(map(taken, cost.tables)))
 
 
 def _solve(

@@ -72,7 +72,11 @@ def call(
     logits, new = apply[0](own)
   else:
     logits, new = jax.lax.switch(index, apply, own)
-  return logits, jax.tree.map(lambda x, y: x.at[index].set(y), stats, new)
+
+  def kept(all_patterns, own):
+    return all_patterns.at[index].set(own.astype(all_patterns.dtype))
+
+  return logits, jax.tree.map(kept, stats, new)
 
 
 def baseline_init() -> Baseline:

@@ -3,6 +3,10 @@
 import os
 import pathlib
 
+# Tests compile much and run little. Before JAX is imported, and inherited by
+# the processes that tests start.
+os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=0')
+
 import jax
 import numpy as np
 import pytest
