@@ -56,11 +56,6 @@ def _nobody_reads(pipe: TextIO) -> bool:
   return bool(poll.poll(0))
 
 
-def quiet_libraries() -> None:
-  """Keeps what libraries log on import out of the scripts' output."""
-  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
-
-
 def lookup(kind: str, name: str, known: Mapping[str, T]) -> T:
   """`known[name]`, or an InputError that lists what is known.
 

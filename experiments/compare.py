@@ -12,6 +12,7 @@ again after a kill it goes on where it was.
 import bisect
 import dataclasses
 import pathlib
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -69,14 +70,21 @@ def plan(
     InputError: a budget is out of the reach of the space or of MobileNetV2.
   """
   space, macs = found.space, cost.macs(found.space)
-  limit = record['resources']['macs']['limit']
-  if limit is None:
+  if 'resources' not in record or 'alphas' not in record:
+    raise InputError('the architecture file is not one that a search wrote')
+  limits = {
+    names.COSTS[name](space): row['limit']
+    for name, row in record['resources'].items()
+    if row['limit'] is not None
+  }
+  if macs not in limits:
     raise InputError('the search had no limit on macs; search with one')
+  limit = limits.pop(macs)  # The others are kept by every network of the space.
   alphas = {k: np.asarray(v) for k, v in record['alphas'].items()}
   budgets = sorted({int(limit * f) for f in fractions}, reverse=True)
   entries = []
   for budget in budgets:
-    a = derive.within(space, alphas, {macs: budget})
+    a = derive.within(space, alphas, {macs: budget, **limits})
     if any(e.architecture == a for e in entries):
       print(
         f'within {budget} MACs the most probable network is that of a larger '
@@ -91,7 +99,8 @@ def plan(
     entries.append(Entry(name, 'MobileNetV2', budget, network))
   middle = budgets[len(budgets) // 2]
   rng = np.random.default_rng(seed)
-  for i, a in enumerate(random_within(space, macs, middle, randoms, rng), 1):
+  drawn = random_within(space, macs, middle, randoms, rng, others=limits)
+  for i, a in enumerate(drawn, 1):
     entries.append(Entry(f'random_{i}', 'random', middle, fix(space, a), a))
   return entries
 
@@ -128,11 +137,13 @@ def random_within(
   number: int,
   rng: np.random.Generator,
   fill: float = 0.9,
+  others: Mapping[cost.Cost, float] | None = None,
 ) -> list[Architecture]:
   """Different architectures drawn uniformly from those that use the budget.
 
-  Uniform draws are kept if they cost at most `budget` and at least `fill` of
-  it: what a person would draw who wants to spend what there is.
+  Uniform draws are kept if they cost at most `budget`, at least `fill` of it,
+  and no more than `others` of other costs: what a person would draw who wants
+  to spend what there is.
   """
   found: list[Architecture] = []
   sizes = [len(ops) for ops in space.choices.values()]
@@ -140,7 +151,10 @@ def random_within(
     if len(found) == number:
       return found
     drawn = Architecture.from_indices(space, [rng.integers(n) for n in sizes])
-    if fill * budget <= macs.exact(drawn) <= budget and drawn not in found:
+    fits = fill * budget <= macs.exact(drawn) <= budget and all(
+      c.exact(drawn) <= most for c, most in (others or {}).items()
+    )
+    if fits and drawn not in found:
       found.append(drawn)
   raise InputError(
     f'found {len(found)} of {number} random architectures with '
@@ -158,7 +172,9 @@ def run(
   workers: int,
 ) -> list[dict[str, Any]]:
   """Trains every entry, some at a time; rows for `nasjax.report`."""
-  batches = names.batches_of(dataset, recipe.batch_size)
+  batches = names.batches_of(
+    dataset, recipe.batch_size, len(dataset.train.labels)
+  )
   total = train_script.steps_of(recipe, dataset) * len(entries)
   bar = loop.progress_bar('compare', total)
 
@@ -244,7 +260,10 @@ def main() -> None:
   )
   entries = plan(found, record, fractions, config['random'], config['seed'])
   dataset = data.load(searched['dataset'], searched['data_dir'])
-  workdir = loop.claim(flags.FLAGS.workdir, config)
+  drawn_from = loop.fingerprint(found.space, record.get('alphas'))
+  workdir = loop.claim(
+    flags.FLAGS.workdir, {**config, 'search_content': drawn_from}
+  )
   rows = run(
     workdir,
     entries,

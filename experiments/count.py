@@ -35,7 +35,8 @@ def network() -> Space:
   if (FLAGS.architecture is None) == (FLAGS.network is None):
     raise InputError('give either --architecture=FILE or --network=NAME')
   if FLAGS.network is None:
-    architecture = Architecture.load(FLAGS.architecture)
+    ops = names.ops_of(FLAGS.ops)
+    architecture = Architecture.load(FLAGS.architecture, ops)
     sized = resize(architecture.space, image_size=size, num_classes=classes)
     return fix(sized, architecture)
   make = names.network(FLAGS.network, FLAGS.width)
@@ -94,6 +95,7 @@ def main() -> None:
 if __name__ == '__main__':
   flags.DEFINE_string('network', None, cli.one_of(names.NETWORKS))
   flags.DEFINE_string('architecture', None, 'an architecture.json')
+  flags.DEFINE_string('ops', None, 'module with ops that the file names')
   flags.DEFINE_float('width', 1.0, 'multiplier of the widths of --network')
   flags.DEFINE_integer('image_size', None, "pixels; None is the network's own")
   flags.DEFINE_integer('num_classes', None, "None is the network's own")

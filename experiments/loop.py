@@ -11,6 +11,7 @@ past it are cut back, so that every line is there once.
 """
 
 import contextlib
+import hashlib
 import importlib.metadata
 import json
 import pathlib
@@ -30,7 +31,8 @@ def claim(workdir: str | pathlib.Path, config: dict[str, Any]) -> pathlib.Path:
 
   Args:
     workdir: made if it does not exist.
-    config: all flags that decide what the run computes.
+    config: all flags that decide what the run computes; the versions of what
+      computes it are added.
 
   Returns:
     The workdir as a path.
@@ -40,10 +42,19 @@ def claim(workdir: str | pathlib.Path, config: dict[str, Any]) -> pathlib.Path:
       run of these scripts wrote. Nothing is changed then.
   """
   workdir = pathlib.Path(workdir).expanduser()
+  try:
+    return _claim(workdir, {**config, 'versions': versions()})
+  except OSError as e:
+    raise InputError(f'workdir {workdir}: {e.strerror}') from e
+
+
+def _claim(workdir: pathlib.Path, config: dict[str, Any]) -> pathlib.Path:
   path = workdir / 'config.json'
   config = json.loads(json.dumps(config))
   if path.exists():
     found = read_json(path)
+    if not isinstance(found, dict):
+      raise InputError(f'{path} is not what a run writes: no JSON object')
     differ = [
       f'{k} was {found.get(k)!r} and is {config.get(k)!r}'
       for k in sorted({*found, *config})
@@ -57,13 +68,20 @@ def claim(workdir: str | pathlib.Path, config: dict[str, Any]) -> pathlib.Path:
     return workdir
   if workdir.exists() and not workdir.is_dir():
     raise InputError(f'workdir {workdir} is a file; give a directory')
-  if workdir.exists() and any(workdir.iterdir()):
+  # A kill while the config was written leaves its unfinished part alone.
+  left = {'config.json.part'}
+  if workdir.exists() and any(p.name not in left for p in workdir.iterdir()):
     raise InputError(
       f'workdir {workdir} holds files but no run; give an empty one'
     )
   workdir.mkdir(parents=True, exist_ok=True)
   write_json(path, config)
   return workdir
+
+
+def fingerprint(*parts: Any) -> str:
+  """A short hash of static structures and plain values, by their content."""
+  return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 def write_json(path: pathlib.Path, document: Any) -> None:

@@ -98,11 +98,13 @@ def ops_of(module: str | None) -> tuple[type, ...]:
 
 
 def _module(name: str) -> types.ModuleType:
+  if not name or name.startswith('.'):
+    raise InputError(f'{name!r} is no name of a module')
   try:
     return importlib.import_module(name)
   except ModuleNotFoundError as e:
-    if e.name != name:
-      raise
+    if e.name is None or not f'{name}.'.startswith(f'{e.name}.'):
+      raise  # Something that the module itself imports is missing.
     raise InputError(
       f'there is no module {name!r} here or among what is installed'
     ) from e
@@ -154,15 +156,20 @@ def for_images(
     return make(**sizes)
   known = inspect.signature(make).parameters
   finer = {k: v for k, v in {'divisor': 4, 'min_head': 4}.items() if k in known}
-  return zoo.small_images(make(**sizes, **finer))
+  adapted = zoo.small_images(make(**sizes, **finer))
+  # Its counts differ from the published one's, so its name does.
+  return dataclasses.replace(adapted, name=f'{adapted.name}_small_images')
 
 
-def batches_of(dataset: data.Dataset, size: int) -> batch.Batches:
-  """How batches of a set are made; statistics come from train alone."""
-  most = len(dataset.train.labels) // 2
+def batches_of(dataset: data.Dataset, size: int, most: int) -> batch.Batches:
+  """How batches of a set are made; statistics come from train alone.
+
+  Raises:
+    InputError: `size` is not from 1 to `most`, the images of the smallest part.
+  """
   if not 0 < size <= most:
     raise InputError(
-      f'batch_size {size} is out of range; with 2 x {most} training images it '
+      f'batch_size {size} is out of range; with {most} images to draw from it '
       f'is 1 to {most}'
     )
   policy = batch.augment_for(dataset.name, dataset.image_shape[0])

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
+import numpy as np
 import optax
 from absl import flags
 
@@ -93,7 +94,7 @@ def check_schedule(config: dict[str, Any]) -> None:
     'learning_rate',
     'alpha_learning_rate',
   ):
-    if not config[name] > 0:
+    if not 0 < config[name] < float('inf'):
       raise InputError(f'{name} is {config[name]}; it must be positive')
 
 
@@ -127,10 +128,11 @@ def run(
   relaxation = cli.lookup('relaxation', config['relax'], names.RELAXATIONS)
   make_space = names.space(config['space'])
   dataset = data.load(config['dataset'], config['data_dir'])
-  batches = names.batches_of(dataset, config['batch_size'])
+  train, valid = data.split(dataset.train, 0.5, seed=config['seed'])
+  smaller = min(len(train.labels), len(valid.labels))
+  batches = names.batches_of(dataset, config['batch_size'], smaller)
   space = make_space(**names.sizes_of(dataset))
   constraints, limits = constraints_for(config, space)
-  train, valid = data.split(dataset.train, 0.5, seed=config['seed'])
   workdir = loop.claim(workdir, config)
 
   temperature = temperature_schedule(config)
@@ -175,6 +177,11 @@ def run(
       extra=lambda state: {
         'probs': relaxation.law(state.alphas, temperature(state.step))
       },
+    )
+  if not all(np.isfinite(a).all() for a in loop.to_host(state.alphas).values()):
+    raise InputError(
+      'the search diverged: its alphas are not finite; lower --learning_rate '
+      f'({config["learning_rate"]}) and give another --workdir'
     )
   architecture = derive.within(space, state.alphas, limits)
   save(workdir, architecture, state, limits, config, command)

@@ -41,7 +41,7 @@ class Recipe:
 
   def __post_init__(self):
     for name in ('epochs', 'batch_size', 'learning_rate'):
-      if not getattr(self, name) > 0:
+      if not 0 < getattr(self, name) < float('inf'):
         raise InputError(f'{name} is {getattr(self, name)}; it must be > 0')
     for name in ('weight_decay', 'smoothing'):
       if not 0 <= getattr(self, name) < 1:
@@ -84,6 +84,7 @@ def run(
   steps = steps_of(recipe, dataset)
   if (workdir / 'result.json').exists():
     if bar is not None:
+      bar.initial += steps
       bar.update(steps)
     return loop.read_json(workdir / 'result.json')
   tx = train.sgd(recipe.learning_rate, steps, weight_decay=recipe.weight_decay)
@@ -98,7 +99,7 @@ def run(
     lambda state, i: step(state, arrays),
     steps=steps,
     log_every=max(1, per_epoch // 4),
-    checkpoint_every=2 * per_epoch,
+    checkpoint_every=per_epoch,
     describe=lambda metrics: f'loss {metrics["train_loss"]:.3f}',
     name='train',
     bar=bar,
@@ -170,12 +171,15 @@ def main() -> None:
   config = cli.values(OPTIONS)
   recipe = recipe_of(config)
   dataset = data.load(config['dataset'], config['data_dir'])
-  batches = names.batches_of(dataset, config['batch_size'])
+  batches = names.batches_of(
+    dataset, config['batch_size'], len(dataset.train.labels)
+  )
   given = ('architecture', 'network', 'width')
   network = network_for(
     *(config[name] for name in given), dataset, config['ops']
   )
-  workdir = loop.claim(flags.FLAGS.workdir, config)
+  content = loop.fingerprint(network)
+  workdir = loop.claim(flags.FLAGS.workdir, {**config, 'content': content})
   result = run(
     workdir,
     network,

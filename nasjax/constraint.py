@@ -6,11 +6,12 @@ A constraint is an `(init, update)` pair, as an optax transformation is:
     loss, state = constraint.update(loss, cost, strict_cost, state)
 
 `cost` is the expected cost and carries the gradient; `strict_cost` is that of
-the architecture that would be derived now. Limits and strengths are arrays in
+the most probable option of every choice. Limits and strengths are arrays in
 the state: a sweep over them compiles once. Every update is called where the
 loss is differentiated; what must not be differentiated is stopped here.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -54,7 +55,7 @@ def linear(strength: float, scale: float) -> Constraint:
     >>> float(loss)
     2.0
   """
-  if strength < 0:
+  if not 0 <= strength < math.inf:
     raise ValueError(f'linear requires a strength >= 0, got {strength=}.')
   _require_positive('linear', scale=scale)
 
@@ -99,7 +100,7 @@ def lagrangian(
     (1.5, 1.25)
   """
   _require_positive('lagrangian', limit=limit, rate=rate)
-  if multiplier < 0:
+  if not 0 <= multiplier < math.inf:
     raise ValueError(
       f'lagrangian requires a multiplier >= 0, got {multiplier=}.'
     )
@@ -122,5 +123,5 @@ def lagrangian(
 
 def _require_positive(name: str, **values: ArrayLike) -> None:
   for field, value in values.items():
-    if not value > 0:
+    if not 0 < value < math.inf:
       raise ValueError(f'{name} requires a positive {field}, got {value}.')

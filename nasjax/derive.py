@@ -246,7 +246,8 @@ def _smallest_given(space, limits, cost) -> str:
   others = {c: limit for c, limit in limits.items() if c is not cost}
   if cost.reduction == 'max':
     # The smallest of its values at which something is still feasible.
-    levels = sorted({v for t in cost.tables for v in t.values})
+    low, _ = cost.bounds()
+    levels = sorted({v for t in cost.tables for v in t.values if v >= low})
 
     def feasible(level):
       return _solve(space, _flat(space), {**others, cost: level}) is not None

@@ -394,6 +394,12 @@ def _space_from_json(document: dict, classes: Sequence[type]) -> Space:
     )
     for slot in document['slots']
   )
+  numbers = [document['image_size'], document['channels']]
+  if not slots or not all(isinstance(n, int) and n > 0 for n in numbers):
+    raise InputError(
+      'its space needs slots and a positive image_size and channels, got '
+      f'{len(slots)} slots, {numbers[0]!r} and {numbers[1]!r}'
+    )
   patterns = tuple(document.get('patterns', ()))
   return Space(**{**document, 'slots': slots, 'patterns': patterns})
 

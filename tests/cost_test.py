@@ -261,6 +261,13 @@ def test_costs_work_in_code_that_is_not_ours():
     for slot, n in s.choices.items()
   }
   one = lambda a: c(relax.softmax(a))  # noqa: E731
+  auto = (jax.sharding.AxisType.Auto,)
+  mesh = jax.make_mesh((1,), ('devices',), axis_types=auto)
+  spec = jax.sharding.PartitionSpec('devices')
+  sharded = jax.jit(
+    jax.shard_map(jax.vmap(one), mesh=mesh, in_specs=spec, out_specs=spec)
+  )
+  chex.assert_trees_all_close(sharded(batch), jax.vmap(one)(batch), rtol=1e-6)
   mapped = jax.jit(jax.vmap(jax.grad(one)))(batch)
   for i in range(2):
     single = jax.grad(one)(jax.tree.map(lambda x, i=i: x[i], batch))

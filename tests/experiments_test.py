@@ -27,7 +27,8 @@ def _start(module, *args):
   return subprocess.Popen(
     [sys.executable, '-m', f'experiments.{module}', *args],
     cwd=ROOT,
-    env=os.environ | {'COLUMNS': '80'},
+    # As a person runs it: with the compiler's own settings.
+    env={k: v for k, v in os.environ.items() if k != 'XLA_FLAGS'},
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
     text=True,
@@ -46,9 +47,11 @@ def _call(module, *args):
 
 
 def _kill_after(process, metrics, lines):
-  """`kill -9` once the metrics have so many lines; False if it was over."""
+  """`kill -9` after so many lines and a checkpoint; False if it was over."""
   while process.poll() is None:
-    if metrics.exists() and metrics.read_text().count('\n') >= lines:
+    kept = list((metrics.parent / 'checkpoints').glob('[0-9]*'))
+    kept = [path for path in kept if path.name.isdigit()]
+    if kept and metrics.read_text().count('\n') >= lines:
       process.send_signal(signal.SIGKILL)
       process.communicate()
       return True
@@ -91,7 +94,7 @@ def test_a_killed_search_ends_bit_for_bit_where_it_would_have(
   again = tmp_path / 'run'
   args = [f'--workdir={again}', *SMALL]
   process = _start('search', *args)
-  lines = random.randint(1, 7)  # of 8; which one must not matter
+  lines = random.randint(2, 7)  # of 8; which one must not matter
   assert _kill_after(process, again / 'metrics.jsonl', lines), lines
   assert not (again / 'architecture.json').exists()
   _call('search', *args)
@@ -108,7 +111,7 @@ def test_a_killed_training_ends_bit_for_bit_where_it_would_have(
   args = [f'--architecture={searched / "architecture.json"}', '--epochs=3']
   whole, again = tmp_path / 'whole', tmp_path / 'again'
   process = _start('train', f'--workdir={again}', *args)
-  lines = random.randint(1, 10)  # of 12
+  lines = random.randint(5, 10)  # of 12, four an epoch
   assert _kill_after(process, again / 'metrics.jsonl', lines), lines
   _call('train', f'--workdir={again}', *args)
   _call('train', f'--workdir={whole}', *args)
@@ -218,14 +221,14 @@ def test_mobilenet_v2_is_scaled_to_the_largest_width_within():
   s = spaces.mobile_small()
   for budget in (LIMIT, LIMIT // 2, LIMIT // 4):
     network = compare.scaled_mobilenet_v2(s, budget)
-    width = float(network.name.partition('@')[2])
+    width = float(network.name.partition('@')[2].partition('_')[0])
     wider = names.for_images(
       'mobilenet_v2', width + 0.01, image_size=28, channels=1, num_classes=10
     )
     assert cost.macs(network).constant <= budget < cost.macs(wider).constant
 
 
-def test_random_networks_are_drawn_uniformly_within_the_budget():
+def test_random_networks_differ_until_there_are_no_more():
   s = spaces.tiny()
   macs = cost.macs(s)
   budget = macs.bounds()[1]
@@ -240,7 +243,53 @@ def test_random_networks_are_drawn_uniformly_within_the_budget():
   )
 
 
-def test_a_small_comparison_runs_and_is_not_run_twice(searched, tmp_path):
+def test_a_comparison_is_trained_once_and_reported(tmp_path):
+  s = spaces.tiny(image_size=28)
+  a, b = (
+    space.Architecture(s, (f'mbconv_k3_e{e}', 'mbconv_k3_e1', 'skip'))
+    for e in (1, 3)
+  )
+  limit = cost.macs(s).bounds()[1]
+  entries = [
+    compare.Entry('one', 'searched', limit, space.fix(s, a), a),
+    compare.Entry('two', 'random', limit, space.fix(s, b), b),
+  ]
+  recipe = train.Recipe(epochs=1, batch_size=250)
+  again = {'seed': 0, 'workers': 2}
+  rows = compare.run(tmp_path, entries, data.load(), recipe, **again)
+  for entry, row in zip(entries, rows, strict=True):
+    assert row['name'] == entry.name
+    assert row['macs'] == cost.macs(s).exact(entry.architecture)
+    assert row['test_images'] == 10_000
+  trained = {p: p.stat().st_mtime_ns for p in tmp_path.rglob('metrics.jsonl')}
+  assert len(trained) == 2
+  assert compare.run(tmp_path, entries, data.load(), recipe, **again) == rows
+  for path, when in trained.items():
+    assert path.stat().st_mtime_ns == when
+  table = compare.write_report(tmp_path, rows, recipe, 'a command')
+  for row in rows:
+    assert f'{row["macs"]:,}' in table
+    assert f'{100 * row["test_accuracy"]:.2f}' in table
+  text = (tmp_path / 'report.md').read_text()
+  assert table in text
+  assert 'a command' in text
+  assert json.loads((tmp_path / 'results.json').read_text()) == rows
+  assert (tmp_path / 'accuracy.png').stat().st_size > 10_000
+
+
+def test_the_other_limits_of_the_search_are_kept():
+  a, record = _record(0, towards_cost=1)
+  params = cost.params(a.space)
+  limit = 30_000
+  record['resources']['params'] = {'limit': limit}
+  entries = compare.plan(a, record, [1, 0.5], 3, seed=0)
+  of_space = [e.architecture for e in entries if e.architecture]
+  assert len(of_space) >= 4
+  for found in of_space:
+    assert params.exact(found) <= limit
+
+
+def test_a_budget_out_of_mobilenets_reach_is_refused(searched, tmp_path):
   args = [f'--search={searched}', f'--workdir={tmp_path}', '--epochs=1']
   args += ['--random=1', '--fractions=1,0.8', '--batch_size=64']
   # MobileNetV2 has no width this small on 28 pixels: it is said so.
@@ -273,6 +322,10 @@ def test_a_workdir_belongs_to_one_run(tmp_path):
   (tmp_path / 'other').mkdir()
   (tmp_path / 'other' / 'thesis.tex').write_text('')
   refused('holds files but no run', loop.claim, tmp_path / 'other', {})
+  (tmp_path / 'killed').mkdir()
+  (tmp_path / 'killed' / 'config.json.part').write_text('{"ste')
+  loop.claim(tmp_path / 'killed', {'steps': 3})
+  refused('Not a directory', loop.claim, tmp_path / 'other/thesis.tex/run', {})
   refused('is a file', loop.claim, tmp_path / 'other' / 'thesis.tex', {})
 
 
@@ -282,7 +335,12 @@ def test_a_workdir_belongs_to_one_run(tmp_path):
 @pytest.mark.parametrize(
   ('options', 'message'),
   [
-    ({'dataset': 'fashion'}, "'fashion'"),
+    ({'dataset': 'fashion'}, "unknown data set 'fashion'"),
+    ({'space': 'nowhere:space'}, "no module 'nowhere'"),
+    ({'space': 'math.py:space'}, "no module 'math.py'"),
+    ({'space': ':space'}, 'no name of a module'),
+    ({'space': 'math:pi'}, "no function 'pi'"),
+    ({'dual_rate': float('inf')}, 'positive rate'),
     ({'space': 'huge'}, "unknown space 'huge'; choose from mobile_small"),
     ({'limit': ['20e6']}, 'names no resource; write it as macs=20e6'),
     (

@@ -111,7 +111,7 @@ ROWS = [
   row('a', 'searched', 876_543, 0.83, 1e6),
   row('r', 'random', 500_001, 0.8, 1e6),
   row('too big', 'random', 2_100_000, None, 2e6),
-  row('free', 'mobilenet_v2', 1_234_567, 0.8765, None),
+  row('free', 'MobileNetV2', 1_234_567, 0.8765, None),
 ]
 
 

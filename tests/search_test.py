@@ -139,7 +139,7 @@ def test_without_a_task_the_expected_cost_falls_below_the_limit():
   state, last = _run(parts, 100, edit=tighter)
   assert float(first['macs']) > 1.1 * limit
   assert float(last['macs']) <= limit
-  assert float(state.constraints[0].multiplier) >= 0
+  assert float(state.constraints[0].limit) == pytest.approx(limit)
 
 
 def test_the_search_is_more_than_its_cost_term():

@@ -55,7 +55,7 @@ class Op(Protocol):
 
 # --- Layers ------------------------------------------------------------------
 
-# He et al. 2015, eq. 10 (fan-out, as MobileNetV2's reference code draws it).
+# He et al. 2015, eq. 14 (fan-out, as MobileNetV2's reference code draws it).
 _he = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
 # A depthwise filter's fan-out is its taps alone: the last axis is the channel.
 _he_depthwise = nn.initializers.variance_scaling(

@@ -16,7 +16,7 @@ from nasjax.report.table import UNITS, Row
 _STYLES = {
   'searched': (canvas.BLUE, 'o'),
   'random': (canvas.GREY, 'x'),
-  'mobilenet_v2': (canvas.VERMILION, 's'),
+  'MobileNetV2': (canvas.VERMILION, 's'),
 }
 _OTHERS = (
   (canvas.GREEN, '^'),

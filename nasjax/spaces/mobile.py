@@ -52,7 +52,7 @@ def mobile(
 
   The layout is MobileNetV2's (Sandler et al. 2018, table 2); a choice per block
   of kernel and expansion, and of skipping it, is FBNet's and ProxylessNAS's
-  (Wu et al. 2019, table 2; Cai et al. 2019, section 4.1).
+  (Wu et al. 2019, table 2; Cai et al. 2019, section 4.2).
 
   Args:
     stages: widths, depths and strides.
