@@ -238,11 +238,11 @@ def test_architecture_figure_refuses_a_space_with_choices(tmp_path):
 MACS, PARAMS = cost.macs(TINY), cost.params(TINY)
 
 
-def metrics(count, warmup):
-  """Rows in which the first op wins everywhere."""
+def metrics(count, warmup, space=TINY):
+  """Rows in which the first option wins everywhere."""
   rows = []
   for i in range(1, count + 1):
-    p = {slot: len(names) for slot, names in TINY.choices.items()}
+    p = {name: len(options) for name, options in space.choices.items()}
     first = 0.5 + 0.4 * i / count
     probs = {
       s: [first] + [(1 - first) / (n - 1)] * (n - 1) for s, n in p.items()
@@ -276,6 +276,33 @@ def test_alphas_draws_the_probability_of_every_op_of_every_slot():
       want = [r['probs'][slot][i] for r in rows]
       np.testing.assert_array_equal(line.get_ydata(), want)
     assert panels[slot].get_title('left') == f'{slot}: 3x3, expand 1'
+
+
+@pytest.mark.parametrize(
+  ('space', 'choice', 'options'),
+  [
+    (spaces.mobile_width_small(), 'stage2_width', None),
+    (spaces.tiny_macro(), 'pattern', ['early', 'late']),
+  ],
+)
+def test_alphas_draws_widths_and_patterns_with_a_legend_of_their_own(
+  space, choice, options
+):
+  options = options or list(space.choices[choice])
+  rows = metrics(6, 2, space)
+  figure = search._alphas(rows, space)
+  panels = {a.get_title('left').split(':')[0]: a for a in figure.axes}
+  panel = panels[choice]
+  assert panel.get_title('left') == f'{choice}: {options[0]}'
+  legend = panel.get_legend()
+  assert [t.get_text() for t in legend.get_texts()] == options
+  colours = {to_rgb(line.get_color()) for line in panel.lines}
+  assert len(colours) == len(options)
+  for i, line in enumerate(panel.lines):
+    want = [r['probs'][choice][i] for r in rows]
+    np.testing.assert_array_equal(line.get_ydata(), want)
+  (shared,) = figure.legends
+  assert not set(options) & {t.get_text() for t in shared.get_texts()}
 
 
 def test_alphas_has_one_legend_in_the_colours_of_the_panels():

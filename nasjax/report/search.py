@@ -12,6 +12,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from nasjax.cost import Cost
+from nasjax.ops import Op
 from nasjax.report import canvas
 from nasjax.report.numbers import si
 from nasjax.report.table import UNITS
@@ -31,7 +32,7 @@ def search_figures(
   Args:
     workdir: where the files go; exists.
     rows: of `metrics.jsonl`, in order. Each has `step` and, as far as known,
-      `train_loss`, `valid_loss`, `probs` (slot to list) and, for every cost
+      `train_loss`, `valid_loss`, `probs` (choice to list) and, for every cost
       under constraint, `NAME` (expected) and `NAME_strict` (of the most
       probable ops). Rows without costs are the warm-up.
     space: what was searched.
@@ -48,51 +49,45 @@ def search_figures(
 
 
 def _alphas(rows: Rows, space: Space) -> Figure:
-  """One panel per choice: the probability of each op over the steps."""
-  slots = [slot for slot in space.slots if len(slot.ops) > 1]
-  if not slots:
+  """One panel per choice: the probability of each option over the steps."""
+  choices = space.choices
+  if not choices:
     figure = canvas.new(5, 2)
     figure.text(0.5, 0.5, f'{space.name} leaves nothing to choose', ha='center')
     return figure
-  columns = min(len(slots), 5, math.ceil(math.sqrt(1.5 * len(slots))))
-  lines = math.ceil(len(slots) / columns)
-  ops = {op.name: op for slot in slots for op in slot.ops}
-  colours = canvas.colours(ops.values())
+  slots = {slot.name: slot for slot in space.slots}
+  ops = {op.name: op for name in choices for op in _ops(slots.get(name))}
+  styles = _op_styles(ops)
+  columns = min(len(choices), 5, math.ceil(math.sqrt(1.5 * len(choices))))
+  lines = math.ceil(len(choices) / columns)
   figure = canvas.new(
     1.7 + 2.5 * max(2, columns), 1 + 1.9 * lines, layout='constrained'
   )
   panels = figure.subplots(
     lines, columns, sharex=True, sharey=True, squeeze=False
   ).ravel()
-  for slot, axes in zip(slots, panels, strict=False):
-    warmup = _panel(axes, rows, slot, colours)
-  for axes in panels[len(slots) :]:
+  for (name, options), axes in zip(choices.items(), panels, strict=False):
+    own = styles if name in slots else _option_styles(options)
+    warmup = _panel(axes, rows, name, [own[option] for option in options])
+    if name not in slots:  # Its options stand in no other panel.
+      axes.legend(handles=axes.lines, frameon=False, fontsize=8, ncols=2)
+  for axes in panels[len(choices) :]:
     axes.set_axis_off()
-  for i, axes in enumerate(panels[: len(slots)]):
+  for i, axes in enumerate(panels[: len(choices)]):
     # The lowest panel of each column has the numbers of the steps.
-    lowest = i + columns >= len(slots)
+    lowest = i + columns >= len(choices)
     axes.tick_params(labelbottom=lowest)
     if lowest:
       axes.set_xlabel('step', fontsize=10)
     if i % columns == 0:
       axes.set_ylabel('probability', fontsize=10)
   figure.suptitle(
-    'Probability of each op; titles name the most probable one at the end',
+    'Probability of each option; titles name the most probable one at the end',
     fontsize=11,
   )
+  shared = [Line2D([], [], **{**styles[name], 'linewidth': 3}) for name in ops]
   figure.legend(
-    handles=[
-      Line2D(
-        [],
-        [],
-        color=colours[name],
-        linestyle='--' if name == 'skip' else '-',
-        linewidth=3,
-        label=canvas.words(op),
-      )
-      for name, op in ops.items()
-    ]
-    + warmup,
+    handles=shared + warmup,
     loc='outside right center',
     frameon=False,
     fontsize=10,
@@ -100,27 +95,52 @@ def _alphas(rows: Rows, space: Space) -> Figure:
   return figure
 
 
+def _ops(slot: Slot | None) -> tuple[Op, ...]:
+  return slot.ops if slot is not None else ()
+
+
+def _op_styles(ops: Mapping[str, Op]) -> dict[str, dict[str, Any]]:
+  """How the line of each op is drawn, the same in every panel."""
+  colours = canvas.colours(ops.values())
+  return {
+    name: {
+      'color': colours[name],
+      'linestyle': '--' if name == 'skip' else '-',
+      'label': canvas.words(op),
+    }
+    for name, op in ops.items()
+  }
+
+
+def _option_styles(options: Sequence[str]) -> dict[str, dict[str, Any]]:
+  """The same of widths, darker where wider, and of patterns."""
+  depths = [0.3 + 0.7 * i / (len(options) - 1) for i in range(len(options))]
+  return {
+    option: {'color': canvas.tint(canvas.GREEN, depth), 'label': option}
+    for option, depth in zip(options, depths, strict=True)
+  }
+
+
 def _panel(
-  axes: Axes, rows: Rows, slot: Slot, colours: Mapping[str, Any]
+  axes: Axes, rows: Rows, name: str, styles: Sequence[Mapping[str, Any]]
 ) -> list[Patch]:
   """Draws one choice; returns what a legend needs of the warm-up."""
   canvas.plain(axes)
-  known = [row for row in rows if slot.name in row.get('probs', {})]
+  known = [row for row in rows if name in row.get('probs', {})]
   steps = [row['step'] for row in known]
-  for i, op in enumerate(slot.ops):
+  for i, style in enumerate(styles):
     axes.plot(
       steps,
-      [row['probs'][slot.name][i] for row in known],
-      color=colours[op.name],
-      linestyle='--' if op.name == 'skip' else '-',
+      [row['probs'][name][i] for row in known],
       linewidth=1.8,
+      **style,
       **_marker(known),
     )
   ends = ''
-  last = known[-1]['probs'][slot.name] if known else []
+  last = known[-1]['probs'][name] if known else []
   if last.count(max(last, default=0)) == 1:
-    ends = f': {canvas.words(slot.ops[last.index(max(last))])}'
-  axes.set_title(f'{slot.name}{ends}', fontsize=10, loc='left')
+    ends = f': {styles[last.index(max(last))]["label"]}'
+  axes.set_title(f'{name}{ends}', fontsize=10, loc='left')
   axes.set_ylim(0, 1)
   _steps(axes)
   return _shade_warmup(axes, rows)
