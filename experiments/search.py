@@ -10,7 +10,7 @@ the workdir. Started again after a kill it goes on where it was.
 import functools
 import pathlib
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -18,7 +18,7 @@ import optax
 from absl import flags
 
 from experiments import cli, loop, names
-from nasjax import constraint, cost, data, derive, report, search
+from nasjax import batch, constraint, cost, data, derive, relax, report, search
 from nasjax import space as space_lib
 from nasjax import train as nn_train
 from nasjax.errors import InputError
@@ -108,6 +108,118 @@ def temperature_schedule(config: dict[str, Any]) -> optax.Schedule:
   )
 
 
+class Inputs(NamedTuple):
+  """What the flags of a search name.
+
+  Attributes:
+    space: what is chosen from, at the data set's sizes.
+    train: the half of the training images that weights learn from.
+    valid: the half that alphas learn from.
+    batches: how a batch of either is made.
+    relaxation: alphas to probabilities.
+    temperature: of the relaxation, by the step.
+    constraints: what the alphas' loss is put under.
+    limits: what the derived architecture keeps.
+  """
+
+  space: Space
+  train: data.Arrays
+  valid: data.Arrays
+  batches: batch.Batches
+  relaxation: relax.Relaxed
+  temperature: optax.Schedule
+  constraints: list[tuple[cost.Cost, constraint.Constraint]]
+  limits: dict[cost.Cost, float]
+
+
+def prepare(config: dict[str, Any]) -> Inputs:
+  """Flags to objects; writes nothing.
+
+  Raises:
+    InputError: bad input.
+  """
+  check_schedule(config)
+  relaxation = cli.lookup('relaxation', config['relax'], names.RELAXATIONS)
+  make_space = names.space(config['space'])
+  dataset = data.load(config['dataset'], config['data_dir'])
+  train, valid = data.split(dataset.train, 0.5, seed=config['seed'])
+  smaller = min(len(train.labels), len(valid.labels))
+  batches = names.batches_of(dataset, config['batch_size'], smaller)
+  space = make_space(**names.sizes_of(dataset))
+  constraints, limits = constraints_for(config, space)
+  return Inputs(
+    space=space,
+    train=train,
+    valid=valid,
+    batches=batches,
+    relaxation=relaxation,
+    temperature=temperature_schedule(config),
+    constraints=constraints,
+    limits=limits,
+  )
+
+
+def build(config: dict[str, Any], inputs: Inputs) -> search.Search:
+  """The search's pure functions, with the optimizers that the flags name."""
+  # To 0, so that the last alphas are no snapshot of a noisy gradient.
+  alpha_rate = optax.cosine_decay_schedule(
+    config['alpha_learning_rate'],
+    max(1, config['steps'] - config['warmup_steps']),
+  )
+  return search.make(
+    inputs.space,
+    inputs.batches,
+    inputs.constraints,
+    weight_tx=nn_train.sgd(config['learning_rate'], config['steps']),
+    alpha_tx=optax.adam(alpha_rate),
+    relaxation=inputs.relaxation,
+    temperature=inputs.temperature,
+  )
+
+
+def take_steps(
+  config: dict[str, Any], inputs: Inputs, workdir: pathlib.Path
+) -> search.State:
+  """Takes all steps, or those that an earlier process left; the last state."""
+  parts = build(config, inputs)
+  train, valid = jax.device_put((inputs.train, inputs.valid))
+  key = jax.random.key(config['seed'])
+  state = loop.initial(parts.init, key, train, valid)
+  law, temperature = inputs.relaxation.law, inputs.temperature
+  with ThreadPoolExecutor() as pool:
+    # The alphas' program compiles while the warm-up already runs.
+    weight_step = pool.submit(loop.compiled, parts.weight_step, state, train)
+    alpha_step = pool.submit(loop.compiled, parts.alpha_step, state, valid)
+
+    def advance(state, step):
+      state, metrics = weight_step.result()(state, train)
+      if step > config['warmup_steps']:
+        state, more = alpha_step.result()(state, valid)
+        metrics |= more
+      return state, metrics
+
+    return loop.run(
+      workdir,
+      state,
+      advance,
+      steps=config['steps'],
+      log_every=config['log_every'],
+      checkpoint_every=config['checkpoint_every'],
+      describe=functools.partial(describe, inputs.limits),
+      name='search',
+      extra=lambda s: {'probs': law(s.alphas, temperature(s.step))},
+    )
+
+
+def check_finite(state: search.State, config: dict[str, Any]) -> None:
+  """Raises InputError where the search diverged."""
+  if not all(np.isfinite(a).all() for a in loop.to_host(state.alphas).values()):
+    raise InputError(
+      'the search diverged: its alphas are not finite; lower --learning_rate '
+      f'({config["learning_rate"]}) and give another --workdir'
+    )
+
+
 def run(
   config: dict[str, Any], workdir: str, command: str = ''
 ) -> Architecture:
@@ -122,67 +234,13 @@ def run(
     The derived architecture.
 
   Raises:
-    InputError: bad input; nothing was written then.
+    InputError: bad input; nothing was written then. Or the search diverged.
   """
-  check_schedule(config)
-  relaxation = cli.lookup('relaxation', config['relax'], names.RELAXATIONS)
-  make_space = names.space(config['space'])
-  dataset = data.load(config['dataset'], config['data_dir'])
-  train, valid = data.split(dataset.train, 0.5, seed=config['seed'])
-  smaller = min(len(train.labels), len(valid.labels))
-  batches = names.batches_of(dataset, config['batch_size'], smaller)
-  space = make_space(**names.sizes_of(dataset))
-  constraints, limits = constraints_for(config, space)
+  inputs = prepare(config)
   workdir = loop.claim(workdir, config)
-
-  temperature = temperature_schedule(config)
-  # To 0, so that the last alphas are no snapshot of a noisy gradient.
-  alpha_rate = optax.cosine_decay_schedule(
-    config['alpha_learning_rate'],
-    max(1, config['steps'] - config['warmup_steps']),
-  )
-  parts = search.make(
-    space,
-    batches,
-    constraints,
-    weight_tx=nn_train.sgd(config['learning_rate'], config['steps']),
-    alpha_tx=optax.adam(alpha_rate),
-    relaxation=relaxation,
-    temperature=temperature,
-  )
-  train, valid = jax.device_put((train, valid))
-  key = jax.random.key(config['seed'])
-  state = loop.initial(parts.init, key, train, valid)
-  with ThreadPoolExecutor() as pool:
-    # The alphas' program compiles while the warm-up already runs.
-    weight_step = pool.submit(loop.compiled, parts.weight_step, state, train)
-    alpha_step = pool.submit(loop.compiled, parts.alpha_step, state, valid)
-
-    def advance(state, step):
-      state, metrics = weight_step.result()(state, train)
-      if step > config['warmup_steps']:
-        state, more = alpha_step.result()(state, valid)
-        metrics |= more
-      return state, metrics
-
-    state = loop.run(
-      workdir,
-      state,
-      advance,
-      steps=config['steps'],
-      log_every=config['log_every'],
-      checkpoint_every=config['checkpoint_every'],
-      describe=functools.partial(describe, limits),
-      name='search',
-      extra=lambda state: {
-        'probs': relaxation.law(state.alphas, temperature(state.step))
-      },
-    )
-  if not all(np.isfinite(a).all() for a in loop.to_host(state.alphas).values()):
-    raise InputError(
-      'the search diverged: its alphas are not finite; lower --learning_rate '
-      f'({config["learning_rate"]}) and give another --workdir'
-    )
+  state = take_steps(config, inputs, workdir)
+  check_finite(state, config)
+  space, limits = inputs.space, inputs.limits
   architecture = derive.within(space, state.alphas, limits)
   save(workdir, architecture, state, limits, config, command)
   report.search_figures(workdir, loop.read_metrics(workdir), space, limits)
