@@ -22,7 +22,7 @@ from nasjax import batch, constraint, cost, data, derive, relax, report, search
 from nasjax import space as space_lib
 from nasjax import train as nn_train
 from nasjax.errors import InputError
-from nasjax.space import Architecture, Space, argmax
+from nasjax.space import Architecture, Space, argmax, fix
 
 OPTIONS = {
   'dataset': (data.EMBEDDED, 'embedded, or of TFDS'),
@@ -260,22 +260,39 @@ def describe(limits: dict[cost.Cost, float], metrics: dict[str, Any]) -> str:
   return ', '.join(words)
 
 
+def resources(
+  architecture: Architecture,
+  plain: Architecture,
+  limits: dict[cost.Cost, float],
+) -> dict[str, dict[str, Any]]:
+  """What the derived network costs in every resource, and under which limit.
+
+  Args:
+    architecture: what was derived.
+    plain: the most probable one, limits aside.
+    limits: of any costs of their space.
+  """
+  # Two networks are traced, not their space: widths multiply in that one.
+  derived, probable = (fix(a.space, a) for a in (architecture, plain))
+  limit = {c.name: most for c, most in limits.items()}
+  found = {}
+  for name, make in names.COSTS.items():
+    own = make(derived)
+    found[name] = {
+      'cost': own.constant,
+      'limit': limit.get(name),
+      'unit': own.unit,
+      'argmax_cost': make(probable).constant,
+    }
+  return found
+
+
 def save(workdir, architecture, state, limits, config, command) -> None:
   """Writes `architecture.json`, with the record of where it came from."""
   plain = argmax(architecture.space, state.alphas)
-  limit = {c.name: limits[c] for c in limits}
-  resources = {
-    c.name: {
-      'cost': c.exact(architecture),
-      'limit': limit.get(c.name),
-      'unit': c.unit,
-      'argmax_cost': c.exact(plain),
-    }
-    for c in (make(architecture.space) for make in names.COSTS.values())
-  }
   architecture.save(
     workdir / 'architecture.json',
-    resources=resources,
+    resources=resources(architecture, plain, limits),
     log_prob=derive.log_prob(architecture, state.alphas),
     command=command,
     seed=config['seed'],

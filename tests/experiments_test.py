@@ -135,6 +135,21 @@ def test_an_architecture_file_says_what_it_costs(searched):
     assert (searched / f'{figure}.png').stat().st_size > 10_000
 
 
+@pytest.mark.parametrize(
+  'preset', [spaces.tiny, spaces.tiny_width, spaces.tiny_macro]
+)
+def test_the_recorded_costs_are_those_of_the_whole_space(preset, draw):
+  s = preset()
+  limits = {cost.params(s): 3000.0}
+  for a, plain in [(draw(s), draw(s)) for _ in range(3)]:
+    recorded = search.resources(a, plain, limits)
+    assert list(recorded) == list(names.COSTS)
+    for name, make in names.COSTS.items():
+      assert recorded[name]['cost'] == make(s).exact(a)
+      assert recorded[name]['argmax_cost'] == make(s).exact(plain)
+      assert recorded[name]['limit'] == (3000 if name == 'params' else None)
+
+
 def test_count_prints_one_json_object():
   out = _call('count', '--network=mobilenet_v2', '--json')
   assert out.count('\n') == 1
