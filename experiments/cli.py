@@ -13,15 +13,29 @@ from absl import app, flags, logging
 from nasjax.errors import InputError
 
 T = TypeVar('T')
+# What is defined below is a script's own, so that its --help lists it.
+flags.disclaim_key_flags()
+
 _SUFFIXES = {'k': 1e3, 'M': 1e6, 'G': 1e9}
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[[], None], required: Sequence[str] = ()) -> None:
   """Runs a script: bad input is one line on stderr and exit code 1.
 
   It ends quietly if nobody reads its output any more, as in `... | head`. Any
   other exception is a defect and keeps its traceback.
+
+  Args:
+    main: takes nothing; the flags are parsed before it.
+    required: names of the flags that have to be given.
   """
+
+  def parsed(argv: Sequence[str]) -> list[str]:
+    try:
+      return flags.FLAGS(argv)
+    except flags.Error as e:
+      print(f'error: {_explained(e)}', file=sys.stderr)
+      sys.exit(1)
 
   def guarded(argv: Sequence[str]) -> int:
     try:
@@ -29,6 +43,10 @@ def run(main: Callable[[], None]) -> None:
         raise InputError(
           f'unexpected argument {argv[1]!r}; flags are written --name=value'
         )
+      missing = [n for n in required if flags.FLAGS[n].value is None]
+      if missing:
+        wanted = (f'--{n} ({flags.FLAGS[n].help})' for n in missing)
+        raise InputError(f'missing {" and ".join(wanted)}')
       main()
     except InputError as e:
       print(f'error: {e}', file=sys.stderr)
@@ -38,7 +56,7 @@ def run(main: Callable[[], None]) -> None:
   logging.set_verbosity(logging.WARNING)
   try:
     try:
-      app.run(guarded)
+      app.run(guarded, flags_parser=parsed)
     except SystemExit:
       sys.stdout.flush()  # If left to the interpreter, nobody can catch it.
       raise
@@ -48,6 +66,19 @@ def run(main: Callable[[], None]) -> None:
     # What is left in the buffer must not raise again when Python ends.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(128 + signal.SIGPIPE)  # As of a program that the signal ends.
+
+
+def _explained(error: flags.Error) -> str:
+  """What absl says of a bad flag, in one line that says what would be right."""
+  text, cause = str(error), error.__context__
+  if isinstance(error, flags.UnrecognizedFlagError):
+    text += '' if 'Did you mean' in text else '; --help lists what there is'
+  elif isinstance(error, flags.IllegalFlagValueError) and cause is not None:
+    given = text.removesuffix(f': {cause}').removeprefix('flag ')
+    flag = flags.FLAGS[given.removeprefix('--').partition('=')[0]]
+    wanted = 'true or false' if flag.boolean else flag.parser.syntactic_help
+    text = f'{given}: it takes {wanted}' if wanted else text
+  return ' '.join(text.split())
 
 
 def _nobody_reads(pipe: TextIO) -> bool:
@@ -148,8 +179,8 @@ def defaults(options: Options) -> dict[str, Any]:
 
 
 def define_workdir() -> None:
-  """Defines `--workdir`, which every script that writes needs."""
-  flags.DEFINE_string('workdir', None, 'where the run is kept', required=True)
+  """Defines `--workdir`, which every script that writes requires."""
+  flags.DEFINE_string('workdir', None, 'where the run is kept')
 
 
 def command(module: str) -> str:

@@ -279,6 +279,5 @@ def main() -> None:
 if __name__ == '__main__':
   cli.define_workdir()
   cli.define(OPTIONS)
-  flags.mark_flag_as_required('search')
   flags.DEFINE_integer('workers', 2, 'networks trained at a time')
-  cli.run(main)
+  cli.run(main, required=('workdir', 'search'))

@@ -318,4 +318,4 @@ def main() -> None:
 if __name__ == '__main__':
   cli.define_workdir()
   cli.define(OPTIONS)
-  cli.run(main)
+  cli.run(main, required=('workdir',))

@@ -407,6 +407,12 @@ def test_bad_recipes_are_one_line(options):
   refused(name, train.recipe_of, cli.defaults(train.OPTIONS) | options)
 
 
+def test_help_lists_the_flags():
+  _, out, err = _finish(_start('search', '--help'))
+  assert all(f'--{name}:' in out for name in search.OPTIONS)
+  assert not err
+
+
 def test_an_error_is_one_line_on_stderr_and_a_code(searched, tmp_path):
   """As a person sees it: no traceback, and the run is as it was."""
   before = sorted(p.stat().st_mtime_ns for p in searched.rglob('*'))
@@ -419,6 +425,21 @@ def test_an_error_is_one_line_on_stderr_and_a_code(searched, tmp_path):
       [f'--workdir={tmp_path}/c', f'--search={tmp_path}'],
       'holds no finished search',
     ),
+    ('search', ['--spaec=tiny'], "'spaec'. Did you mean: space"),
+    ('search', ['--steps=1.5'], '--steps=1.5: it takes an integer'),
+    (
+      'train',
+      ['--frobnicate=1'],
+      "flag 'frobnicate'; --help lists what there is",
+    ),
+    (
+      'compare',
+      ['--random=3'],
+      'missing --workdir (where the run',
+    ),
+    ('count', ['--width=two'], '--width=two: it takes a number'),
+    ('count', ['--json=maybe'], '--json=maybe: it takes true or false'),
+    ('count', ['--network'], 'Missing value for flag --network'),
   ]
   for module, args, message in cases:
     code, out, err = _finish(_start(module, *args))
