@@ -149,7 +149,8 @@ def parse_number(text: str, what: str) -> float:
     ) from None
 
 
-# What a script can be told: name of the flag, its default, its help text.
+# What a script can be told: name of the flag, its default (or its type, where
+# it has none), its help text.
 Options = Mapping[str, tuple[Any, str]]
 
 _DEFINE = {
@@ -164,8 +165,10 @@ _DEFINE = {
 
 def define(options: Options) -> None:
   """Defines a flag for every option; the default says of which type."""
+  unset = defaults(options)
   for name, (default, text) in options.items():
-    _DEFINE[type(default)](name, default, text)
+    kind = default if isinstance(default, type) else type(default)
+    _DEFINE[kind](name, unset[name], text)
 
 
 def values(options: Options) -> dict[str, Any]:
@@ -175,7 +178,31 @@ def values(options: Options) -> dict[str, Any]:
 
 def defaults(options: Options) -> dict[str, Any]:
   """What the options are if nothing is given."""
-  return {name: default for name, (default, _) in options.items()}
+  return {
+    name: None if isinstance(default, type) else default
+    for name, (default, _) in options.items()
+  }
+
+
+def refuse_ignored(
+  config: Mapping[str, Any], options: Options, ignored: Iterable[str], why: str
+) -> None:
+  """Raises InputError where an option was given that nothing would read.
+
+  Args:
+    config: a value for every option.
+    options: what the script can be told.
+    ignored: the options without effect.
+    why: as in "with --list".
+
+  Example:
+    >>> refuse_ignored({'width': 1.0}, {'width': (1.0, '')}, ['width'], 'here')
+  """
+  for name in ignored:
+    if config[name] != defaults(options)[name]:
+      raise InputError(
+        f'--{name}={config[name]} has no effect {why}; leave it out'
+      )
 
 
 def define_workdir() -> None:

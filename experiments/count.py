@@ -14,7 +14,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from absl import flags
 
 from experiments import cli, names
 from nasjax import cost, count
@@ -23,26 +22,32 @@ from nasjax.ops import Numerics
 from nasjax.space import Architecture, Space, fix, resize
 from nasjax.supernet import Supernet
 
-FLAGS = flags.FLAGS
+OPTIONS = {
+  'network': (None, cli.one_of(names.NETWORKS)),
+  'architecture': (None, 'an architecture.json'),
+  'ops': (None, 'module with ops of your own that --architecture names'),
+  'width': (1.0, 'multiplier of the widths of --network'),
+  'image_size': (int, "pixels; without it, the network's own"),
+  'num_classes': (int, "without it, the network's own"),
+  'list': (False, 'all networks, with MACs and params'),
+  'table': (False, 'a line per layer'),
+  'json': (False, 'one JSON object on one line for each network'),
+}
 
 
-def network() -> Space:
+def network(config: dict[str, Any]) -> Space:
   """What the flags name."""
-  size, classes = FLAGS.image_size, FLAGS.num_classes
-  for name, value in {'image_size': size, 'num_classes': classes}.items():
-    if value is not None and value < 1:
-      raise InputError(f'{name} is {value}; it must be at least 1')
-  if (FLAGS.architecture is None) == (FLAGS.network is None):
-    raise InputError('give either --architecture=FILE or --network=NAME')
-  if FLAGS.network is None:
-    ops = names.ops_of(FLAGS.ops)
-    architecture = Architecture.load(FLAGS.architecture, ops)
-    sized = resize(architecture.space, image_size=size, num_classes=classes)
-    return fix(sized, architecture)
-  make = names.network(FLAGS.network, FLAGS.width)
-  given = {'image_size': size, 'num_classes': classes}
-  given = {k: v for k, v in given.items() if v is not None}
-  return make(**given)
+  sizes = {name: config[name] for name in ('image_size', 'num_classes')}
+  sizes = {name: n for name, n in sizes.items() if n is not None}
+  for name, n in sizes.items():
+    if n < 1:
+      raise InputError(f'{name} is {n}; it must be at least 1')
+  names.check_network(config, OPTIONS)
+  if config['network'] is not None:
+    return names.network(config['network'], config['width'])(**sizes)
+  ops = names.ops_of(config['ops'])
+  architecture = Architecture.load(config['architecture'], ops)
+  return fix(resize(architecture.space, **sizes), architecture)
 
 
 def layers(space: Space) -> count.Table:
@@ -65,43 +70,42 @@ def totals(space: Space) -> dict[str, Any]:
   }
 
 
-def main() -> None:
-  if FLAGS.list and FLAGS.table:
-    raise InputError('give one of --list and --table')
-  if FLAGS.list:
+def run(config: dict[str, Any]) -> None:
+  """Counts and prints; see the head of this module.
+
+  Args:
+    config: a value for every option of `OPTIONS`.
+  """
+  if config['list']:
+    others = OPTIONS.keys() - {'list', 'json'}
+    cli.refuse_ignored(config, OPTIONS, sorted(others), 'with --list')
     for make in names.NETWORKS.values():
       counted = totals(make())
-      if FLAGS.json:
+      if config['json']:
         print(json.dumps(counted))
       else:
         print(
           '{network:24} {macs:>13,} MACs {params:>11,} params'.format(**counted)
         )
     return
-  space = network()
+  space = network(config)
   counted = totals(space)
-  if FLAGS.table:
+  if config['table']:
     table = layers(space)
     counted['rows'] = [row._asdict() for row in table.rows]
-  if FLAGS.json:
+  if config['json']:
     print(json.dumps(counted))
-  elif FLAGS.table:
+  elif config['table']:
     print(table.to_text())
   else:
     for name, value in counted.items():
       print(f'{name:12}', f'{value:,}' if isinstance(value, int) else value)
 
 
+def main() -> None:
+  run(cli.values(OPTIONS))
+
+
 if __name__ == '__main__':
-  flags.DEFINE_string('network', None, cli.one_of(names.NETWORKS))
-  flags.DEFINE_string('architecture', None, 'an architecture.json')
-  flags.DEFINE_string('ops', None, 'module with ops that the file names')
-  flags.DEFINE_float('width', 1.0, 'multiplier of the widths of --network')
-  flags.DEFINE_integer('image_size', None, "pixels; None is the network's own")
-  flags.DEFINE_integer('num_classes', None, "None is the network's own")
-  flags.DEFINE_boolean('list', False, 'all networks, with MACs and params')
-  flags.DEFINE_boolean('table', False, 'a line per layer')
-  flags.DEFINE_boolean(
-    'json', False, 'one JSON object on one line for each network'
-  )
+  cli.define(OPTIONS)
   cli.run(main)

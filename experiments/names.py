@@ -5,7 +5,8 @@ import functools
 import importlib
 import inspect
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from experiments import cli
 from nasjax import batch, cost, data, relax, spaces, zoo
@@ -29,7 +30,8 @@ RELAXATIONS = {
   'softmax': relax.SOFTMAX,
   'gumbel_softmax': relax.GUMBEL_SOFTMAX,
 }
-CONSTRAINTS = ('lagrangian', 'linear')
+# With the option that only it reads.
+CONSTRAINTS = {'lagrangian': 'dual_rate', 'linear': 'strength'}
 NETWORKS = {
   network.__name__: network
   for network in (
@@ -130,6 +132,37 @@ def network(name: str, width: float = 1.0) -> Callable[..., Space]:
       f'are {", ".join(scaled)}'
     )
   return make
+
+
+def check_network(config: Mapping[str, Any], options: cli.Options) -> None:
+  """Holds that one of `--architecture` and `--network` is given, in full.
+
+  Args:
+    config: values of `architecture`, `ops`, `network` and `width`, at least.
+    options: what the script can be told.
+
+  Raises:
+    InputError: none or both, or what belongs to the other.
+  """
+  if (config['architecture'] is None) == (config['network'] is None):
+    raise InputError('give either --architecture=FILE or --network=NAME')
+  if config['network'] is None:
+    cli.refuse_ignored(config, options, ['width'], 'with --architecture')
+  else:
+    cli.refuse_ignored(config, options, ['ops'], 'with --network')
+
+
+def dataset(config: Mapping[str, Any], options: cli.Options) -> data.Dataset:
+  """What `--dataset` and `--data_dir` name.
+
+  Raises:
+    InputError: there is no such set, or it does not lie in a directory.
+  """
+  if config['dataset'] == data.EMBEDDED:
+    cli.refuse_ignored(
+      config, options, ['data_dir'], f'with --dataset={data.EMBEDDED}'
+    )
+  return data.load(config['dataset'], config['data_dir'])
 
 
 def for_images(

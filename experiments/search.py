@@ -50,8 +50,12 @@ def constraints_for(
   config: dict[str, Any], space: Space
 ) -> tuple[list, dict[cost.Cost, float]]:
   """What the flags name: constraints, and the limits that deriving keeps."""
-  cli.lookup(
-    'constraint', config['constraint'], dict.fromkeys(names.CONSTRAINTS)
+  own = cli.lookup('constraint', config['constraint'], names.CONSTRAINTS)
+  cli.refuse_ignored(
+    config,
+    OPTIONS,
+    set(names.CONSTRAINTS.values()) - {own},
+    f'with --constraint={config["constraint"]}',
   )
   parsed = cli.parse_limits(config['limit'], list(names.COSTS))
   limits = {names.COSTS[name](space): limit for name, limit in parsed.items()}
@@ -141,7 +145,7 @@ def prepare(config: dict[str, Any]) -> Inputs:
   check_schedule(config)
   relaxation = cli.lookup('relaxation', config['relax'], names.RELAXATIONS)
   make_space = names.space(config['space'])
-  dataset = data.load(config['dataset'], config['data_dir'])
+  dataset = names.dataset(config, OPTIONS)
   train, valid = data.split(dataset.train, 0.5, seed=config['seed'])
   smaller = min(len(train.labels), len(valid.labels))
   batches = names.batches_of(dataset, config['batch_size'], smaller)

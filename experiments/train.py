@@ -124,20 +124,14 @@ def run(
   return result
 
 
-def network_for(
-  architecture: str | None,
-  network: str | None,
-  width: float,
-  dataset: data.Dataset,
-  ops: str | None = None,
-) -> Space:
+def network_for(config: dict[str, Any], dataset: data.Dataset) -> Space:
   """What `--architecture` or `--network` names, for a data set's images."""
-  if (architecture is None) == (network is None):
-    raise InputError('give either --architecture=FILE or --network=NAME')
+  names.check_network(config, OPTIONS)
   sizes = names.sizes_of(dataset)
-  if architecture is None:
-    return names.for_images(network, width, **sizes)
-  loaded = Architecture.load(architecture, names.ops_of(ops))
+  if config['network'] is not None:
+    return names.for_images(config['network'], config['width'], **sizes)
+  ops = names.ops_of(config['ops'])
+  loaded = Architecture.load(config['architecture'], ops)
   sized = resize(loaded.space, **sizes)
   return fix(sized, loaded)
 
@@ -170,14 +164,11 @@ def recipe_of(config: dict[str, Any]) -> Recipe:
 def main() -> None:
   config = cli.values(OPTIONS)
   recipe = recipe_of(config)
-  dataset = data.load(config['dataset'], config['data_dir'])
+  dataset = names.dataset(config, OPTIONS)
   batches = names.batches_of(
     dataset, config['batch_size'], len(dataset.train.labels)
   )
-  given = ('architecture', 'network', 'width')
-  network = network_for(
-    *(config[name] for name in given), dataset, config['ops']
-  )
+  network = network_for(config, dataset)
   content = loop.fingerprint(network)
   workdir = loop.claim(flags.FLAGS.workdir, {**config, 'content': content})
   result = run(

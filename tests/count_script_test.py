@@ -6,34 +6,22 @@ import pathlib
 import signal
 import subprocess
 import sys
-import types
 
 import pytest
 from conftest import refused
 
-from experiments import count, names
+from experiments import cli, count, names
 from nasjax import cost
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-FLAGS = {
-  'network': None,
-  'architecture': None,
-  'width': 1.0,
-  'image_size': None,
-  'num_classes': None,
-  'list': False,
-  'table': False,
-  'json': False,
-}
 
 
 @pytest.fixture
-def script(monkeypatch, capsys):
+def script(capsys):
   """Runs the script in this process; returns the lines that it prints."""
 
   def run(**flags):
-    monkeypatch.setattr(count, 'FLAGS', types.SimpleNamespace(**FLAGS | flags))
-    count.main()
+    count.run(cli.defaults(count.OPTIONS) | flags)
     return capsys.readouterr().out.splitlines()
 
   return run
@@ -71,8 +59,25 @@ def test_a_list_is_one_line_for_each_network(script, monkeypatch):
     assert line.split() == [network['network'], macs, 'MACs', params, 'params']
 
 
-def test_a_list_of_tables_is_refused(script):
-  refused('--list and --table', script, list=True, table=True)
+@pytest.mark.parametrize(
+  ('flags', 'message'),
+  [
+    ({'list': True, 'table': True}, '--table=True has no effect with --list'),
+    ({'list': True, 'width': 2.0}, '--width=2.0 has no effect with --list'),
+    (
+      {'architecture': 'a.json', 'width': 2.0},
+      '--width=2.0 has no effect with --architecture',
+    ),
+    (
+      {'network': 'resnet18', 'ops': 'my_ops'},
+      '--ops=my_ops has no effect with --network',
+    ),
+    ({'network': 'resnet18', 'architecture': 'a.json'}, 'give either'),
+    ({'network': 'resnet18', 'image_size': 0}, 'image_size is 0'),
+  ],
+)
+def test_flags_that_contradict_each_other_are_refused(script, flags, message):
+  refused(message, script, **flags)
 
 
 def start(*args, unbuffered=''):

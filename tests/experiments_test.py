@@ -376,6 +376,12 @@ def test_a_workdir_belongs_to_one_run(tmp_path):
     ({'steps': 0}, 'steps is 0'),
     ({'warmup_steps': 999}, 'warmup_steps is 999; with steps 240'),
     ({'batch_size': 5000}, 'batch_size 5000 is out of range'),
+    ({'strength': 2.0}, '--strength=2.0 has no effect with --constraint=lagr'),
+    (
+      {'constraint': 'linear', 'dual_rate': 1.0},
+      '--dual_rate=1.0 has no effect with --constraint=linear',
+    ),
+    ({'data_dir': 'data'}, '--data_dir=data has no effect with --dataset=fash'),
   ],
 )
 def test_bad_search_flags_are_one_line_and_write_nothing(
@@ -393,12 +399,13 @@ def test_bad_search_flags_are_one_line_and_write_nothing(
     ({}, 'give either --architecture=FILE or --network=NAME'),
     ({'network': 'mobilenet_v2', 'width': 0.0}, r'width in \(0, 4\]'),
     ({'architecture': 'nowhere.json'}, 'No such file'),
+    ({'architecture': 'a.json', 'width': 0.5}, '--width=0.5 has no effect'),
+    ({'network': 'mobilenet_v2', 'ops': 'my_ops'}, '--ops=my_ops has no eff'),
   ],
 )
 def test_bad_network_flags_are_one_line(options, message):
   given = cli.defaults(train.OPTIONS) | options
-  keys = ('architecture', 'network', 'width')
-  refused(message, train.network_for, *(given[k] for k in keys), data.load())
+  refused(message, train.network_for, given, data.load())
 
 
 @pytest.mark.parametrize('options', [{'epochs': 0}, {'smoothing': 1.0}])
