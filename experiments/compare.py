@@ -21,7 +21,7 @@ from absl import flags
 
 from experiments import cli, loop, names
 from experiments import train as train_script
-from nasjax import cost, data, derive, report
+from nasjax import batch, cost, data, derive, report
 from nasjax import space as space_lib
 from nasjax.errors import InputError
 from nasjax.space import Architecture, Space, fix
@@ -166,15 +166,13 @@ def run(
   workdir: pathlib.Path,
   entries: list[Entry],
   dataset: data.Dataset,
+  batches: batch.Batches,
   recipe: train_script.Recipe,
   *,
   seed: int,
   workers: int,
 ) -> list[dict[str, Any]]:
   """Trains every entry, some at a time; rows for `nasjax.report`."""
-  batches = names.batches_of(
-    dataset, recipe.batch_size, len(dataset.train.labels)
-  )
   total = train_script.steps_of(recipe, dataset) * len(entries)
   bar = loop.progress_bar('compare', total)
 
@@ -260,6 +258,7 @@ def main() -> None:
   )
   entries = plan(found, record, fractions, config['random'], config['seed'])
   dataset = data.load(searched['dataset'], searched['data_dir'])
+  batches = train_script.batches_for(recipe, dataset)
   drawn_from = loop.fingerprint(found.space, record.get('alphas'))
   workdir = loop.claim(
     flags.FLAGS.workdir, {**config, 'search_content': drawn_from}
@@ -268,6 +267,7 @@ def main() -> None:
     workdir,
     entries,
     dataset,
+    batches,
     recipe,
     seed=config['seed'],
     workers=flags.FLAGS.workers,

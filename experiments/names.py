@@ -194,18 +194,30 @@ def for_images(
   return dataclasses.replace(adapted, name=f'{adapted.name}_small_images')
 
 
-def batches_of(dataset: data.Dataset, size: int, most: int) -> batch.Batches:
+def batches_of(
+  dataset: data.Dataset, size: int, most: int, cutout: int
+) -> batch.Batches:
   """How batches of a set are made; statistics come from train alone.
 
+  Args:
+    dataset: decoded.
+    size: images per batch.
+    most: images of the smallest part that batches are drawn from.
+    cutout: edge in pixels of what is blacked out of each image; 0 for nothing.
+
   Raises:
-    InputError: `size` is not from 1 to `most`, the images of the smallest part.
+    InputError: `size` is not from 1 to `most`, or `cutout` not from 0 to the
+      edge of the images.
   """
   if not 0 < size <= most:
     raise InputError(
       f'batch_size {size} is out of range; with {most} images to draw from it '
       f'is 1 to {most}'
     )
-  policy = batch.augment_for(dataset.name, dataset.image_shape[0])
+  height, width, _ = dataset.image_shape
+  policy = batch.augment_for(dataset.name, height)
+  policy = dataclasses.replace(policy, cutout=cutout)
+  policy.check(height, width)
   mean, std = batch.statistics(dataset.train.images)
   return batch.Batches(size, mean, std, policy)
 

@@ -38,6 +38,7 @@ OPTIONS = {
   'steps': (240, 'weight steps, warm-up included'),
   'warmup_steps': (80, 'steps in which only weights learn'),
   'batch_size': (32, 'images per step'),
+  'cutout': (0, 'edge of a black square in each image, in pixels; 0: none'),
   'learning_rate': (0.05, "of the weights: SGD's peak"),
   'alpha_learning_rate': (0.05, "of the alphas: Adam's, at the start"),
   'seed': (0, 'of everything that is random'),
@@ -148,7 +149,9 @@ def prepare(config: dict[str, Any]) -> Inputs:
   dataset = names.dataset(config, OPTIONS)
   train, valid = data.split(dataset.train, 0.5, seed=config['seed'])
   smaller = min(len(train.labels), len(valid.labels))
-  batches = names.batches_of(dataset, config['batch_size'], smaller)
+  batches = names.batches_of(
+    dataset, config['batch_size'], smaller, config['cutout']
+  )
   space = make_space(**names.sizes_of(dataset))
   constraints, limits = constraints_for(config, space)
   return Inputs(

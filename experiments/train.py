@@ -31,6 +31,7 @@ class Recipe:
     learning_rate: at its peak.
     weight_decay: of the kernels.
     smoothing: of the labels.
+    cutout: edge in pixels of a black square in each training image; 0 for none.
   """
 
   epochs: int = 6
@@ -38,6 +39,7 @@ class Recipe:
   learning_rate: float = 0.1
   weight_decay: float = 1e-4
   smoothing: float = 0.1
+  cutout: int = 0
 
   def __post_init__(self):
     for name in ('epochs', 'batch_size', 'learning_rate'):
@@ -53,6 +55,16 @@ class Recipe:
 def steps_of(recipe: Recipe, dataset: data.Dataset) -> int:
   """Steps of a whole training."""
   return recipe.epochs * (len(dataset.train.labels) // recipe.batch_size)
+
+
+def batches_for(recipe: Recipe, dataset: data.Dataset) -> batch.Batches:
+  """How batches of the training images are made.
+
+  Raises:
+    InputError: the recipe does not go with so many images of this size.
+  """
+  images = len(dataset.train.labels)
+  return names.batches_of(dataset, recipe.batch_size, images, recipe.cutout)
 
 
 def run(
@@ -142,6 +154,10 @@ RECIPE_OPTIONS = {
   'learning_rate': (Recipe.learning_rate, 'at its peak'),
   'weight_decay': (Recipe.weight_decay, 'of the kernels'),
   'smoothing': (Recipe.smoothing, 'of the labels'),
+  'cutout': (
+    Recipe.cutout,
+    'edge of a black square in each training image, in pixels; 0: none',
+  ),
 }
 
 OPTIONS = {
@@ -165,9 +181,7 @@ def main() -> None:
   config = cli.values(OPTIONS)
   recipe = recipe_of(config)
   dataset = names.dataset(config, OPTIONS)
-  batches = names.batches_of(
-    dataset, config['batch_size'], len(dataset.train.labels)
-  )
+  batches = batches_for(recipe, dataset)
   network = network_for(config, dataset)
   content = loop.fingerprint(network)
   workdir = loop.claim(flags.FLAGS.workdir, {**config, 'content': content})

@@ -170,6 +170,14 @@ class Augment:
           f'{field} is {getattr(self, field)} pixels; it must be 0 or more'
         )
 
+  def check(self, height: int, width: int) -> None:
+    """Raises InputError where the cutout is larger than the image."""
+    if self.cutout > min(height, width):
+      raise InputError(
+        f'cutout is {self.cutout} pixels; for images of {height} x {width} it '
+        f'must be at most {min(height, width)}'
+      )
+
 
 def augment_for(name: str, image_size: int) -> Augment:
   """The usual augmentation of a set: pad and crop, flip unless it is text.
@@ -210,11 +218,7 @@ def augment(key: jax.Array, images: jax.Array, policy: Augment) -> jax.Array:
     (2, 8, 8, 1)
   """
   n, height, width, channels = images.shape
-  if policy.cutout > min(height, width):
-    raise InputError(
-      f'cutout is {policy.cutout} pixels; for images of {height} x {width} it '
-      f'must be at most {min(height, width)}'
-    )
+  policy.check(height, width)
   crop_key, flip_key, cut_key = jax.random.split(key, 3)
   if policy.pad:
     p = policy.pad

@@ -16,7 +16,7 @@ import pytest
 from conftest import refused
 
 from experiments import cli, compare, loop, names, search, train
-from nasjax import cost, data, derive, space, spaces
+from nasjax import batch, cost, data, derive, space, spaces
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SMALL = '--space=tiny --limit=macs=60k --steps=24 --warmup_steps=6'.split()
@@ -181,6 +181,31 @@ def test_search_and_train_run_on_a_tfds_set(shared, tmp_path):
   assert len(loop.read_metrics(trained)) >= 4
 
 
+def _first_images(arrays, batches):
+  sampler = batch.sampler_init(jax.random.key(0), len(arrays.labels))
+  return batches(sampler, arrays, jax.random.key(1))[0]
+
+
+@pytest.mark.parametrize('script', ['search', 'train'])
+def test_a_cutout_is_black_in_images_that_are_otherwise_the_same(script):
+  arrays = data.load().train
+
+  def images(cutout):
+    if script == 'train':
+      recipe = train.Recipe(cutout=cutout)
+      batches = train.batches_for(recipe, data.load())
+    else:
+      given = {'space': 'tiny', 'limit': ['macs=60k'], 'cutout': cutout}
+      config = cli.defaults(search.OPTIONS) | given
+      batches = search.prepare(config).batches
+    return np.asarray(_first_images(arrays, batches))
+
+  whole, cut = images(0), images(14)
+  differ = whole != cut
+  assert differ.any(axis=(1, 2, 3)).all()
+  assert (cut[differ] == cut.min()).all()
+
+
 # The comparison.
 
 LIMIT = 2_100_000  # of `make demo`
@@ -269,16 +294,17 @@ def test_a_comparison_is_trained_once_and_reported(tmp_path):
     compare.Entry('one', 'searched', limit, space.fix(s, a), a),
     compare.Entry('two', 'random', limit, space.fix(s, b), b),
   ]
-  recipe = train.Recipe(epochs=1, batch_size=250)
+  recipe, dataset = train.Recipe(epochs=1, batch_size=250), data.load()
+  plan = entries, dataset, train.batches_for(recipe, dataset), recipe
   again = {'seed': 0, 'workers': 2}
-  rows = compare.run(tmp_path, entries, data.load(), recipe, **again)
+  rows = compare.run(tmp_path, *plan, **again)
   for entry, row in zip(entries, rows, strict=True):
     assert row['name'] == entry.name
     assert row['macs'] == cost.macs(s).exact(entry.architecture)
     assert row['test_images'] == 10_000
   trained = {p: p.stat().st_mtime_ns for p in tmp_path.rglob('metrics.jsonl')}
   assert len(trained) == 2
-  assert compare.run(tmp_path, entries, data.load(), recipe, **again) == rows
+  assert compare.run(tmp_path, *plan, **again) == rows
   for path, when in trained.items():
     assert path.stat().st_mtime_ns == when
   table = compare.write_report(tmp_path, rows, recipe, 'a command')
@@ -376,6 +402,8 @@ def test_a_workdir_belongs_to_one_run(tmp_path):
     ({'steps': 0}, 'steps is 0'),
     ({'warmup_steps': 999}, 'warmup_steps is 999; with steps 240'),
     ({'batch_size': 5000}, 'batch_size 5000 is out of range'),
+    ({'cutout': -1}, 'cutout is -1 pixels'),
+    ({'cutout': 29}, 'cutout is 29 pixels; for images of 28 x 28'),
     ({'strength': 2.0}, '--strength=2.0 has no effect with --constraint=lagr'),
     (
       {'constraint': 'linear', 'dual_rate': 1.0},
@@ -406,6 +434,15 @@ def test_bad_search_flags_are_one_line_and_write_nothing(
 def test_bad_network_flags_are_one_line(options, message):
   given = cli.defaults(train.OPTIONS) | options
   refused(message, train.network_for, given, data.load())
+
+
+@pytest.mark.parametrize(
+  'options', [{'batch_size': 5001}, {'cutout': -1}, {'cutout': 29}]
+)
+def test_recipes_that_do_not_go_with_the_images_are_one_line(options):
+  (name,) = options
+  recipe = train.recipe_of(cli.defaults(train.OPTIONS) | options)
+  refused(name, train.batches_for, recipe, data.load())
 
 
 @pytest.mark.parametrize('options', [{'epochs': 0}, {'smoothing': 1.0}])
