@@ -1,0 +1,28 @@
+"""Constraints: what is added to the task's loss so that a cost is kept.
+
+A constraint is an `(init, update)` pair, as an optax transformation is:
+
+    state = constraint.init()
+    loss, state = constraint.update(loss, cost, strict_cost, state)
+
+`cost` is the expected cost and carries the gradient; `strict_cost` is that of
+the most probable option of every choice. Limits and strengths are arrays in
+the state: a sweep over them compiles once. Every update is called where the
+loss is differentiated; what must not be differentiated is stopped there.
+
+In the formulas `L` is the limit, `c` the expected cost, `s` the strength, and
+`r = c / L`: a strength means the same for every resource and unit.
+"""
+
+from nasjax.constraint.dual import augmented_lagrangian as augmented_lagrangian
+from nasjax.constraint.dual import lagrangian as lagrangian
+from nasjax.constraint.pair import Constraint as Constraint
+from nasjax.constraint.pair import chain as chain
+from nasjax.constraint.penalty import absolute as absolute
+from nasjax.constraint.penalty import band as band
+from nasjax.constraint.penalty import hinge as hinge
+from nasjax.constraint.penalty import linear as linear
+from nasjax.constraint.penalty import log_power as log_power
+from nasjax.constraint.penalty import ratio_power as ratio_power
+from nasjax.constraint.project import Projection as Projection
+from nasjax.constraint.project import project as project

@@ -1,0 +1,68 @@
+"""What a constraint is, and how several become one."""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+from jax.typing import ArrayLike
+
+State = Any  # A pytree of arrays.
+
+
+class Constraint(NamedTuple):
+  """A pair of pure functions.
+
+  Attributes:
+    init: `() -> state`.
+    update: `(loss, cost, strict_cost, state) -> (loss, state)`, all of them
+      `f32[]` but the state; of a `chain` both costs are tuples of them.
+  """
+
+  init: Callable[[], State]
+  update: Callable[
+    [jax.Array, jax.Array, jax.Array, State], tuple[jax.Array, State]
+  ]
+
+
+def chain(*constraints: Constraint) -> Constraint:
+  """One constraint on several costs: the i-th link takes the i-th cost.
+
+  Links are applied in order, each to the loss that the one before it made; so
+  a factor behind a summand multiplies that summand, too. One cost under two
+  constraints is given twice.
+
+  Example:
+    >>> from nasjax.constraint import hinge, linear
+    >>> both = chain(linear(1.0, scale=10.0), hinge(limit=2.0, strength=1.0))
+    >>> loss, _ = both.update(1.0, (5.0, 3.0), (5.0, 3.0), both.init())
+    >>> float(loss)  # 1 + 5 / 10 + (3 / 2 - 1)
+    2.0
+  """
+
+  def init():
+    return tuple(c.init() for c in constraints)
+
+  def update(loss, cost, strict_cost, state):
+    kept = []
+    links = zip(constraints, cost, strict_cost, state, strict=True)
+    for link, expected, strict, before in links:
+      loss, after = link.update(loss, expected, strict, before)
+      kept.append(after)
+    return loss, tuple(kept)
+
+  return Constraint(init, update)
+
+
+def require_positive(name: str, **values: ArrayLike) -> None:
+  """Raises ValueError, with the value, unless all are positive and finite."""
+  for field, value in values.items():
+    if not 0 < value < math.inf:
+      raise ValueError(f'{name} requires a positive {field}, got {value}.')
+
+
+def require_not_negative(name: str, **values: ArrayLike) -> None:
+  """Raises ValueError, with the value, unless all are 0 or more and finite."""
+  for field, value in values.items():
+    if not 0 <= value < math.inf:
+      raise ValueError(f'{name} requires a {field} >= 0, got {value}.')

@@ -1,0 +1,246 @@
+"""Penalties of fixed strength: no memory, so the pressure never develops."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from nasjax.constraint.pair import (
+  Constraint,
+  require_not_negative,
+  require_positive,
+)
+
+# Powers of a cost of 0 would have infinite slopes. No network is that small.
+_SMALLEST_RATIO = 1e-6
+
+
+class PenaltyState(NamedTuple):
+  """Data of a penalty; the names of the fields are those of the formulas."""
+
+  limit: jax.Array  # f32[], in the unit of the cost
+  strength: jax.Array  # f32[], weight, or exponent of the forms that have one
+
+
+class BandState(NamedTuple):
+  limit: jax.Array  # f32[], in the unit of the cost
+  strength: jax.Array  # f32[]
+  tolerance: jax.Array  # f32[], relative to the limit
+
+
+class RatioPowerState(NamedTuple):
+  limit: jax.Array  # f32[], in the unit of the cost
+  below: jax.Array  # f32[], exponent while the cost is within the limit
+  above: jax.Array  # f32[], exponent beyond
+
+
+def linear(strength: float, scale: float) -> Constraint:
+  """`loss + s r`: a price on every unit of cost, no limit.
+
+  The weighted sum of the two objectives, as in ProxylessNAS's gradient form
+  (Cai et al. 2019, lambda_2 E[latency]), with the cost made dimensionless.
+
+  Args:
+    strength: not negative; 0 switches the pull off.
+    scale: `L`, positive, in the cost's unit; a limit, or the space's largest
+      cost.
+
+  Raises:
+    ValueError: an argument out of its range.
+
+  Example:
+    >>> price = linear(strength=2.0, scale=10.0)
+    >>> loss, _ = price.update(1.0, 5.0, 5.0, price.init())
+    >>> float(loss)
+    2.0
+  """
+  require_not_negative('linear', strength=strength)
+  require_positive('linear', scale=scale)
+  return _penalty(scale, strength, lambda loss, r, s: loss + s * r)
+
+
+def hinge(limit: float, strength: float) -> Constraint:
+  """`loss + s max(r - 1, 0)`: a price on what is beyond the limit.
+
+  The exact penalty of optimisation (Nocedal and Wright 2006, section 17.2, the
+  l1 penalty function): with a large enough strength its minimum keeps the
+  limit, with a smaller one it does not.
+
+  Args:
+    limit: positive, in the cost's unit.
+    strength: not negative.
+
+  Raises:
+    ValueError: an argument out of its range.
+
+  Example:
+    >>> c = hinge(limit=10.0, strength=2.0)
+    >>> [float(c.update(1.0, x, x, c.init())[0]) for x in (5.0, 15.0)]
+    [1.0, 2.0]
+  """
+  require_positive('hinge', limit=limit)
+  require_not_negative('hinge', strength=strength)
+  # relu, unlike maximum, has slope 0 at the limit itself.
+  return _penalty(
+    limit, strength, lambda loss, r, s: loss + s * jax.nn.relu(r - 1)
+  )
+
+
+def absolute(limit: float, strength: float) -> Constraint:
+  """`loss + s |r - 1|`: pulls to the limit from both sides.
+
+  The absolute reward of TuNAS (Bender et al. 2020, with beta = -s), the penalty
+  of TF-NAS (Hu et al. 2020).
+
+  Args:
+    limit: positive, in the cost's unit.
+    strength: not negative.
+
+  Raises:
+    ValueError: an argument out of its range.
+
+  Example:
+    >>> c = absolute(limit=10.0, strength=2.0)
+    >>> [float(c.update(1.0, x, x, c.init())[0]) for x in (5.0, 15.0)]
+    [2.0, 2.0]
+  """
+  require_positive('absolute', limit=limit)
+  require_not_negative('absolute', strength=strength)
+  return _penalty(limit, strength, lambda loss, r, s: loss + s * abs(r - 1))
+
+
+def log_power(
+  limit: float,
+  power: float = 0.6,
+  weight: float = 1.0,
+  *,
+  additive: bool = False,
+) -> Constraint:
+  """`loss w (log c / log L) ^ power`, or, additive, `loss + w (...) ^ power`.
+
+  FBNet's loss (Wu et al. 2019, eq. 2, where alpha is `w` over a power of
+  `log L`, and beta is `power`), which ProxylessNAS's code has as well. It is a
+  price: the limit only scales it. Both logarithms are of 1 + the cost, so that
+  a cost below one unit has one; of MACs that changes nothing.
+
+  Args:
+    limit: positive, in the cost's unit.
+    power: not negative; FBNet takes 0.6.
+    weight: `w`, positive.
+    additive: adds to the task's loss instead of multiplying it.
+
+  Raises:
+    ValueError: an argument out of its range.
+
+  Example:
+    >>> c = log_power(limit=99.0, power=2.0)
+    >>> round(float(c.update(3.0, 9.0, 9.0, c.init())[0]), 4)  # 3 / 2 ^ 2
+    0.75
+  """
+  require_positive('log_power', limit=limit, weight=weight)
+  require_not_negative('log_power', power=power)
+
+  def init():
+    return PenaltyState(jnp.float32(limit), jnp.float32(power))
+
+  def update(loss, cost, strict_cost, state):
+    del strict_cost
+    ratio = jnp.log1p(cost) / jnp.log1p(state.limit)
+    factor = weight * jnp.maximum(ratio, _SMALLEST_RATIO) ** state.strength
+    return (loss + factor if additive else loss * factor), state
+
+  return Constraint(init, update)
+
+
+def ratio_power(
+  limit: float, below: float = 0.07, above: float = 0.07
+) -> Constraint:
+  """`loss r ^ below` within the limit, `loss r ^ above` beyond it.
+
+  MnasNet's objective (Tan et al. 2019, eq. 2), of a loss that is minimised
+  instead of an accuracy that is maximised, which turns the exponents' sign.
+  The paper's soft form is 0.07 on both sides, its hard one 0 and 1.
+
+  Args:
+    limit: positive, in the cost's unit.
+    below: not negative.
+    above: not negative.
+
+  Raises:
+    ValueError: an argument out of its range.
+
+  Example:
+    >>> c = ratio_power(limit=10.0, below=0.0, above=1.0)
+    >>> [float(c.update(1.0, x, x, c.init())[0]) for x in (5.0, 15.0)]
+    [1.0, 1.5]
+  """
+  require_positive('ratio_power', limit=limit)
+  require_not_negative('ratio_power', below=below, above=above)
+
+  def init():
+    return RatioPowerState(
+      jnp.float32(limit), jnp.float32(below), jnp.float32(above)
+    )
+
+  def update(loss, cost, strict_cost, state):
+    del strict_cost
+    ratio = jnp.maximum(cost / state.limit, _SMALLEST_RATIO)
+    power = jnp.where(ratio > 1, state.above, state.below)
+    return loss * ratio**power, state
+
+  return Constraint(init, update)
+
+
+def band(limit: float, strength: float, tolerance: float = 0.05) -> Constraint:
+  """`loss + s log r` above the band, `loss - s log r` below it, `loss` inside.
+
+  TAS (Dong and Yang 2019, its L_cost): the cost of the network that would be
+  derived now, the strict one, says on which side of `L (1 +- tolerance)` the
+  search is, and the expected cost gives the gradient.
+
+  Args:
+    limit: positive, in the cost's unit.
+    strength: not negative.
+    tolerance: at least 0, below 1; relative to the limit. TAS takes 0.05.
+
+  Raises:
+    ValueError: an argument out of its range.
+
+  Example:
+    >>> c = band(limit=10.0, strength=1.0)
+    >>> [round(float(c.update(1.0, x, x, c.init())[0]), 2)
+    ...  for x in (5.0, 10.2, 15.0)]
+    [1.69, 1.0, 1.41]
+  """
+  require_positive('band', limit=limit)
+  require_not_negative('band', strength=strength, tolerance=tolerance)
+  if tolerance >= 1:
+    raise ValueError(f'band requires a tolerance < 1, got {tolerance}.')
+
+  def init():
+    return BandState(*map(jnp.float32, (limit, strength, tolerance)))
+
+  def update(loss, cost, strict_cost, state):
+    strict = strict_cost / state.limit
+    side = jnp.where(
+      strict > 1 + state.tolerance,
+      1.0,
+      jnp.where(strict < 1 - state.tolerance, -1.0, 0.0),
+    )
+    ratio = jnp.maximum(cost / state.limit, _SMALLEST_RATIO)
+    return loss + state.strength * side * jnp.log(ratio), state
+
+  return Constraint(init, update)
+
+
+def _penalty(limit, strength, form) -> Constraint:
+  """A form `(loss, r, s) -> loss` that keeps nothing."""
+
+  def init():
+    return PenaltyState(jnp.float32(limit), jnp.float32(strength))
+
+  def update(loss, cost, strict_cost, state):
+    del strict_cost
+    return form(loss, cost / state.limit, state.strength), state
+
+  return Constraint(init, update)

@@ -1,0 +1,166 @@
+"""Alphas that meet the limits after every step, without any penalty."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from nasjax.constraint.pair import require_positive
+from nasjax.cost import Cost
+
+Tree = Mapping[str, jax.Array]
+
+# The most by which two alphas of one choice are moved apart in one tilt.
+_FARTHEST = 1e3
+
+
+class ProjectState(NamedTuple):
+  duals: jax.Array  # f32[costs], by how much alphas were tilted last, per r
+  limits: jax.Array  # f32[costs], in the units of the costs
+
+
+class Projection(NamedTuple):
+  """A pair of pure functions.
+
+  Attributes:
+    init: `() -> state`.
+    update: `(alphas, law, state) -> (alphas, state)`, where `law` is the
+      function from alphas to the probabilities that costs take.
+  """
+
+  init: Callable[[], ProjectState]
+  update: Callable[
+    [Tree, Callable[[Tree], Tree], ProjectState], tuple[Tree, ProjectState]
+  ]
+
+
+def project(
+  costs: Sequence[Cost],
+  limits: Sequence[float],
+  *,
+  equal: bool = False,
+  rounds: int = 4,
+  iterations: int = 12,
+) -> Projection:
+  """Tilts alphas along the gradient of the expected costs until they fit.
+
+  `alphas - sum_k m_k d r_k / d p`, with one dual `m_k` per limit and `r_k` the
+  expected cost over its limit. For additive costs of independent choices these
+  are the closest probabilities, in relative entropy, among those that keep the
+  limits (Csiszar 1975: they are an exponential tilt), and the duals are found
+  one after the other, each by Newton's method inside a bracket. Where widths
+  meet, the gradient depends on the probabilities and is taken anew in every
+  round. HardCoRe-NAS (Nayman et al. 2021) keeps its limit in every step, too,
+  by linear programs on the host; this runs inside `jit`.
+
+  Args:
+    costs: of one space.
+    limits: of each cost, positive, in its unit.
+    equal: use the whole limits: probabilities that cost less are tilted, too,
+      the other way.
+    rounds: passes over the costs.
+    iterations: of Newton's method, in each round for each cost.
+
+  Returns:
+    A projection. What no architecture can reach it approaches: alphas stay
+    finite.
+
+  Raises:
+    ValueError: an argument out of its range.
+
+  Example:
+    >>> from nasjax import cost, relax, space, spaces
+    >>> tiny = spaces.tiny()
+    >>> macs, alphas = cost.macs(tiny), space.init_alphas(tiny)
+    >>> keep = project([macs], [5500])
+    >>> int(macs(relax.softmax(alphas)))
+    6213
+    >>> alphas, _ = keep.update(alphas, relax.softmax, keep.init())
+    >>> round(float(macs(relax.softmax(alphas))))
+    5500
+  """
+  costs = tuple(costs)
+  if not costs or len(costs) != len(limits):
+    raise ValueError(
+      f'project requires a limit for each of at least one cost, got '
+      f'{len(costs)} costs and {len(limits)} limits.'
+    )
+  for cost, limit in zip(costs, limits, strict=True):
+    if cost.reduction != 'sum':
+      raise ValueError(
+        f'project requires additive costs, got {cost.name}, a maximum; '
+        'deriving keeps its limit.'
+      )
+    require_positive('project', **{f'limit on {cost.name}': limit})
+
+  def init():
+    return ProjectState(
+      jnp.zeros(len(costs), jnp.float32), jnp.asarray(limits, jnp.float32)
+    )
+
+  def update(alphas, law, state):
+    def one_round(_, carry):
+      tilted, duals = carry
+      for k, cost in enumerate(costs):
+        ratio = functools.partial(_ratio, cost, state.limits[k])
+        way = _centred(jax.grad(ratio)(law(tilted)))
+        farthest = _FARTHEST / _spread(way)
+        # What was tilted too far, for another limit's sake, is taken back.
+        nearest = -farthest if equal else -duals[k]
+        excess = lambda m, ratio=ratio, way=way, tilted=tilted: (  # noqa: E731
+          ratio(law(_moved(tilted, way, m))) - 1
+        )
+        step = _root(excess, nearest, farthest, iterations)
+        tilted, duals = _moved(tilted, way, step), duals.at[k].add(step)
+      return tilted, duals
+
+    start = dict(alphas), jnp.zeros_like(state.duals)
+    tilted, duals = jax.lax.fori_loop(0, rounds, one_round, start)
+    return tilted, state._replace(duals=duals)
+
+  return Projection(init, update)
+
+
+def _ratio(cost: Cost, limit: jax.Array, probs: Tree) -> jax.Array:
+  return cost(probs) / limit
+
+
+def _centred(way: Tree) -> Tree:
+  """Without what softmax does not see: the mean over each choice."""
+  return jax.tree.map(lambda d: d - d.mean(-1, keepdims=True), way)
+
+
+def _spread(way: Tree) -> jax.Array:
+  """The largest difference between two options of one choice."""
+  spreads = [jnp.ptp(d, axis=-1).max() for d in way.values()]
+  return jnp.maximum(functools.reduce(jnp.maximum, spreads), 1e-12)
+
+
+def _moved(alphas: Tree, way: Tree, step: jax.Array) -> Tree:
+  return jax.tree.map(lambda a, d: a - step * d, alphas, way)
+
+
+def _root(
+  excess: Callable[[jax.Array], jax.Array],
+  low: jax.Array,
+  high: jax.Array,
+  iterations: int,
+) -> jax.Array:
+  """Where a falling function is 0, or the end of the bracket next to it.
+
+  Newton's method from 0, halving the bracket wherever that would leave it.
+  """
+
+  def body(_, carry):
+    m, low, high = carry
+    value, slope = jax.jvp(excess, (m,), (jnp.ones_like(m),))
+    low, high = jnp.where(value > 0, m, low), jnp.where(value > 0, high, m)
+    newton = m - value / jnp.where(slope < 0, slope, -1.0)
+    inside = (slope < 0) & (low <= newton) & (newton <= high)
+    return jnp.where(inside, newton, (low + high) / 2), low, high
+
+  start = jnp.zeros_like(high)
+  m, _, _ = jax.lax.fori_loop(0, iterations, body, (start, low + start, high))
+  return m
