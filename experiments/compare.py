@@ -37,6 +37,7 @@ class Entry:
     limit: the budget that it was made for, in MACs.
     network: one op in every slot.
     architecture: where it is one of the searched space.
+    also: smaller budgets, in MACs, within which it is the most probable, too.
   """
 
   name: str
@@ -44,6 +45,7 @@ class Entry:
   limit: int
   network: Space
   architecture: Architecture | None = None
+  also: tuple[int, ...] = ()
 
 
 def read_search(
@@ -67,7 +69,8 @@ def plan(
   """Every network that is to be compared.
 
   Raises:
-    InputError: a budget is out of the reach of the space or of MobileNetV2.
+    InputError: a budget is out of the reach of the space or of MobileNetV2, or
+      two budgets are so close that they read the same.
   """
   space, macs = found.space, cost.macs(found.space)
   if 'resources' not in record or 'alphas' not in record:
@@ -82,17 +85,25 @@ def plan(
   limit = limits.pop(macs)  # The others are kept by every network of the space.
   alphas = {k: np.asarray(v) for k, v in record['alphas'].items()}
   budgets = sorted({int(limit * f) for f in fractions}, reverse=True)
-  entries = []
+  if len({report.si(budget) for budget in budgets}) < len(budgets):
+    raise InputError(
+      f'fractions {fractions} give the budgets {budgets} MACs, which differ by '
+      'less than three digits show'
+    )
+  searched: dict[Architecture, Entry] = {}
   for budget in budgets:
     a = derive.within(space, alphas, {macs: budget, **limits})
-    if any(e.architecture == a for e in entries):
+    if a in searched:
+      same = searched[a]
+      searched[a] = dataclasses.replace(same, also=(*same.also, budget))
       print(
-        f'within {budget} MACs the most probable network is that of a larger '
-        f'budget ({macs.exact(a)} MACs): it is trained once'
+        f'within {budget} MACs the most probable network is {same.name} again '
+        f'({macs.exact(a)} MACs): it is trained once'
       )
       continue
     name = f'searched_{report.si(budget)}'
-    entries.append(Entry(name, 'searched', budget, fix(space, a), a))
+    searched[a] = Entry(name, 'searched', budget, fix(space, a), a)
+  entries = list(searched.values())
   for budget in budgets:
     network = scaled_mobilenet_v2(space, budget)
     name = f'mobilenet_v2_{report.si(budget)}'
@@ -180,6 +191,8 @@ def run(
     folder = workdir / entry.name
     folder.mkdir(exist_ok=True)
     record = {'name': entry.name, 'kind': entry.kind, 'limit': entry.limit}
+    if entry.also:
+      record['also'] = list(entry.also)
     if entry.architecture is not None:
       entry.architecture.save(folder / 'architecture.json', **record)
     report.architecture_figure(
@@ -210,6 +223,12 @@ def write_report(
   loop.write_json(workdir / 'results.json', rows)
   report.comparison_figure(workdir / 'accuracy.png', rows)
   table = report.comparison_table(rows)
+  merged = ''.join(
+    f'{row["name"]} is also the most probable network within {budget:,} MACs; '
+    'it was trained once.\n\n'
+    for row in rows
+    for budget in row.get('also', ())
+  )
   text = f"""# Searched networks and their alternatives
 
 Made by `{command}`.
@@ -221,7 +240,7 @@ images, which nothing else saw. It is one training each: a difference that is
 no larger than those among the random networks means nothing.
 
 {table}
-![accuracy against MACs](accuracy.png)
+{merged}![accuracy against MACs](accuracy.png)
 
 MobileNetV2 is scaled by its width multiplier to the largest width within the
 budget. On images under 64 pixels its earliest strides of 2 become 1 until the

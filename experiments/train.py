@@ -88,7 +88,8 @@ def run(
     recipe: how to train.
     seed: of the initial weights, the order and the augmentation.
     record: what else `result.json` is to hold.
-    bar: a progress bar shared with other runs.
+    bar: a progress bar shared with other runs; the loss in it is named after
+      the workdir.
 
   Returns:
     What was written to `result.json`.
@@ -105,6 +106,7 @@ def run(
   state = loop.initial(parts.init, jax.random.key(seed), arrays)
   step = loop.compiled(parts.step, state, arrays)
   per_epoch = steps // recipe.epochs
+  who = '' if bar is None else f'{workdir.name}: '
   state = loop.run(
     workdir,
     state,
@@ -112,7 +114,7 @@ def run(
     steps=steps,
     log_every=max(1, per_epoch // 4),
     checkpoint_every=per_epoch,
-    describe=lambda metrics: f'loss {metrics["train_loss"]:.3f}',
+    describe=lambda metrics: f'{who}loss {metrics["train_loss"]:.3f}',
     name='train',
     bar=bar,
   )

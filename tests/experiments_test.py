@@ -250,11 +250,21 @@ def test_the_demo_compares_what_it_says(seed):
     assert cost.macs(entry.network).constant >= 0.9 * entry.limit
 
 
-def test_one_network_for_two_budgets_is_trained_once(capsys):
-  _, record = _record(0, towards_cost=-1)
-  entries = compare.plan(_record(0, -1)[0], record, [1, 0.5], 1, seed=0)
-  assert [e.kind for e in entries].count('searched') == 1
-  assert 'within 1050000 MACs' in capsys.readouterr().out
+def test_one_network_for_two_budgets_is_trained_once_and_named(
+  capsys, tmp_path
+):
+  a, record = _record(0, towards_cost=-1)
+  entries = compare.plan(a, record, [1, 0.5], 1, seed=0)
+  (one,) = (e for e in entries if e.kind == 'searched')
+  assert (one.limit, one.also) == (LIMIT, (LIMIT // 2,))
+  (line,) = capsys.readouterr().out.splitlines()
+  assert 'within 1050000 MACs' in line
+  assert one.name in line
+
+
+def test_budgets_that_would_share_a_folder_are_refused():
+  a, record = _record(0, towards_cost=1)
+  refused(r'2100000, 2099790.*MACs', compare.plan, a, record, [1, 0.9999], 0, 0)
 
 
 def test_mobilenet_v2_is_scaled_to_the_largest_width_within():
@@ -283,7 +293,7 @@ def test_random_networks_differ_until_there_are_no_more():
   )
 
 
-def test_a_comparison_is_trained_once_and_reported(tmp_path):
+def test_a_comparison_is_trained_once_and_reported(tmp_path, capsys):
   s = spaces.tiny(image_size=28)
   a, b = (
     space.Architecture(s, (f'mbconv_k3_e{e}', 'mbconv_k3_e1', 'skip'))
@@ -291,13 +301,16 @@ def test_a_comparison_is_trained_once_and_reported(tmp_path):
   )
   limit = cost.macs(s).bounds()[1]
   entries = [
-    compare.Entry('one', 'searched', limit, space.fix(s, a), a),
+    compare.Entry('one', 'searched', limit, space.fix(s, a), a, (1234567,)),
     compare.Entry('two', 'random', limit, space.fix(s, b), b),
   ]
   recipe, dataset = train.Recipe(epochs=1, batch_size=250), data.load()
   plan = entries, dataset, train.batches_for(recipe, dataset), recipe
   again = {'seed': 0, 'workers': 2}
   rows = compare.run(tmp_path, *plan, **again)
+  progress = capsys.readouterr().err
+  for entry in entries:
+    assert f'{entry.name}: loss ' in progress
   for entry, row in zip(entries, rows, strict=True):
     assert row['name'] == entry.name
     assert row['macs'] == cost.macs(s).exact(entry.architecture)
@@ -314,6 +327,9 @@ def test_a_comparison_is_trained_once_and_reported(tmp_path):
   text = (tmp_path / 'report.md').read_text()
   assert table in text
   assert 'a command' in text
+  assert (
+    text.count('one is also the most probable network within 1,234,567') == 1
+  )
   assert json.loads((tmp_path / 'results.json').read_text()) == rows
   assert (tmp_path / 'accuracy.png').stat().st_size > 10_000
 
