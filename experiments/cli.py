@@ -149,6 +149,28 @@ def parse_number(text: str, what: str) -> float:
     ) from None
 
 
+def check_least(least: int, **numbers: int) -> None:
+  """Raises InputError where one of some named numbers is smaller.
+
+  Example:
+    >>> check_least(1, steps=240)
+  """
+  for name, number in numbers.items():
+    if number < least:
+      raise InputError(f'{name} is {number}; it must be at least {least}')
+
+
+def check_positive(**numbers: float) -> None:
+  """Raises InputError where one of some named numbers is not above 0.
+
+  Example:
+    >>> check_positive(learning_rate=0.1)
+  """
+  for name, number in numbers.items():
+    if not 0 < number < float('inf'):
+      raise InputError(f'{name} is {number}; it must be positive and finite')
+
+
 # What a script can be told: name of the flag, its default (or its type, where
 # it has none), its help text.
 Options = Mapping[str, tuple[Any, str]]

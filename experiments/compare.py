@@ -270,8 +270,8 @@ def main() -> None:
   ]
   if not all(0 < f <= 1 for f in fractions):
     raise InputError(f'fractions {fractions} must lie in (0, 1]')
-  if config['random'] < 0 or flags.FLAGS.workers < 1:
-    raise InputError('random must be at least 0 and workers at least 1')
+  cli.check_least(0, random=config['random'], seed=config['seed'])
+  cli.check_least(1, workers=flags.FLAGS.workers)
   found, record, searched = read_search(
     pathlib.Path(config['search']), names.ops_of(config['ops'])
   )

@@ -17,7 +17,6 @@ import jax.numpy as jnp
 
 from experiments import cli, names
 from nasjax import cost, count
-from nasjax.errors import InputError
 from nasjax.ops import Numerics
 from nasjax.space import Architecture, Space, fix, resize
 from nasjax.supernet import Supernet
@@ -39,9 +38,7 @@ def network(config: dict[str, Any]) -> Space:
   """What the flags name."""
   sizes = {name: config[name] for name in ('image_size', 'num_classes')}
   sizes = {name: n for name, n in sizes.items() if n is not None}
-  for name, n in sizes.items():
-    if n < 1:
-      raise InputError(f'{name} is {n}; it must be at least 1')
+  cli.check_least(1, **sizes)
   names.check_network(config, OPTIONS)
   if config['network'] is not None:
     return names.network(config['network'], config['width'])(**sizes)

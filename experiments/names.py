@@ -209,11 +209,7 @@ def batches_of(
     InputError: `size` is not from 1 to `most`, or `cutout` not from 0 to the
       edge of the images.
   """
-  if not 0 < size <= most:
-    raise InputError(
-      f'batch_size {size} is out of range; with {most} images to draw from it '
-      f'is 1 to {most}'
-    )
+  batch.check_size(size, most)
   height, width, _ = dataset.image_shape
   policy = batch.augment_for(dataset.name, height)
   policy = dataclasses.replace(policy, cutout=cutout)

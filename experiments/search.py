@@ -85,22 +85,17 @@ def constraints_for(
 
 def check_schedule(config: dict[str, Any]) -> None:
   """Raises InputError where the numbers of a schedule contradict each other."""
-  for name in ('steps', 'log_every', 'checkpoint_every'):
-    if config[name] < 1:
-      raise InputError(f'{name} is {config[name]}; it must be at least 1')
+  counts = ('steps', 'log_every', 'checkpoint_every')
+  cli.check_least(1, **{name: config[name] for name in counts})
+  cli.check_least(0, seed=config['seed'])
   if not 0 <= config['warmup_steps'] <= config['steps']:
     raise InputError(
       f'warmup_steps is {config["warmup_steps"]}; with steps '
       f'{config["steps"]} it must be 0 to {config["steps"]}'
     )
-  for name in (
-    'temperature',
-    'final_temperature',
-    'learning_rate',
-    'alpha_learning_rate',
-  ):
-    if not 0 < config[name] < float('inf'):
-      raise InputError(f'{name} is {config[name]}; it must be positive')
+  rates = ('learning_rate', 'alpha_learning_rate')
+  temperatures = ('temperature', 'final_temperature')
+  cli.check_positive(**{name: config[name] for name in temperatures + rates})
 
 
 def temperature_schedule(config: dict[str, Any]) -> optax.Schedule:

@@ -42,9 +42,8 @@ class Recipe:
   cutout: int = 0
 
   def __post_init__(self):
-    for name in ('epochs', 'batch_size', 'learning_rate'):
-      if not 0 < getattr(self, name) < float('inf'):
-        raise InputError(f'{name} is {getattr(self, name)}; it must be > 0')
+    cli.check_least(1, epochs=self.epochs)
+    cli.check_positive(learning_rate=self.learning_rate)
     for name in ('weight_decay', 'smoothing'):
       if not 0 <= getattr(self, name) < 1:
         raise InputError(
@@ -182,6 +181,7 @@ def recipe_of(config: dict[str, Any]) -> Recipe:
 def main() -> None:
   config = cli.values(OPTIONS)
   recipe = recipe_of(config)
+  cli.check_least(0, seed=config['seed'])
   dataset = names.dataset(config, OPTIONS)
   batches = batches_for(recipe, dataset)
   network = network_for(config, dataset)

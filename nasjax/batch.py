@@ -74,6 +74,15 @@ def sampler_init(key: jax.Array, n: int) -> Sampler:
   return _begin_epoch(key, n)
 
 
+def check_size(batch_size: int, examples: int) -> None:
+  """Raises InputError where that many examples give no such batch."""
+  if not 1 <= batch_size <= examples:
+    raise InputError(
+      f'batch_size is {batch_size}; with {examples} examples it must be 1 to '
+      f'{examples}'
+    )
+
+
 def sampler_next(
   sampler: Sampler, batch_size: int
 ) -> tuple[jax.Array, Sampler]:
@@ -101,10 +110,7 @@ def sampler_next(
     [0, 1, 2, 3]
   """
   n = sampler.order.shape[0]
-  if not 1 <= batch_size <= n:
-    raise InputError(
-      f'batch_size is {batch_size}; with {n} examples it must be 1 to {n}'
-    )
+  check_size(batch_size, n)
   sampler = jax.lax.cond(
     sampler.position + batch_size > n,
     lambda s: _begin_epoch(s.key, n),

@@ -118,6 +118,7 @@ def test_a_killed_training_ends_bit_for_bit_where_it_would_have(
   a, b = (_without_command(d / 'result.json') for d in (whole, again))
   assert a == b
   assert _state(whole) == _state(again)
+  assert _state(whole)[0] == 3 * (5000 // a['recipe']['batch_size'])
   assert a['test_images'] == 10_000
 
 
@@ -415,9 +416,11 @@ def test_a_workdir_belongs_to_one_run(tmp_path):
     ({'dual_rate': 0.0}, 'positive rate'),
     ({'relax': 'hard'}, "unknown relaxation 'hard'; choose from softmax"),
     ({'temperature': 0.0}, 'temperature is 0.0'),
-    ({'steps': 0}, 'steps is 0'),
+    ({'temperature': float('inf')}, 'must be positive and finite'),
+    ({'steps': 0}, 'steps is 0; it must be at least 1'),
+    ({'seed': -1}, 'seed is -1; it must be at least 0'),
     ({'warmup_steps': 999}, 'warmup_steps is 999; with steps 240'),
-    ({'batch_size': 5000}, 'batch_size 5000 is out of range'),
+    ({'batch_size': 5000}, 'batch_size is 5000; with 2500 examples it must be'),
     ({'cutout': -1}, 'cutout is -1 pixels'),
     ({'cutout': 29}, 'cutout is 29 pixels; for images of 28 x 28'),
     ({'strength': 2.0}, '--strength=2.0 has no effect with --constraint=lagr'),
