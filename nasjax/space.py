@@ -10,20 +10,19 @@ width to `f32[options]`, the last axis being the choice.
 
 import dataclasses
 import itertools
-import json
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
 
+from nasjax import architecture_file
 from nasjax import ops as ops_lib
+from nasjax.architecture_file import read_record as read_record
 from nasjax.errors import InputError
 from nasjax.slots import Slot as Slot
 from nasjax.slots import Width as Width
 from nasjax.slots import pairs as pairs
-
-FORMAT = 1  # of architecture files; raised when their meaning changes.
 
 Alphas = dict[str, jax.Array]
 
@@ -174,16 +173,8 @@ class Architecture:
       **record: what else is to be kept (costs, limits, command, seed,
         versions), as JSON values; `read_record` gives it back.
     """
-    path = pathlib.Path(path)
-    document = {
-      'format': FORMAT,
-      'choice': dict(zip(self.space.choices, self.choice, strict=True)),
-      **record,
-      'space': _space_to_json(self.space),
-    }
-    part = path.with_name(path.name + '.part')
-    part.write_text(json.dumps(document, indent=1) + '\n')
-    part.replace(path)
+    choice = dict(zip(self.space.choices, self.choice, strict=True))
+    architecture_file.write(path, choice, vars(self.space), record)
 
   @classmethod
   def load(
@@ -202,7 +193,10 @@ class Architecture:
     """
     document = read_record(path)
     try:
-      space = _space_from_json(document['space'], (*ops_lib.BUILTIN, *ops))
+      fields = architecture_file.space_fields(
+        document['space'], (*ops_lib.BUILTIN, *ops)
+      )
+      space = Space(**fields)
       choice = document['choice']
       missing = [name for name in space.choices if name not in choice]
       if missing or len(choice) != len(space.choices):
@@ -215,31 +209,6 @@ class Architecture:
       raise InputError(f'architecture file {path}: {e} is missing') from e
     except (TypeError, ValueError) as e:
       raise InputError(f'architecture file {path}: {e}') from e
-
-
-def read_record(path: str | pathlib.Path) -> dict:
-  """The JSON document of an architecture file, its format version checked.
-
-  Raises:
-    InputError: the file cannot be read, is no JSON object, or has a format
-      version that this version of nasjax does not know.
-  """
-  try:
-    document = json.loads(pathlib.Path(path).read_text())
-  except OSError as e:
-    raise InputError(f'architecture file {path}: {e.strerror}') from e
-  except ValueError as e:
-    raise InputError(
-      f'architecture file {path} is truncated or no JSON: {e}'
-    ) from e
-  if not isinstance(document, dict) or 'format' not in document:
-    raise InputError(f'{path} is no architecture file: it has no "format"')
-  if document['format'] != FORMAT:
-    raise InputError(
-      f'architecture file {path} has format {document["format"]!r}; this '
-      f'version of nasjax reads {FORMAT}'
-    )
-  return document
 
 
 def fix(space: Space, architecture: Architecture) -> Space:
@@ -344,65 +313,3 @@ def argmax(space: Space, alphas: Mapping[str, jax.Array]) -> Architecture:
   return Architecture.from_indices(
     space, [int(jnp.argmax(alphas[slot])) for slot in space.choices]
   )
-
-
-# --- JSON --------------------------------------------------------------------
-
-
-def _space_to_json(space: Space) -> dict:
-  def op_to_json(op):
-    return {'op': type(op).__name__, **dataclasses.asdict(op)}
-
-  def features_to_json(features):
-    return vars(features) if isinstance(features, Width) else features
-
-  slots = [
-    {
-      **vars(slot),
-      'ops': [op_to_json(op) for op in slot.ops],
-      'features': features_to_json(slot.features),
-    }
-    for slot in space.slots
-  ]
-  return {**vars(space), 'slots': slots}
-
-
-def _space_from_json(document: dict, classes: Sequence[type]) -> Space:
-  known = {cls.__name__: cls for cls in classes}
-
-  def op_from_json(fields):
-    name, fields = fields['op'], {k: v for k, v in fields.items() if k != 'op'}
-    if name not in known:
-      raise InputError(
-        f'op {name!r} does not exist; choose from {", ".join(known)}'
-      )
-    return known[name](**fields)
-
-  def features_from_json(features):
-    if isinstance(features, int):
-      return features
-    return Width(features['name'], tuple(features['options']))
-
-  slots = tuple(
-    Slot(
-      **{
-        **slot,
-        'ops': tuple(op_from_json(op) for op in slot['ops']),
-        'features': features_from_json(slot['features']),
-        'stride': _tupled(slot['stride']),
-      }
-    )
-    for slot in document['slots']
-  )
-  numbers = [document['image_size'], document['channels']]
-  if not slots or not all(isinstance(n, int) and n > 0 for n in numbers):
-    raise InputError(
-      'its space needs slots and a positive image_size and channels, got '
-      f'{len(slots)} slots, {numbers[0]!r} and {numbers[1]!r}'
-    )
-  patterns = tuple(document.get('patterns', ()))
-  return Space(**{**document, 'slots': slots, 'patterns': patterns})
-
-
-def _tupled(value):
-  return tuple(value) if isinstance(value, list) else value

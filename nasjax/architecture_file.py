@@ -1,0 +1,124 @@
+"""The file of an architecture: JSON with its choice and all of its space.
+
+`nasjax.space.Architecture.save` and `load` are the way in and out; here is what
+the document holds. Ops are named by their classes and looked up among those
+that the reader gives: a file alone never makes anything be imported.
+"""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nasjax.errors import InputError
+from nasjax.slots import Slot, Width
+
+FORMAT = 1  # Raised when the meaning of a file changes.
+
+
+def write(
+  path: str | pathlib.Path,
+  choice: Mapping[str, str],
+  space: Mapping[str, Any],
+  record: Mapping[str, Any],
+) -> None:
+  """Writes the file, whole or not at all.
+
+  Args:
+    path: where.
+    choice: slot or width to the name of what was chosen.
+    space: the fields of a `nasjax.space.Space`.
+    record: what else is to be kept, as JSON values.
+  """
+  path = pathlib.Path(path)
+  slots = [_slot_to_json(slot) for slot in space['slots']]
+  document = {
+    'format': FORMAT,
+    'choice': dict(choice),
+    **record,
+    'space': {**space, 'slots': slots},
+  }
+  part = path.with_name(path.name + '.part')
+  part.write_text(json.dumps(document, indent=1) + '\n')
+  part.replace(path)
+
+
+def read_record(path: str | pathlib.Path) -> dict[str, Any]:
+  """The JSON document of an architecture file, its format version checked.
+
+  Raises:
+    InputError: the file cannot be read, is no JSON object, or has a format
+      version that this version of nasjax does not know.
+  """
+  try:
+    document = json.loads(pathlib.Path(path).read_text())
+  except OSError as e:
+    raise InputError(f'architecture file {path}: {e.strerror}') from e
+  except ValueError as e:
+    raise InputError(
+      f'architecture file {path} is truncated or no JSON: {e}'
+    ) from e
+  if not isinstance(document, dict) or 'format' not in document:
+    raise InputError(f'{path} is no architecture file: it has no "format"')
+  if document['format'] != FORMAT:
+    raise InputError(
+      f'architecture file {path} has format {document["format"]!r}; this '
+      f'version of nasjax reads {FORMAT}'
+    )
+  return document
+
+
+def space_fields(
+  document: Mapping[str, Any], classes: Sequence[type]
+) -> dict[str, Any]:
+  """The fields of a `nasjax.space.Space`, from their JSON.
+
+  Args:
+    document: what `write` made of the fields.
+    classes: the op classes that may be named.
+
+  Raises:
+    InputError: an op that is none of `classes`, no slots, or sizes that are no
+      positive ints.
+    KeyError, TypeError, ValueError: other things that no `write` wrote.
+  """
+  known = {cls.__name__: cls for cls in classes}
+  slots = tuple(_slot_from_json(slot, known) for slot in document['slots'])
+  numbers = [document['image_size'], document['channels']]
+  if not slots or not all(isinstance(n, int) and n > 0 for n in numbers):
+    raise InputError(
+      'its space needs slots and a positive image_size and channels, got '
+      f'{len(slots)} slots, {numbers[0]!r} and {numbers[1]!r}'
+    )
+  patterns = tuple(document.get('patterns', ()))
+  return {**document, 'slots': slots, 'patterns': patterns}
+
+
+def _slot_to_json(slot: Slot) -> dict[str, Any]:
+  ops = [{'op': type(op).__name__, **dataclasses.asdict(op)} for op in slot.ops]
+  features = slot.features
+  if isinstance(features, Width):
+    features = vars(features)
+  return {**vars(slot), 'ops': ops, 'features': features}
+
+
+def _slot_from_json(
+  fields: Mapping[str, Any], known: Mapping[str, type]
+) -> Slot:
+  features, stride = fields['features'], fields['stride']
+  if not isinstance(features, int):
+    features = Width(features['name'], tuple(features['options']))
+  if isinstance(stride, list):
+    stride = tuple(stride)
+  ops = tuple(_op_from_json(op, known) for op in fields['ops'])
+  return Slot(**{**fields, 'ops': ops, 'features': features, 'stride': stride})
+
+
+def _op_from_json(fields: Mapping[str, Any], known: Mapping[str, type]):
+  name, fields = fields['op'], {k: v for k, v in fields.items() if k != 'op'}
+  if name not in known:
+    raise InputError(
+      f'op {name!r} does not exist; choose from {", ".join(known)}'
+    )
+  return known[name](**fields)

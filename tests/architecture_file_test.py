@@ -1,0 +1,83 @@
+"""Architecture files: there and back, and what is refused."""
+
+import dataclasses
+import json
+
+import pytest
+
+from nasjax import ops, space, spaces
+from nasjax.errors import InputError
+
+
+@pytest.mark.parametrize(
+  'preset',
+  [spaces.tiny, spaces.tiny_width, spaces.tiny_macro, spaces.mobile_small],
+)
+def test_json_gives_back_an_equal_architecture(preset, tmp_path, draw):
+  a = draw(preset())
+  a.save(tmp_path / 'a.json', seed=3)
+  assert space.Architecture.load(tmp_path / 'a.json') == a
+  assert space.read_record(tmp_path / 'a.json')['seed'] == 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Own:
+  """An op of the user's own."""
+
+  kernel: int = 3
+  name = 'own'
+
+  def fits(self, in_features, features, stride):
+    return True
+
+  def module(self, features, stride, numerics):
+    return ops.Conv(self.kernel).module(features, stride, numerics)
+
+
+def test_ops_of_ones_own_are_loaded_only_when_given(tmp_path):
+  slots = (space.Slot('a', (Own(3), ops.Conv(5)), 4),)
+  a = space.Architecture(space.Space('s', 8, 1, slots), ('own',))
+  a.save(tmp_path / 'a.json')
+  assert space.Architecture.load(tmp_path / 'a.json', ops=(Own,)) == a
+  with pytest.raises(InputError, match="op 'Own' does not exist"):
+    space.Architecture.load(tmp_path / 'a.json')
+
+
+def _edited(path, edit):
+  document = json.loads(path.read_text())
+  edit(document)
+  path.write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize(
+  ('edit', 'message'),
+  [
+    (lambda d: d.update(format=99), 'has format 99'),
+    (lambda d: d.pop('format'), 'no architecture file'),
+    (lambda d: d.pop('space'), 'missing'),
+    (lambda d: d['choice'].update(stage1_1='x'), "'x' is no option of stage"),
+    (lambda d: d['choice'].pop('stage1_1'), 'its choice names the slots'),
+    (lambda d: d['space']['slots'][0].update(colour=1), 'colour'),
+    (lambda d: d['space']['slots'][0]['ops'][0].update(op='X'), "'X' does not"),
+    (lambda d: d['space']['slots'][0]['ops'][0].update(kernel=4), 'odd kernel'),
+    (lambda d: d['space'].update(slots=3), 'int'),
+  ],
+)
+def test_a_wrong_file_is_one_clear_line(tmp_path, draw, edit, message):
+  path = tmp_path / 'a.json'
+  draw(spaces.tiny()).save(path)
+  _edited(path, edit)
+  with pytest.raises(InputError, match=message) as e:
+    space.Architecture.load(path)
+  assert '\n' not in str(e.value)
+  assert str(path) in str(e.value)
+
+
+def test_a_truncated_or_missing_file_is_said_so(tmp_path, draw):
+  path = tmp_path / 'a.json'
+  draw(spaces.tiny()).save(path)
+  path.write_text(path.read_text()[:200])
+  with pytest.raises(InputError, match='truncated'):
+    space.Architecture.load(path)
+  with pytest.raises(InputError, match='No such file'):
+    space.Architecture.load(tmp_path / 'none.json')
