@@ -1,9 +1,9 @@
 """What a choice costs: expected, exact, and within which bounds.
 
-A cost is a function of probs and of nothing else. It holds numbers that were
-traced from the built modules, slot by slot, op by op, and, where widths are
-choices, for every width that can come in and go out: no product formula is
-assumed, nothing is estimated.
+A cost is a function of probs and of nothing else. It holds a number for every
+slot and op, and, where widths are choices, for every width that can come in and
+go out: traced from the built module, or by the op's own closed form, which is
+held to equal that. No product formula is assumed, nothing is estimated.
 """
 
 import dataclasses
@@ -330,41 +330,76 @@ def table(
   return Cost(name, unit, tuple(tables))
 
 
-# --- One op at one place, cached: equal blocks are traced once ---------------
+# --- One op at one place -----------------------------------------------------
 
 _COUNTED = Numerics(depthwise='native')
+_CLOSED = ('macs', 'params', 'memory')
 Shape = tuple[int, ...]
 
 
+def op_macs(op: Op, features: int, stride: int, shape: Shape) -> int:
+  """MACs of one op on an input of `shape`, `(1, height, width, channels)`."""
+  return _counted('macs', op, features, stride, shape)
+
+
+def op_params(op: Op, features: int, stride: int, shape: Shape) -> int:
+  """Parameters of one op on an input of `shape`."""
+  return _counted('params', op, features, stride, shape)
+
+
+def op_memory(op: Op, features: int, stride: int, shape: Shape) -> int:
+  """Peak bytes of activations while one op runs on an input of `shape`."""
+  return _counted('memory', op, features, stride, shape)
+
+
+def op_shape(op: Op, features: int, stride: int, shape: Shape) -> Shape:
+  """The shape that leaves one op."""
+  if any(_closed_form(op, resource, shape) for resource in _CLOSED):
+    size = math.ceil(shape[1] / stride)  # Only such ops have closed forms.
+    return (1, size, size, features)
+  return traced_shape(op, features, stride, shape)
+
+
+def _counted(resource, op, features, stride, shape):
+  form = _closed_form(op, resource, shape)
+  if form is None:
+    return traced(resource, op, features, stride, shape)
+  return form(op, shape[-1], features, stride, shape[1])
+
+
+def _closed_form(op: Op, resource: str, shape: Shape) -> Callable | None:
+  """The method of the op's class, where it has one that can be trusted."""
+  # An inherited one knows nothing of the module that may be overridden.
+  form = vars(type(op)).get(resource)
+  square = len(shape) == 4 and shape[0] == 1 and shape[1] == shape[2]
+  return form if square and callable(form) else None
+
+
 @functools.cache
-def _traceable(op: Op, features: int, stride: int, shape: Shape):
+def traced(
+  resource: str, op: Op, features: int, stride: int, shape: Shape
+) -> int:
+  """`'macs'`, `'params'` or `'memory'` of one op, closed forms or not."""
+  program, variables, x = _program(op, features, stride, shape)
+  if resource == 'macs':
+    return count.macs(program, variables, x)
+  if resource == 'params':
+    return count.params(variables)
+  return count.peak_memory(program, variables, x).bytes
+
+
+def traced_shape(op: Op, features: int, stride: int, shape: Shape) -> Shape:
+  """The shape that leaves one op, closed forms or not."""
+  return jax.eval_shape(*_program(op, features, stride, shape)).shape
+
+
+@functools.cache
+def _program(op: Op, features: int, stride: int, shape: Shape):
   """The op's apply function, and the shapes of its variables and input."""
   module = op.module(features, stride, _COUNTED)
   x = jax.ShapeDtypeStruct(shape, jnp.float32)
   key = jax.eval_shape(jax.random.key, 0)
   variables = jax.eval_shape(lambda k, x: module.init(k, x, False), key, x)
-  return (lambda v, x: module.apply(v, x, False)), variables, x
-
-
-@functools.cache
-def op_macs(op: Op, features: int, stride: int, shape: Shape) -> int:
-  """MACs of one op on an input of `shape`, `(1, height, width, channels)`."""
-  return count.macs(*_traceable(op, features, stride, shape))
-
-
-@functools.cache
-def op_params(op: Op, features: int, stride: int, shape: Shape) -> int:
-  """Parameters of one op on an input of `shape`."""
-  return count.params(_traceable(op, features, stride, shape)[1])
-
-
-@functools.cache
-def op_memory(op: Op, features: int, stride: int, shape: Shape) -> int:
-  """Peak bytes of activations while one op runs on an input of `shape`."""
-  return count.peak_memory(*_traceable(op, features, stride, shape)).bytes
-
-
-@functools.cache
-def op_shape(op: Op, features: int, stride: int, shape: Shape) -> Shape:
-  """The shape that leaves one op."""
-  return jax.eval_shape(*_traceable(op, features, stride, shape)).shape
+  # Under jit it is traced once for all that is asked of it.
+  apply = jax.jit(lambda v, x: module.apply(v, x, False))
+  return apply, variables, x

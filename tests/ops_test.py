@@ -221,8 +221,11 @@ def test_ops_keep_the_dtype_they_compute_in(op, features, stride):
 
 
 def _counted(op, features, stride, inputs=24, size=8):
+  """MACs and params as traced, which the op's closed form must equal."""
   place = op, features, stride, (1, size, size, inputs)
-  return cost.op_macs(*place), cost.op_params(*place)
+  traced = cost.traced('macs', *place), cost.traced('params', *place)
+  assert (cost.op_macs(*place), cost.op_params(*place)) == traced
+  return traced
 
 
 def test_a_plain_block():
@@ -288,6 +291,60 @@ def test_hand_made_blocks():
     24 * 7 + 7 * 10,
     24 * 7 + 7 + 7 * 10 + 10,
   )
+
+
+def _drawn_blocks(number):
+  """Blocks of all fields, at places of all kinds that they fit."""
+  rng = np.random.default_rng(0)
+  draw = lambda *options: options[rng.integers(len(options))]  # noqa: E731
+  while number:
+    width = {draw('expand', 'mid'): draw(1, 2, 3, 8, 20)}
+    op = ops.MBConv(
+      draw(1, 3, 5),
+      **width,
+      activation=draw(*ops.ACTIVATIONS),
+      groups=draw(1, 1, 2, 4),
+      bias=draw(False, True),
+      residual=draw(False, True, True),
+      se=draw(0, 1, 3, 4, 32),
+      se_from=draw('expanded', 'input'),
+      se_divisor=draw(1, 8),
+      se_activation=draw(*ops.ACTIVATIONS),
+      se_gate=draw(*ops.GATES),
+    )
+    inputs, stride, size = draw(4, 8, 20), draw(1, 1, 2, 3), draw(1, 2, 7)
+    features = draw(inputs, 12)
+    if op.fits(inputs, features, stride):
+      number -= 1
+      yield op, features, stride, (1, size, size, inputs)
+
+
+def test_closed_forms_are_what_is_traced():
+  for block in _drawn_blocks(100):
+    traced = [cost.traced(r, *block) for r in ('macs', 'params', 'memory')]
+    op, features, stride, (_, size, _, inputs) = block
+    place = inputs, features, stride, size
+    assert [op.macs(*place), op.params(*place), op.memory(*place)] == traced
+    assert cost.op_memory(*block) == traced[-1]
+    assert cost.op_shape(*block) == cost.traced_shape(*block)
+
+
+def test_an_inherited_closed_form_is_not_believed():
+  """The module may be another one; a form of the class's own is."""
+
+  class Narrow(ops.MBConv):
+    def module(self, features, stride, numerics):
+      return ops.Conv(1).module(features, stride, numerics)
+
+  class Priced(Narrow):
+    def macs(self, in_features, features, stride, size):
+      return in_features, features, stride, size
+
+  place = 12, 2, (1, 8, 8, 4)
+  assert cost.op_macs(Narrow(3, 6), *place) == 4 * 4 * 4 * 12
+  assert cost.op_params(Narrow(3, 6), *place) == 4 * 12 + 2 * 12
+  assert cost.op_macs(Priced(3, 6), *place) == (4, 12, 2, 8)
+  assert cost.op_params(Priced(3, 6), *place) == 4 * 12 + 2 * 12
 
 
 # --- Names and fields --------------------------------------------------------

@@ -18,6 +18,8 @@ ACTIVATIONS = {
   'swish': nn.swish,
   'identity': lambda x: x,
 }
+# Those that multiply their input: it is still needed when they are computed.
+SELF_GATED = ('hard_swish', 'swish')
 GATES = {'sigmoid': nn.sigmoid, 'hard_sigmoid': nn.hard_sigmoid}
 
 

@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import math
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -10,6 +12,7 @@ from nasjax.ops import core
 from nasjax.ops.core import (
   ACTIVATIONS,
   GATES,
+  SELF_GATED,
   Depthwise,
   Numerics,
   Pointwise,
@@ -55,6 +58,14 @@ class MBConvModule(nn.Module):
     x = norm('project_bn')(x)
     same = self.stride == 1 and inputs.shape[-1] == self.features
     return x + inputs if op.residual and same else x
+
+
+class _Layer(NamedTuple):
+  """What counts of a convolution: weights, other parameters, pixels out."""
+
+  weights: int
+  others: int
+  pixels: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,3 +163,57 @@ class MBConv:
 
   def module(self, features: int, stride: int, numerics: Numerics) -> nn.Module:
     return MBConvModule(self, features, stride, numerics)
+
+  def macs(
+    self, in_features: int, features: int, stride: int, size: int
+  ) -> int:
+    """In closed form, see the head of `nasjax.ops`."""
+    layers = self._layers(in_features, features, stride, size)
+    return sum(layer.weights * layer.pixels for layer in layers)
+
+  def params(
+    self, in_features: int, features: int, stride: int, size: int
+  ) -> int:
+    """In closed form, see the head of `nasjax.ops`."""
+    layers = self._layers(in_features, features, stride, size)
+    return sum(layer.weights + layer.others for layer in layers)
+
+  def memory(
+    self, in_features: int, features: int, stride: int, size: int
+  ) -> int:
+    """In closed form: the most elements that exist at once, times 4 bytes."""
+    mid = self.expanded(in_features)
+    after = math.ceil(size / stride) ** 2
+    x, wide, deep = size**2 * in_features, size**2 * mid, after * mid
+    adds = self.residual and stride == 1 and in_features == features
+    held = x if adds else 0  # To the end, because it is added there.
+    moments = [held + deep + after * features]
+    if mid == in_features:
+      moments.append(x + deep)
+    else:
+      # Neither shuffling nor an activation of that kind works in place.
+      twice = self.groups > 1 or self.activation in SELF_GATED
+      moments += [x + wide, held + wide + (wide if twice else deep)]
+    if self.se:
+      squeezed = self.squeezed(in_features)
+      gated = squeezed if self.se_activation in SELF_GATED else 0
+      moments.append(held + deep + squeezed + max(mid, gated))
+    return 4 * max(moments)
+
+  def _layers(
+    self, in_features: int, features: int, stride: int, size: int
+  ) -> list['_Layer']:
+    mid, after = self.expanded(in_features), math.ceil(size / stride) ** 2
+    bias = 3 if self.bias else 2  # Scale and bias of the batch norm are two.
+    layers = [
+      _Layer(mid * self.kernel**2, bias * mid, after),
+      _Layer(mid // self.groups * features, bias * features, after),
+    ]
+    if mid != in_features:
+      weights = in_features // self.groups * mid
+      layers.append(_Layer(weights, bias * mid, size**2))
+    if self.se:
+      squeezed = self.squeezed(in_features)
+      layers.append(_Layer(mid * squeezed, squeezed, 1))
+      layers.append(_Layer(squeezed * mid, mid, 1))
+    return layers
