@@ -6,6 +6,7 @@ constrained loss on `valid`. Both are pure and meant to be jitted apart, so
 that the warm-up, in which only weights learn, compiles nothing of its own.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -15,10 +16,11 @@ import jax.numpy as jnp
 import optax
 
 from nasjax import batch, data, pattern, relax
-from nasjax.constraint import Constraint
+from nasjax.constraint import Constraint, Projection, chain
 from nasjax.cost import Cost
 from nasjax.ops import Numerics
 from nasjax.space import Alphas, Space, init_alphas
+from nasjax.supernet import Supernet
 from nasjax.train import accuracy, cross_entropy
 
 Loss = Callable[[jax.Array, jax.Array], jax.Array]
@@ -37,6 +39,7 @@ class State(NamedTuple):
     alphas: slot to `f32[ops]`.
     alpha_opt_state: of the alphas' optimizer.
     constraints: one constraint state per cost.
+    projection: of the projection; () without one.
     baseline: mean of the losses that patterns were drawn for.
     train: position in the images of the weights.
     valid: position in the images of the alphas.
@@ -50,6 +53,7 @@ class State(NamedTuple):
   alphas: Alphas
   alpha_opt_state: optax.OptState
   constraints: tuple
+  projection: tuple
   baseline: pattern.Baseline
   train: batch.Sampler
   valid: batch.Sampler
@@ -72,6 +76,27 @@ class Search(NamedTuple):
   step: Callable[[State, data.Arrays, data.Arrays], tuple[State, Metrics]]
 
 
+@dataclasses.dataclass(frozen=True)
+class Setting:
+  """What a search is put together from; the arguments of `make`."""
+
+  space: Space
+  batches: batch.Batches
+  costs: tuple[Cost, ...]
+  constraint: Constraint
+  projection: Projection | None
+  weight_tx: optax.GradientTransformation
+  alpha_tx: optax.GradientTransformation
+  relaxation: relax.Relaxed
+  temperature: Callable[[jax.Array], jax.Array]
+  loss: Loss
+  nets: tuple[Supernet, ...]
+
+  def law(self, state: State, alphas: Alphas) -> Alphas:
+    """The probabilities that costs take."""
+    return self.relaxation.law(alphas, self.temperature(state.step), None)
+
+
 def make(
   space: Space,
   batches: batch.Batches,
@@ -79,6 +104,7 @@ def make(
   *,
   weight_tx: optax.GradientTransformation,
   alpha_tx: optax.GradientTransformation,
+  projection: Projection | None = None,
   relaxation: relax.Relaxed = relax.SOFTMAX,
   temperature: Callable[[jax.Array], jax.Array] = lambda step: 1.0,
   loss: Loss = cross_entropy,
@@ -89,9 +115,10 @@ def make(
   Args:
     space: what is searched.
     batches: how a batch is drawn and prepared.
-    constraints: costs of `space`, each with what keeps it.
+    constraints: costs of `space`, each with what keeps it; applied in order.
     weight_tx: optimizer of the weights.
     alpha_tx: optimizer of the alphas.
+    projection: what is done to the alphas after each of their steps.
     relaxation: from alphas to probs.
     temperature: a schedule, of the number of weight steps done.
     loss: the task's, of logits and labels.
@@ -112,121 +139,175 @@ def make(
     >>> state = search.init(jax.random.key(0), arrays, arrays)
     >>> state, metrics = jax.jit(search.step)(state, arrays, arrays)
     >>> sorted(metrics)[:3]
-    ['macs', 'macs_strict', 'temperature']
+    ['macs', 'macs_multiplier', 'macs_strict']
   """
-  nets = pattern.networks(space, numerics)
-
-  def init(key, train, valid) -> State:
-    key, for_net, for_alphas, for_train, for_valid = jax.random.split(key, 5)
-    alphas = init_alphas(space, for_alphas)
-    shape = (1, space.image_size, space.image_size, space.channels)
-    variables = nets[0].init(
-      for_net, jnp.zeros(shape), relax.softmax(alphas), train=False
-    )
-    stats = pattern.spread(variables.get('batch_stats', {}), len(nets))
-    return State(
-      step=jnp.int32(0),
-      key=key,
-      params=variables['params'],
-      batch_stats=stats,
-      opt_state=weight_tx.init(variables['params']),
-      alphas=alphas,
-      alpha_opt_state=alpha_tx.init(alphas),
-      constraints=tuple(c.init() for _, c in constraints),
-      baseline=pattern.baseline_init(),
-      train=batch.sampler_init(for_train, len(train.labels)),
-      valid=batch.sampler_init(for_valid, len(valid.labels)),
-    )
-
-  def forward(state, params, alphas, images, key):
-    """Logits, new statistics, and which pattern was drawn for them."""
-    for_relax, for_dropout, for_pattern = jax.random.split(key, 3)
-    heat = temperature(state.step)
-    probs = relaxation.probs(alphas, heat, for_relax)
-    drawn = pattern.draw(for_pattern, relaxation.law(alphas, heat, None))
-
-    def run(net, stats):
-      logits, updated = net.apply(
-        {'params': params, 'batch_stats': stats},
-        images,
-        probs,
-        train=True,
-        mutable=['batch_stats'],
-        rngs={'dropout': for_dropout},
-      )
-      return logits, updated.get('batch_stats', {})
-
-    each = [functools.partial(run, net) for net in nets]
-    return *pattern.call(each, drawn, state.batch_stats), drawn
-
-  def weight_step(state: State, train: data.Arrays):
-    key, for_batch, for_net = jax.random.split(state.key, 3)
-    images, labels, sampler = batches(state.train, train, for_batch)
-
-    def objective(params):
-      logits, updated, _ = forward(state, params, state.alphas, images, for_net)
-      return loss(logits, labels), (logits, updated)
-
-    grad = jax.value_and_grad(objective, has_aux=True)
-    (value, (logits, updated)), g = grad(state.params)
-    updates, opt_state = weight_tx.update(g, state.opt_state, state.params)
-    metrics = {
-      'train_loss': value,
-      'train_accuracy': accuracy(logits, labels),
-      'temperature': jnp.asarray(temperature(state.step)),
-    }
-    state = state._replace(
-      step=state.step + 1,
-      key=key,
-      params=optax.apply_updates(state.params, updates),
-      batch_stats=updated,
-      opt_state=opt_state,
-      train=sampler,
-    )
-    return state, metrics
-
-  def alpha_step(state: State, valid: data.Arrays):
-    key, for_batch, for_net = jax.random.split(state.key, 3)
-    images, labels, sampler = batches(state.valid, valid, for_batch)
-
-    def objective(alphas):
-      # Running statistics are the weights' business: not updated here.
-      logits, _, drawn = forward(state, state.params, alphas, images, for_net)
-      task = loss(logits, labels)
-      metrics = {'valid_loss': task, 'valid_accuracy': accuracy(logits, labels)}
-      law = relaxation.law(alphas, temperature(state.step), None)
-      hard = harden(law)
-      total, baseline = pattern.score(task, law, drawn, state.baseline)
-      if space.patterns:
-        metrics['pattern'] = drawn
-      kept = []
-      pairs = zip(constraints, state.constraints, strict=True)
-      for (cost, constraint), before in pairs:
-        expected, strict = cost(law), cost(hard)
-        total, after = constraint.update(total, expected, strict, before)
-        kept.append(after)
-        metrics |= {cost.name: expected, f'{cost.name}_strict': strict}
-      return total, (tuple(kept), baseline, metrics | {'total_loss': total})
-
-    grad = jax.grad(objective, has_aux=True)
-    g, (kept, baseline, metrics) = grad(state.alphas)
-    updates, opt_state = alpha_tx.update(g, state.alpha_opt_state, state.alphas)
-    state = state._replace(
-      key=key,
-      alphas=optax.apply_updates(state.alphas, updates),
-      alpha_opt_state=opt_state,
-      constraints=kept,
-      baseline=baseline,
-      valid=sampler,
-    )
-    return state, metrics
+  setting = Setting(
+    space=space,
+    batches=batches,
+    costs=tuple(cost for cost, _ in constraints),
+    constraint=chain(*(constraint for _, constraint in constraints)),
+    projection=projection,
+    weight_tx=weight_tx,
+    alpha_tx=alpha_tx,
+    relaxation=relaxation,
+    temperature=temperature,
+    loss=loss,
+    nets=tuple(pattern.networks(space, numerics)),
+  )
+  weight_step = functools.partial(_weight_step, setting)
+  alpha_step = functools.partial(_alpha_step, setting)
 
   def step(state: State, train: data.Arrays, valid: data.Arrays):
     state, weight_metrics = weight_step(state, train)
     state, alpha_metrics = alpha_step(state, valid)
     return state, weight_metrics | alpha_metrics
 
+  init = functools.partial(_init, setting)
   return Search(init, weight_step, alpha_step, step)
+
+
+def _init(
+  setting: Setting, key: jax.Array, train: data.Arrays, valid: data.Arrays
+) -> State:
+  key, for_net, for_alphas, for_train, for_valid = jax.random.split(key, 5)
+  space, nets, projection = setting.space, setting.nets, setting.projection
+  alphas = init_alphas(space, for_alphas)
+  shape = (1, space.image_size, space.image_size, space.channels)
+  variables = nets[0].init(
+    for_net, jnp.zeros(shape), relax.softmax(alphas), train=False
+  )
+  stats = pattern.spread(variables.get('batch_stats', {}), len(nets))
+  return State(
+    step=jnp.int32(0),
+    key=key,
+    params=variables['params'],
+    batch_stats=stats,
+    opt_state=setting.weight_tx.init(variables['params']),
+    alphas=alphas,
+    alpha_opt_state=setting.alpha_tx.init(alphas),
+    constraints=setting.constraint.init(),
+    projection=() if projection is None else projection.init(),
+    baseline=pattern.baseline_init(),
+    train=batch.sampler_init(for_train, len(train.labels)),
+    valid=batch.sampler_init(for_valid, len(valid.labels)),
+  )
+
+
+def _forward(setting, state, params, alphas, images, key):
+  """Logits, new statistics, and which pattern was drawn for them."""
+  for_relax, for_dropout, for_pattern = jax.random.split(key, 3)
+  heat = setting.temperature(state.step)
+  probs = setting.relaxation.probs(alphas, heat, for_relax)
+  drawn = pattern.draw(for_pattern, setting.law(state, alphas))
+
+  def run(net, stats):
+    logits, updated = net.apply(
+      {'params': params, 'batch_stats': stats},
+      images,
+      probs,
+      train=True,
+      mutable=['batch_stats'],
+      rngs={'dropout': for_dropout},
+    )
+    return logits, updated.get('batch_stats', {})
+
+  each = [functools.partial(run, net) for net in setting.nets]
+  return *pattern.call(each, drawn, state.batch_stats), drawn
+
+
+def _weight_step(
+  setting: Setting, state: State, train: data.Arrays
+) -> tuple[State, Metrics]:
+  key, for_batch, for_net = jax.random.split(state.key, 3)
+  images, labels, sampler = setting.batches(state.train, train, for_batch)
+
+  def objective(params):
+    logits, updated, _ = _forward(
+      setting, state, params, state.alphas, images, for_net
+    )
+    return setting.loss(logits, labels), (logits, updated)
+
+  grad = jax.value_and_grad(objective, has_aux=True)
+  (value, (logits, updated)), g = grad(state.params)
+  updates, opt_state = setting.weight_tx.update(
+    g, state.opt_state, state.params
+  )
+  metrics = {
+    'train_loss': value,
+    'train_accuracy': accuracy(logits, labels),
+    'temperature': jnp.asarray(setting.temperature(state.step)),
+  }
+  state = state._replace(
+    step=state.step + 1,
+    key=key,
+    params=optax.apply_updates(state.params, updates),
+    batch_stats=updated,
+    opt_state=opt_state,
+    train=sampler,
+  )
+  return state, metrics
+
+
+def _alpha_step(
+  setting: Setting, state: State, valid: data.Arrays
+) -> tuple[State, Metrics]:
+  key, for_batch, for_net = jax.random.split(state.key, 3)
+  images, labels, sampler = setting.batches(state.valid, valid, for_batch)
+
+  def objective(alphas):
+    # Running statistics are the weights' business: not updated here.
+    logits, _, drawn = _forward(
+      setting, state, state.params, alphas, images, for_net
+    )
+    task = setting.loss(logits, labels)
+    metrics = {'valid_loss': task, 'valid_accuracy': accuracy(logits, labels)}
+    if setting.space.patterns:
+      metrics['pattern'] = drawn
+    law = setting.law(state, alphas)
+    total, baseline = pattern.score(task, law, drawn, state.baseline)
+    total, kept, more = _constrained(setting, total, law, state.constraints)
+    metrics |= {**more, 'total_loss': total}
+    return total, (kept, baseline, metrics)
+
+  grad = jax.grad(objective, has_aux=True)
+  g, (kept, baseline, metrics) = grad(state.alphas)
+  updates, opt_state = setting.alpha_tx.update(
+    g, state.alpha_opt_state, state.alphas
+  )
+  alphas, projection = _projected(
+    setting, state, optax.apply_updates(state.alphas, updates)
+  )
+  state = state._replace(
+    key=key,
+    alphas=alphas,
+    alpha_opt_state=opt_state,
+    constraints=kept,
+    projection=projection,
+    baseline=baseline,
+    valid=sampler,
+  )
+  return state, metrics
+
+
+def _constrained(setting, loss, law, before):
+  """The constrained loss, the constraints' states, and what they looked at."""
+  expected = tuple(cost(law) for cost in setting.costs)
+  hard = harden(law)
+  strict = tuple(cost(hard) for cost in setting.costs)
+  loss, kept = setting.constraint.update(loss, expected, strict, before)
+  metrics = {}
+  for cost, e, s, k in zip(setting.costs, expected, strict, kept, strict=True):
+    metrics |= {cost.name: e, f'{cost.name}_strict': s}
+    if hasattr(k, 'multiplier'):
+      metrics[f'{cost.name}_multiplier'] = k.multiplier
+  return loss, kept, metrics
+
+
+def _projected(setting, state, alphas):
+  if setting.projection is None:
+    return alphas, state.projection
+  law = functools.partial(setting.law, state)
+  return setting.projection.update(alphas, law, state.projection)
 
 
 def harden(probs: Alphas) -> Alphas:

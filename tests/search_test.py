@@ -147,8 +147,7 @@ def test_the_search_is_more_than_its_cost_term():
 
   def alphas(strength, loss):
     def priced(state):
-      scale = jnp.float32(MACS.bounds()[1])
-      price = constraint.LinearState(jnp.float32(strength), scale)
+      price = constraint.linear(strength, MACS.bounds()[1]).init()
       return state._replace(constraints=(price,))
 
     parts = _default(loss=loss, constrain=constraint.linear)
@@ -166,6 +165,25 @@ def test_the_search_is_more_than_its_cost_term():
   assert distance(both, task) > 0.2
   assert distance(both, price) > 0.2
   assert distance(task, price) > 0.2
+
+
+def test_a_projection_keeps_the_limit_after_every_step():
+  low, high = MACS.bounds()
+  limit = low + 0.3 * (high - low)
+  keep = constraint.project([MACS], [limit])
+  parts, arrays = (
+    _make([(MACS, constraint.linear(0.0, 1.0))], projection=keep),
+    _arrays(),
+  )
+  step = jax.jit(parts.alpha_step)
+  state = jax.jit(parts.init)(jax.random.key(0), arrays, arrays)
+  for _ in range(5):
+    state, metrics = step(state, arrays)
+    after = float(MACS(relax.softmax(state.alphas)))
+    assert after == pytest.approx(limit, rel=1e-4)
+  # What the loss saw is what the step before left.
+  assert float(metrics['macs']) == pytest.approx(limit, rel=1e-4)
+  assert state.projection.duals.shape == (1,)
 
 
 def test_weights_learn_the_task():
