@@ -159,29 +159,6 @@ def test_count_prints_one_json_object():
   assert (counted['macs'], counted['params']) == (300774272, 3504872)
 
 
-def test_search_and_train_run_on_a_tfds_set(shared, tmp_path):
-  stage = shared / 'tools/stage_datasets.py'
-  done = subprocess.run(
-    [sys.executable, stage, tmp_path, '--only', 'mnist', '--limit', '500'],
-    capture_output=True,
-    text=True,
-  )
-  if done.returncode:
-    pytest.skip(f'MNIST could not be staged: {done.stderr[-200:]}')
-  here = ['--dataset=mnist', f'--data_dir={tmp_path}', '--batch_size=16']
-  found = tmp_path / 'search'
-  limits = ['--space=tiny', '--limit=macs=60k', '--limit=params=3k']
-  steps = ['--steps=20', '--warmup_steps=5']
-  _call('search', f'--workdir={found}', *here, *limits, *steps)
-  trained = tmp_path / 'train'
-  network = f'--architecture={found / "architecture.json"}'
-  _call('train', f'--workdir={trained}', *here, network, '--epochs=1')
-  result = loop.read_json(trained / 'result.json')
-  assert result['dataset'] == 'mnist'
-  assert result['test_images'] == 100
-  assert len(loop.read_metrics(trained)) >= 4
-
-
 def _first_images(arrays, batches):
   sampler = batch.sampler_init(jax.random.key(0), len(arrays.labels))
   return batches(sampler, arrays, jax.random.key(1))[0]

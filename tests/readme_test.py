@@ -1,12 +1,15 @@
 """Every command and every example of the README works as written."""
 
 import doctest
+import json
 import os
 import pathlib
 import re
 import shlex
 import subprocess
 import sys
+
+from nasjax import space
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 README = (ROOT / 'README.md').read_text()
@@ -39,24 +42,50 @@ def _commands():
   return re.findall(r'^    python -m (.*)$', text, re.MULTILINE)
 
 
-def test_commands_run(shared, tmp_path):
-  stage = [sys.executable, shared / 'tools/stage_datasets.py']
-  subprocess.run(
-    [*stage, tmp_path / 'data', '--only=mnist', '--limit=500'], check=True
+def _on_tfds(command):
+  """Of the section on one's own data, which goes on in the same workdir."""
+  return 'runs/mine' in command
+
+
+def _run(command, directory):
+  module, *args = shlex.split(command)
+  done = subprocess.run(
+    [sys.executable, '-m', module, *_quick(module, args)],
+    cwd=directory,
+    env=os.environ | {'PYTHONPATH': str(ROOT)},
+    capture_output=True,
+    text=True,
   )
+  assert done.returncode == 0, (command, done.stderr)
+
+
+def test_commands_run(tmp_path):
   (own,) = re.findall(r'```python\n(.*?)```', README, re.DOTALL)
   (tmp_path / 'my_ops.py').write_text(own)
-  assert len(_commands()) == 6
-  for command in _commands():
-    module, *args = shlex.split(command)
-    done = subprocess.run(
-      [sys.executable, '-m', module, *_quick(module, args)],
-      cwd=tmp_path,
-      env=os.environ | {'PYTHONPATH': str(ROOT)},
-      capture_output=True,
-      text=True,
-    )
-    assert done.returncode == 0, (command, done.stderr)
+  commands = [command for command in _commands() if not _on_tfds(command)]
+  assert len(commands) == 3
+  for command in commands:
+    _run(command, tmp_path)
+
+
+def test_commands_on_a_tfds_set_run(shared, tmp_path):
+  stage = [sys.executable, shared / 'tools/stage_datasets.py']
+  done = subprocess.run(
+    [*stage, tmp_path / 'data', '--only=mnist', '--limit=500'],
+    capture_output=True,
+    text=True,
+  )
+  assert done.returncode == 0, f'MNIST could not be staged: {done.stderr}'
+  commands = [command for command in _commands() if _on_tfds(command)]
+  assert len(commands) == 3
+  for command in commands:
+    _run(command, tmp_path)
+  result = json.loads((tmp_path / 'runs/mine_trained/result.json').read_text())
+  assert (result['dataset'], result['test_images']) == ('mnist', 100)
+  record = space.read_record(tmp_path / 'runs/mine/architecture.json')
+  for resource in ('macs', 'params'):
+    row = record['resources'][resource]
+    assert row['cost'] == result[resource] <= row['limit']
 
 
 def test_every_file_of_the_map_is_there_and_every_file_is_on_the_map():
