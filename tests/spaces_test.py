@@ -1,7 +1,10 @@
-"""Presets: what their papers print, and that all the rest works on them."""
+"""Presets: what their papers print, what they cost, and that all works."""
 
+import collections
 import dataclasses
 import functools
+import itertools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -36,9 +39,31 @@ PRESETS = [
   *WIDTH_PRESETS,
   *MACRO_PRESETS,
 ]
-# Tracing a space takes seconds; tests share what they trace.
-macs_of = functools.cache(lambda preset: cost.macs(preset()))
-params_of = functools.cache(lambda preset: cost.params(preset()))
+TINY = [spaces.tiny, spaces.tiny_width, spaces.tiny_macro]
+COUNTED = [*PRESETS, spaces.mobile_small, spaces.mobile_224]
+NETWORKS = [
+  getattr(zoo, name)
+  for name in zoo.__all__
+  if name not in ('round_to_multiple', 'small_images')
+]
+
+
+class Counts(NamedTuple):
+  """Exact costs of one network."""
+
+  macs: int
+  params: int
+  memory: int
+
+
+@functools.cache
+def cost_of(resource, preset):
+  """Tests share the tables."""
+  return getattr(cost, resource)(preset())
+
+
+macs_of = functools.partial(cost_of, 'macs')
+params_of = functools.partial(cost_of, 'params')
 
 
 def _widths(s):
@@ -190,47 +215,140 @@ def test_the_command_line_knows_them():
     assert (s.image_size, s.channels, s.num_classes) == tuple(sizes.values())
 
 
-# --- All the rest works on them ----------------------------------------------
+# --- What they cost: closed forms, and the program of what is built -----------
+
+
+def _exact(preset, a):
+  return Counts(*(cost_of(name, preset).exact(a) for name in Counts._fields))
 
 
 def _built(network):
-  """MACs and params of the whole built network, from its traced program."""
+  """Counts of the whole built network, from its traced program."""
   net = Supernet(network, NATIVE)
   size = network.image_size
   images = jax.ShapeDtypeStruct((1, size, size, network.channels), jnp.float32)
   found = {}
 
+  # Drawing weights has no MACs, and what is computed from the key alone is no
+  # activation: one trace, which jit keeps, serves for all three numbers.
+  @jax.jit
   def program(key, images):
-    # Drawing weights has no MACs, so that one trace serves for both numbers.
     logits, found['variables'] = net.init_with_output(
       key, images, {}, train=False
     )
     return logits
 
   key = jax.eval_shape(jax.random.key, 0)
-  macs = count.macs(program, key, images)
-  return macs, count.params(found['variables'])
+  return Counts(
+    count.macs(program, key, images),
+    count.params(found['variables']),
+    count.peak_memory(program, key, images).bytes,
+  )
 
 
-@pytest.mark.parametrize('preset', PRESETS)
+@pytest.mark.parametrize('preset', COUNTED)
 def test_exact_is_the_count_of_the_built_network(preset, draw, architectures):
   s = preset()
-  macs, params = macs_of(preset), params_of(preset)
+  if preset is spaces.mobile_small:  # It is built in no time.
+    architectures = max(architectures, 200)
   for _ in range(architectures):
     a = draw(s)
-    assert (macs.exact(a), params.exact(a)) == _built(space.fix(s, a))
+    assert _exact(preset, a) == _built(space.fix(s, a)), a.choice
+
+
+@pytest.mark.parametrize(
+  ('preset', 'number'), list(zip(TINY, (12, 48, 24), strict=True))
+)
+def test_every_combination_is_the_count_of_the_built_network(preset, number):
+  """Widths that meet, places to downsample."""
+  s = preset()
+  sizes = [range(len(options)) for options in s.choices.values()]
+  every = list(itertools.product(*sizes))
+  assert len(every) == number
+  for indices in every:
+    a = space.Architecture.from_indices(s, indices)
+    assert _exact(preset, a) == _built(space.fix(s, a)), a.choice
+
+
+@pytest.mark.parametrize('network', NETWORKS)
+def test_a_published_cost_is_the_count_of_the_built_network(network):
+  nothing_to_choose = space.Architecture(network(), ())
+  assert _exact(network, nothing_to_choose) == _built(network())
+
+
+def test_drawing_weights_is_not_counted():
+  """What `_built` counts is the network as it is applied."""
+  network = zoo.mobilenet_v3_small(image_size=32)
+  net = Supernet(network, NATIVE)
+  images = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
+  variables = count.module_shapes(net, images, {}, train=False)
+  applied = lambda v, x: net.apply(v, x, {}, train=False)  # noqa: E731
+  assert _built(network) == (
+    count.macs(applied, variables, images),
+    count.params(variables),
+    count.peak_memory(applied, variables, images).bytes,
+  )
+
+
+def _blocks(s):
+  """Every place in which an op with closed forms can stand."""
+  for i in range(max(1, len(s.patterns))):
+    fixed = space.at_pattern(s, i) if s.patterns else s
+    size, before = fixed.image_size, None
+    for slot in fixed.slots:
+      for op, n, m in fixed.places(before, slot):
+        if isinstance(op, ops.MBConv):
+          yield op, m, slot.stride, (1, size, size, n)
+      size, before = -(-size // slot.stride), slot
+
+
+def test_closed_forms_are_the_traced_program_of_every_block(architectures):
+  """Of each kind of block some widths and sizes, or all of them."""
+  kinds = collections.defaultdict(dict)
+  for make in (*COUNTED, *TINY, *NETWORKS):
+    for block in _blocks(make()):
+      op, features, stride, (_, _, _, inputs) = block
+      expands, adds = op.expanded(inputs) != inputs, inputs == features
+      kinds[op, stride, expands, adds][block] = None
+  assert sum(map(len, kinds.values())) > 2000
+  rng = np.random.default_rng(0)
+  for places in map(list, kinds.values()):
+    number = len(places) if architectures >= 1000 else min(2, len(places))
+    for i in rng.permutation(len(places))[:number]:
+      block = places[i]
+      closed = Counts(
+        cost.op_macs(*block), cost.op_params(*block), cost.op_memory(*block)
+      )
+      assert closed == tuple(
+        cost.traced(resource, *block) for resource in Counts._fields
+      ), block
+      assert cost.op_shape(*block) == cost.traced_shape(*block), block
+
+
+@pytest.mark.parametrize('resource', Counts._fields)
+@pytest.mark.parametrize('preset', [*COUNTED, *TINY])
+def test_cost_at_one_hot_is_exact(preset, resource, draw):
+  s, c = preset(), cost_of(resource, preset)
+  drawn = [draw(s) for _ in range(200)]
+  exact = np.array([c.exact(a) for a in drawn])
+  columns = zip(*(a.indices for a in drawn), strict=True)
+  single = {
+    name: np.eye(len(options))[list(indices)]
+    for (name, options), indices in zip(s.choices.items(), columns, strict=True)
+  }
+  in_float32 = jax.tree.map(np.float32, single)
+  np.testing.assert_allclose(jax.vmap(c)(in_float32), exact, rtol=1e-6)
+  with jax.enable_x64(True):
+    np.testing.assert_array_equal(jax.vmap(c)(single), exact)
 
 
 @pytest.mark.parametrize('preset', PRESETS)
-def test_expected_cost_is_within_bounds_and_exact_at_one_hot(preset, draw):
+def test_expected_cost_is_within_bounds(preset):
   s, macs = preset(), macs_of(preset)
   low, high = macs.bounds()
   for seed in range(5):
     alphas = space.init_alphas(s, jax.random.key(seed), 3.0)
     assert low < float(macs(relax.softmax(alphas))) < high
-  a = draw(s)
-  single = float(macs(space.one_hot(a)))
-  assert single == pytest.approx(macs.exact(a), rel=1e-6)
 
 
 @pytest.mark.parametrize('preset', [*WIDTH_PRESETS, *MACRO_PRESETS])
@@ -252,6 +370,9 @@ def test_expected_cost_is_the_mean_over_drawn_architectures(preset):
   )
   error = costs.std(ddof=1) / np.sqrt(len(costs))
   assert abs(costs.mean() - float(macs(probs))) < 5 * error
+
+
+# --- All the rest works on them ----------------------------------------------
 
 
 @pytest.mark.parametrize('preset', PRESETS)
