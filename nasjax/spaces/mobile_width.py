@@ -11,8 +11,8 @@ _CANDIDATES: tuple[Op, ...] = (
   Skip(),
 )
 
-# Four of the seven of Bender et al. 2020, TuNAS: a cost is traced at every
-# width that can come in and go out, so time and tables grow with the square.
+# Four of the seven of Bender et al. 2020, TuNAS: a table holds every width that
+# can come in and go out, so it grows with the square.
 _MULTIPLIERS = (0.5, 0.75, 1.0, 1.5)
 
 
