@@ -42,6 +42,12 @@ def architectures() -> int:
 
 
 @pytest.fixture
+def derivations() -> int:
+  """How often to derive from each preset; `make check-full` asks for more."""
+  return int(os.environ.get('DERIVATIONS', '30'))
+
+
+@pytest.fixture
 def draw():
   """Draws architectures of a space uniformly, the same ones every time."""
   rng = np.random.default_rng(0)

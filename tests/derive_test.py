@@ -1,12 +1,37 @@
 """Deriving: limits are kept, and nothing more probable keeps them."""
 
+import collections
+import functools
 import itertools
 
 import numpy as np
 import pytest
+from conftest import refused
+from scipy import stats
 
 from nasjax import cost, derive, space, spaces
 from nasjax.errors import InputError
+
+TINY = [spaces.tiny, spaces.tiny_width, spaces.tiny_macro]
+PRESETS = [
+  spaces.mobile_small,
+  spaces.mobile_224,
+  spaces.fbnet,
+  spaces.proxylessnas,
+  spaces.mobilenet_v3,
+  spaces.mobile_width,
+  spaces.mobile_width_small,
+  spaces.mobile_macro,
+  spaces.mobile_macro_small,
+]
+
+
+def _every(s):
+  sizes = (range(len(options)) for options in s.choices.values())
+  return [
+    space.Architecture.from_indices(s, indices)
+    for indices in itertools.product(*sizes)
+  ]
 
 
 def _alphas(s, rng, scale=2.0):
@@ -18,16 +43,11 @@ def _limit(c, rng):
   return int(low + rng.uniform(-0.1, 1.1) * (high - low))
 
 
-@pytest.mark.parametrize(
-  'preset', [spaces.tiny, spaces.tiny_width, spaces.tiny_macro]
-)
+@pytest.mark.parametrize('preset', TINY)
 def test_200_random_cases_equal_brute_force(preset):
   s = preset()
   macs, params, memory = cost.macs(s), cost.params(s), cost.memory(s)
-  every = [
-    space.Architecture.from_indices(s, i)
-    for i in itertools.product(*(range(len(n)) for n in s.choices.values()))
-  ]
+  every = _every(s)
   rng = np.random.default_rng(0)
   infeasible = 0
   for case in range(200):
@@ -53,16 +73,222 @@ def test_200_random_cases_equal_brute_force(preset):
   assert 0 < infeasible < 100  # Both outcomes were seen.
 
 
-@pytest.mark.parametrize('preset', [spaces.mobile_small, spaces.mobile_224])
-def test_no_limit_is_ever_exceeded(preset):
+@functools.cache
+def _costs(preset):
   s = preset()
-  macs, params = cost.macs(s), cost.params(s)
+  return s, (cost.macs(s), cost.params(s), cost.memory(s))
+
+
+@pytest.mark.parametrize('preset', PRESETS)
+def test_one_to_three_limits_are_never_exceeded(preset, derivations):
+  """Limits are those that some random architecture keeps, so one exists."""
+  s, costs = _costs(preset)
   rng = np.random.default_rng(1)
-  for _ in range(20):
-    limits = {macs: _limit(macs, rng), params: params.bounds()[1] * 3 // 4}
-    limits[macs] = max(limits[macs], macs.bounds()[0])
-    found = derive.within(s, _alphas(s, rng), limits)
+  sizes = [len(options) for options in s.choices.values()]
+  for case in range(derivations):
+    kept = space.Architecture.from_indices(s, [rng.integers(n) for n in sizes])
+    order = rng.permutation(3)[: 1 + case % 3]
+    limits = {costs[i]: costs[i].exact(kept) for i in order}
+    alphas = _alphas(s, rng)
+    found = derive.within(s, alphas, limits)
     assert all(c.exact(found) <= limit for c, limit in limits.items())
+    # Nothing that is known to keep them is more probable.
+    score = derive.log_prob(found, alphas)
+    assert score >= derive.log_prob(kept, alphas) - 1e-9
+    if case % 10 == 0:
+      for c in costs[:2]:
+        filled = derive.within(s, alphas, limits, fill=0.9)
+        assert all(c.exact(filled) <= limit for c, limit in limits.items())
+        assert derive.log_prob(filled, alphas) <= score + 1e-9
+
+
+@pytest.mark.parametrize('preset', TINY)
+@pytest.mark.parametrize('fill', [0.7, 0.95, 1.0])
+def test_filled_is_the_most_probable_that_uses_its_limit(preset, fill):
+  s, (macs, params, memory) = _costs(preset)
+  every = _every(s)
+  rng = np.random.default_rng(2)
+  for case in range(40):
+    alphas = _alphas(s, rng)
+    kept = every[rng.integers(len(every))]
+    limits = {c: c.exact(kept) for c in (macs, params, memory)[: 1 + case % 3]}
+    found = derive.within(s, alphas, limits, fill=fill)
+    wanted = [
+      derive.log_prob(a, alphas)
+      for a in every
+      if all(c.exact(a) <= limit for c, limit in limits.items())
+      # The maximum does not count as used: memory is not additive.
+      and any(c.exact(a) >= fill * v for c, v in list(limits.items())[:2])
+    ]
+    assert wanted  # The architecture that the limits are from is one.
+    score = derive.log_prob(found, alphas)
+    assert score == pytest.approx(max(wanted), abs=1e-9)
+
+
+def test_what_no_architecture_can_fill_is_derived_without():
+  s, (macs, _, _) = _costs(spaces.tiny)
+  alphas = _alphas(s, np.random.default_rng(0))
+  limits = {macs: 10 * macs.bounds()[1]}
+  assert derive.within(s, alphas, limits, fill=0.9) == space.argmax(s, alphas)
+  with pytest.raises(ValueError, match=r'fill of 0 to 1, got 1\.5'):
+    derive.within(s, alphas, limits, fill=1.5)
+
+
+def test_a_certificate_has_the_numbers_of_a_recount():
+  s, (macs, params, memory) = _costs(spaces.mobile_small)
+  rng = np.random.default_rng(4)
+  exceeded = 0
+  for _ in range(20):
+    alphas = _alphas(s, rng)
+    limits = {macs: 1_000_000, params: 60_000, memory: memory.bounds()[1]}
+    found = derive.within(s, alphas, limits)
+    plain = space.argmax(s, alphas)
+    certificate = derive.certificate(found, alphas, limits)
+    assert certificate.log_prob == derive.log_prob(found, alphas)
+    assert certificate.argmax_log_prob >= certificate.log_prob
+    assert list(certificate.kept) == ['macs', 'params', 'memory']
+    for c, limit in limits.items():
+      kept = certificate.kept[c.name]
+      counted = {'macs': cost.macs, 'params': cost.params}.get(
+        c.name, cost.memory
+      )(space.fix(s, found)).constant
+      assert (kept.cost, kept.limit, kept.unit) == (counted, limit, c.unit)
+      assert kept.slack == limit - counted >= 0
+      assert kept.argmax_cost == c.exact(plain)
+      assert kept.argmax_excess == max(0, c.exact(plain) - limit)
+      exceeded += kept.argmax_excess > 0
+    if macs.exact(plain) > 1_000_000:
+      with pytest.raises(ValueError, match='macs requires at most 1000000'):
+        derive.certificate(plain, alphas, limits)
+  assert exceeded > 10
+
+
+# --- From one search, every budget -------------------------------------------
+
+
+@pytest.mark.parametrize('preset', TINY)
+def test_pareto_is_brute_force_at_every_budget(preset):
+  s, costs = _costs(preset)
+  every = _every(s)
+  rng = np.random.default_rng(3)
+  for case in range(10):
+    c = costs[case % 2]
+    alphas = _alphas(s, rng)
+    points = derive.pareto(s, alphas, c)
+    assert points[-1].architecture == space.argmax(s, alphas)
+    scores = {a: derive.log_prob(a, alphas) for a in every}
+    for budget in sorted({c.exact(a) for a in every}):
+      if budget > points[-1].cost:
+        break
+      point = derive.within_budget(points, budget)
+      best = max(scores[a] for a in every if c.exact(a) <= budget)
+      assert point.log_prob == pytest.approx(best, abs=1e-9)
+    for point in points:
+      assert point.cost == c.exact(point.architecture)
+      assert point.log_prob == pytest.approx(scores[point.architecture])
+    for below, above in itertools.pairwise(points):
+      assert below.cost < above.cost
+      assert below.log_prob < above.log_prob
+
+
+@pytest.mark.parametrize('preset', PRESETS)
+def test_pareto_and_the_solver_agree(preset):
+  """Two independent algorithms, on spaces too large to enumerate."""
+  s, (macs, _, _) = _costs(preset)
+  rng = np.random.default_rng(5)
+  alphas = _alphas(s, rng)
+  points = derive.pareto(s, alphas, macs)
+  for budget in rng.uniform(points[0].cost, points[-1].cost, 5):
+    point = derive.within_budget(points, budget)
+    found = derive.within(s, alphas, {macs: budget})
+    score = derive.log_prob(found, alphas)
+    assert point.log_prob == pytest.approx(score, abs=1e-9)
+
+
+def test_pareto_of_choices_that_cost_nothing_takes_the_most_probable():
+  s = spaces.tiny()
+  free = cost.Cost('free', 'units', (cost.Table((), (), (7,)),))
+  alphas = _alphas(s, np.random.default_rng(6))
+  (point,) = derive.pareto(s, alphas, free)
+  assert (point.cost, point.architecture) == (7, space.argmax(s, alphas))
+
+
+def test_budgets_beyond_a_frontier_are_refused_with_what_would_help():
+  s, (macs, _, memory) = _costs(spaces.tiny)
+  alphas = _alphas(s, np.random.default_rng(7))
+  points = derive.pareto(s, alphas, macs)
+  most = points[-1].cost
+  refused(
+    f'beyond {most}.*search again, with a higher limit',
+    derive.within_budget,
+    points,
+    most + 1,
+  )
+  low = points[0].cost
+  refused(f'cheapest needs {low}', derive.within_budget, points, low - 1)
+  with pytest.raises(ValueError, match='additive'):
+    derive.pareto(s, alphas, memory)
+
+
+# --- Random architectures ----------------------------------------------------
+
+
+@pytest.mark.parametrize('preset', TINY)
+@pytest.mark.parametrize(
+  ('number', 'fill'), [(1, 0.0), (1, 0.8), (2, 0.0), (2, 0.8), (3, 0.0)]
+)
+def test_samples_are_uniform_among_the_feasible(preset, number, fill):
+  """Pearson's chi-squared at the 99.9 % level, against enumeration."""
+  s, costs = _costs(preset)
+  every = _every(s)
+  middle = [sorted(c.exact(a) for a in every)[len(every) // 2] for c in costs]
+  limits = dict(zip(costs[:number], middle[:number], strict=True))
+  feasible = [
+    a
+    for a in every
+    if all(c.exact(a) <= limit for c, limit in limits.items())
+    and any(c.exact(a) >= fill * limits[c] for c in costs[: min(2, number)])
+  ]
+  assert len(feasible) < len(every)
+  each = 200
+  drawn = derive.sample_within(
+    s, limits, each * len(feasible), np.random.default_rng(0), fill=fill
+  )
+  counts = collections.Counter(drawn)
+  assert set(counts) == set(feasible)
+  if len(feasible) > 1:
+    _, p = stats.chisquare([counts[a] for a in feasible])
+    assert p > 0.001
+
+
+@pytest.mark.parametrize('place', [0.02, 0.5, 0.95])
+def test_samples_keep_tight_and_loose_limits_of_a_large_space(place):
+  s, (macs, params, _) = _costs(spaces.fbnet)
+  low, high = macs.bounds()
+  limits = {macs: low + place * (high - low), params: params.bounds()[1]}
+  drawn = derive.sample_within(
+    s, limits, 5, np.random.default_rng(0), distinct=True
+  )
+  assert len(set(drawn)) == 5
+  assert all(macs.exact(a) <= limits[macs] for a in drawn)
+  del limits[params]
+  drawn = derive.sample_within(
+    s, limits, 5, np.random.default_rng(0), fill=0.95
+  )
+  assert all(0.95 <= macs.exact(a) / limits[macs] <= 1 for a in drawn)
+
+
+def test_samples_that_do_not_exist_are_refused():
+  s, (macs, _, _) = _costs(spaces.tiny)
+  low, high = macs.bounds()
+  rng = np.random.default_rng(0)
+  refused(f'{low} to {high}', derive.sample_within, s, {macs: low - 1}, 1, rng)
+  assert derive.sample_within(s, {macs: low}, 0, rng) == []
+  few = functools.partial(derive.sample_within, distinct=True)
+  refused('found 1 of 2 random architectures', few, s, {macs: low}, 2, rng)
+
+
+# --- What is refused, and what does not matter -------------------------------
 
 
 def test_a_limit_can_be_met_to_the_unit(draw):

@@ -1,9 +1,9 @@
-"""From alphas to an architecture, within limits.
+"""The most probable architecture within limits, exactly.
 
-The most probable architecture maximises the sum of its options'
-log-probabilities, one option per choice. With limits on additive costs that is
-a multiple-choice knapsack (Kellerer, Pferschy and Pisinger 2004, chapter 11),
-solved here by branch and bound in SciPy's HiGHS and verified in Python ints.
+It maximises the sum of its options' log-probabilities, one option per choice.
+With limits on additive costs that is a multiple-choice knapsack (Kellerer,
+Pferschy and Pisinger 2004, chapter 11), solved here by branch and bound in
+SciPy's HiGHS and verified in the costs' own, exact numbers.
 """
 
 import bisect
@@ -14,21 +14,38 @@ import jax
 import numpy as np
 from scipy import optimize, sparse
 
-from nasjax.cost import Cost, Table
+from nasjax.cost import Cost, Number, Table
 from nasjax.errors import InputError
 from nasjax.space import Architecture, Space, at_pattern
+
+Limits = Mapping[Cost, Number]
 
 
 def log_prob(architecture: Architecture, alphas: Mapping) -> float:
   """Log-probability of an architecture under `softmax(alphas)`, float64."""
   slots = zip(architecture.space.choices, architecture.indices, strict=True)
-  return float(sum(_log_softmax(alphas[slot])[i] for slot, i in slots))
+  return float(sum(log_softmax(alphas[slot])[i] for slot, i in slots))
+
+
+def log_softmax(alphas: jax.Array) -> np.ndarray:
+  """Log-probabilities of one choice's options, `f64[options]`.
+
+  Raises:
+    ValueError: alphas are not finite.
+  """
+  a = np.asarray(alphas, np.float64)
+  if not np.isfinite(a).all():
+    raise ValueError(f'deriving requires finite alphas, got {a}.')
+  a = a - a.max()
+  return a - np.log(np.exp(a).sum())
 
 
 def within(
   space: Space,
   alphas: Mapping[str, jax.Array],
-  limits: Mapping[Cost, int],
+  limits: Limits,
+  *,
+  fill: float = 0.0,
 ) -> Architecture:
   """The most probable architecture that keeps every limit.
 
@@ -39,6 +56,10 @@ def within(
     space: what is chosen from.
     alphas: slot or width to `f32[options]`, finite.
     limits: the largest cost allowed, for any number of costs of `space`.
+    fill: 0 to 1. Where the most probable architecture leaves much of every
+      limit unused, the most probable one is returned among those that use at
+      least this share of one limit on an additive cost; if there is no such
+      one, the most probable of all.
 
   Returns:
     An architecture; `cost.exact` of it is at most the limit, for every cost.
@@ -46,18 +67,21 @@ def within(
   Raises:
     InputError: no architecture keeps the limits; the message names the
       smallest cost that can be reached.
-    ValueError: alphas are not finite.
+    ValueError: alphas are not finite, or `fill` is out of its range.
 
   Example:
     >>> from nasjax import cost, space, spaces
     >>> tiny = spaces.tiny()
     >>> macs = cost.macs(tiny)
-    >>> low, _ = macs.bounds()
-    >>> a = within(tiny, space.init_alphas(tiny), {macs: low})
-    >>> macs.exact(a) == low
+    >>> low, high = macs.bounds()
+    >>> alphas = space.init_alphas(tiny)
+    >>> macs.exact(within(tiny, alphas, {macs: low})) == low
+    True
+    >>> macs.exact(within(tiny, alphas, {macs: high}, fill=1.0)) == high
     True
   """
-  scores = [_log_softmax(alphas[slot]) for slot in space.choices]
+  check_fill(fill)
+  scores = [log_softmax(alphas[slot]) for slot in space.choices]
   check_reachable(limits)
   if not scores:
     return Architecture(space, ())
@@ -65,10 +89,32 @@ def within(
   if found is None:
     reachable = '; '.join(_smallest_given(space, limits, c) for c in limits)
     raise InputError(f'no architecture keeps all limits together: {reachable}')
-  return found
+  if uses(found, limits, fill):
+    return found
+  fuller = [
+    _best(space, scores, limits, floor=(cost, fill * limit))
+    for cost, limit in limits.items()
+    if cost.reduction == 'sum'
+  ]
+  by_log_prob = lambda a: log_prob(a, alphas)  # noqa: E731
+  return max(filter(None, fuller), key=by_log_prob, default=found)
 
 
-def check_reachable(limits: Mapping[Cost, int]) -> None:
+def uses(architecture: Architecture, limits: Limits, fill: float) -> bool:
+  """Whether it uses `fill` of a limit on an additive cost, if there is one."""
+  additive = {c: limit for c, limit in limits.items() if c.reduction == 'sum'}
+  return not additive or any(
+    c.exact(architecture) >= fill * limit for c, limit in additive.items()
+  )
+
+
+def check_fill(fill: float) -> None:
+  """Raises ValueError unless `fill` is a share."""
+  if not 0 <= fill <= 1:
+    raise ValueError(f'deriving requires a fill of 0 to 1, got {fill}.')
+
+
+def check_reachable(limits: Limits) -> None:
   """Raises InputError where a limit is below what its cost can reach."""
   for cost, limit in limits.items():
     low, high = cost.bounds()
@@ -79,22 +125,15 @@ def check_reachable(limits: Mapping[Cost, int]) -> None:
       )
 
 
-def _log_softmax(alphas) -> np.ndarray:
-  a = np.asarray(alphas, np.float64)
-  if not np.isfinite(a).all():
-    raise ValueError(f'deriving requires finite alphas, got {a}.')
-  a = a - a.max()
-  return a - np.log(np.exp(a).sum())
-
-
-def _best(space, scores, limits) -> Architecture | None:
+def _best(space, scores, limits, floor=None) -> Architecture | None:
   """The solution; one solve per pattern, which is stronger than one for all."""
   if not space.patterns:
-    return _solve(space, scores, limits)
+    return _solve(space, scores, limits, floor)
   solved = []
   for i, score in enumerate(scores[0]):
-    within = {_at_pattern(c, i): limit for c, limit in limits.items()}
-    a = _solve(at_pattern(space, i), scores[1:], within)
+    within = {cost_at_pattern(c, i): limit for c, limit in limits.items()}
+    least = floor and (cost_at_pattern(floor[0], i), floor[1])
+    a = _solve(at_pattern(space, i), scores[1:], within, least)
     if a is not None:
       picked = zip(scores[1:], a.indices, strict=True)
       total = score + sum(s[j] for s, j in picked)
@@ -105,7 +144,7 @@ def _best(space, scores, limits) -> Architecture | None:
   return Architecture(space, choice)
 
 
-def _at_pattern(cost: Cost, index: int) -> Cost:
+def cost_at_pattern(cost: Cost, index: int) -> Cost:
   """The cost of the architectures of one pattern."""
 
   def taken(table):
@@ -121,10 +160,13 @@ def _at_pattern(cost: Cost, index: int) -> Cost:
 def _solve(
   space: Space,
   scores: list[np.ndarray],
-  limits: Mapping[Cost, float],
+  limits: Limits,
+  floor: tuple[Cost, Number] | None = None,
   objective: Cost | None = None,
 ) -> Architecture | None:
   """Maximises the summed scores, or minimises a cost; None if infeasible.
+
+  `floor` is a cost with what it has to be at least.
 
   One binary variable stands for each option of each choice. Where several
   choices meet in one table, a continuous variable stands for each combination;
@@ -134,6 +176,8 @@ def _solve(
   model = _Model({k: len(v) for k, v in space.choices.items()})
   for cost, limit in limits.items():
     model.limit(cost, limit)
+  if floor is not None:
+    model.limit(*floor, at_least=True)
   if objective is None:
     weights = -np.concatenate(scores)
   else:
@@ -152,7 +196,8 @@ def _solve(
     if result.x is None:
       raise RuntimeError(f'the solver gave up: {result.message}')
     found = Architecture.from_indices(space, model.indices(result.x))
-    if all(cost.exact(found) <= limit for cost, limit in limits.items()):
+    kept = all(cost.exact(found) <= limit for cost, limit in limits.items())
+    if kept and (floor is None or floor[0].exact(found) >= floor[1]):
       return found
     # Over by less than the solver's tolerance: forbid this one, and go on.
     model.forbid(found.indices)
@@ -201,7 +246,7 @@ class _Model:
     np.add.at(row, np.concatenate(places), np.concatenate(values))
     return row
 
-  def limit(self, cost: Cost, limit: float) -> None:
+  def limit(self, cost: Cost, limit: float, at_least: bool = False) -> None:
     if cost.reduction == 'max':
       # What alone is too much can stand in no answer, and nothing else can.
       for table in cost.tables:
@@ -213,7 +258,8 @@ class _Model:
     # Scaled, so that the solver's tolerance is relative to the slack.
     scale = max(1.0, abs(slack))
     places = np.flatnonzero(row)
-    self._add(places, row[places] / scale, -np.inf, slack / scale)
+    bounds = (slack / scale, np.inf) if at_least else (-np.inf, slack / scale)
+    self._add(places, row[places] / scale, *bounds)
 
   def forbid(self, indices: tuple[int, ...]) -> None:
     """Cuts off one architecture."""

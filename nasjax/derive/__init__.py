@@ -1,0 +1,11 @@
+"""From alphas to architectures, within limits."""
+
+from nasjax.derive.certificate import Certificate as Certificate
+from nasjax.derive.certificate import certificate as certificate
+from nasjax.derive.frontier import Point as Point
+from nasjax.derive.frontier import pareto as pareto
+from nasjax.derive.frontier import within_budget as within_budget
+from nasjax.derive.sample import sample_within as sample_within
+from nasjax.derive.solve import check_reachable as check_reachable
+from nasjax.derive.solve import log_prob as log_prob
+from nasjax.derive.solve import within as within

@@ -1,0 +1,91 @@
+"""What a derived architecture promises, in numbers that one can check."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import jax
+
+from nasjax.cost import Cost, Number
+from nasjax.derive.solve import Limits, log_prob
+from nasjax.space import Architecture, argmax
+
+
+class Kept(NamedTuple):
+  """One limit of a certificate; all numbers in the unit of the cost.
+
+  Attributes:
+    unit: of the numbers.
+    cost: of the architecture, exact.
+    limit: the most it may be.
+    slack: what is left of the limit.
+    argmax_cost: of the most probable architecture, limits aside.
+    argmax_excess: by how much that is over the limit; 0 where it is not.
+  """
+
+  unit: str
+  cost: Number
+  limit: Number
+  slack: Number
+  argmax_cost: Number
+  argmax_excess: Number
+
+
+class Certificate(NamedTuple):
+  """What is known of a derived architecture.
+
+  Attributes:
+    log_prob: of the architecture under `softmax(alphas)`, nats.
+    argmax_log_prob: of the most probable one, limits aside.
+    kept: name of the cost to what is kept of it.
+  """
+
+  log_prob: float
+  argmax_log_prob: float
+  kept: dict[str, Kept]
+
+
+def certificate(
+  architecture: Architecture,
+  alphas: Mapping[str, jax.Array],
+  limits: Limits,
+) -> Certificate:
+  """Counts anew what an architecture costs, and sets it against the limits.
+
+  Args:
+    architecture: as `within` returns it.
+    alphas: what it was derived from.
+    limits: what it was derived for.
+
+  Raises:
+    ValueError: a limit is exceeded. There is no certificate for that.
+
+  Example:
+    >>> from nasjax import cost, space, spaces
+    >>> from nasjax.derive import within
+    >>> tiny = spaces.tiny()
+    >>> macs, alphas = cost.macs(tiny), space.init_alphas(tiny)
+    >>> found = within(tiny, alphas, {macs: 6000})
+    >>> certificate(found, alphas, {macs: 6000}).kept['macs'].slack >= 0
+    True
+  """
+  plain = argmax(architecture.space, alphas)
+  return Certificate(
+    log_prob(architecture, alphas),
+    log_prob(plain, alphas),
+    {
+      c.name: _kept(c, limit, architecture, plain)
+      for c, limit in limits.items()
+    },
+  )
+
+
+def _kept(
+  cost: Cost, limit: Number, architecture: Architecture, plain: Architecture
+) -> Kept:
+  found, most = cost.exact(architecture), cost.exact(plain)
+  if found > limit:
+    raise ValueError(
+      f'{cost.name} requires at most {limit} {cost.unit}, got {found}.'
+    )
+  excess = max(0, most - limit)
+  return Kept(cost.unit, found, limit, limit - found, most, excess)
