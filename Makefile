@@ -13,13 +13,15 @@ demo: .venv/installed
 	  --workdir=runs/demo/compare --fractions=1,0.5,0.25
 
 test: .venv/installed
-	$(RUN) -m pytest -q
+	$(RUN) -m pytest -q -n 2
 
-# 1,000 architectures of every preset instead of 20; writes its log.
+# Every block and 1,000 architectures of every preset instead of 20, 500 cases
+# of deriving instead of 30; writes its log.
 check-full: .venv/installed
 	mkdir -p results
-	ARCHITECTURES=1000 $(RUN) -m pytest -v -k 'count_of_the_built_network' \
-	  tests/spaces_test.py tests/cost_test.py | tee results/check_full.txt
+	ARCHITECTURES=1000 DERIVATIONS=500 $(RUN) -m pytest -v -n 2 \
+	  -k 'built_network or every_block or limits_are_never_exceeded' \
+	  tests/spaces_test.py tests/derive_test.py | tee results/check_full.txt
 
 lint: .venv/installed
 	$(RUN) -m ruff check .

@@ -12,14 +12,13 @@ again after a kill it goes on where it was.
 import bisect
 import dataclasses
 import pathlib
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from absl import flags
 
-from experiments import cli, loop, names
+from experiments import cli, constraints, loop, names
 from experiments import train as train_script
 from nasjax import batch, cost, data, derive, report
 from nasjax import space as space_lib
@@ -65,6 +64,7 @@ def plan(
   fractions: list[float],
   randoms: int,
   seed: int,
+  fill: float,
 ) -> list[Entry]:
   """Every network that is to be compared.
 
@@ -76,7 +76,7 @@ def plan(
   if 'resources' not in record or 'alphas' not in record:
     raise InputError('the architecture file is not one that a search wrote')
   limits = {
-    names.COSTS[name](space): row['limit']
+    cli.lookup('resource', name, names.COSTS)(space): row['limit']
     for name, row in record['resources'].items()
     if row['limit'] is not None
   }
@@ -92,12 +92,12 @@ def plan(
     )
   searched: dict[Architecture, Entry] = {}
   for budget in budgets:
-    a = derive.within(space, alphas, {macs: budget, **limits})
+    a = derive.within(space, alphas, {macs: budget, **limits}, fill=fill)
     if a in searched:
       same = searched[a]
       searched[a] = dataclasses.replace(same, also=(*same.also, budget))
       print(
-        f'within {budget} MACs the most probable network is {same.name} again '
+        f'within {budget} MACs the derived network is {same.name} again '
         f'({macs.exact(a)} MACs): it is trained once'
       )
       continue
@@ -110,7 +110,9 @@ def plan(
     entries.append(Entry(name, 'MobileNetV2', budget, network))
   middle = budgets[len(budgets) // 2]
   rng = np.random.default_rng(seed)
-  drawn = random_within(space, macs, middle, randoms, rng, others=limits)
+  drawn = derive.sample_within(
+    space, {macs: middle, **limits}, randoms, rng, fill=fill, distinct=True
+  )
   for i, a in enumerate(drawn, 1):
     entries.append(Entry(f'random_{i}', 'random', middle, fix(space, a), a))
   return entries
@@ -139,38 +141,6 @@ def scaled_mobilenet_v2(space: Space, budget: int) -> Space:
       f'{macs(1)}'
     )
   return network(beyond)
-
-
-def random_within(
-  space: Space,
-  macs: cost.Cost,
-  budget: int,
-  number: int,
-  rng: np.random.Generator,
-  fill: float = 0.9,
-  others: Mapping[cost.Cost, float] | None = None,
-) -> list[Architecture]:
-  """Different architectures drawn uniformly from those that use the budget.
-
-  Uniform draws are kept if they cost at most `budget`, at least `fill` of it,
-  and no more than `others` of other costs: what a person would draw who wants
-  to spend what there is.
-  """
-  found: list[Architecture] = []
-  sizes = [len(ops) for ops in space.choices.values()]
-  for _ in range(200_000):
-    if len(found) == number:
-      return found
-    drawn = Architecture.from_indices(space, [rng.integers(n) for n in sizes])
-    fits = fill * budget <= macs.exact(drawn) <= budget and all(
-      c.exact(drawn) <= most for c, most in (others or {}).items()
-    )
-    if fits and drawn not in found:
-      found.append(drawn)
-  raise InputError(
-    f'found {len(found)} of {number} random architectures with '
-    f'{fill * budget:.0f} to {budget} MACs'
-  )
 
 
 def run(
@@ -218,13 +188,14 @@ def write_report(
   rows: list[dict[str, Any]],
   recipe: train_script.Recipe,
   command: str,
+  fill: float,
 ) -> str:
   """Writes `results.json`, `accuracy.png`, `report.md`; returns the table."""
   loop.write_json(workdir / 'results.json', rows)
   report.comparison_figure(workdir / 'accuracy.png', rows)
   table = report.comparison_table(rows)
   merged = ''.join(
-    f'{row["name"]} is also the most probable network within {budget:,} MACs; '
+    f'{row["name"]} is also the network derived within {budget:,} MACs; '
     'it was trained once.\n\n'
     for row in rows
     for budget in row.get('also', ())
@@ -242,11 +213,13 @@ no larger than those among the random networks means nothing.
 {table}
 {merged}![accuracy against MACs](accuracy.png)
 
-MobileNetV2 is scaled by its width multiplier to the largest width within the
-budget. On images under 64 pixels its earliest strides of 2 become 1 until the
-last feature map is at least 2 pixels high, widths are rounded to multiples of
-4, and the head is scaled as well. Random networks are drawn uniformly from
-the searched space, among those that use 90 to 100 % of the budget.
+The searched networks are the most probable ones of the space, and the random
+ones uniform draws from it, among those that keep their budget and use at least
+{fill:.0%} of it, where there are such. MobileNetV2 is scaled by its width
+multiplier to the largest width within the budget. On images under 64 pixels
+its earliest strides of 2 become 1 until the last feature map is at least 2
+pixels high, widths are rounded to multiples of 4, and the head is scaled as
+well.
 """
   (workdir / 'report.md').write_text(text)
   return table
@@ -256,6 +229,7 @@ OPTIONS = {
   'search': (None, 'workdir of a finished search'),
   'ops': (None, 'module with ops of your own that the search used'),
   'fractions': ('1,0.5,0.25', "budgets, as parts of the search's MACs limit"),
+  'fill': constraints.OPTIONS['fill'],
   'random': (3, 'random networks in the middle budget'),
   'seed': (0, 'of everything that is random'),
   **train_script.RECIPE_OPTIONS,
@@ -271,11 +245,14 @@ def main() -> None:
   if not all(0 < f <= 1 for f in fractions):
     raise InputError(f'fractions {fractions} must lie in (0, 1]')
   cli.check_least(0, random=config['random'], seed=config['seed'])
+  constraints.check_fill(config['fill'])
   cli.check_least(1, workers=flags.FLAGS.workers)
   found, record, searched = read_search(
     pathlib.Path(config['search']), names.ops_of(config['ops'])
   )
-  entries = plan(found, record, fractions, config['random'], config['seed'])
+  entries = plan(
+    found, record, fractions, config['random'], config['seed'], config['fill']
+  )
   dataset = data.load(searched['dataset'], searched['data_dir'])
   batches = train_script.batches_for(recipe, dataset)
   drawn_from = loop.fingerprint(found.space, record.get('alphas'))
@@ -291,7 +268,8 @@ def main() -> None:
     seed=config['seed'],
     workers=flags.FLAGS.workers,
   )
-  print(write_report(workdir, rows, recipe, cli.command('experiments.compare')))
+  command = cli.command('experiments.compare')
+  print(write_report(workdir, rows, recipe, command, config['fill']))
   print(f'wrote {workdir / "report.md"} and {workdir / "accuracy.png"}')
 
 

@@ -30,8 +30,6 @@ RELAXATIONS = {
   'softmax': relax.SOFTMAX,
   'gumbel_softmax': relax.GUMBEL_SOFTMAX,
 }
-# With the option that only it reads.
-CONSTRAINTS = {'lagrangian': 'dual_rate', 'linear': 'strength'}
 NETWORKS = {
   network.__name__: network
   for network in (

@@ -17,8 +17,8 @@ import numpy as np
 import optax
 from absl import flags
 
-from experiments import cli, loop, names
-from nasjax import batch, constraint, cost, data, derive, relax, report, search
+from experiments import cli, constraints, loop, names
+from nasjax import batch, data, derive, relax, report, search
 from nasjax import space as space_lib
 from nasjax import train as nn_train
 from nasjax.errors import InputError
@@ -28,10 +28,7 @@ OPTIONS = {
   'dataset': (data.EMBEDDED, 'embedded, or of TFDS'),
   'data_dir': (None, 'where TFDS sets are prepared'),
   'space': ('mobile_small', f'{cli.one_of(names.SPACES)}, or module:function'),
-  'limit': ([], 'resource=number, as macs=1.6M or params=2e5; repeatable'),
-  'constraint': ('lagrangian', cli.one_of(names.CONSTRAINTS)),
-  'strength': (1.0, 'of --constraint=linear'),
-  'dual_rate': (0.02, 'of --constraint=lagrangian'),
+  **constraints.OPTIONS,
   'relax': ('softmax', cli.one_of(names.RELAXATIONS)),
   'temperature': (1.0, 'of the relaxation, at the start'),
   'final_temperature': (0.2, 'of the relaxation, at the end'),
@@ -45,42 +42,6 @@ OPTIONS = {
   'log_every': (10, 'steps between lines of metrics'),
   'checkpoint_every': (50, 'steps between checkpoints'),
 }
-
-
-def constraints_for(
-  config: dict[str, Any], space: Space
-) -> tuple[list, dict[cost.Cost, float]]:
-  """What the flags name: constraints, and the limits that deriving keeps."""
-  own = cli.lookup('constraint', config['constraint'], names.CONSTRAINTS)
-  cli.refuse_ignored(
-    config,
-    OPTIONS,
-    set(names.CONSTRAINTS.values()) - {own},
-    f'with --constraint={config["constraint"]}',
-  )
-  parsed = cli.parse_limits(config['limit'], list(names.COSTS))
-  limits = {names.COSTS[name](space): limit for name, limit in parsed.items()}
-  derive.check_reachable(limits)
-  try:
-    if config['constraint'] == 'linear':
-      # Without a limit: the price is per largest cost of the space.
-      priced = limits or {(macs := cost.macs(space)): macs.bounds()[1]}
-      return [
-        (c, constraint.linear(config['strength'], scale))
-        for c, scale in priced.items()
-      ], limits
-    if not limits:
-      raise InputError(
-        'constraint lagrangian needs a limit; give one as --limit=macs=1.6M'
-      )
-    return [
-      (c, constraint.lagrangian(limit, config['dual_rate']))
-      for c, limit in limits.items()
-    ], limits
-  except InputError:
-    raise
-  except ValueError as e:
-    raise InputError(str(e)) from e
 
 
 def check_schedule(config: dict[str, Any]) -> None:
@@ -118,8 +79,7 @@ class Inputs(NamedTuple):
     batches: how a batch of either is made.
     relaxation: alphas to probabilities.
     temperature: of the relaxation, by the step.
-    constraints: what the alphas' loss is put under.
-    limits: what the derived architecture keeps.
+    kept: what keeps the limits, and the limits.
   """
 
   space: Space
@@ -128,8 +88,7 @@ class Inputs(NamedTuple):
   batches: batch.Batches
   relaxation: relax.Relaxed
   temperature: optax.Schedule
-  constraints: list[tuple[cost.Cost, constraint.Constraint]]
-  limits: dict[cost.Cost, float]
+  kept: constraints.Kept
 
 
 def prepare(config: dict[str, Any]) -> Inputs:
@@ -148,7 +107,7 @@ def prepare(config: dict[str, Any]) -> Inputs:
     dataset, config['batch_size'], smaller, config['cutout']
   )
   space = make_space(**names.sizes_of(dataset))
-  constraints, limits = constraints_for(config, space)
+  kept = constraints.of(config, space)
   return Inputs(
     space=space,
     train=train,
@@ -156,8 +115,7 @@ def prepare(config: dict[str, Any]) -> Inputs:
     batches=batches,
     relaxation=relaxation,
     temperature=temperature_schedule(config),
-    constraints=constraints,
-    limits=limits,
+    kept=kept,
   )
 
 
@@ -171,7 +129,8 @@ def build(config: dict[str, Any], inputs: Inputs) -> search.Search:
   return search.make(
     inputs.space,
     inputs.batches,
-    inputs.constraints,
+    inputs.kept.constraints,
+    projection=inputs.kept.projection,
     weight_tx=nn_train.sgd(config['learning_rate'], config['steps']),
     alpha_tx=optax.adam(alpha_rate),
     relaxation=inputs.relaxation,
@@ -207,7 +166,7 @@ def take_steps(
       steps=config['steps'],
       log_every=config['log_every'],
       checkpoint_every=config['checkpoint_every'],
-      describe=functools.partial(describe, inputs.limits),
+      describe=functools.partial(describe, inputs.kept.limits),
       name='search',
       extra=lambda s: {'probs': law(s.alphas, temperature(s.step))},
     )
@@ -242,15 +201,15 @@ def run(
   workdir = loop.claim(workdir, config)
   state = take_steps(config, inputs, workdir)
   check_finite(state, config)
-  space, limits = inputs.space, inputs.limits
-  architecture = derive.within(space, state.alphas, limits)
+  space, limits = inputs.space, inputs.kept.limits
+  architecture = derive.within(space, state.alphas, limits, fill=config['fill'])
   save(workdir, architecture, state, limits, config, command)
   report.search_figures(workdir, loop.read_metrics(workdir), space, limits)
   report.architecture_figure(workdir / 'architecture.png', architecture)
   return architecture
 
 
-def describe(limits: dict[cost.Cost, float], metrics: dict[str, Any]) -> str:
+def describe(limits: constraints.Limits, metrics: dict[str, Any]) -> str:
   """What the progress bar says: losses, and expected costs against limits."""
   words = [f'train {metrics["train_loss"]:.3f}']
   if 'valid_loss' in metrics:
@@ -265,7 +224,7 @@ def describe(limits: dict[cost.Cost, float], metrics: dict[str, Any]) -> str:
 def resources(
   architecture: Architecture,
   plain: Architecture,
-  limits: dict[cost.Cost, float],
+  limits: constraints.Limits,
 ) -> dict[str, dict[str, Any]]:
   """What the derived network costs in every resource, and under which limit.
 
@@ -292,14 +251,28 @@ def resources(
 def save(workdir, architecture, state, limits, config, command) -> None:
   """Writes `architecture.json`, with the record of where it came from."""
   plain = argmax(architecture.space, state.alphas)
+  certificate = derive.certificate(architecture, state.alphas, limits)
+  kept = {name: row._asdict() for name, row in certificate.kept.items()}
   architecture.save(
     workdir / 'architecture.json',
     resources=resources(architecture, plain, limits),
-    log_prob=derive.log_prob(architecture, state.alphas),
+    certificate={**certificate._asdict(), 'kept': kept},
     command=command,
     seed=config['seed'],
     versions=loop.versions(),
     alphas=loop.to_host(state.alphas),
+  )
+
+
+def said(row: dict[str, Any], kept: dict[str, Any] | None) -> str:
+  """A resource of the derived network, in words."""
+  if kept is None:
+    return f'{row["cost"]} (argmax: {row["argmax_cost"]})'
+  over = kept['argmax_excess']
+  against = f'over by {over:.15g}' if over else 'within'
+  return (
+    f'{row["cost"]} of {kept["limit"]:.15g}, {row["cost"] / kept["limit"]:.1%} '
+    f'(argmax: {row["argmax_cost"]}, {against})'
   )
 
 
@@ -308,11 +281,10 @@ def main() -> None:
   architecture = run(
     cli.values(OPTIONS), workdir, cli.command('experiments.search')
   )
-  resources = space_lib.read_record(workdir / 'architecture.json')['resources']
+  record = space_lib.read_record(workdir / 'architecture.json')
   print(f'architecture: {" ".join(architecture.choice)}')
-  for name, row in resources.items():
-    within = f' of {row["limit"]:.15g}' if row['limit'] else ''
-    print(f'{name}: {row["cost"]}{within} (argmax: {row["argmax_cost"]})')
+  for name, row in record['resources'].items():
+    print(f'{name}: {said(row, record["certificate"]["kept"].get(name))}')
   for path in sorted(workdir.glob('*.json')) + sorted(workdir.glob('*.png')):
     print(f'wrote {path}')
 

@@ -1,0 +1,167 @@
+"""What `--constraint` and its numbers stand for."""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from experiments import cli, names
+from nasjax import constraint, cost, derive
+from nasjax.constraint import Constraint, Projection
+from nasjax.errors import InputError
+from nasjax.space import Space
+
+Limits = dict[cost.Cost, float]
+
+
+class Form(NamedTuple):
+  """One way to keep limits, by name.
+
+  Attributes:
+    make: `(limit, number) -> constraint`.
+    number: default of the one number that it takes.
+    option: which flag gives that number.
+    project: alphas are projected after each step; None, no; else whether the
+      whole limit is to be used.
+  """
+
+  make: Callable[[float, float], Constraint]
+  number: float
+  option: str = 'strength'
+  project: bool | None = None
+
+
+def _free(limit: float, number: float) -> Constraint:
+  """Looks at the cost, for the metrics, and does nothing."""
+  del number
+  return constraint.linear(0.0, limit)
+
+
+def _priced(scale: float, strength: float) -> Constraint:
+  return constraint.linear(strength, scale)
+
+
+def _added_log(limit: float, strength: float) -> Constraint:
+  return constraint.log_power(limit, weight=strength, additive=True)
+
+
+def _ratio(limit: float, power: float) -> Constraint:
+  return constraint.ratio_power(limit, power, power)
+
+
+_equal = functools.partial(constraint.lagrangian, equal=True)
+_strict = functools.partial(constraint.lagrangian, follow_strict=True)
+
+FORMS: Mapping[str, Form] = {
+  'lagrangian': Form(constraint.lagrangian, 0.02, 'dual_rate'),
+  'lagrangian_equal': Form(_equal, 0.02, 'dual_rate'),
+  'lagrangian_strict': Form(_strict, 0.02, 'dual_rate'),
+  'augmented_lagrangian': Form(
+    constraint.augmented_lagrangian, 0.02, 'dual_rate'
+  ),
+  'project': Form(_free, 0.0, 'project', project=False),
+  'project_equal': Form(_free, 0.0, 'project', project=True),
+  'linear': Form(_priced, 1.0),
+  'hinge': Form(constraint.hinge, 1.0),
+  'absolute': Form(constraint.absolute, 1.0),
+  'band': Form(constraint.band, 1.0),
+  'log_power': Form(constraint.log_power, 0.6),
+  'log_power_additive': Form(_added_log, 1.0),
+  'ratio_power': Form(_ratio, 0.07),
+}
+
+OPTIONS = {
+  'limit': ([], 'resource=number, as macs=1.6M or params=2e5; repeatable'),
+  'constraint': ('lagrangian', cli.one_of(FORMS)),
+  'strength': (
+    None,
+    'of penalties: their weight, or exponent; not given: '
+    + ', '.join(
+      f'{form.number:g} ({name})'
+      for name, form in FORMS.items()
+      if form.option == 'strength'
+    ),
+  ),
+  'dual_rate': (
+    None,
+    'of the lagrangian constraints: step of the dual ascent; not given: 0.02',
+  ),
+  'fill': (
+    0.98,
+    'share of one limit that the derived network is to use, where one can',
+  ),
+}
+
+
+class Kept(NamedTuple):
+  """What the flags of a search name.
+
+  Attributes:
+    constraints: on the alphas' loss.
+    projection: of the alphas.
+    limits: what the derived architecture keeps.
+  """
+
+  constraints: list[tuple[cost.Cost, Constraint]]
+  projection: Projection | None
+  limits: Limits
+
+
+def of(config: Mapping[str, Any], space: Space) -> Kept:
+  """Flags to constraints.
+
+  Raises:
+    InputError: bad input.
+  """
+  form = cli.lookup('constraint', config['constraint'], FORMS)
+  numbers = {f.option for f in FORMS.values()} & set(OPTIONS)
+  cli.refuse_ignored(
+    config,
+    OPTIONS,
+    sorted(numbers - {form.option}),
+    f'with --constraint={config["constraint"]}',
+  )
+  check_fill(config['fill'])
+  given = config.get(form.option)
+  number = (
+    form.number if given is None else cli.parse_number(str(given), form.option)
+  )
+  limits = limits_of(config['limit'], space)
+  derive.check_reachable(limits)
+  scales = limits
+  if not limits:
+    if config['constraint'] != 'linear':
+      raise InputError(
+        f'constraint {config["constraint"]} needs a limit; give one as '
+        '--limit=macs=1.6M'
+      )
+    # A price alone is per largest cost of the space.
+    macs = cost.macs(space)
+    scales = {macs: macs.bounds()[1]}
+  try:
+    return Kept(
+      [(c, form.make(scale, number)) for c, scale in scales.items()],
+      _projection(form, limits),
+      limits,
+    )
+  except ValueError as e:
+    raise InputError(str(e)) from e
+
+
+def check_fill(fill: float) -> None:
+  """Raises InputError unless it is a share."""
+  if not 0 <= fill <= 1:
+    raise InputError(f'fill is {fill}; it must be 0 to 1')
+
+
+def limits_of(texts: list[str], space: Space) -> Limits:
+  """`resource=number`, as typed, to costs of a space."""
+  parsed = cli.parse_limits(texts, list(names.COSTS))
+  return {names.COSTS[name](space): limit for name, limit in parsed.items()}
+
+
+def _projection(form: Form, limits: Limits) -> Projection | None:
+  if form.project is None:
+    return None
+  return constraint.project(
+    list(limits), list(limits.values()), equal=form.project
+  )
