@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 
+from experiments import names
 from nasjax import space
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -89,12 +90,19 @@ def test_commands_on_a_tfds_set_run(shared, tmp_path):
 
 
 def test_every_file_of_the_map_is_there_and_every_file_is_on_the_map():
-  rows = re.findall(r'^\| (`.*?) \|', README, re.MULTILINE)
+  there_are = README.partition('## Where things are')[2]
+  rows = re.findall(r'^\| (`.*?) \|', there_are, re.MULTILINE)
   named = {p for row in rows for p in re.findall(r'`(?:nasjax/)?(.*?)`', row)}
   package = ROOT / 'nasjax'
   there = {p.name for p in package.glob('*.py')} - {'__init__.py', 'errors.py'}
   there |= {f'{p.parent.name}/' for p in package.glob('*/__init__.py')}
   assert named == there | {'experiments/', 'benchmarks/'}
+
+
+def test_every_preset_of_the_command_line_is_explained():
+  rows = README.partition('### What is chosen')[2].partition('###')[0]
+  named = set(re.findall(r'`(\w+)`', rows))
+  assert set(names.SPACES) - {'tiny'} <= named
 
 
 def test_make_targets_of_the_readme_exist():
