@@ -9,7 +9,9 @@ import shlex
 import subprocess
 import sys
 
-from experiments import names
+import numpy as np
+
+from experiments import loop, names
 from nasjax import space
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -17,8 +19,8 @@ README = (ROOT / 'README.md').read_text()
 
 # Added to what is written, so that it takes seconds.
 QUICK = {
-  'experiments.search': ['--steps=4', '--warmup_steps=2'],
-  'experiments.train': ['--epochs=1'],
+  'experiments.search': ['--steps=20', '--warmup_steps=10'],
+  'experiments.train': ['--epochs=2'],
   'experiments.count': [],
 }
 
@@ -83,6 +85,10 @@ def test_commands_on_a_tfds_set_run(shared, tmp_path):
     _run(command, tmp_path)
   result = json.loads((tmp_path / 'runs/mine_trained/result.json').read_text())
   assert (result['dataset'], result['test_images']) == ('mnist', 100)
+  for run in ('mine', 'mine_trained'):
+    rows = loop.read_metrics(tmp_path / 'runs' / run)
+    assert rows[-1]['step'] >= 20
+    assert all(np.isfinite(row['train_loss']) for row in rows)
   record = space.read_record(tmp_path / 'runs/mine/architecture.json')
   for resource in ('macs', 'params'):
     row = record['resources'][resource]
