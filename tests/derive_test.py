@@ -73,6 +73,24 @@ def test_200_random_cases_equal_brute_force(preset):
   assert 0 < infeasible < 100  # Both outcomes were seen.
 
 
+@pytest.mark.parametrize('preset', TINY)
+@pytest.mark.parametrize('scale', [1e-3, 1e-6, 1e-7])
+def test_alphas_that_hardly_differ_are_told_apart(preset, scale):
+  """As at the start of a search; the solver has a tolerance of its own."""
+  s, (macs, _, _) = _costs(preset)
+  every = _every(s)
+  rng = np.random.default_rng(0)
+  for _ in range(40):
+    alphas = _alphas(s, rng, scale)
+    limit = macs.exact(every[rng.integers(len(every))])
+    found = derive.within(s, alphas, {macs: limit})
+    best = max(
+      derive.log_prob(a, alphas) for a in every if macs.exact(a) <= limit
+    )
+    score = derive.log_prob(found, alphas)
+    assert score == pytest.approx(best, abs=1e-5 * scale, rel=0)
+
+
 @functools.cache
 def _costs(preset):
   s = preset()
@@ -276,6 +294,14 @@ def test_samples_keep_tight_and_loose_limits_of_a_large_space(place):
     s, limits, 5, np.random.default_rng(0), fill=0.95
   )
   assert all(0.95 <= macs.exact(a) / limits[macs] <= 1 for a in drawn)
+
+
+def test_samples_of_a_limit_that_nothing_fills_are_drawn_without():
+  s, (macs, _, _) = _costs(spaces.tiny)
+  limits = {macs: 2 * macs.bounds()[1]}
+  rng = np.random.default_rng(0)
+  drawn = derive.sample_within(s, limits, 12, rng, fill=0.98, distinct=True)
+  assert set(drawn) == set(_every(s))
 
 
 def test_samples_that_do_not_exist_are_refused():

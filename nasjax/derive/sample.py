@@ -50,7 +50,7 @@ def sample_within(
     number: how many.
     rng: NumPy's generator; it moves on.
     fill: 0 to 1; only those are drawn that use at least this share of one
-      limit on an additive cost.
+      limit on an additive cost, if there are any.
     distinct: draw without replacement.
 
   Raises:
@@ -69,7 +69,8 @@ def sample_within(
   check_fill(fill)
   # Says by itself what can be reached, where nothing keeps the limits.
   flat = {name: np.zeros(len(o)) for name, o in space.choices.items()}
-  within(space, flat, limits)
+  if not uses(within(space, flat, limits, fill=fill), limits, fill):
+    fill = 0.0
   found: list[Architecture] = []
   seen: set[tuple[int, ...]] = set()
   draws = itertools.chain.from_iterable(

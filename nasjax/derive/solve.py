@@ -20,6 +20,8 @@ from nasjax.space import Architecture, Space, at_pattern
 
 Limits = Mapping[Cost, Number]
 
+_OBJECTIVE = 1e5  # what the largest weight of an objective is scaled to
+
 
 def log_prob(architecture: Architecture, alphas: Mapping) -> float:
   """Log-probability of an architecture under `softmax(alphas)`, float64."""
@@ -179,10 +181,13 @@ def _solve(
   if floor is not None:
     model.limit(*floor, at_least=True)
   if objective is None:
-    weights = -np.concatenate(scores)
+    # Less a constant of each choice, of which one option is always taken.
+    weights = np.concatenate([score.max() - score for score in scores])
   else:
-    weights, scale = model.row(objective), max(1, objective.bounds()[1])
-    weights = weights / scale
+    weights = model.row(objective)
+  # The solver stops within an absolute 1e-6 of the optimum: nothing here.
+  largest = np.abs(weights).max()
+  weights = weights * (_OBJECTIVE / largest if largest > 0 else 1.0)
   while True:
     result = optimize.milp(
       np.pad(weights, (0, model.size - len(weights))),
