@@ -7,7 +7,6 @@ writes `architecture.json`, `metrics.jsonl`, `checkpoints/` and figures into
 the workdir. Started again after a kill it goes on where it was.
 """
 
-import functools
 import pathlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -147,6 +146,9 @@ def take_steps(
   key = jax.random.key(config['seed'])
   state = loop.initial(parts.init, key, train, valid)
   law, temperature = inputs.relaxation.law, inputs.temperature
+  # Through the warm-up alphas, and with them the expected costs, stay these.
+  probs = law(state.alphas, temperature(state.step))
+  start = {c.name: float(c(probs)) for c in inputs.kept.limits}
   with ThreadPoolExecutor() as pool:
     # The alphas' program compiles while the warm-up already runs.
     weight_step = pool.submit(loop.compiled, parts.weight_step, state, train)
@@ -166,7 +168,7 @@ def take_steps(
       steps=config['steps'],
       log_every=config['log_every'],
       checkpoint_every=config['checkpoint_every'],
-      describe=functools.partial(describe, inputs.kept.limits),
+      describe=lambda m: describe(inputs.kept.limits, {**start, **m}),
       name='search',
       extra=lambda s: {'probs': law(s.alphas, temperature(s.step))},
     )

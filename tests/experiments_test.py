@@ -349,6 +349,17 @@ def test_a_workdir_belongs_to_one_run(tmp_path):
   refused('is a file', loop.claim, tmp_path / 'other' / 'thesis.tex', {})
 
 
+def test_the_bar_shows_losses_and_costs_against_limits_from_the_start(tmp_path):
+  flags = *SMALL, '--steps=4', '--warmup_steps=2', '--log_every=1'
+  code, _, err = _finish(_start('search', f'--workdir={tmp_path}/run', *flags))
+  assert code == 0, err
+  shown = [line for line in err.split('\r') if 'train ' in line]
+  assert all(' of 60.0k' in line and '<' in line for line in shown)
+  for step in range(1, 5):
+    (line, *_) = (line for line in shown if f' {step}/4 ' in line)
+  assert 'valid ' in line
+
+
 @pytest.mark.parametrize('name', constraints.FORMS)
 def test_every_constraint_is_there_by_name_for_several_limits(name):
   s = spaces.tiny()
