@@ -55,6 +55,8 @@ def read_search(
   if not path.exists():
     raise InputError(f'{directory} holds no finished search: no {path.name}')
   config = loop.read_json(directory / 'config.json')
+  if not isinstance(config, dict) or not {'dataset', 'data_dir'} <= set(config):
+    raise InputError(f'{directory / "config.json"} is not what a search writes')
   return Architecture.load(path, ops), space_lib.read_record(path), config
 
 

@@ -20,8 +20,9 @@ class Form(NamedTuple):
     make: `(limit, number) -> constraint`.
     number: default of the one number that it takes.
     option: which flag gives that number.
-    project: alphas are projected after each step; None, no; else whether the
-      whole limit is to be used.
+    project: alphas are projected after each step; None, no; else whether a
+      whole limit is to be used. Costs that cannot be projected, memory, are
+      kept by the lagrangian then.
   """
 
   make: Callable[[float, float], Constraint]
@@ -71,7 +72,7 @@ FORMS: Mapping[str, Form] = {
 
 OPTIONS = {
   'limit': ([], 'resource=number, as macs=1.6M or params=2e5; repeatable'),
-  'constraint': ('lagrangian', cli.one_of(FORMS)),
+  'constraint': ('project_equal', cli.one_of(FORMS)),
   'strength': (
     None,
     'of penalties: their weight, or exponent; not given: '
@@ -139,12 +140,12 @@ def of(config: Mapping[str, Any], space: Space) -> Kept:
     scales = {macs: macs.bounds()[1]}
   try:
     return Kept(
-      [(c, form.make(scale, number)) for c, scale in scales.items()],
+      [(c, _constraint(form, c, scale, number)) for c, scale in scales.items()],
       _projection(form, limits),
       limits,
     )
   except ValueError as e:
-    raise InputError(str(e)) from e
+    raise InputError(f'constraint {config["constraint"]}: {e}') from e
 
 
 def check_fill(fill: float) -> None:
@@ -159,9 +160,18 @@ def limits_of(texts: list[str], space: Space) -> Limits:
   return {names.COSTS[name](space): limit for name, limit in parsed.items()}
 
 
+def _constraint(
+  form: Form, own: cost.Cost, limit: float, number: float
+) -> Constraint:
+  if form.project is not None and own.reduction != 'sum':
+    form, number = FORMS['lagrangian'], FORMS['lagrangian'].number
+  return form.make(limit, number)
+
+
 def _projection(form: Form, limits: Limits) -> Projection | None:
-  if form.project is None:
+  additive = {c: limit for c, limit in limits.items() if c.reduction == 'sum'}
+  if form.project is None or not additive:
     return None
   return constraint.project(
-    list(limits), list(limits.values()), equal=form.project
+    list(additive), list(additive.values()), equal=form.project
   )

@@ -55,16 +55,7 @@ def _claim(workdir: pathlib.Path, config: dict[str, Any]) -> pathlib.Path:
     found = read_json(path)
     if not isinstance(found, dict):
       raise InputError(f'{path} is not what a run writes: no JSON object')
-    differ = [
-      f'{k} was {found.get(k)!r} and is {config.get(k)!r}'
-      for k in sorted({*found, *config})
-      if found.get(k) != config.get(k)
-    ]
-    if differ:
-      raise InputError(
-        f'workdir {workdir} holds a run with other flags: '
-        f'{"; ".join(differ)}. Give the same flags or another --workdir'
-      )
+    _check_same(workdir, found, config)
     return workdir
   if workdir.exists() and not workdir.is_dir():
     raise InputError(f'workdir {workdir} is a file; give a directory')
@@ -77,6 +68,33 @@ def _claim(workdir: pathlib.Path, config: dict[str, Any]) -> pathlib.Path:
   workdir.mkdir(parents=True, exist_ok=True)
   write_json(path, config)
   return workdir
+
+
+def _check_same(
+  workdir: pathlib.Path, found: dict[str, Any], config: dict[str, Any]
+) -> None:
+  """Raises InputError, with what differs, unless two configs are the same."""
+  flags = [{**c, 'versions': None} for c in (found, config)]
+  if differ := _differences(*flags):
+    raise InputError(
+      f'workdir {workdir} holds a run with other flags: {differ}. Give the '
+      'same flags or another --workdir'
+    )
+  if differ := _differences(
+    *(c.get('versions') or {} for c in (found, config))
+  ):
+    raise InputError(
+      f'workdir {workdir} holds a run made by other versions: {differ}. '
+      'Install those or give another --workdir'
+    )
+
+
+def _differences(found: dict[str, Any], config: dict[str, Any]) -> str:
+  return '; '.join(
+    f'{k} was {found.get(k)} and is {config.get(k)}'
+    for k in sorted({*found, *config})
+    if found.get(k) != config.get(k)
+  )
 
 
 def fingerprint(*parts: Any) -> str:

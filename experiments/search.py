@@ -200,7 +200,9 @@ def run(
     InputError: bad input; nothing was written then. Or the search diverged.
   """
   inputs = prepare(config)
-  workdir = loop.claim(workdir, config)
+  # A space of one's own may change under the same name.
+  content = loop.fingerprint(inputs.space)
+  workdir = loop.claim(workdir, {**config, 'space_content': content})
   state = take_steps(config, inputs, workdir)
   check_finite(state, config)
   space, limits = inputs.space, inputs.kept.limits

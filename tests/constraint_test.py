@@ -433,6 +433,33 @@ def test_equal_projection_uses_the_whole_limit():
     assert np.sign(round(float(state.duals[0]), 4)) == np.sign(1 - factor)
 
 
+@pytest.mark.parametrize('preset', [spaces.mobile_small, spaces.tiny_width])
+def test_equal_projection_meets_the_first_of_two_limits(preset):
+  """All are kept, and one is used whole, wherever the alphas came from."""
+  s = preset()
+  costs = [cost.macs(s), cost.params(s)]
+  keep = constraint.project(costs, [1.0, 1.0], equal=True)
+
+  @jax.jit
+  def projected(alphas, limits):
+    return keep.update(
+      alphas, relax.softmax, keep.init()._replace(limits=limits)
+    )
+
+  below, first = 0, []
+  for seed in range(20):
+    alphas, limits = _case(s, costs, seed, 1.0)
+    before = [float(c(relax.softmax(alphas))) for c in costs]
+    below += bool((np.array(before) < limits).all())
+    found, _ = projected(alphas, limits)
+    after = [float(c(relax.softmax(found))) for c in costs]
+    ratios = np.array(after) / limits
+    assert ratios.max() == pytest.approx(1, rel=1e-4)
+    first.append(int(ratios.argmax()))
+  assert 0 < below < 20
+  assert set(first) == {0, 1}
+
+
 def test_projection_of_the_unreachable_stays_finite_and_gets_near():
   s = spaces.mobile_small()
   macs = cost.macs(s)

@@ -334,10 +334,20 @@ def test_a_workdir_belongs_to_one_run(tmp_path):
   workdir = tmp_path / 'run'
   loop.claim(workdir, {'steps': 3, 'limit': ['macs=1M']})
   loop.claim(workdir, {'steps': 3, 'limit': ['macs=1M']})
-  before = (workdir / 'config.json').read_text()
   refused(
     'steps was 3 and is 4', loop.claim, workdir, {'steps': 4, 'limit': []}
   )
+  config = json.loads((workdir / 'config.json').read_text())
+  config['versions']['jax'] = '0.1'
+  (workdir / 'config.json').write_text(json.dumps(config))
+  refused(
+    'made by other versions: jax was 0.1 and is ',
+    loop.claim,
+    workdir,
+    {'steps': 3, 'limit': ['macs=1M']},
+  )
+  before = (workdir / 'config.json').read_text()
+  refused('steps was 3', loop.claim, workdir, {'steps': 4, 'limit': []})
   assert (workdir / 'config.json').read_text() == before
   (tmp_path / 'other').mkdir()
   (tmp_path / 'other' / 'thesis.tex').write_text('')
@@ -394,7 +404,24 @@ def test_a_strength_is_that_of_the_named_form():
   assert numbers == [1.0, 3.0]
 
 
+def test_what_cannot_be_projected_is_kept_by_a_multiplier():
+  s = spaces.tiny()
+  given = {'limit': ['memory=2000', 'macs=5000']}
+  kept = constraints.of(cli.defaults(constraints.OPTIONS) | given, s)
+  multiplied = {c.name: hasattr(k.init(), 'multiplier') for c, k in kept[0]}
+  assert multiplied == {'memory': True, 'macs': False}
+  assert kept.projection.init().limits.tolist() == [5000]
+  given['limit'].pop()
+  assert (
+    constraints.of(cli.defaults(constraints.OPTIONS) | given, s).projection
+    is None
+  )
+
+
 # Bad input.
+
+
+LAGRANGIAN = {'constraint': 'lagrangian'}
 
 
 @pytest.mark.parametrize(
@@ -405,7 +432,7 @@ def test_a_strength_is_that_of_the_named_form():
     ({'space': 'math.py:space'}, "no module 'math.py'"),
     ({'space': ':space'}, 'no name of a module'),
     ({'space': 'math:pi'}, "no function 'pi'"),
-    ({'dual_rate': float('inf')}, 'positive rate'),
+    (LAGRANGIAN | {'dual_rate': float('inf')}, 'lagrangian: .*positive rate'),
     ({'space': 'huge'}, "unknown space 'huge'; choose from mobile_small"),
     ({'limit': ['20e6']}, 'names no resource; write it as macs=20e6'),
     (
@@ -415,17 +442,16 @@ def test_a_strength_is_that_of_the_named_form():
     ({'limit': ['macs=ten']}, "'ten' is no number"),
     ({'limit': ['macs=1.5X']}, "'1.5X' is no number; write it as 20e6 or 20M"),
     ({'fill': 1.5}, 'fill is 1.5; it must be 0 to 1'),
-    ({'constraint': 'project', 'limit': ['memory=1M']}, 'additive costs'),
     ({'constraint': 'hinge', 'limit': []}, 'hinge needs a limit'),
     ({'constraint': 'band', 'strength': 'much'}, "strength: 'much' is no"),
     ({'limit': ['macs=']}, "'' is no number"),
     ({'limit': ['macs=-5']}, 'is not positive'),
     ({'limit': ['macs=1M', 'macs=2M']}, 'two limits on macs'),
     ({'limit': ['macs=1000']}, 'this space reaches 251984 to 4840624 MACs'),
-    ({'limit': []}, 'lagrangian needs a limit'),
+    ({'limit': []}, 'project_equal needs a limit'),
     ({'constraint': 'hope'}, "unknown constraint 'hope'; choose from"),
     ({'constraint': 'linear', 'strength': -1.0}, 'strength >= 0'),
-    ({'dual_rate': 0.0}, 'positive rate'),
+    (LAGRANGIAN | {'dual_rate': 0.0}, 'positive rate'),
     ({'relax': 'hard'}, "unknown relaxation 'hard'; choose from softmax"),
     ({'temperature': 0.0}, 'temperature is 0.0'),
     ({'temperature': float('inf')}, 'must be positive and finite'),
@@ -435,7 +461,7 @@ def test_a_strength_is_that_of_the_named_form():
     ({'batch_size': 5000}, 'batch_size is 5000; with 2500 examples it must be'),
     ({'cutout': -1}, 'cutout is -1 pixels'),
     ({'cutout': 29}, 'cutout is 29 pixels; for images of 28 x 28'),
-    ({'strength': 2.0}, '--strength=2.0 has no effect with --constraint=lagr'),
+    ({'strength': 2.0}, '--strength=2.0 has no effect with --constraint=proj'),
     (
       {'constraint': 'linear', 'dual_rate': 1.0},
       '--dual_rate=1.0 has no effect with --constraint=linear',

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from nasjax.constraint.pair import require_positive
 from nasjax.cost import Cost
@@ -58,8 +59,8 @@ def project(
   Args:
     costs: of one space.
     limits: of each cost, positive, in its unit.
-    equal: use the whole limits: probabilities that cost less are tilted, too,
-      the other way.
+    equal: use a whole limit: where all expected costs are below theirs, alphas
+      are tilted the other way until the first one meets its own.
     rounds: passes over the costs.
     iterations: of Newton's method, in each round for each cost.
 
@@ -101,19 +102,25 @@ def project(
     )
 
   def update(alphas, law, state):
+    def ratio(k, probs):
+      return costs[k](probs) / state.limits[k]
+
+    def ratios(probs):
+      return jnp.stack([ratio(k, probs) for k in range(len(costs))])
+
     def one_round(_, carry):
       tilted, duals = carry
-      for k, cost in enumerate(costs):
-        ratio = functools.partial(_ratio, cost, state.limits[k])
-        way = _centred(jax.grad(ratio)(law(tilted)))
-        farthest = _FARTHEST / _spread(way)
+      for k in range(len(costs)):
+        one = functools.partial(ratio, k)
         # What was tilted too far, for another limit's sake, is taken back.
-        nearest = -farthest if equal else -duals[k]
-        excess = lambda m, ratio=ratio, way=way, tilted=tilted: (  # noqa: E731
-          ratio(law(_moved(tilted, way, m))) - 1
-        )
-        step = _root(excess, nearest, farthest, iterations)
-        tilted, duals = _moved(tilted, way, step), duals.at[k].add(step)
+        back = -jnp.maximum(duals[k], 0)
+        tilted, step = _met(one, law, tilted, back, jnp.inf, iterations)
+        duals = duals.at[k].add(step)
+      if equal:
+        first = ratios(law(tilted)).argmax()
+        largest = lambda probs: ratios(probs).max()  # noqa: E731
+        tilted, step = _met(largest, law, tilted, -jnp.inf, 0.0, iterations)
+        duals = duals.at[first].add(step)
       return tilted, duals
 
     start = dict(alphas), jnp.zeros_like(state.duals)
@@ -123,8 +130,27 @@ def project(
   return Projection(init, update)
 
 
-def _ratio(cost: Cost, limit: jax.Array, probs: Tree) -> jax.Array:
-  return cost(probs) / limit
+def _met(
+  ratio: Callable[[Tree], jax.Array],
+  law: Callable[[Tree], Tree],
+  alphas: Tree,
+  low: ArrayLike,
+  high: ArrayLike,
+  iterations: int,
+) -> tuple[Tree, jax.Array]:
+  """Alphas tilted until a ratio of their law is 1, and by how much.
+
+  Or as near to 1 as tilts from `low` to `high` come.
+  """
+  way = _centred(jax.grad(ratio)(law(alphas)))
+  farthest = _FARTHEST / _spread(way)
+  step = _root(
+    lambda m: ratio(law(_moved(alphas, way, m))) - 1,
+    jnp.maximum(low, -farthest),
+    jnp.minimum(high, farthest),
+    iterations,
+  )
+  return _moved(alphas, way, step), step
 
 
 def _centred(way: Tree) -> Tree:
