@@ -81,6 +81,25 @@ def test_each_step_changes_its_own_part_alone():
     assert (alphas.alphas[slot] != weights.alphas[slot]).any()
 
 
+def test_weights_learn_through_the_ops_that_alphas_choose():
+  """Where an op has no probability, its weights get no gradient."""
+  parts, arrays = _default(), _arrays()
+  start = parts.init(jax.random.key(0), arrays, arrays)
+  for chosen in range(2):  # Of the ops that have weights.
+    hot = {
+      k: 200.0 * (jnp.arange(len(a)) == chosen) for k, a in start.alphas.items()
+    }
+    after, _ = parts.weight_step(start._replace(alphas=hot), arrays)
+    for slot, options in SPACE.choices.items():
+      for i, op in enumerate(options[:2]):
+        before, now = start.params[slot][op], after.params[slot][op]
+        same = [
+          bool((a == b).all())
+          for a, b in zip(*map(jax.tree.leaves, (before, now)), strict=True)
+        ]
+        assert (not any(same)) if i == chosen else all(same), (slot, op)
+
+
 def test_step_is_both_halves():
   parts, arrays = _default(), _arrays()
   start = parts.init(jax.random.key(0), arrays, arrays)
