@@ -257,10 +257,16 @@ def save(workdir, architecture, state, limits, config, command) -> None:
   plain = argmax(architecture.space, state.alphas)
   certificate = derive.certificate(architecture, state.alphas, limits)
   kept = {name: row._asdict() for name, row in certificate.kept.items()}
+  # What filling gives up, next to the most probable within the limits.
+  unfilled = derive.within(architecture.space, state.alphas, limits)
   architecture.save(
     workdir / 'architecture.json',
     resources=resources(architecture, plain, limits),
-    certificate={**certificate._asdict(), 'kept': kept},
+    certificate={
+      **certificate._asdict(),
+      'unfilled_log_prob': derive.log_prob(unfilled, state.alphas),
+      'kept': kept,
+    },
     command=command,
     seed=config['seed'],
     versions=loop.versions(),
@@ -286,9 +292,15 @@ def main() -> None:
     cli.values(OPTIONS), workdir, cli.command('experiments.search')
   )
   record = space_lib.read_record(workdir / 'architecture.json')
+  certificate = record['certificate']
   print(f'architecture: {" ".join(architecture.choice)}')
   for name, row in record['resources'].items():
-    print(f'{name}: {said(row, record["certificate"]["kept"].get(name))}')
+    print(f'{name}: {said(row, certificate["kept"].get(name))}')
+  print(
+    f'log-probability: {certificate["log_prob"]:.2f} (most probable within the '
+    f'limits, however little it uses: {certificate["unfilled_log_prob"]:.2f}; '
+    f'of all: {certificate["argmax_log_prob"]:.2f})'
+  )
   for path in sorted(workdir.glob('*.json')) + sorted(workdir.glob('*.png')):
     print(f'wrote {path}')
 

@@ -122,6 +122,23 @@ def test_a_killed_training_ends_bit_for_bit_where_it_would_have(
   assert a['test_images'] == 10_000
 
 
+def test_an_architecture_file_says_what_its_limits_and_filling_gave_up(
+  searched,
+):
+  path = searched / 'architecture.json'
+  a, record = space.Architecture.load(path), space.read_record(path)
+  alphas = {k: np.asarray(v) for k, v in record['alphas'].items()}
+  macs, certificate = cost.macs(a.space), record['certificate']
+  unfilled = derive.within(a.space, alphas, {macs: 60_000})
+  for key, network in (
+    ('log_prob', a),
+    ('unfilled_log_prob', unfilled),
+    ('argmax_log_prob', space.argmax(a.space, alphas)),
+  ):
+    assert certificate[key] == pytest.approx(derive.log_prob(network, alphas))
+  assert certificate['kept']['macs']['limit'] == 60_000
+
+
 def test_an_architecture_file_says_what_it_costs(searched):
   path = searched / 'architecture.json'
   a, record = space.Architecture.load(path), space.read_record(path)
