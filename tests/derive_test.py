@@ -296,6 +296,51 @@ def test_samples_keep_tight_and_loose_limits_of_a_large_space(place):
   assert all(0.95 <= macs.exact(a) / limits[macs] <= 1 for a in drawn)
 
 
+@pytest.mark.parametrize('share', [0.9, 1.0, 1.02])
+@pytest.mark.parametrize('fill', [0.0, 0.9, 0.95])
+def test_samples_of_two_loose_limits_fill_one_of_them(share, fill):
+  """Random architectures are far from them; one draw in a million uses it."""
+  s, (macs, params, _) = _costs(spaces.mobile_small)
+  limits = {c: share * c.bounds()[1] for c in (macs, params)}
+  rng = np.random.default_rng(0)
+  drawn = derive.sample_within(s, limits, 20, rng, fill=fill, distinct=True)
+  assert len(set(drawn)) == 20
+  for a in drawn:
+    used = [c.exact(a) / limit for c, limit in limits.items()]
+    assert max(used) <= 1
+    assert max(used) >= fill
+
+
+def test_samples_of_a_limit_that_cannot_be_filled_beside_another():
+  """Nothing fills the parameters within the MACs: those are filled instead."""
+  s, (macs, params, _) = _costs(spaces.mobile_small)
+  low, high = macs.bounds()
+  limits = {macs: low + (high - low) / 10, params: params.bounds()[1]}
+  rng = np.random.default_rng(0)
+  drawn = derive.sample_within(s, limits, 20, rng, fill=0.95)
+  assert all(0.95 <= macs.exact(a) / limits[macs] <= 1 for a in drawn)
+
+
+def test_samples_of_the_largest_limit_are_drawn_from_all():
+  """Nothing is tilted where nothing can bind: all draws are accepted."""
+  s, (macs, params, _) = _costs(spaces.tiny)
+  limits = {c: c.bounds()[1] for c in (macs, params)}
+  every = _every(s)
+  rng = np.random.default_rng(0)
+  drawn = derive.sample_within(s, limits, 200 * len(every), rng)
+  counts = collections.Counter(drawn)
+  _, p = stats.chisquare([counts[a] for a in every])
+  assert p > 0.001
+
+
+def test_samples_of_what_costs_nothing():
+  s = spaces.tiny()
+  free = {k: dict.fromkeys(n, 0.0) for k, n in s.choices.items()}
+  nothing = cost.table(s, 'nothing', 'units', free)
+  rng = np.random.default_rng(0)
+  assert len(derive.sample_within(s, {nothing: 0}, 3, rng)) == 3
+
+
 def test_samples_of_a_limit_that_nothing_fills_are_drawn_without():
   s, (macs, _, _) = _costs(spaces.tiny)
   limits = {macs: 2 * macs.bounds()[1]}
@@ -311,7 +356,9 @@ def test_samples_that_do_not_exist_are_refused():
   refused(f'{low} to {high}', derive.sample_within, s, {macs: low - 1}, 1, rng)
   assert derive.sample_within(s, {macs: low}, 0, rng) == []
   few = functools.partial(derive.sample_within, distinct=True)
-  refused('found 1 of 2 random architectures', few, s, {macs: low}, 2, rng)
+  refused('found 1 of 2 random.* ask for fewer$', few, s, {macs: low}, 2, rng)
+  most = functools.partial(few, fill=1.0)
+  refused('of which 100% is used.*lower fill', most, s, {macs: low}, 2, rng)
 
 
 # --- What is refused, and what does not matter -------------------------------

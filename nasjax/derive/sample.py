@@ -1,17 +1,21 @@
 """Random architectures within limits, uniformly.
 
 Uniform draws from all architectures almost never keep a tight limit. So they
-are drawn from the exponential tilt `q(a) ~ exp(-sum_k m_k r_k(a))`, with `r_k`
-the cost over its limit, and accepted with the probability that undoes the tilt
-(von Neumann 1951): `exp(sum_k m_k (r_k(a) - 1))`, at most 1 where every limit
-is kept. The tilt factorises over the tables, so it is drawn exactly, choice by
-choice; the multipliers minimise `log sum_a q + sum_k m_k`, which makes
-acceptance as frequent as it can be.
+are drawn from the exponential tilt `g(a) = exp(sum_k m_k (b_k - r_k(a)))`, with
+`r_k` a cost and `b_k` its limit, which is at least 1 where every limit is kept,
+and accepted with the probability `1 / g(a)` that undoes it (von Neumann 1951).
+The tilt factorises over the tables, so it is drawn exactly, choice by choice;
+the multipliers minimise the sum of all `g`, which makes acceptance as frequent
+as it can be. A limit that no architecture exceeds has none.
+
+One of several limits may be asked to be filled. For each there is a tilt of its
+own, which is at least 1 where that one is, and may press upwards: there `b_k`
+is what has to be used. They are drawn from in proportion to their sums, so that
+all together are accepted with `1 / sum g(a)` (Karp and Luby 1983).
 """
 
-import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,18 +23,15 @@ from scipy import optimize, special
 
 from nasjax.cost import Cost, Number
 from nasjax.derive.solve import Limits, check_fill, uses, within
+from nasjax.eliminate import Factor, eliminate
 from nasjax.errors import InputError
 from nasjax.space import Architecture, Space
 
 _BATCH = 4096
 _MOST_BATCHES = 500
-
-
-class _Factor(NamedTuple):
-  """Part of a log-weight: an array with one axis for each named choice."""
-
-  axes: tuple[str, ...]
-  array: np.ndarray
+# A sum of what is at least 1 for each that is wanted: below 1 there is none.
+# Less than the logarithm of 1, as it is rounded.
+_NONE = -1.0
 
 
 def sample_within(
@@ -54,7 +55,8 @@ def sample_within(
     distinct: draw without replacement.
 
   Raises:
-    InputError: no architecture keeps the limits, or too few were found.
+    InputError: no architecture keeps the limits, or too few were found in 2
+      million draws: there are too few, or they are too rare.
     ValueError: `fill` is out of its range.
 
   Example:
@@ -86,130 +88,171 @@ def sample_within(
     kept = all(c.exact(a) <= limit for c, limit in limits.items())
     if kept and uses(a, limits, fill):
       found.append(a)
-  if len(found) == number:
-    return found
+  if len(found) < number:
+    raise InputError(
+      f'found {len(found)} of {number} random architectures '
+      + _description(limits, fill)
+    )
+  return found
+
+
+def _description(limits: Limits, fill: float) -> str:
+  """The rest of a sentence on what could not be found."""
   wanted = ', '.join(
     f'{c.name} <= {limit:.15g} {c.unit}' for c, limit in limits.items()
   )
   filled = f', of one of which {fill:.0%} is used' if fill else ''
-  raise InputError(
-    f'found {len(found)} of {number} random architectures with {wanted}{filled}'
-  )
+  advice = 'fewer or a lower fill' if fill else 'fewer'
+  draws = _BATCH * _MOST_BATCHES
+  return f'with {wanted}{filled} in {draws} draws: ask for {advice}'
+
+
+class _Scaled(NamedTuple):
+  """An additive cost and its limit, as shares of the cost's span.
+
+  Attributes:
+    factors: what the cost is the sum of.
+    span: in the cost's unit; 1 where it is the same for all architectures.
+    low: the smallest cost.
+    high: the largest cost.
+    floor: what uses enough of the limit.
+    ceiling: the limit.
+  """
+
+  factors: list[Factor]
+  span: float
+  low: float
+  high: float
+  floor: float
+  ceiling: float
+
+
+class _Tilt(NamedTuple):
+  """Unnormalised `g(a) = exp(multipliers @ (corner - costs of a))`.
+
+  Attributes:
+    multipliers: `f64[costs]`.
+    corner: `f64[costs]`; it makes `g` at least 1 where `g` is wanted.
+    log_sum: of `g` over all architectures.
+    joints: from the elimination of all choices.
+  """
+
+  multipliers: np.ndarray
+  corner: np.ndarray
+  log_sum: float
+  joints: list[Factor]
 
 
 def _kept(
   space: Space, limits: Limits, rng: np.random.Generator, fill: float
 ) -> Iterator[np.ndarray]:
   """Batches of uniform draws that keep the limits, `i64[n, choices]`."""
-  names = list(space.choices)
-  sizes = {name: len(o) for name, o in space.choices.items()}
   additive = {c: v for c, v in limits.items() if c.reduction == 'sum'}
-  fixed = [_Factor((name,), np.zeros(n)) for name, n in sizes.items()]
-  fixed += [
-    _Factor(t.axes, np.where(t.array() > limit, -np.inf, 0.0))
+  costs = [_scaled(c, v, fill) for c, v in additive.items()]
+  spans = np.array([c.span for c in costs])[:, None]
+  tilts = _tilts(_allowed(space, limits), costs)
+  shares = special.softmax([tilt.log_sum for tilt in tilts])
+  while True:
+    numbers = rng.multinomial(_BATCH, shares)
+    drawn = [
+      _draw(t.joints, rng, n) for t, n in zip(tilts, numbers, strict=True)
+    ]
+    index = {
+      name: np.concatenate([one[name] for one in drawn])
+      for name in space.choices
+    }
+    values = np.array([_values(c, index) for c in additive])
+    values = values.reshape(len(additive), _BATCH)
+    log_g = [
+      t.multipliers @ (t.corner[:, None] - values / spans) for t in tilts
+    ]
+    kept = np.log(rng.random(_BATCH)) <= -special.logsumexp(log_g, axis=0)
+    if additive:
+      most = np.array(list(additive.values()))[:, None]
+      kept &= (values <= most).all(0) & (values >= fill * most).any(0)
+    # Shuffled: in a batch, those of one tilt stand together.
+    yield rng.permutation(np.stack(list(index.values()), 1)[kept])
+
+
+def _allowed(space: Space, limits: Limits) -> list[Factor]:
+  """Log-weights of all choices: 0, or -inf where a maximum is exceeded."""
+  every = [
+    Factor((name,), np.zeros(len(o))) for name, o in space.choices.items()
+  ]
+  return every + [
+    Factor(t.axes, np.where(t.array() > limit, -np.inf, 0.0))
     for cost, limit in limits.items()
     if cost.reduction == 'max'
     for t in cost.tables
     if t.axes
   ]
-  # With a floor close below the only limit, draws may have to be tilted up.
-  both_ways = fill > 0 and len(additive) == 1
-  ratios = [_ratio(cost, limit) for cost, limit in additive.items()]
-  tilt = _tilt(fixed, ratios, fill if both_ways else 1.0, both_ways)
-  factors = _tilted(fixed, ratios, tilt)
-  steps, _ = _eliminate(factors)
-  # Where the acceptance is certain: at the limit, or, tilted up, at the floor.
-  corner = np.where(tilt < 0, fill, 1.0)
-  while True:
-    index = _draw(steps, rng, _BATCH)
-    values = [_values(c, index) / v for c, v in additive.items()]
-    r = np.stack(values) if values else np.zeros((0, _BATCH))
-    log_accept = tilt @ (r - corner[:, None])
-    kept = np.log(rng.random(_BATCH)) <= log_accept
-    kept &= (r <= 1).all(0)
-    if both_ways:
-      kept &= (r >= fill).all(0)
-    columns = [index[name] for name in names]
-    yield np.stack(columns, 1)[kept]
 
 
-def _ratio(cost: Cost, limit: Number) -> list[_Factor]:
-  """A cost over its limit, as factors."""
-  return [_Factor(t.axes, t.array() / limit) for t in cost.tables]
-
-
-def _tilted(fixed, ratios, tilt) -> list[_Factor]:
-  return fixed + [
-    factor._replace(array=-m * factor.array)
-    for m, factors in zip(tilt, ratios, strict=True)
-    for factor in factors
-  ]
-
-
-def _tilt(fixed, ratios, floor: float, both_ways: bool) -> np.ndarray:
-  """The multipliers that accept most, `f64[costs]`."""
-  if not ratios:
-    return np.zeros(0)
-
-  def rejected(tilt):
-    corner = np.where(tilt < 0, floor, 1.0)
-    return _eliminate(_tilted(fixed, ratios, tilt))[1] + tilt @ corner
-
-  bounds = [(None if both_ways else 0, None)] * len(ratios)
-  start = np.zeros(len(ratios))
-  return optimize.minimize(rejected, start, bounds=bounds).x
-
-
-def _eliminate(
-  factors: list[_Factor],
-) -> tuple[list[tuple[str, _Factor]], float]:
-  """Sums the weights over all architectures, one choice after the other.
-
-  Returns:
-    For each choice, in the order of elimination, the joint log-weight of it
-    (its last axis) and of the choices that are eliminated later; and the log
-    of the sum.
-  """
-  pending, steps = list(factors), []
-  left = list(dict.fromkeys(a for f in pending for a in f.axes))
-  while left:
-    name = min(left, key=lambda a: _joint_size(pending, a))
-    left.remove(name)
-    here = [f for f in pending if name in f.axes]
-    pending = [f for f in pending if name not in f.axes]
-    others = dict.fromkeys(a for f in here for a in f.axes if a != name)
-    axes = (*others, name)
-    joint = functools.reduce(np.add, [_spread(f, axes) for f in here])
-    steps.append((name, _Factor(axes, joint)))
-    total = special.logsumexp(joint, axis=-1)
-    pending.append(_Factor(axes[:-1], total))
-  return steps, float(sum(f.array for f in pending))
-
-
-def _joint_size(factors, name) -> int:
-  sizes = {}
-  for f in factors:
-    if name in f.axes:
-      sizes |= dict(zip(f.axes, f.array.shape, strict=True))
-  return int(np.prod(list(sizes.values())))
-
-
-def _spread(factor: _Factor, axes: tuple[str, ...]) -> np.ndarray:
-  """The array, broadcastable over all of `axes`."""
-  order = sorted(
-    range(len(factor.axes)), key=lambda i: axes.index(factor.axes[i])
+def _scaled(cost: Cost, limit: Number, fill: float) -> _Scaled:
+  low, high = cost.bounds()
+  span = high - low or 1
+  factors = [Factor(t.axes, t.array() / span) for t in cost.tables]
+  return _Scaled(
+    factors, span, low / span, high / span, fill * limit / span, limit / span
   )
-  sizes = dict(zip(factor.axes, factor.array.shape, strict=True))
-  return factor.array.transpose(order).reshape([sizes.get(a, 1) for a in axes])
 
 
-def _draw(steps, rng, number: int) -> dict[str, np.ndarray]:
-  """Draws choices in the reverse order of their elimination."""
+def _tilts(allowed: list[Factor], costs: Sequence[_Scaled]) -> list[_Tilt]:
+  """One for each limit that can be filled; one if nothing has to be."""
+  if not costs or any(c.floor <= c.low for c in costs):
+    return [_tilt(allowed, costs, None)]
+  able = [i for i, c in enumerate(costs) if c.floor <= c.high]
+  tilts = [_tilt(allowed, costs, i) for i in able]
+  return [tilt for tilt in tilts if tilt.log_sum > _NONE]
+
+
+def _tilt(
+  allowed: list[Factor], costs: Sequence[_Scaled], filled: int | None
+) -> _Tilt:
+  """The tilt of the smallest sum, which accepts most."""
+  floors = np.array([c.floor for c in costs])
+  ceilings = np.array([c.ceiling for c in costs])
+
+  def tilted(multipliers):
+    corner = np.where(multipliers < 0, floors, ceilings)
+    weights = allowed + [
+      f._replace(array=-m * f.array)
+      for m, c in zip(multipliers, costs, strict=True)
+      for f in c.factors
+    ]
+    log_sum, joints = eliminate(weights, np.add, special.logsumexp)
+    log_sum = float(log_sum + multipliers @ corner)
+    return _Tilt(multipliers, corner, log_sum, joints)
+
+  # Nothing presses down on what cannot exceed its limit, nor up on what is not
+  # to be filled.
+  bounds = [
+    (-np.inf if i == filled else 0, 0 if c.high <= c.ceiling else np.inf)
+    for i, c in enumerate(costs)
+  ]
+  best = np.zeros(len(costs))
+  if any(low < high for low, high in bounds):
+    # Any multipliers are right: where the best are infinite, few turns do.
+    best = optimize.minimize(
+      # Where nothing is wanted, it would fall for ever.
+      lambda multipliers: max(tilted(multipliers).log_sum, _NONE),
+      best,
+      method='L-BFGS-B',
+      bounds=bounds,
+      options={'maxiter': 50},
+    ).x
+  return tilted(best)
+
+
+def _draw(
+  joints: Sequence[Factor], rng: np.random.Generator, number: int
+) -> dict[str, np.ndarray]:
+  """Draws choices in the reverse order of their elimination, `i64[number]`."""
   index: dict[str, np.ndarray] = {}
-  for name, (axes, joint) in reversed(steps):
+  for axes, joint in reversed(joints):
     weights = joint[tuple(index[a] for a in axes[:-1])]  # [number, options]
     noise = rng.gumbel(size=(number, joint.shape[-1]))
-    index[name] = (weights + noise).argmax(-1)
+    index[axes[-1]] = (weights + noise).argmax(-1)
   return index
 
 
