@@ -1,5 +1,6 @@
 """Penalties of fixed strength: no memory, so the pressure never develops."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -56,7 +57,7 @@ def linear(strength: float, scale: float) -> Constraint:
   """
   require_not_negative('linear', strength=strength)
   require_positive('linear', scale=scale)
-  return _penalty(scale, strength, lambda loss, r, s: loss + s * r)
+  return _additive(scale, strength, lambda r: r)
 
 
 def hinge(limit: float, strength: float) -> Constraint:
@@ -81,9 +82,7 @@ def hinge(limit: float, strength: float) -> Constraint:
   require_positive('hinge', limit=limit)
   require_not_negative('hinge', strength=strength)
   # relu, unlike maximum, has slope 0 at the limit itself.
-  return _penalty(
-    limit, strength, lambda loss, r, s: loss + s * jax.nn.relu(r - 1)
-  )
+  return _additive(limit, strength, lambda r: jax.nn.relu(r - 1))
 
 
 def absolute(limit: float, strength: float) -> Constraint:
@@ -106,7 +105,7 @@ def absolute(limit: float, strength: float) -> Constraint:
   """
   require_positive('absolute', limit=limit)
   require_not_negative('absolute', strength=strength)
-  return _penalty(limit, strength, lambda loss, r, s: loss + s * abs(r - 1))
+  return _additive(limit, strength, lambda r: abs(r - 1))
 
 
 def log_power(
@@ -140,16 +139,12 @@ def log_power(
   require_positive('log_power', limit=limit, weight=weight)
   require_not_negative('log_power', power=power)
 
-  def init():
-    return PenaltyState(jnp.float32(limit), jnp.float32(power))
-
-  def update(loss, cost, strict_cost, state):
-    del strict_cost
+  def form(loss, cost, strict_cost, state):
     ratio = jnp.log1p(cost) / jnp.log1p(state.limit)
     factor = weight * jnp.maximum(ratio, _SMALLEST_RATIO) ** state.strength
-    return (loss + factor if additive else loss * factor), state
+    return loss + factor if additive else loss * factor
 
-  return Constraint(init, update)
+  return _penalty(PenaltyState(limit, power), form)
 
 
 def ratio_power(
@@ -177,18 +172,11 @@ def ratio_power(
   require_positive('ratio_power', limit=limit)
   require_not_negative('ratio_power', below=below, above=above)
 
-  def init():
-    return RatioPowerState(
-      jnp.float32(limit), jnp.float32(below), jnp.float32(above)
-    )
-
-  def update(loss, cost, strict_cost, state):
-    del strict_cost
+  def form(loss, cost, strict_cost, state):
     ratio = jnp.maximum(cost / state.limit, _SMALLEST_RATIO)
-    power = jnp.where(ratio > 1, state.above, state.below)
-    return loss * ratio**power, state
+    return loss * ratio ** jnp.where(ratio > 1, state.above, state.below)
 
-  return Constraint(init, update)
+  return _penalty(RatioPowerState(limit, below, above), form)
 
 
 def band(limit: float, strength: float, tolerance: float = 0.05) -> Constraint:
@@ -217,10 +205,7 @@ def band(limit: float, strength: float, tolerance: float = 0.05) -> Constraint:
   if tolerance >= 1:
     raise ValueError(f'band requires a tolerance < 1, got {tolerance}.')
 
-  def init():
-    return BandState(*map(jnp.float32, (limit, strength, tolerance)))
-
-  def update(loss, cost, strict_cost, state):
+  def form(loss, cost, strict_cost, state):
     strict = strict_cost / state.limit
     side = jnp.where(
       strict > 1 + state.tolerance,
@@ -228,19 +213,27 @@ def band(limit: float, strength: float, tolerance: float = 0.05) -> Constraint:
       jnp.where(strict < 1 - state.tolerance, -1.0, 0.0),
     )
     ratio = jnp.maximum(cost / state.limit, _SMALLEST_RATIO)
-    return loss + state.strength * side * jnp.log(ratio), state
+    return loss + state.strength * side * jnp.log(ratio)
 
-  return Constraint(init, update)
+  return _penalty(BandState(limit, strength, tolerance), form)
 
 
-def _penalty(limit, strength, form) -> Constraint:
-  """A form `(loss, r, s) -> loss` that keeps nothing."""
+def _additive(limit: float, strength: float, price: Callable) -> Constraint:
+  """`loss + s price(r)`."""
+
+  def form(loss, cost, strict_cost, state):
+    return loss + state.strength * price(cost / state.limit)
+
+  return _penalty(PenaltyState(limit, strength), form)
+
+
+def _penalty(start: NamedTuple, form: Callable) -> Constraint:
+  """A form `(loss, cost, strict_cost, state) -> loss` that keeps its state."""
 
   def init():
-    return PenaltyState(jnp.float32(limit), jnp.float32(strength))
+    return type(start)(*map(jnp.float32, start))
 
   def update(loss, cost, strict_cost, state):
-    del strict_cost
-    return form(loss, cost / state.limit, state.strength), state
+    return form(loss, cost, strict_cost, state), state
 
   return Constraint(init, update)
