@@ -255,7 +255,9 @@ def main() -> None:
   entries = plan(
     found, record, fractions, config['random'], config['seed'], config['fill']
   )
-  dataset = data.load(searched['dataset'], searched['data_dir'])
+  # Searches of before there were so many flags lack some.
+  known = cli.defaults(names.DATA_OPTIONS) | searched
+  dataset = names.dataset(known, names.DATA_OPTIONS)
   batches = train_script.batches_for(recipe, dataset)
   drawn_from = loop.fingerprint(found.space, record.get('alphas'))
   workdir = loop.claim(

@@ -4,14 +4,16 @@ import dataclasses
 import functools
 import importlib
 import inspect
+import math
+import sys
 import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from experiments import cli
-from nasjax import batch, cost, data, relax, spaces, zoo
+from nasjax import batch, cost, data, folder_source, relax, spaces, zoo
 from nasjax.errors import InputError
-from nasjax.space import Space
+from nasjax.space import Space, at_pattern
 
 SPACES = {
   'mobile_small': spaces.mobile_small,
@@ -150,17 +152,56 @@ def check_network(config: Mapping[str, Any], options: cli.Options) -> None:
     cli.refuse_ignored(config, options, ['ops'], 'with --network')
 
 
+DATA_OPTIONS = {
+  'dataset': (
+    data.EMBEDDED,
+    'embedded, of TFDS, or folder:DIR, which has a folder of images per class',
+  ),
+  'data_dir': (None, 'where TFDS sets are prepared and decoded folders kept'),
+  'train_split': (None, "of a TFDS set, as train[:80%]; if none, 'train'"),
+  'test_split': (None, "likewise; if none, 'test' or 'validation'"),
+  'test_fraction': (0.2, 'share of the images of folder:DIR for the test'),
+  'image_size': (int, 'edge in pixels of what images are resized to'),
+  'broken': ('refuse', 'files of folder:DIR that are no images: refuse, skip'),
+}
+
+
 def dataset(config: Mapping[str, Any], options: cli.Options) -> data.Dataset:
-  """What `--dataset` and `--data_dir` name.
+  """What `--dataset` and the flags that go with it name.
+
+  Files that were skipped are named on stderr.
+
+  Args:
+    config: a value for each of `DATA_OPTIONS`, at least.
+    options: what the script can be told.
 
   Raises:
-    InputError: there is no such set, or it does not lie in a directory.
+    InputError: there is no such set, it cannot be used, or a flag has no
+      effect on it.
   """
-  if config['dataset'] == data.EMBEDDED:
-    cli.refuse_ignored(
-      config, options, ['data_dir'], f'with --dataset={data.EMBEDDED}'
+  check_data_flags(config, options)
+  given = {name: config[name] for name in DATA_OPTIONS}
+  found = data.load(given.pop('dataset'), given.pop('data_dir'), **given)
+  if found.skipped:
+    print(
+      f'warning: {found.name}: skipped {len(found.skipped)} files that cannot '
+      f'be read as images: {folder_source.listed(found.skipped)}',
+      file=sys.stderr,
     )
-  return data.load(config['dataset'], config['data_dir'])
+  return found
+
+
+def check_data_flags(config: Mapping[str, Any], options: cli.Options) -> None:
+  """Raises InputError where a flag has no effect on sets of this kind."""
+  name = config['dataset']
+  splits, folders = ['train_split', 'test_split'], ['test_fraction', 'broken']
+  if name == data.EMBEDDED:
+    ignored = ['data_dir', 'image_size', *splits, *folders]
+    cli.refuse_ignored(config, options, ignored, f'with --dataset={name}')
+  elif name.startswith(folder_source.PREFIX):
+    cli.refuse_ignored(config, options, splits, 'with --dataset=folder:DIR')
+  else:
+    cli.refuse_ignored(config, options, folders, f'with --dataset={name}')
 
 
 def for_images(
@@ -187,7 +228,13 @@ def for_images(
     return make(**sizes)
   known = inspect.signature(make).parameters
   finer = {k: v for k, v in {'divisor': 4, 'min_head': 4}.items() if k in known}
-  adapted = zoo.small_images(make(**sizes, **finer))
+  try:
+    adapted = zoo.small_images(make(**sizes, **finer))
+  except ValueError as e:
+    # Some blocks widen only where they downsample, and no more of that is left.
+    raise InputError(
+      f'{name} cannot take images as small as {image_size} pixels ({e})'
+    ) from e
   # Its counts differ from the published one's, so its name does.
   return dataclasses.replace(adapted, name=f'{adapted.name}_small_images')
 
@@ -228,3 +275,19 @@ def sizes_of(dataset: data.Dataset) -> dict[str, int]:
     'channels': channels,
     'num_classes': dataset.num_classes,
   }
+
+
+def check_image_size(space: Space) -> None:
+  """Raises InputError where a space would halve images of a single pixel.
+
+  Example:
+    >>> check_image_size(spaces.mobile_small(image_size=5))
+  """
+  for i in range(max(1, len(space.patterns))):
+    one = at_pattern(space, i) if space.patterns else space
+    least = 1 + math.prod(s.stride for s in one.slots) // 2
+    if one.image_size < least:
+      raise InputError(
+        f'images are {one.image_size} pixels high; {space.name!r} downsamples '
+        f'so often that it takes at least {least}'
+      )

@@ -24,8 +24,7 @@ from nasjax.errors import InputError
 from nasjax.space import Architecture, Space, argmax, fix
 
 OPTIONS = {
-  'dataset': (data.EMBEDDED, 'embedded, or of TFDS'),
-  'data_dir': (None, 'where TFDS sets are prepared'),
+  **names.DATA_OPTIONS,
   'space': ('mobile_small', f'{cli.one_of(names.SPACES)}, or module:function'),
   **constraints.OPTIONS,
   'relax': ('softmax', cli.one_of(names.RELAXATIONS)),
@@ -79,6 +78,7 @@ class Inputs(NamedTuple):
     relaxation: alphas to probabilities.
     temperature: of the relaxation, by the step.
     kept: what keeps the limits, and the limits.
+    data_content: hash of the images, which may change under the same name.
   """
 
   space: Space
@@ -88,6 +88,7 @@ class Inputs(NamedTuple):
   relaxation: relax.Relaxed
   temperature: optax.Schedule
   kept: constraints.Kept
+  data_content: str
 
 
 def prepare(config: dict[str, Any]) -> Inputs:
@@ -106,6 +107,7 @@ def prepare(config: dict[str, Any]) -> Inputs:
     dataset, config['batch_size'], smaller, config['cutout']
   )
   space = make_space(**names.sizes_of(dataset))
+  names.check_image_size(space)
   kept = constraints.of(config, space)
   return Inputs(
     space=space,
@@ -115,6 +117,7 @@ def prepare(config: dict[str, Any]) -> Inputs:
     relaxation=relaxation,
     temperature=temperature_schedule(config),
     kept=kept,
+    data_content=data.checksum(dataset),
   )
 
 
@@ -201,8 +204,11 @@ def run(
   """
   inputs = prepare(config)
   # A space of one's own may change under the same name.
-  content = loop.fingerprint(inputs.space)
-  workdir = loop.claim(workdir, {**config, 'space_content': content})
+  content = {
+    'space_content': loop.fingerprint(inputs.space),
+    'data_content': inputs.data_content,
+  }
+  workdir = loop.claim(workdir, {**config, **content})
   state = take_steps(config, inputs, workdir)
   check_finite(state, config)
   space, limits = inputs.space, inputs.kept.limits

@@ -166,8 +166,7 @@ OPTIONS = {
   'ops': (None, 'module with ops of your own that --architecture names'),
   'network': (None, cli.one_of(names.NETWORKS)),
   'width': (1.0, 'multiplier of the widths of --network'),
-  'dataset': (data.EMBEDDED, 'embedded, or of TFDS'),
-  'data_dir': (None, 'where TFDS sets are prepared'),
+  **names.DATA_OPTIONS,
   'seed': (0, 'of everything that is random'),
   **RECIPE_OPTIONS,
 }
@@ -185,8 +184,12 @@ def main() -> None:
   dataset = names.dataset(config, OPTIONS)
   batches = batches_for(recipe, dataset)
   network = network_for(config, dataset)
-  content = loop.fingerprint(network)
-  workdir = loop.claim(flags.FLAGS.workdir, {**config, 'content': content})
+  names.check_image_size(network)
+  content = {
+    'content': loop.fingerprint(network),
+    'data_content': data.checksum(dataset),
+  }
+  workdir = loop.claim(flags.FLAGS.workdir, {**config, **content})
   result = run(
     workdir,
     network,

@@ -10,12 +10,13 @@ Example:
 import dataclasses
 import importlib.resources
 import os
+import zlib
 from typing import NamedTuple
 
 import numpy as np
 from jax.typing import ArrayLike
 
-from nasjax import tfds_source
+from nasjax import folder_source, tfds_source
 from nasjax.errors import InputError
 
 EMBEDDED = 'fashion_mnist_5k'
@@ -48,7 +49,8 @@ class Dataset:
     train: the training images; validation is `split` from them.
     test: the images that only the final accuracy may see.
     class_names: one per class, in the order of the labels.
-    test_split: the split that `test` came from, 'test' or 'validation'.
+    test_split: the split that `test` came from, as 'test' or 'train[80%:]'.
+    skipped: files that could not be read, each with the reason.
   """
 
   name: str
@@ -56,6 +58,7 @@ class Dataset:
   test: Arrays
   class_names: tuple[str, ...]
   test_split: str = 'test'
+  skipped: tuple[str, ...] = ()
 
   @property
   def num_classes(self) -> int:
@@ -71,49 +74,113 @@ def load(
   name: str = EMBEDDED,
   data_dir: str | os.PathLike | None = None,
   *,
+  train_split: str | None = None,
+  test_split: str | None = None,
+  test_fraction: float = 0.2,
+  image_size: int | None = None,
+  broken: str = 'refuse',
   min_train: int = 10,
 ) -> Dataset:
   """Reads a whole data set into NumPy arrays.
 
   Args:
     name: 'fashion_mnist_5k', which comes with the package and needs nothing
-      else, or the name of a TFDS set, as 'cifar10' or 'emnist/letters'.
-    data_dir: where TFDS sets are prepared; None is TFDS's own default. Nothing
-      is ever downloaded.
+      else; the name of a TFDS set, as 'cifar10' or 'emnist/letters'; or
+      'folder:DIR', a folder with a folder of images per class.
+    data_dir: where TFDS sets are prepared, None is TFDS's own default; where
+      what was decoded of a folder is kept, None is the user's cache folder. A
+      TFDS set that is not there is prepared if TensorFlow is installed.
+    train_split: of TFDS sets, as 'train[:80%]'; None is 'train'.
+    test_split: likewise; None is 'test', or 'validation' where there is no
+      labelled one.
+    test_fraction: of folders, the share of images that is for the test, about.
+    image_size: edge in pixels of what each image's middle is resized to; None
+      leaves images as they are, in folders only where all are alike.
+    broken: of folders, what to do with files that cannot be read as images:
+      'refuse', or 'skip'; then `skipped` names them.
     min_train: training images needed per class, on average.
 
   Returns:
-    The set. Where it has no labelled 'test' split, `test` is 'validation'.
+    The set.
 
   Raises:
     InputError: the name is unknown; the set is not prepared, cannot be read, or
-      is not one of image classification in one size; or it is too small.
+      is not one of image classification in one size; its splits overlap; it
+      has one class only, or is too small.
 
   Example:
     >>> dataset = load('fashion_mnist_5k')
     >>> dataset.image_shape, dataset.num_classes, len(dataset.train.labels)
     ((28, 28, 1), 10, 5000)
   """
+  if image_size is not None and image_size < 1:
+    raise InputError(f'image_size is {image_size}; it must be at least 1')
   if name == EMBEDDED:
-    assets = importlib.resources.files('nasjax') / 'assets'
-    with (assets / f'{EMBEDDED}.npz').open('rb') as file, np.load(file) as f:
-      train, test = (
-        Arrays(f[f'x_{part}'][..., None], f[f'y_{part}'].astype(np.int32))
-        for part in ('train', 'test')
-      )
-    dataset = Dataset(name, train, test, _FASHION_CLASSES)
+    dataset = _embedded()
+  elif name.startswith(folder_source.PREFIX):
+    read = folder_source.read(
+      name.removeprefix(folder_source.PREFIX),
+      data_dir,
+      image_size=image_size,
+      test_fraction=test_fraction,
+      broken=broken,
+    )
+    train, test = Arrays(*read.train), Arrays(*read.test)
+    dataset = Dataset(name, train, test, read.class_names, skipped=read.broken)
   else:
-    read = tfds_source.read(name, data_dir, embedded=EMBEDDED)
+    read = tfds_source.read(
+      name,
+      data_dir,
+      embedded=EMBEDDED,
+      train_split=train_split,
+      test_split=test_split,
+      image_size=image_size,
+    )
     train, test = Arrays(*read.train), Arrays(*read.test)
     dataset = Dataset(name, train, test, read.class_names, read.test_split)
-  found, needed = len(train.labels), min_train * dataset.num_classes
+  _check_enough(dataset, min_train)
+  return dataset
+
+
+def _embedded() -> Dataset:
+  assets = importlib.resources.files('nasjax') / 'assets'
+  with (assets / f'{EMBEDDED}.npz').open('rb') as file, np.load(file) as f:
+    train, test = (
+      Arrays(f[f'x_{part}'][..., None], f[f'y_{part}'].astype(np.int32))
+      for part in ('train', 'test')
+    )
+  return Dataset(EMBEDDED, train, test, _FASHION_CLASSES)
+
+
+def _check_enough(dataset: Dataset, min_train: int) -> None:
+  seen = np.unique(dataset.train.labels)
+  if len(seen) < 2:
+    raise InputError(
+      f'data set {dataset.name!r} has training images of one class only, '
+      f'{dataset.class_names[seen[0]]!r}; at least 2 classes are needed'
+    )
+  found, needed = len(dataset.train.labels), min_train * dataset.num_classes
   if found < needed:
     raise InputError(
-      f'data set {name!r} has {found} training images for '
+      f'data set {dataset.name!r} has {found} training images for '
       f'{dataset.num_classes} classes; at least {needed} are needed, '
       f'{min_train} per class'
     )
-  return dataset
+
+
+def checksum(dataset: Dataset) -> str:
+  """A short hash of all images, labels and class names, in their order.
+
+  Example:
+    >>> checksum(load('fashion_mnist_5k'))
+    'efae64f8'
+  """
+  found = zlib.crc32(repr(dataset.class_names).encode())
+  for arrays in (dataset.train, dataset.test):
+    for array in arrays:
+      found = zlib.crc32(np.ascontiguousarray(array), found)
+      found = zlib.crc32(repr(np.shape(array)).encode(), found)
+  return f'{found:08x}'
 
 
 def split(

@@ -1,5 +1,6 @@
 """Prepared TFDS sets: read whole and right, or refused in one line."""
 
+import importlib.util
 import io
 import shutil
 import subprocess
@@ -17,8 +18,7 @@ from nasjax.errors import InputError
 COLOURS = ('red', 'green', 'blue')
 
 
-def _prepare(
-  root,
+def _builder_class(
   images,
   labels,
   *,
@@ -27,7 +27,7 @@ def _prepare(
   label=None,
   image=None,
 ):
-  """Prepares a small TFDS set; splits differ only if `labels` is by split."""
+  """A small TFDS set; splits differ only if `labels` is by split."""
   tfds = pytest.importorskip('tensorflow_datasets')
   features = {
     'image': image or tfds.features.Image(shape=images[0].shape),
@@ -48,23 +48,29 @@ def _prepare(
     for i, (pixels, y) in enumerate(zip(images, ys, strict=True)):
       yield i, {'image': png(pixels), 'label': y}
 
+  return type(
+    'Colours',
+    (tfds.core.GeneratorBasedBuilder,),
+    {
+      'VERSION': tfds.core.Version('1.0.0'),
+      'name': name,
+      '_info': lambda self: tfds.core.DatasetInfo(
+        builder=self,
+        features=tfds.features.FeaturesDict(features),
+        supervised_keys=('image', 'label'),
+      ),
+      '_split_generators': lambda self, manager: {s: rows(s) for s in splits},
+      '_generate_examples': lambda self: iter(()),
+      '__module__': __name__,
+    },
+  )
+
+
+def _prepare(root, images, labels, *, name='colours', **options):
+  """Prepares a small TFDS set."""
+  tfds = pytest.importorskip('tensorflow_datasets')
   with tfds.core.registered.skip_registration():
-    builder = type(
-      'Colours',
-      (tfds.core.GeneratorBasedBuilder,),
-      {
-        'VERSION': tfds.core.Version('1.0.0'),
-        'name': name,
-        '_info': lambda self: tfds.core.DatasetInfo(
-          builder=self,
-          features=tfds.features.FeaturesDict(features),
-          supervised_keys=('image', 'label'),
-        ),
-        '_split_generators': lambda self, manager: {s: rows(s) for s in splits},
-        '_generate_examples': lambda self: iter(()),
-        '__module__': __name__,
-      },
-    )
+    builder = _builder_class(images, labels, name=name, **options)
   builder(data_dir=root, file_format='array_record').download_and_prepare()
   return root / name / '1.0.0'
 
@@ -190,6 +196,33 @@ def test_a_known_but_unprepared_set_is_told_the_command(tmp_path):
   assert 'array_record' in code
 
 
+# What TensorFlow prepares, others can: these sets need none of it.
+
+
+@pytest.fixture
+def tensorflow(monkeypatch):
+  """As if it were installed."""
+  monkeypatch.setattr(importlib.util, 'find_spec', lambda name: name)
+
+
+def test_a_set_is_prepared_where_tensorflow_is_installed(tmp_path, tensorflow):
+  _builder_class(_images(40), np.arange(40) % 3, name='prepared_here')
+  dataset = data.load('prepared_here', tmp_path)
+  assert len(dataset.train.labels) == len(dataset.test.labels) == 40
+  assert list((tmp_path / 'prepared_here/1.0.0').glob('*.array_record*'))
+
+
+def test_a_set_that_cannot_be_prepared_is_refused(tmp_path, tensorflow):
+  _builder_class(_images(2), ['red', 'purple'], name='not_prepared')
+  _refused(
+    r"'not_prepared' could not be prepared in .*not_prepared/1.0.0: \w+",
+    data.load,
+    'not_prepared',
+    tmp_path,
+  )
+  assert not list(tmp_path.rglob('dataset_info.json'))
+
+
 @pytest.mark.parametrize('file_format', ['parquet', 'tfrecord'])
 def test_other_formats_are_refused(tmp_path, file_format):
   folder = _prepare(tmp_path, _images(40), np.arange(40) % 3)
@@ -234,6 +267,110 @@ def test_images_that_differ_in_size_are_refused(tmp_path):
     'colours',
     tmp_path,
   )
+
+
+def test_images_of_any_size_are_resized_where_asked(tmp_path):
+  tfds = pytest.importorskip('tensorflow_datasets')
+  # White, but for a border that the middle square does not show.
+  wide = np.zeros((10, 30, 3), np.uint8)
+  wide[:, 9:21] = 255
+  images = [*np.full((39, 9, 9, 3), 255, np.uint8), wide]
+  image = tfds.features.Image(shape=(None, None, 3))
+  _prepare(tmp_path, images, np.arange(40) % 3, image=image)
+  dataset = data.load('colours', tmp_path, image_size=8)
+  assert dataset.image_shape == (8, 8, 3)
+  assert dataset.train.images.min() == 255
+
+
+def test_resizing_to_the_size_that_images_have_changes_no_bit(tmp_path):
+  _prepare(tmp_path, _images(40), np.arange(40) % 3)
+  same, left = (
+    data.load('colours', tmp_path, image_size=size) for size in (8, None)
+  )
+  assert data.checksum(same) == data.checksum(left)
+
+
+# Splits.
+
+
+def _rows_of(arrays):
+  return [image.tobytes() for image in arrays.images]
+
+
+def test_splits_are_those_that_tfds_would_read(tmp_path):
+  _prepare(tmp_path, _images(40), np.arange(40) % 3, splits=('train',))
+  whole = data.load(
+    'colours', tmp_path, train_split='train[:75%]', test_split='train[75%:]'
+  )
+  assert (len(whole.train.labels), len(whole.test.labels)) == (30, 10)
+  assert whole.test_split == 'train[75%:]'
+  assert not {*_rows_of(whole.train)} & {*_rows_of(whole.test)}
+  parts = data.load(
+    'colours',
+    tmp_path,
+    train_split='train[:10]+train[20:]',
+    test_split='train[10:20]',
+  )
+  both = _rows_of(whole.train) + _rows_of(whole.test)
+  assert _rows_of(parts.train) == both[:10] + both[20:]
+  assert _rows_of(parts.test) == both[10:20]
+
+
+def test_validation_can_be_trained_on(tmp_path):
+  splits = ('train', 'validation', 'test')
+  _prepare(tmp_path, _images(40), np.arange(40) % 3, splits=splits)
+  split = 'train+validation'
+  dataset = data.load('colours', tmp_path, train_split=split)
+  assert (len(dataset.train.labels), dataset.test_split) == (80, 'test')
+
+
+@pytest.mark.parametrize(
+  ('train_split', 'test_split', 'message'),
+  [
+    (None, 'train[80%:]', "'train' .* and 'train.80%:.' .* overlap in 8 image"),
+    ('train[:21]', 'train[20:]', "overlap in 1 images of 'train'"),
+    ('train+test', None, "'train.test' .* and 'test' .* overlap in 40 images"),
+    ('all', None, 'overlap'),
+    ('train[:30]+train[20:]', 'test', "has images twice, 10 images of 'train'"),
+    ('train[:0]', None, "'train.:0.' is empty"),
+    (None, 'test[50:]', "'test.50:.' is empty|cannot be used"),
+    ('trian', None, r"Unknown split 'trian'.*\(splits: train, test\)"),
+    ('train[:x%]', None, "'train.:x%.' cannot be used"),
+    ('train[:120%]', None, "'train.:120%.' cannot be used"),
+    (None, '', "'' cannot be used"),
+    (None, 'test', None),
+  ],
+)
+def test_splits_that_overlap_or_are_none_are_refused(
+  tmp_path, train_split, test_split, message
+):
+  _prepare(tmp_path, _images(40), np.arange(40) % 3)
+  options = {'train_split': train_split, 'test_split': test_split}
+  if message is None:
+    assert data.load('colours', tmp_path, **options).test_split == test_split
+  else:
+    _refused(message, data.load, 'colours', tmp_path, **options)
+
+
+def test_a_test_split_without_labels_is_refused(tmp_path):
+  labels = {'train': np.arange(40) % 3, 'test': np.full(40, -1)}
+  _prepare(tmp_path, _images(40), labels)
+  _refused(
+    "split 'test' has no labels",
+    data.load,
+    'colours',
+    tmp_path,
+    test_split='test',
+  )
+
+
+def test_training_images_of_one_class_are_refused(tmp_path):
+  tfds = pytest.importorskip('tensorflow_datasets')
+  label = tfds.features.ClassLabel(names=['red'])
+  _prepare(tmp_path, _images(40), [0] * 40, label=label, name='one')
+  _prepare(tmp_path, _images(40), [1] * 40)
+  for name, only in (('one', 'red'), ('colours', 'green')):
+    _refused(f"of one class only, '{only}'; at le", data.load, name, tmp_path)
 
 
 def test_a_small_set_is_refused(tmp_path):

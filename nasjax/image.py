@@ -1,0 +1,213 @@
+"""Pictures of any kind and size to square ones of one size.
+
+Files are read with Pillow. Squares are cut first and resized then, so that
+nothing is stretched; resizing looks at every pixel that it covers.
+
+Example:
+  >>> wide = Image.fromarray(np.full((10, 30, 3), 255, np.uint8))
+  >>> square(wide, 8).shape
+  (8, 8, 3)
+"""
+
+import os
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from nasjax.errors import InputError
+
+# What Pillow raises for bytes that are no image, or no whole one: it has no
+# error of its own, and its readers let through what they stumble on.
+_BROKEN = (
+  OSError,
+  SyntaxError,
+  ValueError,
+  EOFError,
+  LookupError,
+  TypeError,
+  Warning,
+  Image.DecompressionBombError,
+)
+
+
+class BrokenError(ValueError):
+  """A file that cannot be read as an image; says why, in one line."""
+
+
+class Header(NamedTuple):
+  """What a file says of its image, pixels unread.
+
+  Attributes:
+    width: in pixels, as stored.
+    height: likewise.
+    grey: whether it has no colours.
+  """
+
+  width: int
+  height: int
+  grey: bool
+
+
+def header(path: str | os.PathLike) -> Header:
+  """Reads the beginning of a file.
+
+  Raises:
+    BrokenError: it is no image.
+  """
+  try:
+    with Image.open(path) as image:
+      return Header(image.width, image.height, _is_grey(image))
+  except _BROKEN as error:
+    raise _broken(error) from error
+
+
+def read(path: str | os.PathLike) -> Image.Image:
+  """Reads a file whole: upright, 8 bits, grey ('L') or in colours ('RGB').
+
+  Transparency is dropped; of 16 bits the upper 8 are kept; of an animation the
+  first picture.
+
+  Raises:
+    BrokenError: it is no image, or a part of one.
+  """
+  try:
+    with Image.open(path) as image:
+      image.load()
+      return _plain(_upright(image))
+  except _BROKEN as error:
+    raise _broken(error) from error
+
+
+def _broken(error: BaseException) -> BrokenError:
+  # Pillow's own words for it end in the path, which the caller names.
+  text = ' '.join(str(error).split()).split(' file ')[0]
+  return BrokenError(text[:100] or type(error).__name__)
+
+
+def _is_grey(image: Image.Image) -> bool:
+  return image.mode in ('1', 'L', 'LA', 'La') or image.mode.startswith('I')
+
+
+def _upright(image: Image.Image) -> Image.Image:
+  """Turned as the camera says it was held."""
+  try:
+    return ImageOps.exif_transpose(image)
+  except Exception:  # Broken EXIF, of which there are many, spoils no pixel.
+    return image
+
+
+def _plain(image: Image.Image) -> Image.Image:
+  if image.mode == 'F':
+    raise BrokenError('its pixels are floating-point numbers')
+  if image.mode.startswith('I'):
+    pixels = np.asarray(image).astype(np.int64) >> 8
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+  if image.mode == 'P' and 'transparency' in image.info:
+    image = image.convert('RGBA')  # Straight to RGB, Pillow warns.
+  return image.convert('L' if _is_grey(image) else 'RGB')
+
+
+def of_pixels(pixels: np.ndarray) -> Image.Image:
+  """`uint8[height, width]` or `uint8[height, width, 1, 3 or 4]` as an image.
+
+  Raises:
+    InputError: another number of channels, which cannot be resized.
+  """
+  if pixels.ndim == 3 and pixels.shape[-1] == 1:
+    pixels = pixels[..., 0]
+  if pixels.ndim == 3 and pixels.shape[-1] not in (3, 4):
+    raise InputError(
+      f'images of {pixels.shape[-1]} channels cannot be resized; only those of '
+      '1, 3 or 4 can'
+    )
+  return Image.fromarray(pixels)
+
+
+def square(image: Image.Image, size: int, share: float = 1.0) -> np.ndarray:
+  """The middle of an image.
+
+  Args:
+    image: of 8 bits.
+    size: edge of the result in pixels.
+    share: of the shorter edge that is kept. Tests on ImageNet keep 0.875, as
+      224 of 256 pixels (Krizhevsky et al. 2012, section 2).
+
+  Returns:
+    `uint8[size, size, channels]`.
+
+  Example:
+    >>> grey = Image.fromarray(np.arange(16, dtype=np.uint8).reshape(4, 4))
+    >>> square(grey, 2, share=0.5)[..., 0].tolist()
+    [[5, 6], [9, 10]]
+  """
+  edge = share * min(image.size)
+  left, top = (image.width - edge) / 2, (image.height - edge) / 2
+  return _resized(image, size, (left, top, left + edge, top + edge))
+
+
+def random_square(
+  image: Image.Image,
+  size: int,
+  rng: np.random.Generator,
+  area: tuple[float, float] = (0.08, 1.0),
+  aspect: float = 4 / 3,
+) -> np.ndarray:
+  """A random part of an image, resized (Szegedy et al. 2015, section 6).
+
+  Args:
+    image: of 8 bits.
+    size: edge of the result in pixels.
+    rng: what is drawn from.
+    area: least and largest share of the image's area, drawn uniformly.
+    aspect: longest edge over the other one, at least 1; its logarithm is drawn
+      uniformly. The part is stretched to a square by so much.
+
+  Returns:
+    `uint8[size, size, channels]`.
+
+  Example:
+    >>> grey = Image.fromarray(np.zeros((20, 30), np.uint8))
+    >>> random_square(grey, 8, np.random.default_rng(0)).shape
+    (8, 8, 1)
+  """
+  left, top, width, height = random_box(
+    rng, image.width, image.height, area, aspect
+  )
+  return _resized(image, size, (left, top, left + width, top + height))
+
+
+def random_box(
+  rng: np.random.Generator,
+  width: int,
+  height: int,
+  area: tuple[float, float],
+  aspect: float,
+) -> tuple[int, int, int, int]:
+  """Left, top, width and height of what `random_square` keeps, in pixels.
+
+  Where ten draws do not fit, which is rare but for very long images, it is the
+  largest square in the middle.
+  """
+  for _ in range(10):
+    pixels = rng.uniform(*area) * width * height
+    ratio = np.exp(rng.uniform(-np.log(aspect), np.log(aspect)))
+    w = max(1, round((pixels * ratio) ** 0.5))
+    h = max(1, round((pixels / ratio) ** 0.5))
+    if w <= width and h <= height:
+      left, top = rng.integers(width - w + 1), rng.integers(height - h + 1)
+      return int(left), int(top), w, h
+  edge = min(width, height)
+  return (width - edge) // 2, (height - edge) // 2, edge, edge
+
+
+def _resized(
+  image: Image.Image, size: int, box: tuple[float, float, float, float]
+) -> np.ndarray:
+  if image.size == (size, size) and box == (0, 0, size, size):
+    pixels = np.asarray(image)  # As it was, to the bit.
+  else:
+    pixels = np.asarray(
+      image.resize((size, size), Image.Resampling.BICUBIC, box=box)
+    )
+  return pixels[..., None] if pixels.ndim == 2 else pixels

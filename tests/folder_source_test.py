@@ -1,0 +1,337 @@
+"""Folders of images: every kind of file, kept, split for good, or refused."""
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+from conftest import refused as _refused
+from PIL import Image
+
+from nasjax import data, folder_source
+
+
+def _write(path, pixels, **options):
+  path.parent.mkdir(parents=True, exist_ok=True)
+  Image.fromarray(np.asarray(pixels, np.uint8)).save(path, **options)
+
+
+def _folder(root, count=20, size=6, suffix='png', channels=3):
+  """Two classes; each image is a constant that no other one is."""
+  shape = (size, size) if channels == 1 else (size, size, channels)
+  for label, name in enumerate(('cat', 'dog')):
+    for i in range(count):
+      value = 10 + 100 * label + i
+      _write(root / name / f'{i}.{suffix}', np.full(shape, value))
+  return root
+
+
+@pytest.fixture
+def load(tmp_path):
+  def call(root, cache='cache', **options):
+    return data.load(f'folder:{root}', tmp_path / cache, **options)
+
+  return call
+
+
+def _values(arrays):
+  return sorted(arrays.images[:, 0, 0, 0].tolist())
+
+
+# What is read.
+
+
+def test_images_come_whole_with_the_label_of_their_folder(tmp_path, load):
+  dataset = load(_folder(tmp_path / 'set'))
+  assert dataset.class_names == ('cat', 'dog')
+  assert dataset.image_shape == (6, 6, 3)
+  both = _values(dataset.train) + _values(dataset.test)
+  assert sorted(both) == [*range(10, 30), *range(110, 130)]
+  for arrays in (dataset.train, dataset.test):
+    assert len(arrays.labels)
+    assert arrays.images.dtype == np.uint8
+    assert arrays.labels.dtype == np.int32
+    np.testing.assert_array_equal(
+      arrays.labels, arrays.images[:, 0, 0, 0] >= 100
+    )
+    assert (arrays.images == arrays.images[:, :1, :1]).all()
+
+
+def test_grey_images_alone_have_one_channel_and_mixed_ones_three(
+  tmp_path, load
+):
+  root = _folder(tmp_path / 'set', channels=1)
+  grey = load(root)
+  assert grey.image_shape == (6, 6, 1)
+  _write(root / 'cat/red.jpg', np.full((6, 6, 3), (250, 0, 0)), quality=100)
+  mixed = load(root)
+  assert mixed.image_shape == (6, 6, 3)
+  images = np.concatenate([mixed.train.images, mixed.test.images])
+  red = images[..., 0] > images[..., 1] + 100
+  assert red.all(axis=(1, 2)).sum() == 1
+  others = images[~red.all(axis=(1, 2))]
+  assert (others == others[..., :1]).all()
+  assert len(others) == 40
+
+
+def test_any_size_is_cut_to_its_middle_and_resized(tmp_path, load):
+  root = _folder(tmp_path / 'set')
+  # White, but for a border left and right that the middle does not show.
+  wide = np.full((20, 60, 3), 255)
+  wide[:, :19] = wide[:, 41:] = 0
+  _write(root / 'cat/wide.png', wide)
+  dataset = load(root)
+  assert dataset.image_shape == (64, 64, 3)  # Sizes differ.
+  small = load(root, image_size=10)
+  assert small.image_shape == (10, 10, 3)
+  for found in (dataset, small):
+    images = np.concatenate([found.train.images, found.test.images])
+    (white,) = images[images[:, 0, 0, 0] == 255]
+    assert white.min() == 255
+
+
+@pytest.mark.parametrize(
+  ('mode', 'suffix'),
+  [
+    ('1', 'png'),
+    ('P', 'gif'),
+    ('LA', 'png'),
+    ('RGBA', 'png'),
+    ('CMYK', 'jpg'),
+    ('I;16', 'png'),
+    ('RGB', 'webp'),
+    ('RGB', 'JPEG'),
+  ],
+)
+def test_every_usual_kind_of_file_is_read(tmp_path, load, mode, suffix):
+  root = _folder(tmp_path / 'set')
+  if mode == 'I;16':
+    white = Image.fromarray(np.full((6, 6), 65535, np.uint16))
+  else:
+    white = Image.new('RGB', (6, 6), 'white').convert(mode)
+  white.save(root / f'cat/white.{suffix}')
+  dataset = load(root)
+  images = np.concatenate([dataset.train.images, dataset.test.images])
+  assert (images > 250).all(axis=(1, 2, 3)).sum() == 1
+  assert len(images) == 41
+
+
+def test_photographs_are_turned_upright(tmp_path, load):
+  root = _folder(tmp_path / 'set', size=8)
+  exif = Image.Exif()
+  exif[0x0112] = 6  # Held so that its left side was up.
+  pixels = np.zeros((8, 8, 3), np.uint8)
+  pixels[:4] = 255  # The upper half, which is the right one then.
+  _write(root / 'cat/photo.jpg', pixels, exif=exif, quality=100)
+  dataset = load(root)
+  images = np.concatenate([dataset.train.images, dataset.test.images])
+  (photo,) = images[images.max(axis=(1, 2, 3)) == 255]
+  assert (photo[:, 4:] > 200).all()
+  assert (photo[:, :4] < 55).all()
+
+
+# The split.
+
+
+def test_an_image_stays_on_its_side_whatever_else_changes(tmp_path, load):
+  root = _folder(tmp_path / 'set', count=40)
+  before = load(root)
+  shutil.rmtree(root / 'dog')
+  _folder(tmp_path / 'other', count=40)
+  (tmp_path / 'other/dog').rename(root / 'ape')  # Now the first class.
+  for i in range(30):
+    _write(root / f'cat/more{i}.png', np.full((6, 6, 3), 200))
+  after = load(root)
+
+  def cats(arrays):
+    return [v for v in _values(arrays) if v < 100]
+
+  assert cats(before.train) == cats(after.train)
+  assert cats(before.test) == cats(after.test)
+  assert len(cats(before.train)) + len(cats(before.test)) == 40
+  assert after.class_names == ('ape', 'cat')
+
+
+@pytest.mark.parametrize('fraction', [0.1, 0.5])
+def test_the_fraction_of_the_test_is_about_what_was_asked(fraction):
+  names = [f'{c}/{i}.jpg' for c in 'ab' for i in range(2000)]
+  test = {n for n in names if folder_source.is_test(n, fraction)}
+  # Five standard deviations of a binomial count.
+  off = 5 * (4000 * fraction * (1 - fraction)) ** 0.5
+  assert abs(len(test) - 4000 * fraction) < off
+  larger = {n for n in names if folder_source.is_test(n, fraction + 0.1)}
+  assert test < larger
+
+
+def test_accents_split_alike_however_they_are_stored():
+  for i in range(50):
+    composed, decomposed = f'a/\u00e9{i}.jpg', f'a/e\u0301{i}.jpg'
+    assert folder_source.is_test(composed, 0.5) == folder_source.is_test(
+      decomposed, 0.5
+    )
+
+
+# Broken files.
+
+
+def _spoil(root):
+  """Four broken files among the images."""
+  whole = root / 'cat/whole.jpg'
+  rng = np.random.default_rng(0)
+  _write(whole, rng.integers(0, 256, (60, 60, 3)))
+  (root / 'cat/cut.jpg').write_bytes(whole.read_bytes()[:2000])
+  whole.unlink()
+  (root / 'cat/text.png').write_text('no image')
+  (root / 'dog/empty.png').write_bytes(b'')
+  (root / 'dog/gone.png').symlink_to(root / 'nowhere.png')
+  return ['cat/cut.jpg', 'cat/text.png', 'dog/empty.png', 'dog/gone.png']
+
+
+def test_broken_files_are_named_and_refused_and_nothing_is_kept(tmp_path, load):
+  root = _folder(tmp_path / 'set')
+  broken = _spoil(root)
+  match = '4 of 44 files cannot be read as images: '
+  match += ', '.join(rf'{name} \(.+\)' for name in broken)
+  _refused(f'{match}; mend or remove them, or give --broken=skip', load, root)
+  assert not (tmp_path / 'cache').exists()
+
+
+def test_broken_files_can_be_skipped_and_are_named_each_time(tmp_path, load):
+  root = _folder(tmp_path / 'set')
+  broken = _spoil(root)
+  for _ in range(2):  # Decoded, then from the cache.
+    dataset = load(root, broken='skip', image_size=6)
+    assert [text.split(' (')[0] for text in dataset.skipped] == broken
+    both = _values(dataset.train) + _values(dataset.test)
+    assert sorted(both) == [*range(10, 30), *range(110, 130)]
+  _refused('4 of 44 files', load, root, image_size=6)  # In the cache or not.
+
+
+def test_a_class_of_broken_files_alone_is_refused(tmp_path, load):
+  root = _folder(tmp_path / 'set')
+  (root / 'eel').mkdir()
+  (root / 'eel/a.png').write_text('no image')
+  _refused("no file of class 'eel' can be read", load, root, broken='skip')
+
+
+# The cache.
+
+
+def _caches(tmp_path):
+  return sorted((tmp_path / 'cache').rglob('*.npz'))
+
+
+def test_what_was_decoded_is_not_decoded_again(tmp_path, load, monkeypatch):
+  root = _folder(tmp_path / 'set')
+  first = load(root)
+  (path,) = _caches(tmp_path)
+  monkeypatch.setattr(folder_source.image, 'read', None)
+  second = load(root)
+  assert data.checksum(first) == data.checksum(second)
+  assert [path] == _caches(tmp_path)
+  assert sorted(p.name for p in path.parent.iterdir()) == [path.name]
+
+
+@pytest.mark.parametrize('change', ['pixels', 'added', 'removed', 'renamed'])
+def test_a_folder_that_changed_is_decoded_again(tmp_path, load, change):
+  root = _folder(tmp_path / 'set')
+  load(root)
+  changed = root / 'cat/3.png'
+  values = {*range(10, 30), *range(110, 130)}
+  if change == 'pixels':
+    before = changed.stat()
+    _write(changed, np.full((6, 6, 3), 99))
+    os.utime(changed, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    values = values - {13} | {99}
+  elif change == 'added':
+    _write(root / 'cat/new.png', np.full((6, 6, 3), 99))
+    values |= {99}
+  elif change == 'removed':
+    changed.unlink()
+    values -= {13}
+  else:
+    changed.rename(root / 'dog/from_cat.png')
+  dataset = load(root)
+  assert set(_values(dataset.train) + _values(dataset.test)) == values
+  labels = np.concatenate([dataset.train.labels, dataset.test.labels])
+  assert labels.sum() == 20 + (change == 'renamed')
+  assert len(_caches(tmp_path)) == 1  # The old one was replaced.
+
+
+@pytest.mark.parametrize('damage', ['cut', 'empty', 'other'])
+def test_a_damaged_cache_is_made_anew(tmp_path, load, damage):
+  root = _folder(tmp_path / 'set')
+  first = load(root)
+  (path,) = _caches(tmp_path)
+  whole = path.read_bytes()
+  if damage == 'other':
+    np.savez(path, key='another')
+  else:
+    path.write_bytes(whole[: len(whole) // 2 if damage == 'cut' else 0])
+  assert data.checksum(load(root)) == data.checksum(first)
+  assert folder_source.folder_cache.load(
+    path, folder_source.key_of(folder_source.list_folder(root))
+  )
+
+
+def test_each_size_has_a_cache_of_its_own(tmp_path, load):
+  root = _folder(tmp_path / 'set')
+  for size in (6, 8):
+    assert load(root, image_size=size).image_shape[0] == size
+  assert len(_caches(tmp_path)) == 2
+
+
+def test_without_a_folder_it_is_kept_where_the_user_keeps_such_things(
+  tmp_path, monkeypatch
+):
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'home'))
+  data.load(f'folder:{_folder(tmp_path / "set")}')
+  assert len(list((tmp_path / 'home/nasjax').rglob('*.npz'))) == 1
+  assert not list((tmp_path / 'set').rglob('*.npz'))
+
+
+def test_a_cache_that_cannot_be_written_is_refused(tmp_path, load):
+  (tmp_path / 'file').write_text('')
+  root = _folder(tmp_path / 'set')
+  _refused(
+    'give a folder that can be written as --data_dir', load, root, 'file'
+  )
+
+
+# Bad input.
+
+
+def test_folders_that_are_no_sets_are_refused(tmp_path, load):
+  (tmp_path / 'empty').mkdir()
+  _write(tmp_path / 'flat/1.png', np.zeros((6, 6)))
+  _folder(tmp_path / 'hollow')
+  (tmp_path / 'hollow/eel').mkdir()
+  (tmp_path / 'hollow/eel/.hidden').write_text('')
+  _folder(tmp_path / 'nested/train')
+  one = _folder(tmp_path / 'one')
+  shutil.rmtree(one / 'dog')
+  cases = {
+    '': 'names no folder; give folder:DIR',
+    tmp_path / 'nowhere': 'does not exist; give a folder of class folders',
+    tmp_path / 'flat/1.png': 'is a file; give a folder',
+    tmp_path / 'empty': 'has no class folders; put the images of each class',
+    tmp_path / 'flat': 'has no class folders',
+    tmp_path / 'hollow': "its class folder 'eel' is empty",
+    tmp_path / 'nested': "its folder 'train' holds folders, as 'cat'",
+    one: "training images of one class only, 'cat'; at least 2",
+  }
+  for root, message in cases.items():
+    _refused(message, load, root)
+
+
+def test_small_folders_and_bad_options_are_refused(tmp_path, load):
+  root = _folder(tmp_path / 'set', count=2)
+  cases = [
+    ({'test_fraction': 0.999}, "leaves class 'cat' no training image of its 2"),
+    ({'test_fraction': 1e-9}, 'leaves none of 4 images for the test'),
+    ({'test_fraction': 1.0}, 'test_fraction is 1.0; it must be between 0 and'),
+    ({'broken': 'drop'}, "broken is 'drop'; it must be refuse or skip"),
+    ({'image_size': 0}, 'image_size is 0; it must be at least 1'),
+  ]
+  for options, message in cases:
+    _refused(message, load, root, **options)

@@ -1,0 +1,75 @@
+"""The flags of data sets: what they read, warn of and refuse."""
+
+import numpy as np
+import pytest
+from conftest import refused
+from PIL import Image
+
+from experiments import cli, names
+from nasjax import spaces
+
+
+def _dataset(**given):
+  config = cli.defaults(names.DATA_OPTIONS) | given
+  return names.dataset(config, names.DATA_OPTIONS)
+
+
+def test_skipped_files_are_one_line_on_stderr(tmp_path, capsys):
+  for name in ('cat', 'dog'):
+    (tmp_path / 'set' / name).mkdir(parents=True)
+    for i in range(20):
+      pixels = np.full((4, 4), i, np.uint8)
+      Image.fromarray(pixels).save(tmp_path / f'set/{name}/{i}.png')
+  where = {'dataset': f'folder:{tmp_path}/set', 'data_dir': str(tmp_path)}
+  _dataset(**where)
+  assert capsys.readouterr().err == ''
+  (tmp_path / 'set/dog/bad.png').write_text('no image')
+  _dataset(**where, broken='skip')
+  err = capsys.readouterr().err
+  assert err.startswith('warning: folder:')
+  assert 'skipped 1 files that cannot be read as images: dog/bad.png (' in err
+  assert err.count('\n') == 1
+
+
+@pytest.mark.parametrize(
+  ('dataset', 'given'),
+  [
+    ('fashion_mnist_5k', {'image_size': 32}),
+    ('fashion_mnist_5k', {'train_split': 'train[:80%]'}),
+    ('folder:DIR', {'test_split': 'test'}),
+    ('mnist', {'broken': 'skip'}),
+    ('mnist', {'test_fraction': 0.5}),
+  ],
+)
+def test_flags_that_a_set_does_not_heed_are_refused(dataset, given):
+  ((name, value),) = given.items()
+  refused(
+    rf'--{name}={value} has no effect with --dataset={dataset}'.replace(
+      '[', r'\['
+    ),
+    _dataset,
+    dataset=dataset,
+    **given,
+  )
+
+
+def test_images_that_a_network_cannot_halve_are_refused():
+  # Five strides of 2: 17 pixels become 9, 5, 3, 2 and 1.
+  names.check_image_size(spaces.mobile_224(image_size=17))
+  refused(
+    "images are 16 pixels high; 'mobile_224' downsamples so often that it "
+    'takes at least 17',
+    names.check_image_size,
+    spaces.mobile_224(image_size=16),
+  )
+  for space in (spaces.mobile_macro_small, spaces.mobile_small):
+    names.check_image_size(space(image_size=28))
+    refused('takes at least', names.check_image_size, space(image_size=4))
+
+
+def test_a_published_network_says_if_images_are_too_small_for_it():
+  sizes = {'image_size': 8, 'channels': 3, 'num_classes': 2}
+  for name in ('shufflenet_v2', 'squeezenet_1_1'):
+    refused(
+      f'{name} (cannot take|requires)', names.for_images, name, 1, **sizes
+    )
