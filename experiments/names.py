@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from experiments import cli
-from nasjax import batch, cost, data, folder_source, relax, spaces, zoo
+from nasjax import augment, batch, cost, data, folder_source, relax, spaces, zoo
 from nasjax.errors import InputError
 from nasjax.space import Space, at_pattern
 
@@ -240,7 +240,13 @@ def for_images(
 
 
 def batches_of(
-  dataset: data.Dataset, size: int, most: int, cutout: int
+  dataset: data.Dataset,
+  size: int,
+  most: int,
+  cutout: int,
+  *,
+  erasing: float = 0.0,
+  mixup: float = 0.0,
 ) -> batch.Batches:
   """How batches of a set are made; statistics come from train alone.
 
@@ -249,18 +255,22 @@ def batches_of(
     size: images per batch.
     most: images of the smallest part that batches are drawn from.
     cutout: edge in pixels of what is blacked out of each image; 0 for nothing.
+    erasing: share of the images of which a part is overwritten with noise.
+    mixup: how evenly images are mixed; 0 for not at all.
 
   Raises:
-    InputError: `size` is not from 1 to `most`, or `cutout` not from 0 to the
-      edge of the images.
+    InputError: `size` is not from 1 to `most`, `cutout` not from 0 to the edge
+      of the images, or another number out of its range.
   """
   batch.check_size(size, most)
   height, width, _ = dataset.image_shape
-  policy = batch.augment_for(dataset.name, height)
-  policy = dataclasses.replace(policy, cutout=cutout)
+  policy = augment.augment_for(dataset.name, height)
+  policy = dataclasses.replace(
+    policy, cutout=cutout, erasing=erasing, mixup=mixup
+  )
   policy.check(height, width)
   mean, std = batch.statistics(dataset.train.images)
-  return batch.Batches(size, mean, std, policy)
+  return batch.Batches(size, mean, std, policy, dataset.num_classes)
 
 
 def sizes_of(dataset: data.Dataset) -> dict[str, int]:

@@ -32,6 +32,8 @@ class Recipe:
     weight_decay: of the kernels.
     smoothing: of the labels.
     cutout: edge in pixels of a black square in each training image; 0 for none.
+    erasing: share of the training images of which a part becomes noise.
+    mixup: how evenly training images are mixed; 0 for not at all.
   """
 
   epochs: int = 6
@@ -40,6 +42,8 @@ class Recipe:
   weight_decay: float = 1e-4
   smoothing: float = 0.1
   cutout: int = 0
+  erasing: float = 0.0
+  mixup: float = 0.0
 
   def __post_init__(self):
     cli.check_least(1, epochs=self.epochs)
@@ -63,7 +67,14 @@ def batches_for(recipe: Recipe, dataset: data.Dataset) -> batch.Batches:
     InputError: the recipe does not go with so many images of this size.
   """
   images = len(dataset.train.labels)
-  return names.batches_of(dataset, recipe.batch_size, images, recipe.cutout)
+  return names.batches_of(
+    dataset,
+    recipe.batch_size,
+    images,
+    recipe.cutout,
+    erasing=recipe.erasing,
+    mixup=recipe.mixup,
+  )
 
 
 def run(
@@ -158,6 +169,14 @@ RECIPE_OPTIONS = {
   'cutout': (
     Recipe.cutout,
     'edge of a black square in each training image, in pixels; 0: none',
+  ),
+  'erasing': (
+    Recipe.erasing,
+    'share of the training images in which a rectangle becomes noise',
+  ),
+  'mixup': (
+    Recipe.mixup,
+    'mixes training images, a share drawn from Beta(mixup, mixup); 0: none',
   ),
 }
 

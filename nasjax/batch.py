@@ -1,13 +1,13 @@
 """What happens to a batch on its way to the network.
 
-A step picks its rows (`sampler_next`, `take`), then calls `augment` and
+A step picks its rows (`sampler_next`, `take`), then augments them and calls
 `normalise`; `Batches` does all of it. Everything is pure and meant to run
 inside the step's `jit`, on arrays that were put on the device before it.
 
 Example:
   >>> arrays = jax.device_put(data.load().train)
   >>> mean, std = statistics(arrays.images)
-  >>> batches = Batches(32, mean, std, augment_for('fashion_mnist_5k', 28))
+  >>> batches = Batches(32, mean, std, Augment(pad=1, flip=True))
   >>> sampler = sampler_init(jax.random.key(0), len(arrays.labels))
   >>> images, labels, sampler = batches(sampler, arrays, jax.random.key(1))
   >>> images.shape
@@ -15,7 +15,6 @@ Example:
 """
 
 import dataclasses
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -25,14 +24,8 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from nasjax import data
+from nasjax.augment import Augment, augment, mix
 from nasjax.errors import InputError
-
-# A mirrored digit, letter or sign is another one, or none. Parts of TFDS names:
-# set or configuration.
-_NO_FLIP = frozenset(
-  'mnist mnist_corrupted binarized_mnist emnist kmnist omniglot svhn'
-  ' svhn_cropped binary_alpha_digits cmaterdb gtsrb'.split()
-)
 
 
 class Sampler(NamedTuple):
@@ -146,114 +139,6 @@ def take(
   return images, labels
 
 
-@dataclasses.dataclass(frozen=True)
-class Augment:
-  """What `augment` does; static and hashable. The default does nothing.
-
-  Attributes:
-    pad: black pixels added on each side before a window of the original size is
-      cut out at random.
-    flip: mirror left and right, half of the images.
-    cutout: edge in pixels of a black square (DeVries and Taylor 2017, section
-      3.2: its centre is anywhere, so part of it may be outside).
-
-  Raises:
-    InputError: a negative number of pixels.
-
-  Example:
-    >>> Augment(pad=4, flip=True)
-    Augment(pad=4, flip=True, cutout=0)
-  """
-
-  pad: int = 0
-  flip: bool = False
-  cutout: int = 0
-
-  def __post_init__(self):
-    for field in ('pad', 'cutout'):
-      if getattr(self, field) < 0:
-        raise InputError(
-          f'{field} is {getattr(self, field)} pixels; it must be 0 or more'
-        )
-
-  def check(self, height: int, width: int) -> None:
-    """Raises InputError where the cutout is larger than the image."""
-    if self.cutout > min(height, width):
-      raise InputError(
-        f'cutout is {self.cutout} pixels; for images of {height} x {width} it '
-        f'must be at most {min(height, width)}'
-      )
-
-
-def augment_for(name: str, image_size: int) -> Augment:
-  """The usual augmentation of a set: pad and crop, flip unless it is text.
-
-  Args:
-    name: name of the set, as `load` takes it; one that is not known to show
-      digits, letters or signs is flipped.
-    image_size: edge of the images in pixels.
-
-  Example:
-    >>> augment_for('cifar10', 32)
-    Augment(pad=4, flip=True, cutout=0)
-    >>> augment_for('emnist/letters', 28)
-    Augment(pad=1, flip=False, cutout=0)
-  """
-  flip = _NO_FLIP.isdisjoint(re.split('[/:]', name))
-  # Objects of 28-pixel sets fill their frame and are centred: little is moved.
-  return Augment(pad=1 if image_size <= 28 else image_size // 8, flip=flip)
-
-
-def augment(key: jax.Array, images: jax.Array, policy: Augment) -> jax.Array:
-  """Pads and crops, flips, then cuts out; each image on its own.
-
-  Args:
-    key: the PRNG key; it is consumed.
-    images: `uint8[n, height, width, channels]`.
-    policy: what to do, static.
-
-  Returns:
-    Images of the same shape and type.
-
-  Raises:
-    InputError: the cutout is larger than the image.
-
-  Example:
-    >>> images = jnp.full((2, 8, 8, 1), 255, jnp.uint8)
-    >>> augment(jax.random.key(0), images, Augment(flip=True)).shape
-    (2, 8, 8, 1)
-  """
-  n, height, width, channels = images.shape
-  policy.check(height, width)
-  crop_key, flip_key, cut_key = jax.random.split(key, 3)
-  if policy.pad:
-    p = policy.pad
-    start = jax.random.randint(crop_key, (n, 2), 0, 2 * p + 1, jnp.int32)
-    zero = jnp.zeros((), jnp.int32)  # A plain 0 is int64 under x64.
-    padded = jnp.pad(images, ((0, 0), (p, p), (p, p), (0, 0)))
-    images = jax.vmap(
-      lambda image, at: jax.lax.dynamic_slice(
-        image, (at[0], at[1], zero), (height, width, channels)
-      )
-    )(padded, start)
-  if policy.flip:
-    flipped = jax.random.bernoulli(flip_key, 0.5, (n, 1, 1, 1))
-    images = jnp.where(flipped, images[:, :, ::-1], images)
-  if policy.cutout:
-    row_key, column_key = jax.random.split(cut_key)
-    rows = _cut_range(row_key, n, height, policy.cutout)[:, :, None, None]
-    columns = _cut_range(column_key, n, width, policy.cutout)[:, None, :, None]
-    images = jnp.where(rows & columns, jnp.zeros((), images.dtype), images)
-  return images
-
-
-def _cut_range(key: jax.Array, n: int, length: int, size: int) -> jax.Array:
-  """`bool[n, length]`: `size` places in a row, less those past the ends."""
-  centre = jax.random.randint(key, (n, 1), 0, length, jnp.int32)
-  place = jnp.arange(length, dtype=jnp.int32)[None] - (centre - size // 2)
-  return (place >= 0) & (place < size)
-
-
 def statistics(
   images: ArrayLike, *, chunk: int = 4096
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -319,12 +204,23 @@ class Batches:
     mean: of each channel, see `statistics`.
     std: likewise.
     policy: augmentation.
+    num_classes: of the labels; only mixing needs to know.
+
+  Raises:
+    InputError: the policy mixes, and the number of classes is not known.
   """
 
   size: int
   mean: tuple[float, ...]
   std: tuple[float, ...]
-  policy: Augment = Augment()
+  policy: Augment = Augment()  # noqa: RUF009 (frozen)
+  num_classes: int = 0
+
+  def __post_init__(self):
+    if self.policy.mixup and self.num_classes < 1:
+      raise InputError(
+        f'num_classes is {self.num_classes}; to mix labels it must be known'
+      )
 
   def __call__(
     self, sampler: Sampler, arrays: data.Arrays, key: jax.Array
@@ -338,9 +234,32 @@ class Batches:
 
     Returns:
       `(images, labels, sampler)`: `f32[size, height, width, channels]`,
-      `i32[size]`, and the position behind them.
+      `i32[size]`, and the position behind them. Where images are mixed labels
+      are shares of the classes, `f32[size, num_classes]`.
     """
     indices, sampler = sampler_next(sampler, self.size)
-    images, labels = take(arrays, indices)
+    images, labels = self.prepared(take(arrays, indices), key)
+    return images, labels, sampler
+
+  def prepared(
+    self, arrays: data.Arrays, key: jax.Array
+  ) -> tuple[jax.Array, jax.Array]:
+    """Rows as they were drawn, made ready for the network.
+
+    Args:
+      arrays: a batch, `uint8[n, height, width, channels]` and `i32[n]`.
+      key: PRNG key of the augmentation, consumed.
+
+    Returns:
+      `(images, labels)`, as a call does.
+    """
+    images, labels = arrays
+    mix_key = None
+    if self.policy.mixup:
+      key, mix_key = jax.random.split(key)
     images = augment(key, images, self.policy)
-    return normalise(images, self.mean, self.std), labels, sampler
+    images = normalise(images, self.mean, self.std)
+    if mix_key is None:
+      return images, labels
+    shares = jax.nn.one_hot(labels, self.num_classes, dtype=images.dtype)
+    return mix(mix_key, images, shares, self.policy.mixup)

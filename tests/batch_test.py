@@ -1,6 +1,4 @@
-"""Batches: sampling, augmentation, normalisation, each by its property."""
-
-import collections
+"""Batches: sampling, normalisation, mixing, each by its property."""
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +7,7 @@ import pytest
 from conftest import images as _images
 from conftest import refused as _refused
 
-from nasjax import batch, data
+from nasjax import augment, batch, data
 
 
 @pytest.fixture(scope='module')
@@ -108,139 +106,6 @@ def test_take_gives_images_and_labels_of_the_same_rows():
   assert their.dtype == jnp.int32
 
 
-# Augmentation.
-
-_augment = jax.jit(batch.augment, static_argnums=2)
-
-
-@pytest.mark.parametrize('channels', [1, 3])
-def test_each_crop_is_a_window_of_the_padded_image(channels):
-  images = _images(300, 8, channels)
-  out = np.asarray(_augment(jax.random.key(0), images, batch.Augment(pad=2)))
-  assert out.dtype == np.uint8
-  padded = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)))
-  shifts = collections.Counter()
-  for image, window in zip(padded, out, strict=True):
-    matches = [
-      (i, j)
-      for i in range(5)
-      for j in range(5)
-      if (image[i : i + 8, j : j + 8] == window).all()
-    ]
-    assert len(matches) == 1
-    shifts.update(matches)
-  # All 25 shifts come, none of them far more often than 300 / 25 = 12.
-  assert len(shifts) == 25
-  assert max(shifts.values()) < 35
-
-
-def test_a_flip_is_an_exact_mirror_of_half_of_the_images():
-  images = _images(2000, 4, 3)
-  out = np.asarray(
-    _augment(jax.random.key(0), images, batch.Augment(flip=True))
-  )
-  same = (out == images).all(axis=(1, 2, 3))
-  mirrored = (out == images[:, :, ::-1]).all(axis=(1, 2, 3))
-  assert (same ^ mirrored).all()
-  assert abs(mirrored.mean() - 0.5) < 5 * (0.25 / 2000) ** 0.5
-
-
-@pytest.mark.parametrize('size', [1, 3, 4, 8])
-def test_a_cutout_is_one_black_square_and_no_more(size):
-  images = _images(500, 8, 3)
-  policy = batch.Augment(cutout=size)
-  out = np.asarray(_augment(jax.random.key(0), images, policy))
-  black = (out == 0).all(axis=-1)
-  np.testing.assert_array_equal(out[~black], images[~black])
-  sizes = set()
-  for mask in black:
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    for places in (rows, columns):
-      np.testing.assert_array_equal(np.diff(places), 1)  # One run.
-    assert mask.sum() == len(rows) * len(columns)  # A filled rectangle.
-    sizes |= {len(rows), len(columns)}
-    # Shorter than the edge only where the border cuts it.
-    for places in (rows, columns):
-      if len(places) < size:
-        assert 0 in places or 7 in places
-  assert max(sizes) == size
-  assert min(sizes) >= 1
-
-
-def test_a_cutout_is_anywhere_with_equal_chance():
-  images = jnp.ones((6400, 4, 4, 1), jnp.uint8)
-  out = _augment(jax.random.key(0), images, batch.Augment(cutout=1))
-  count = (1 - np.asarray(out, int)).sum(axis=0)
-  # 400 each; five standard deviations of a binomial count.
-  assert (abs(count - 400) < 5 * (6400 / 16 * 15 / 16) ** 0.5).all()
-
-
-def test_all_together_is_crop_then_flip_then_cutout():
-  images = jnp.asarray(_images(64, 8, 3))
-  key = jax.random.key(5)
-  step = images
-  for policy in (batch.Augment(pad=2), batch.Augment(flip=True)):
-    step = _augment(key, step, policy)
-  step = _augment(key, step, batch.Augment(cutout=4))
-  whole = _augment(key, images, batch.Augment(pad=2, flip=True, cutout=4))
-  np.testing.assert_array_equal(whole, step)
-
-
-def test_augmentation_is_drawn_from_the_key_alone():
-  images = jnp.asarray(_images(16))
-  policy = batch.Augment(pad=2, flip=True, cutout=3)
-  one, same, other = (
-    np.asarray(_augment(jax.random.key(k), images, policy)) for k in (0, 0, 1)
-  )
-  np.testing.assert_array_equal(one, same)
-  assert (one != other).any()
-
-
-def test_a_policy_of_nothing_is_the_identity():
-  images = _images(4)
-  out = _augment(jax.random.key(0), images, batch.Augment())
-  np.testing.assert_array_equal(out, images)
-
-
-def test_an_image_stays_in_its_place_next_to_its_label():
-  # Constant images, whose grey value is their label.
-  labels = np.arange(1, 201, dtype=np.int32)
-  images = np.broadcast_to(labels.reshape(-1, 1, 1, 1), (200, 6, 6, 1))
-  arrays = data.Arrays(images.astype(np.uint8), labels)
-  images, labels = batch.take(arrays, np.arange(199, -1, -1))
-  policy = batch.Augment(pad=2, flip=True, cutout=2)
-  out = np.asarray(_augment(jax.random.key(0), images, policy))
-  np.testing.assert_array_equal(out.max(axis=(1, 2, 3)), labels)
-
-
-def test_impossible_policies_are_refused():
-  _refused('pad is -1 pixels', batch.Augment, pad=-1)
-  _refused('cutout is -2 pixels', batch.Augment, cutout=-2)
-  policy = batch.Augment(cutout=9)
-  images = _images(2)
-  _refused('at most 8', batch.augment, jax.random.key(0), images, policy)
-
-
-@pytest.mark.parametrize(
-  ('name', 'size', 'pad', 'flip'),
-  [
-    ('fashion_mnist_5k', 28, 1, True),
-    ('fashion_mnist', 28, 1, True),
-    ('cifar10:3.*.*', 32, 4, True),
-    ('imagenette', 64, 8, True),
-    ('mnist', 28, 1, False),
-    ('mnist:3.0.1', 28, 1, False),
-    ('emnist/letters', 28, 1, False),
-    ('svhn_cropped', 32, 4, False),
-    ('visual_domain_decathlon/gtsrb', 72, 9, False),
-  ],
-)
-def test_default_policy_never_mirrors_text(name, size, pad, flip):
-  policy = batch.augment_for(name, size)
-  assert policy == batch.Augment(pad=pad, flip=flip)
-  assert hash(policy) == hash(batch.Augment(pad=pad, flip=flip))
-
-
 # Normalisation.
 
 
@@ -273,16 +138,12 @@ def test_normalised_images_have_mean_0_and_deviation_1():
   np.testing.assert_allclose(out.std(axis=(0, 1, 2)), 1, rtol=1e-5)
 
 
-def test_a_step_runs_under_strict_promotion_and_float64():
+@pytest.mark.parametrize('mixup', [0.0, 0.2])
+def test_a_step_runs_under_strict_promotion_and_float64(mixup):
   images = _images(8, 8, 3)
   arrays = data.Arrays(images, np.arange(8, dtype=np.int32))
-
-  def step(sampler, key):
-    indices, sampler = batch.sampler_next(sampler, 4)
-    images, labels = batch.take(arrays, indices)
-    policy = batch.Augment(pad=1, flip=True, cutout=2)
-    images = batch.augment(key, images, policy)
-    return batch.normalise(images, (0.5,) * 3, (0.2,) * 3), labels, sampler
+  policy = augment.Augment(1, True, cutout=2, erasing=0.5, mixup=mixup)
+  batches = batch.Batches(4, (0.5,) * 3, (0.2,) * 3, policy, 8)
 
   with (
     jax.numpy_rank_promotion('raise'),
@@ -290,8 +151,46 @@ def test_a_step_runs_under_strict_promotion_and_float64():
     jax.enable_x64(True),
   ):
     sampler = batch.sampler_init(jax.random.key(0), 8)
-    out, labels, after = jax.jit(step)(sampler, jax.random.key(1))
+    out, labels, after = jax.jit(batches)(sampler, arrays, jax.random.key(1))
   assert out.dtype == jnp.float32
-  assert labels.dtype == jnp.int32
+  assert labels.dtype == (jnp.float32 if mixup else jnp.int32)
   assert jax.tree.map(jnp.shape, after) == jax.tree.map(jnp.shape, sampler)
   assert after.order.dtype == after.position.dtype == jnp.int32
+
+
+# Mixing, on the way to the network.
+
+
+def _mixed(mixup, keys):
+  """Batches of constant images, whose grey value is their label."""
+  labels = np.arange(10, dtype=np.int32)
+  images = np.broadcast_to(labels.reshape(-1, 1, 1, 1) * 25, (10, 6, 6, 1))
+  arrays = data.Arrays(images.astype(np.uint8), labels)
+  policy = augment.Augment(mixup=mixup)
+  draw = jax.jit(batch.Batches(10, (0.5,), (0.25,), policy, 10))
+  sampler = batch.sampler_init(jax.random.key(0), 10)
+  for key in range(keys):
+    images, labels, _ = draw(sampler, arrays, jax.random.key(key))
+    yield np.asarray(images, np.float64) * 0.25 + 0.5, np.asarray(labels)
+
+
+def test_labels_are_mixed_as_their_images_are():
+  for images, labels in _mixed(1.0, 20):
+    assert labels.shape == (10, 10)
+    value = labels @ np.arange(10) * 25 / 255
+    np.testing.assert_allclose(
+      images,
+      np.broadcast_to(value.reshape(-1, 1, 1, 1), images.shape),
+      atol=1e-5,
+    )
+
+
+def test_a_batch_that_is_not_mixed_keeps_its_labels_as_numbers():
+  ((images, labels),) = _mixed(0.0, 1)
+  assert labels.dtype == np.int32
+  np.testing.assert_allclose(images[:, 0, 0, 0] * 255, labels * 25, atol=1e-4)
+
+
+def test_mixing_needs_to_know_the_classes():
+  policy = augment.Augment(mixup=0.2)
+  _refused('num_classes is 0', batch.Batches, 4, (0.5,), (0.2,), policy)

@@ -511,7 +511,14 @@ def test_bad_network_flags_are_one_line(options, message):
 
 
 @pytest.mark.parametrize(
-  'options', [{'batch_size': 5001}, {'cutout': -1}, {'cutout': 29}]
+  'options',
+  [
+    {'batch_size': 5001},
+    {'cutout': -1},
+    {'cutout': 29},
+    {'erasing': 1.5},
+    {'mixup': -1.0},
+  ],
 )
 def test_recipes_that_do_not_go_with_the_images_are_one_line(options):
   (name,) = options

@@ -91,3 +91,20 @@ def test_a_space_with_choices_is_not_trained():
 def test_wrong_schedules_are_refused(kwargs):
   with pytest.raises(ValueError, match='requires'):
     train.sgd(**{'learning_rate': 0.1, 'steps': 10, **kwargs})
+
+
+def test_soft_labels_are_as_good_as_the_classes_that_they_say():
+  logits = jax.random.normal(jax.random.key(0), (6, 4))
+  labels = jnp.arange(6, dtype=jnp.int32) % 4
+  shares = jax.nn.one_hot(labels, 4)
+  for smoothing in (0.0, 0.1):
+    hard = train.cross_entropy(logits, labels, smoothing)
+    assert train.cross_entropy(logits, shares, smoothing) == hard
+    # Linear in the labels: half of each is half of both losses.
+    other = jnp.roll(labels, 1)
+    half = (shares + jax.nn.one_hot(other, 4)) / 2
+    both = (hard + train.cross_entropy(logits, other, smoothing)) / 2
+    np.testing.assert_allclose(
+      train.cross_entropy(logits, half, smoothing), both, rtol=1e-6
+    )
+  assert train.accuracy(logits, shares) == train.accuracy(logits, labels)
