@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from experiments import cli, constraints, loop, names
+from experiments import cli, constraints, datasets, loop, names
 from experiments import train as train_script
 from nasjax import batch, cost, data, derive, report
 from nasjax import space as space_lib
@@ -256,8 +256,8 @@ def main() -> None:
     found, record, fractions, config['random'], config['seed'], config['fill']
   )
   # Searches of before there were so many flags lack some.
-  known = cli.defaults(names.DATA_OPTIONS) | searched
-  dataset = names.dataset(known, names.DATA_OPTIONS)
+  known = cli.defaults(datasets.OPTIONS) | searched
+  dataset = datasets.of(known, datasets.OPTIONS)
   batches = train_script.batches_for(recipe, dataset)
   drawn_from = loop.fingerprint(found.space, record.get('alphas'))
   workdir = loop.claim(

@@ -156,6 +156,7 @@ def run(
   name: str,
   extra: Callable[[Any], dict[str, Any]] = lambda state: {},
   bar: tqdm.tqdm | None = None,
+  feed: Any = None,
 ) -> Any:
   """Takes `state` from the last checkpoint, or from its start, to `steps`.
 
@@ -170,11 +171,13 @@ def run(
     name: the text before it.
     extra: what of the state is logged besides metrics.
     bar: a progress bar that several runs share; None draws one for this run.
+    feed: what `advance` draws batches from, with `get_state` and `set_state`;
+      where it stands is kept with the state. None where nothing is drawn.
 
   Returns:
     The state at `steps`.
   """
-  with _checkpoints(workdir / 'checkpoints') as (restore, save):
+  with _checkpoints(workdir / 'checkpoints', feed) as (restore, save):
     state = restore(state)
     start = int(state.step)
     cut_metrics(workdir, start)
@@ -242,8 +245,10 @@ def to_host(tree: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _checkpoints(path: pathlib.Path) -> Iterator[tuple[Callable, Callable]]:
-  """Functions that restore and save a state with Orbax."""
+def _checkpoints(
+  path: pathlib.Path, feed: Any
+) -> Iterator[tuple[Callable, Callable]]:
+  """Functions that restore and save a state, and a feed's, with Orbax."""
   import orbax.checkpoint as ocp  # Takes a second: not for who only counts.
 
   options = ocp.CheckpointManagerOptions(
@@ -256,10 +261,21 @@ def _checkpoints(path: pathlib.Path) -> Iterator[tuple[Callable, Callable]]:
       if step is None:
         return state
       target = jax.tree.map(ocp.utils.to_shape_dtype_struct, state)
-      return manager.restore(step, args=ocp.args.StandardRestore(target))
+      args = ocp.args.StandardRestore(target)
+      if feed is None:
+        return manager.restore(step, args=args)
+      both = ocp.args.Composite(state=args, feed=ocp.args.JsonRestore())
+      found = manager.restore(step, args=both)
+      feed.set_state(found['feed'])
+      return found['state']
 
     def save(step, state):
-      if manager.latest_step() != step:
-        manager.save(step, args=ocp.args.StandardSave(state))
+      if manager.latest_step() == step:
+        return
+      args = ocp.args.StandardSave(state)
+      if feed is not None:
+        where = ocp.args.JsonSave(feed.get_state())
+        args = ocp.args.Composite(state=args, feed=where)
+      manager.save(step, args=args)
 
     yield restore, save

@@ -5,13 +5,12 @@ import functools
 import importlib
 import inspect
 import math
-import sys
 import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from experiments import cli
-from nasjax import augment, batch, cost, data, folder_source, relax, spaces, zoo
+from nasjax import cost, relax, spaces, zoo
 from nasjax.errors import InputError
 from nasjax.space import Space, at_pattern
 
@@ -152,58 +151,6 @@ def check_network(config: Mapping[str, Any], options: cli.Options) -> None:
     cli.refuse_ignored(config, options, ['ops'], 'with --network')
 
 
-DATA_OPTIONS = {
-  'dataset': (
-    data.EMBEDDED,
-    'embedded, of TFDS, or folder:DIR, which has a folder of images per class',
-  ),
-  'data_dir': (None, 'where TFDS sets are prepared and decoded folders kept'),
-  'train_split': (None, "of a TFDS set, as train[:80%]; if none, 'train'"),
-  'test_split': (None, "likewise; if none, 'test' or 'validation'"),
-  'test_fraction': (0.2, 'share of the images of folder:DIR for the test'),
-  'image_size': (int, 'edge in pixels of what images are resized to'),
-  'broken': ('refuse', 'files of folder:DIR that are no images: refuse, skip'),
-}
-
-
-def dataset(config: Mapping[str, Any], options: cli.Options) -> data.Dataset:
-  """What `--dataset` and the flags that go with it name.
-
-  Files that were skipped are named on stderr.
-
-  Args:
-    config: a value for each of `DATA_OPTIONS`, at least.
-    options: what the script can be told.
-
-  Raises:
-    InputError: there is no such set, it cannot be used, or a flag has no
-      effect on it.
-  """
-  check_data_flags(config, options)
-  given = {name: config[name] for name in DATA_OPTIONS}
-  found = data.load(given.pop('dataset'), given.pop('data_dir'), **given)
-  if found.skipped:
-    print(
-      f'warning: {found.name}: skipped {len(found.skipped)} files that cannot '
-      f'be read as images: {folder_source.listed(found.skipped)}',
-      file=sys.stderr,
-    )
-  return found
-
-
-def check_data_flags(config: Mapping[str, Any], options: cli.Options) -> None:
-  """Raises InputError where a flag has no effect on sets of this kind."""
-  name = config['dataset']
-  splits, folders = ['train_split', 'test_split'], ['test_fraction', 'broken']
-  if name == data.EMBEDDED:
-    ignored = ['data_dir', 'image_size', *splits, *folders]
-    cli.refuse_ignored(config, options, ignored, f'with --dataset={name}')
-  elif name.startswith(folder_source.PREFIX):
-    cli.refuse_ignored(config, options, splits, 'with --dataset=folder:DIR')
-  else:
-    cli.refuse_ignored(config, options, folders, f'with --dataset={name}')
-
-
 def for_images(
   name: str,
   width: float,
@@ -237,54 +184,6 @@ def for_images(
     ) from e
   # Its counts differ from the published one's, so its name does.
   return dataclasses.replace(adapted, name=f'{adapted.name}_small_images')
-
-
-def batches_of(
-  dataset: data.Dataset,
-  size: int,
-  most: int,
-  cutout: int,
-  *,
-  erasing: float = 0.0,
-  mixup: float = 0.0,
-) -> batch.Batches:
-  """How batches of a set are made; statistics come from train alone.
-
-  Args:
-    dataset: decoded.
-    size: images per batch.
-    most: images of the smallest part that batches are drawn from.
-    cutout: edge in pixels of what is blacked out of each image; 0 for nothing.
-    erasing: share of the images of which a part is overwritten with noise.
-    mixup: how evenly images are mixed; 0 for not at all.
-
-  Raises:
-    InputError: `size` is not from 1 to `most`, `cutout` not from 0 to the edge
-      of the images, or another number out of its range.
-  """
-  batch.check_size(size, most)
-  height, width, _ = dataset.image_shape
-  policy = augment.augment_for(dataset.name, height)
-  policy = dataclasses.replace(
-    policy, cutout=cutout, erasing=erasing, mixup=mixup
-  )
-  policy.check(height, width)
-  mean, std = batch.statistics(dataset.train.images)
-  return batch.Batches(size, mean, std, policy, dataset.num_classes)
-
-
-def sizes_of(dataset: data.Dataset) -> dict[str, int]:
-  """Image size, channels and classes, as spaces and networks take them."""
-  height, width, channels = dataset.image_shape
-  if height != width:
-    raise InputError(
-      f'images of {dataset.name} are {height}x{width}; spaces take square ones'
-    )
-  return {
-    'image_size': height,
-    'channels': channels,
-    'num_classes': dataset.num_classes,
-  }
 
 
 def check_image_size(space: Space) -> None:

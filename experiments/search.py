@@ -16,7 +16,7 @@ import numpy as np
 import optax
 from absl import flags
 
-from experiments import cli, constraints, loop, names
+from experiments import cli, constraints, datasets, loop, names
 from nasjax import batch, data, derive, relax, report, search
 from nasjax import space as space_lib
 from nasjax import train as nn_train
@@ -24,7 +24,7 @@ from nasjax.errors import InputError
 from nasjax.space import Architecture, Space, argmax, fix
 
 OPTIONS = {
-  **names.DATA_OPTIONS,
+  **datasets.OPTIONS,
   'space': ('mobile_small', f'{cli.one_of(names.SPACES)}, or module:function'),
   **constraints.OPTIONS,
   'relax': ('softmax', cli.one_of(names.RELAXATIONS)),
@@ -100,13 +100,13 @@ def prepare(config: dict[str, Any]) -> Inputs:
   check_schedule(config)
   relaxation = cli.lookup('relaxation', config['relax'], names.RELAXATIONS)
   make_space = names.space(config['space'])
-  dataset = names.dataset(config, OPTIONS)
+  dataset = datasets.of(config, OPTIONS)
   train, valid = data.split(dataset.train, 0.5, seed=config['seed'])
   smaller = min(len(train.labels), len(valid.labels))
-  batches = names.batches_of(
+  batches = datasets.batches_of(
     dataset, config['batch_size'], smaller, config['cutout']
   )
-  space = make_space(**names.sizes_of(dataset))
+  space = make_space(**datasets.sizes_of(dataset))
   names.check_image_size(space)
   kept = constraints.of(config, space)
   return Inputs(

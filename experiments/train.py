@@ -15,8 +15,8 @@ import jax
 import tqdm
 from absl import flags
 
-from experiments import cli, loop, names
-from nasjax import batch, cost, data, train
+from experiments import cli, datasets, loop, names
+from nasjax import batch, cost, data, stream, train
 from nasjax.errors import InputError
 from nasjax.space import Architecture, Space, fix, resize
 
@@ -55,19 +55,21 @@ class Recipe:
         )
 
 
-def steps_of(recipe: Recipe, dataset: data.Dataset) -> int:
+def steps_of(recipe: Recipe, dataset: data.Dataset | stream.Streamed) -> int:
   """Steps of a whole training."""
-  return recipe.epochs * (len(dataset.train.labels) // recipe.batch_size)
+  return recipe.epochs * (dataset.num_train // recipe.batch_size)
 
 
-def batches_for(recipe: Recipe, dataset: data.Dataset) -> batch.Batches:
+def batches_for(
+  recipe: Recipe, dataset: data.Dataset | stream.Streamed
+) -> batch.Batches:
   """How batches of the training images are made.
 
   Raises:
     InputError: the recipe does not go with so many images of this size.
   """
-  images = len(dataset.train.labels)
-  return names.batches_of(
+  images = dataset.num_train
+  return datasets.batches_of(
     dataset,
     recipe.batch_size,
     images,
@@ -80,26 +82,28 @@ def batches_for(recipe: Recipe, dataset: data.Dataset) -> batch.Batches:
 def run(
   workdir: pathlib.Path,
   network: Space,
-  dataset: data.Dataset,
+  dataset: data.Dataset | stream.Streamed,
   batches: batch.Batches,
   recipe: Recipe,
   *,
   seed: int,
   record: dict[str, Any],
   bar: tqdm.tqdm | None = None,
+  crop_area: float = stream.CROP_AREA,
 ) -> dict[str, Any]:
   """Trains on all training images, tests on all test images.
 
   Args:
     workdir: claimed.
     network: one op in every slot.
-    dataset: decoded.
+    dataset: decoded or streamed.
     batches: how a batch of it is made.
     recipe: how to train.
     seed: of the initial weights, the order and the augmentation.
     record: what else `result.json` is to hold.
     bar: a progress bar shared with other runs; the loss in it is named after
       the workdir.
+    crop_area: least share of an image that a stream cuts out of it.
 
   Returns:
     What was written to `result.json`.
@@ -112,29 +116,29 @@ def run(
     return loop.read_json(workdir / 'result.json')
   tx = train.sgd(recipe.learning_rate, steps, weight_decay=recipe.weight_decay)
   parts = train.make(network, batches, tx=tx, smoothing=recipe.smoothing)
-  arrays = jax.device_put(dataset.train)
-  state = loop.initial(parts.init, jax.random.key(seed), arrays)
-  step = loop.compiled(parts.step, state, arrays)
+  feed = datasets.feed_of(
+    dataset, recipe.batch_size, seed=seed, crop_area=crop_area
+  )
+  state = loop.initial(parts.init, jax.random.key(seed), feed.like)
+  step = loop.compiled(parts.step, state, feed.like)
   per_epoch = steps // recipe.epochs
   who = '' if bar is None else f'{workdir.name}: '
   state = loop.run(
     workdir,
     state,
-    lambda state, i: step(state, arrays),
+    lambda state, i: step(state, feed.next()),
     steps=steps,
     log_every=max(1, per_epoch // 4),
     checkpoint_every=per_epoch,
     describe=lambda metrics: f'{who}loss {metrics["train_loss"]:.3f}',
     name='train',
     bar=bar,
+    feed=feed.position,
   )
   predict = jax.jit(train.predict(network, batches))
-  accuracy = train.evaluate(
-    predict, state.params, state.batch_stats, dataset.test
-  )
   result = {
-    'test_accuracy': accuracy,
-    'test_images': len(dataset.test.labels),
+    'test_accuracy': datasets.accuracy(predict, state, dataset),
+    'test_images': dataset.num_test,
     'macs': cost.macs(network).constant,
     'params': cost.params(network).constant,
     'network': network.name,
@@ -148,10 +152,12 @@ def run(
   return result
 
 
-def network_for(config: dict[str, Any], dataset: data.Dataset) -> Space:
+def network_for(
+  config: dict[str, Any], dataset: data.Dataset | stream.Streamed
+) -> Space:
   """What `--architecture` or `--network` names, for a data set's images."""
   names.check_network(config, OPTIONS)
-  sizes = names.sizes_of(dataset)
+  sizes = datasets.sizes_of(dataset)
   if config['network'] is not None:
     return names.for_images(config['network'], config['width'], **sizes)
   ops = names.ops_of(config['ops'])
@@ -185,7 +191,8 @@ OPTIONS = {
   'ops': (None, 'module with ops of your own that --architecture names'),
   'network': (None, cli.one_of(names.NETWORKS)),
   'width': (1.0, 'multiplier of the widths of --network'),
-  **names.DATA_OPTIONS,
+  **datasets.OPTIONS,
+  **datasets.STREAM_OPTIONS,
   'seed': (0, 'of everything that is random'),
   **RECIPE_OPTIONS,
 }
@@ -200,13 +207,13 @@ def main() -> None:
   config = cli.values(OPTIONS)
   recipe = recipe_of(config)
   cli.check_least(0, seed=config['seed'])
-  dataset = names.dataset(config, OPTIONS)
+  dataset = datasets.of_or_stream(config, OPTIONS)
   batches = batches_for(recipe, dataset)
   network = network_for(config, dataset)
   names.check_image_size(network)
   content = {
     'content': loop.fingerprint(network),
-    'data_content': data.checksum(dataset),
+    'data_content': datasets.content_of(dataset),
   }
   workdir = loop.claim(flags.FLAGS.workdir, {**config, **content})
   result = run(
@@ -217,6 +224,7 @@ def main() -> None:
     recipe,
     seed=config['seed'],
     record={'command': cli.command('experiments.train')},
+    crop_area=config['crop_area'],
   )
   print(
     f'test accuracy {100 * result["test_accuracy"]:.2f} % on '

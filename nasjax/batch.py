@@ -197,7 +197,7 @@ def normalise(
 
 @dataclasses.dataclass(frozen=True)
 class Batches:
-  """How a batch is drawn from resident arrays; static and hashable.
+  """How a batch is drawn and prepared; static and hashable.
 
   Attributes:
     size: images per batch.
@@ -205,6 +205,8 @@ class Batches:
     std: likewise.
     policy: augmentation.
     num_classes: of the labels; only mixing needs to know.
+    resident: whether a step is given whole sets, of which it draws a batch, or
+      batches that were drawn before, as `nasjax.stream` does.
 
   Raises:
     InputError: the policy mixes, and the number of classes is not known.
@@ -215,6 +217,7 @@ class Batches:
   std: tuple[float, ...]
   policy: Augment = Augment()  # noqa: RUF009 (frozen)
   num_classes: int = 0
+  resident: bool = True
 
   def __post_init__(self):
     if self.policy.mixup and self.num_classes < 1:
@@ -222,14 +225,23 @@ class Batches:
         f'num_classes is {self.num_classes}; to mix labels it must be known'
       )
 
+  def begin(self, key: jax.Array, arrays: data.Arrays) -> Sampler | tuple[()]:
+    """The position before the first batch; () where batches are given.
+
+    Args:
+      key: PRNG key of the order, consumed.
+      arrays: as in a call; only their number is used.
+    """
+    return sampler_init(key, len(arrays.labels)) if self.resident else ()
+
   def __call__(
-    self, sampler: Sampler, arrays: data.Arrays, key: jax.Array
-  ) -> tuple[jax.Array, jax.Array, Sampler]:
+    self, sampler: Sampler | tuple[()], arrays: data.Arrays, key: jax.Array
+  ) -> tuple[jax.Array, jax.Array, Sampler | tuple[()]]:
     """The next batch, ready for the network.
 
     Args:
-      sampler: position in `arrays`.
-      arrays: resident on the device.
+      sampler: position in `arrays`, from `begin` on.
+      arrays: resident on the device, or a batch.
       key: PRNG key of the augmentation, consumed.
 
     Returns:
@@ -237,8 +249,10 @@ class Batches:
       `i32[size]`, and the position behind them. Where images are mixed labels
       are shares of the classes, `f32[size, num_classes]`.
     """
-    indices, sampler = sampler_next(sampler, self.size)
-    images, labels = self.prepared(take(arrays, indices), key)
+    if self.resident:
+      indices, sampler = sampler_next(sampler, self.size)
+      arrays = take(arrays, indices)
+    images, labels = self.prepared(arrays, key)
     return images, labels, sampler
 
   def prepared(

@@ -65,6 +65,16 @@ class Dataset:
     return len(self.class_names)
 
   @property
+  def num_train(self) -> int:
+    """Training images."""
+    return len(self.train.labels)
+
+  @property
+  def num_test(self) -> int:
+    """Test images."""
+    return len(self.test.labels)
+
+  @property
   def image_shape(self) -> tuple[int, int, int]:
     """Height, width and channels of every image."""
     return tuple(self.train.images.shape[1:])

@@ -1,6 +1,6 @@
 """Training of one network from scratch, and its accuracy."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import jax
@@ -23,7 +23,7 @@ class State(NamedTuple):
     params: weights.
     batch_stats: running statistics.
     opt_state: of the optimizer.
-    train: position in the training images.
+    train: position in the training images; () where batches are given.
   """
 
   step: jax.Array
@@ -31,7 +31,7 @@ class State(NamedTuple):
   params: dict
   batch_stats: dict
   opt_state: optax.OptState
-  train: batch.Sampler
+  train: batch.Sampler | tuple[()]
 
 
 class Train(NamedTuple):
@@ -40,7 +40,8 @@ class Train(NamedTuple):
   Attributes:
     init: `(key, train) -> state`; the key is consumed, of the arrays only the
       size is used.
-    step: `(state, train) -> (state, metrics)`.
+    step: `(state, train) -> (state, metrics)`; `train` is all of the training
+      images or, where `batches` are not resident, the next batch of them.
   """
 
   init: Callable[[jax.Array, data.Arrays], State]
@@ -157,7 +158,7 @@ def make(
       params=variables['params'],
       batch_stats=variables.get('batch_stats', {}),
       opt_state=tx.init(variables['params']),
-      train=batch.sampler_init(for_train, len(train.labels)),
+      train=batches.begin(for_train, train),
     )
 
   def step(state: State, train: data.Arrays):
@@ -234,11 +235,33 @@ def evaluate(
     size: images at a time; the last, smaller batch is filled up with its own
       first image and what is filled in is not counted.
   """
-  right, total = 0, len(arrays.labels)
-  for start in range(0, total, size):
-    images = np.asarray(arrays.images[start : start + size])
-    wanted = np.asarray(arrays.labels[start : start + size])
+  starts = range(0, len(arrays.labels), size)
+  parts = (data.Arrays(*(a[s : s + size] for a in arrays)) for s in starts)
+  return score(labels, params, batch_stats, parts, size)
+
+
+def score(
+  labels: Callable[[dict, dict, jax.Array], jax.Array],
+  params: dict,
+  batch_stats: dict,
+  batches: Iterable[data.Arrays],
+  size: int,
+) -> float:
+  """Share of the images of some batches that are labelled right.
+
+  Args:
+    labels: a (jitted) function of `predict`.
+    params: weights.
+    batch_stats: running statistics.
+    batches: images and labels, at most `size` at a time.
+    size: to which smaller batches are filled up with their own first image;
+      what is filled in is not counted.
+  """
+  right = total = 0
+  for images, wanted in batches:
+    images, wanted = np.asarray(images), np.asarray(wanted)
     filled = np.concatenate([images, images[:1].repeat(size - len(images), 0)])
     found = np.asarray(labels(params, batch_stats, filled))[: len(wanted)]
     right += int((found == wanted).sum())
+    total += len(wanted)
   return right / total

@@ -1,5 +1,6 @@
 """Settings that hold for every test."""
 
+import io
 import os
 import pathlib
 
@@ -10,6 +11,7 @@ os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=0')
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
 from nasjax import space as space_lib
 from nasjax.errors import InputError
@@ -72,3 +74,63 @@ def refused(match, function, *args, **kwargs):
   with pytest.raises(InputError, match=match) as caught:
     function(*args, **kwargs)
   assert '\n' not in str(caught.value)
+
+
+COLOURS = ('red', 'green', 'blue')
+
+
+def tfds_class(
+  images,
+  labels,
+  *,
+  name='colours',
+  splits=('train', 'test'),
+  label=None,
+  image=None,
+):
+  """Of a small TFDS set; splits differ only if `labels` is by split."""
+  tfds = pytest.importorskip('tensorflow_datasets')
+  features = {
+    'image': image or tfds.features.Image(shape=images[0].shape),
+    'label': label or tfds.features.ClassLabel(names=COLOURS),
+  }
+
+  def png(pixels):
+    if image is not None and not isinstance(image, tfds.features.Image):
+      return pixels
+    file = io.BytesIO()
+    grey = pixels.shape[-1] == 1
+    Image.fromarray(pixels[..., 0] if grey else pixels).save(file, 'png')
+    file.seek(0)
+    return file
+
+  def rows(split):
+    ys = labels[split] if isinstance(labels, dict) else labels
+    for i, (pixels, y) in enumerate(zip(images, ys, strict=True)):
+      yield i, {'image': png(pixels), 'label': y}
+
+  return type(
+    'Colours',
+    (tfds.core.GeneratorBasedBuilder,),
+    {
+      'VERSION': tfds.core.Version('1.0.0'),
+      'name': name,
+      '_info': lambda self: tfds.core.DatasetInfo(
+        builder=self,
+        features=tfds.features.FeaturesDict(features),
+        supervised_keys=('image', 'label'),
+      ),
+      '_split_generators': lambda self, manager: {s: rows(s) for s in splits},
+      '_generate_examples': lambda self: iter(()),
+      '__module__': __name__,
+    },
+  )
+
+
+def prepare_tfds(root, images, labels, *, name='colours', **options):
+  """Prepares a small TFDS set."""
+  tfds = pytest.importorskip('tensorflow_datasets')
+  with tfds.core.registered.skip_registration():
+    builder = tfds_class(images, labels, name=name, **options)
+  builder(data_dir=root, file_format='array_record').download_and_prepare()
+  return root / name / '1.0.0'

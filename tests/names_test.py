@@ -5,13 +5,13 @@ import pytest
 from conftest import refused
 from PIL import Image
 
-from experiments import cli, names
+from experiments import cli, datasets, names
 from nasjax import spaces
 
 
 def _dataset(**given):
-  config = cli.defaults(names.DATA_OPTIONS) | given
-  return names.dataset(config, names.DATA_OPTIONS)
+  config = cli.defaults(datasets.OPTIONS) | given
+  return datasets.of(config, datasets.OPTIONS)
 
 
 def test_skipped_files_are_one_line_on_stderr(tmp_path, capsys):

@@ -1,79 +1,20 @@
 """Prepared TFDS sets: read whole and right, or refused in one line."""
 
 import importlib.util
-import io
 import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from conftest import COLOURS
 from conftest import images as _images
+from conftest import prepare_tfds as _prepare
 from conftest import refused as _refused
-from PIL import Image
+from conftest import tfds_class as _builder_class
 
 from nasjax import data
 from nasjax.errors import InputError
-
-COLOURS = ('red', 'green', 'blue')
-
-
-def _builder_class(
-  images,
-  labels,
-  *,
-  name='colours',
-  splits=('train', 'test'),
-  label=None,
-  image=None,
-):
-  """A small TFDS set; splits differ only if `labels` is by split."""
-  tfds = pytest.importorskip('tensorflow_datasets')
-  features = {
-    'image': image or tfds.features.Image(shape=images[0].shape),
-    'label': label or tfds.features.ClassLabel(names=COLOURS),
-  }
-
-  def png(pixels):
-    if image is not None and not isinstance(image, tfds.features.Image):
-      return pixels
-    file = io.BytesIO()
-    grey = pixels.shape[-1] == 1
-    Image.fromarray(pixels[..., 0] if grey else pixels).save(file, 'png')
-    file.seek(0)
-    return file
-
-  def rows(split):
-    ys = labels[split] if isinstance(labels, dict) else labels
-    for i, (pixels, y) in enumerate(zip(images, ys, strict=True)):
-      yield i, {'image': png(pixels), 'label': y}
-
-  return type(
-    'Colours',
-    (tfds.core.GeneratorBasedBuilder,),
-    {
-      'VERSION': tfds.core.Version('1.0.0'),
-      'name': name,
-      '_info': lambda self: tfds.core.DatasetInfo(
-        builder=self,
-        features=tfds.features.FeaturesDict(features),
-        supervised_keys=('image', 'label'),
-      ),
-      '_split_generators': lambda self, manager: {s: rows(s) for s in splits},
-      '_generate_examples': lambda self: iter(()),
-      '__module__': __name__,
-    },
-  )
-
-
-def _prepare(root, images, labels, *, name='colours', **options):
-  """Prepares a small TFDS set."""
-  tfds = pytest.importorskip('tensorflow_datasets')
-  with tfds.core.registered.skip_registration():
-    builder = _builder_class(images, labels, name=name, **options)
-  builder(data_dir=root, file_format='array_record').download_and_prepare()
-  return root / name / '1.0.0'
-
 
 # TFDS.
 

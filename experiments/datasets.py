@@ -1,0 +1,225 @@
+"""The flags that say which images, and what they stand for."""
+
+import dataclasses
+import sys
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from experiments import cli
+from nasjax import augment, batch, data, folder_source, stream, train
+from nasjax.errors import InputError
+
+TEST_BATCH = 256  # Images at a time where they are streamed.
+
+OPTIONS = {
+  'dataset': (
+    data.EMBEDDED,
+    'embedded, of TFDS, or folder:DIR, which has a folder of images per class',
+  ),
+  'data_dir': (None, 'where TFDS sets are prepared and decoded folders kept'),
+  'train_split': (None, "of a TFDS set, as train[:80%]; if none, 'train'"),
+  'test_split': (None, "likewise; if none, 'test' or 'validation'"),
+  'test_fraction': (0.2, 'share of the images of folder:DIR for the test'),
+  'image_size': (int, 'edge in pixels of what images are resized to'),
+  'broken': ('refuse', 'files of folder:DIR that are no images: refuse, skip'),
+}
+
+# For scripts that can stream.
+STREAM_OPTIONS = {
+  'stream': (False, 'read a TFDS set that is larger than memory as it goes'),
+  'crop_area': (
+    stream.CROP_AREA,
+    'least share of an image that --stream cuts out of it',
+  ),
+}
+
+
+def of(config: Mapping[str, Any], options: cli.Options) -> data.Dataset:
+  """What `--dataset` and the flags that go with it name.
+
+  Files that were skipped are named on stderr.
+
+  Args:
+    config: a value for each of `OPTIONS`, at least.
+    options: what the script can be told.
+
+  Raises:
+    InputError: there is no such set, it cannot be used, or a flag has no
+      effect on it.
+  """
+  check_flags(config, options)
+  given = {name: config[name] for name in OPTIONS}
+  found = data.load(given.pop('dataset'), given.pop('data_dir'), **given)
+  if found.skipped:
+    print(
+      f'warning: {found.name}: skipped {len(found.skipped)} files that cannot '
+      f'be read as images: {folder_source.listed(found.skipped)}',
+      file=sys.stderr,
+    )
+  return found
+
+
+def of_or_stream(
+  config: Mapping[str, Any], options: cli.Options
+) -> data.Dataset | stream.Streamed:
+  """As `of`, or with `--stream` the set as it lies on the disk.
+
+  Args:
+    config: a value for each of `OPTIONS` and `STREAM_OPTIONS`, at least.
+    options: what the script can be told.
+
+  Raises:
+    InputError: the set cannot be used, or not so.
+  """
+  if not config['stream']:
+    cli.refuse_ignored(config, options, ['crop_area'], 'without --stream')
+    return of(config, options)
+  name = config['dataset']
+  if name == data.EMBEDDED or name.startswith(folder_source.PREFIX):
+    raise InputError(
+      f'--stream reads sets of TFDS, --dataset={name} is none; leave it out'
+    )
+  check_flags(config, options)
+  if not 0 < config['crop_area'] <= 1:
+    raise InputError(
+      f'crop_area is {config["crop_area"]}; it must be above 0 and at most 1'
+    )
+  wanted = ('data_dir', 'train_split', 'test_split', 'image_size')
+  given = {flag: config[flag] for flag in wanted}
+  return stream.open_set(name, **given)
+
+
+def check_flags(config: Mapping[str, Any], options: cli.Options) -> None:
+  """Raises InputError where a flag has no effect on sets of this kind."""
+  name = config['dataset']
+  splits, folders = ['train_split', 'test_split'], ['test_fraction', 'broken']
+  if name == data.EMBEDDED:
+    ignored = ['data_dir', 'image_size', *splits, *folders]
+    cli.refuse_ignored(config, options, ignored, f'with --dataset={name}')
+  elif name.startswith(folder_source.PREFIX):
+    cli.refuse_ignored(config, options, splits, 'with --dataset=folder:DIR')
+  else:
+    cli.refuse_ignored(config, options, folders, f'with --dataset={name}')
+
+
+def content_of(dataset: data.Dataset | stream.Streamed) -> str:
+  """What tells the images of a run from others under the same name.
+
+  A stream is not read for it; what it gives depends on who reads it, too.
+  """
+  if isinstance(dataset, data.Dataset):
+    return data.checksum(dataset)
+  sizes = (dataset.num_train, dataset.num_test, *dataset.image_shape)
+  readers = {name: metadata.version(name) for name in ('grain', 'pillow')}
+  return f'{sizes}, {readers}'
+
+
+def batches_of(
+  dataset: data.Dataset | stream.Streamed,
+  size: int,
+  most: int,
+  cutout: int,
+  *,
+  erasing: float = 0.0,
+  mixup: float = 0.0,
+) -> batch.Batches:
+  """How batches of a set are made; statistics come from train alone.
+
+  Args:
+    dataset: decoded, or streamed: then parts of images are cut out before, and
+      they are not moved again.
+    size: images per batch.
+    most: images of the smallest part that batches are drawn from.
+    cutout: edge in pixels of what is blacked out of each image; 0 for nothing.
+    erasing: share of the images of which a part is overwritten with noise.
+    mixup: how evenly images are mixed; 0 for not at all.
+
+  Raises:
+    InputError: `size` is not from 1 to `most`, `cutout` not from 0 to the edge
+      of the images, or another number out of its range.
+  """
+  batch.check_size(size, most)
+  height, width, _ = dataset.image_shape
+  policy = augment.augment_for(dataset.name, height)
+  policy = dataclasses.replace(
+    policy, cutout=cutout, erasing=erasing, mixup=mixup
+  )
+  policy.check(height, width)
+  if isinstance(dataset, data.Dataset):
+    images, resident = dataset.train.images, True
+  else:
+    images, resident = stream.sample(dataset.train, height), False
+    policy = dataclasses.replace(policy, pad=0)
+  return batch.Batches(
+    size, *batch.statistics(images), policy, dataset.num_classes, resident
+  )
+
+
+def sizes_of(dataset: data.Dataset | stream.Streamed) -> dict[str, int]:
+  """Image size, channels and classes, as spaces and networks take them."""
+  height, width, channels = dataset.image_shape
+  if height != width:
+    raise InputError(
+      f'images of {dataset.name} are {height}x{width}; spaces take square ones'
+    )
+  return {
+    'image_size': height,
+    'channels': channels,
+    'num_classes': dataset.num_classes,
+  }
+
+
+class Feed(NamedTuple):
+  """How training images come to the steps.
+
+  Attributes:
+    like: what each step is given, or zeros of its shapes.
+    next: gives it.
+    position: what keeps where the stream stands; None where nothing streams.
+  """
+
+  like: data.Arrays
+  next: Callable[[], data.Arrays]
+  position: Any = None
+
+
+def feed_of(
+  dataset: data.Dataset | stream.Streamed,
+  batch_size: int,
+  *,
+  seed: int,
+  crop_area: float = stream.CROP_AREA,
+) -> Feed:
+  """All images on the device, or batches of them as they are needed.
+
+  Args:
+    dataset: decoded or streamed.
+    batch_size: images per step.
+    seed: of what a stream draws.
+    crop_area: least share of an image that a stream cuts out of it.
+  """
+  if isinstance(dataset, data.Dataset):
+    arrays = jax.device_put(dataset.train)
+    return Feed(arrays, lambda: arrays)
+  shape = dataset.image_shape
+  batches = stream.train_batches(
+    dataset.train, batch_size, shape[0], seed=seed, area=(crop_area, 1.0)
+  )
+  zeros = data.Arrays(
+    np.zeros((batch_size, *shape), np.uint8), np.zeros(batch_size, np.int32)
+  )
+  return Feed(zeros, lambda: next(batches), batches)
+
+
+def accuracy(predict, state, dataset: data.Dataset | stream.Streamed) -> float:
+  """Accuracy on all test images."""
+  weights = state.params, state.batch_stats
+  if isinstance(dataset, data.Dataset):
+    return train.evaluate(predict, *weights, dataset.test)
+  size = min(TEST_BATCH, dataset.num_test)
+  batches = stream.once(dataset.test, size, dataset.image_shape[0])
+  return train.score(predict, *weights, batches, size)

@@ -1,0 +1,96 @@
+"""Cutting and resizing: windows of the image, of the sizes that are asked."""
+
+import numpy as np
+import pytest
+from conftest import refused
+from PIL import Image
+
+from nasjax import image
+
+
+def _coordinates(width, height):
+  """An image whose channels say the column and the row of each pixel."""
+  columns, rows = np.meshgrid(np.arange(width), np.arange(height))
+  pixels = np.stack([columns, rows, np.zeros_like(rows)], axis=-1)
+  return Image.fromarray(pixels.astype(np.uint8))
+
+
+@pytest.mark.parametrize(('width', 'height'), [(60, 20), (20, 60), (40, 40)])
+def test_a_square_is_the_middle_and_not_stretched(width, height):
+  out = image.square(_coordinates(width, height), 10).astype(int)
+  short = min(width, height)
+  for axis, length in ((0, width), (1, height)):
+    places = out[..., axis]
+    middle = places.mean()
+    assert middle == pytest.approx((length - 1) / 2, abs=0.6)
+    # From the first to the last of 10 there are 9 steps of `short / 10`.
+    reach = places.max() - places.min()
+    assert reach == pytest.approx(9 * short / 10, abs=1.5)
+
+
+def test_a_share_leaves_out_a_border_on_all_sides():
+  out = image.square(_coordinates(80, 80), 8, share=0.5)
+  assert out[..., :2].min() >= 19
+  assert out[..., :2].max() <= 60
+
+
+def test_an_image_of_the_size_asked_for_is_left_as_it_is():
+  pixels = np.random.default_rng(0).integers(0, 256, (9, 9, 3), np.uint8)
+  np.testing.assert_array_equal(
+    image.square(Image.fromarray(pixels), 9), pixels
+  )
+
+
+def test_random_boxes_have_the_areas_and_aspects_asked_for():
+  rng = np.random.default_rng(0)
+  boxes = np.array(
+    [image.random_box(rng, 300, 200, (0.1, 0.5), 4 / 3) for _ in range(3000)]
+  )
+  left, top, width, height = boxes.T
+  assert left.min() >= 0 <= top.min()
+  assert (left + width).max() <= 300
+  assert (top + height).max() <= 200
+  area, aspect = width * height / 60_000, width / height
+  assert 0.099 < area.min() < 0.11
+  assert 0.48 < area.max() < 0.502
+  assert area.mean() == pytest.approx(0.3, abs=0.01)
+  assert 0.74 < aspect.min() < 0.77
+  assert 1.30 < aspect.max() < 1.35
+  assert np.log(aspect).mean() == pytest.approx(0, abs=0.01)
+  # Anywhere: whatever its size, a box is as often left as right.
+  centre = (left + width / 2) / 300
+  assert centre.mean() == pytest.approx(0.5, abs=0.02)
+  assert centre.std() > 0.1
+
+
+def test_where_no_draw_fits_it_is_the_largest_square_in_the_middle():
+  rng = np.random.default_rng(0)
+  box = image.random_box(rng, 1000, 10, (1.0, 1.0), 4 / 3)
+  assert box == (495, 0, 10, 10)
+
+
+def test_a_random_square_is_a_window_of_the_image():
+  rng = np.random.default_rng(0)
+  whole = _coordinates(200, 150)
+  spans = []
+  for _ in range(50):
+    out = image.random_square(whole, 16, rng, area=(0.2, 0.8)).astype(int)
+    assert out.shape == (16, 16, 3)
+    columns, rows = out[..., 0], out[..., 1]
+    # Straight, upright and not mirrored, up to the rounding of pixels.
+    assert (abs(columns - columns[:1]) <= 1).all()
+    assert (abs(rows - rows[:, :1]) <= 1).all()
+    assert (np.diff(columns, axis=1) > 0).all()
+    assert (np.diff(rows, axis=0) > 0).all()
+    assert columns.max() < 200
+    assert rows.max() < 150
+    spans.append((columns[0, 0], rows[0, 0]))
+  assert len(set(spans)) > 40
+
+
+def test_channels_that_cannot_be_resized_are_refused():
+  pixels = np.zeros((8, 8, 5), np.uint8)
+  refused('images of 5 channels cannot be resized', image.of_pixels, pixels)
+  for channels in (1, 3, 4):
+    picture = image.of_pixels(pixels[..., :1].repeat(channels, -1))
+    assert image.square(picture, 4).shape == (4, 4, channels)
