@@ -29,7 +29,7 @@ lint: .venv/installed
 
 .venv/installed: setup.cfg requirements.txt
 	$(PYTHON) -m venv .venv
-	.venv/bin/pip install --quiet --editable '.[dev,stream]'
+	.venv/bin/pip install --quiet --editable '.[dev]'
 	touch $@
 
 clean:

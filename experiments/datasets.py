@@ -164,7 +164,8 @@ def sizes_of(dataset: data.Dataset | stream.Streamed) -> dict[str, int]:
   height, width, channels = dataset.image_shape
   if height != width:
     raise InputError(
-      f'images of {dataset.name} are {height}x{width}; spaces take square ones'
+      f'images of {dataset.name} are {height}x{width}; spaces take square ones: '
+      f'give --image_size={min(height, width)}'
     )
   return {
     'image_size': height,
@@ -207,7 +208,11 @@ def feed_of(
     return Feed(arrays, lambda: arrays)
   shape = dataset.image_shape
   batches = stream.train_batches(
-    dataset.train, batch_size, shape[0], seed=seed, area=(crop_area, 1.0)
+    dataset.train,
+    batch_size,
+    shape[0],
+    seed=seed % 2**32,
+    area=(crop_area, 1.0),
   )
   zeros = data.Arrays(
     np.zeros((batch_size, *shape), np.uint8), np.zeros(batch_size, np.int32)

@@ -232,7 +232,9 @@ def _decode(found: Listing, image_size: int | None) -> folder_cache.Decoded:
     ]
     size = image_size or _common_size(headers)
     grey = all(header.grey for header in headers)
-    images = np.zeros((len(places), size, size, 1 if grey else 3), np.uint8)
+    shape = (size, size, 1 if grey else 3)
+    image.check_memory(f'{PREFIX}{found.root}', len(places), shape)
+    images = np.zeros((len(places), *shape), np.uint8)
 
     def decode(i):
       if i not in wrong and (picture := tried(image.read, i)) is not None:

@@ -124,6 +124,24 @@ def of_pixels(pixels: np.ndarray) -> Image.Image:
   return Image.fromarray(pixels)
 
 
+def check_memory(what: str, images: int, shape: tuple[int, ...]) -> None:
+  """Raises InputError where so many images are more than the machine holds.
+
+  Asked for more, most systems give it, and end the process later.
+
+  Example:
+    >>> check_memory('mnist', 60_000, (28, 28, 1))
+  """
+  needed = images * int(np.prod(shape, dtype=np.int64))
+  there = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+  if needed > there:
+    raise InputError(
+      f'data set {what}: {images} images of {" x ".join(map(str, shape))} need '
+      f'{needed / 2**30:.0f} GiB, this machine has {there / 2**30:.0f}; give a '
+      'smaller --image_size, or train on a TFDS set with --stream'
+    )
+
+
 def square(image: Image.Image, size: int, share: float = 1.0) -> np.ndarray:
   """The middle of an image.
 

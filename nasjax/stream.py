@@ -197,6 +197,12 @@ def train_batches(
 
   Raises:
     InputError: an argument is out of its range.
+
+  Example:
+    >>> rows = [(np.zeros((9, 12, 1), np.uint8), np.int32(i)) for i in range(6)]
+    >>> images, labels = next(train_batches(rows, 6, 8, seed=0))
+    >>> images.shape, sorted(labels.tolist())
+    ((6, 8, 8, 1), [0, 1, 2, 3, 4, 5])
   """
   if not 0 <= process_index < process_count:
     raise InputError(
@@ -235,6 +241,11 @@ def once(
     rows: as of `Rows`.
     size: images per batch; the last one may have fewer.
     image_size: edge in pixels of what is cut from the images.
+
+  Example:
+    >>> rows = [(np.zeros((9, 12, 1), np.uint8), np.int32(i)) for i in range(6)]
+    >>> [labels.tolist() for _, labels in once(rows, 4, 8)]
+    [[0, 1, 2, 3], [4, 5]]
   """
   import grain
 

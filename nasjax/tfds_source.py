@@ -90,6 +90,7 @@ def _decode(
 
   first = rows[0][opened.image]
   shape = pixels(rows[0]).shape
+  image_lib.check_memory(what, len(rows), shape)
   images = np.empty((len(rows), *shape), np.uint8)
   labels = np.empty(len(rows), np.int32)
 

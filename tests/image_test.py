@@ -88,6 +88,17 @@ def test_a_random_square_is_a_window_of_the_image():
   assert len(set(spans)) > 40
 
 
+def test_more_images_than_the_memory_holds_are_refused():
+  refused(
+    r'photos: 1281167000 images of 224 x 224 x 3 need 179607 GiB, this machine '
+    r'has \d+; give a smaller --image_size, or train',
+    image.check_memory,
+    'photos',
+    1_281_167_000,
+    (224, 224, 3),
+  )
+
+
 def test_channels_that_cannot_be_resized_are_refused():
   pixels = np.zeros((8, 8, 5), np.uint8)
   refused('images of 5 channels cannot be resized', image.of_pixels, pixels)

@@ -6,7 +6,7 @@ from conftest import refused
 from PIL import Image
 
 from experiments import cli, datasets, names
-from nasjax import spaces
+from nasjax import data, spaces
 
 
 def _dataset(**given):
@@ -51,6 +51,12 @@ def test_flags_that_a_set_does_not_heed_are_refused(dataset, given):
     dataset=dataset,
     **given,
   )
+
+
+def test_images_that_are_not_square_are_told_the_flag_that_makes_them_so():
+  empty = data.Arrays(np.zeros((4, 20, 30, 1), np.uint8), np.zeros(4, np.int32))
+  dataset = data.Dataset('wide', empty, empty, ('a', 'b'))
+  refused('20x30; .* give --image_size=20', datasets.sizes_of, dataset)
 
 
 def test_images_that_a_network_cannot_halve_are_refused():
