@@ -164,7 +164,7 @@ def sizes_of(dataset: data.Dataset | stream.Streamed) -> dict[str, int]:
   height, width, channels = dataset.image_shape
   if height != width:
     raise InputError(
-      f'images of {dataset.name} are {height}x{width}; spaces take square ones: '
+      f'images of {dataset.name} are {height}x{width}; spaces take squares, '
       f'give --image_size={min(height, width)}'
     )
   return {

@@ -154,7 +154,7 @@ def _builder(name: str, data_dir: pathlib.Path | None, embedded: str) -> Any:
         "TensorFlow; pip install 'nasjax[prepare]' and give the same command "
         f'again, or, where TensorFlow is, prepare it with: {command}'
       )
-    builder = _prepare(name, data_dir)
+    builder = _prepare(name, data_dir, command)
   formats = sorted(f.value for f in builder.info.available_file_formats())
   if 'array_record' not in formats:
     # Of parquet, TFDS's data source silently returns only part of the rows.
@@ -166,7 +166,7 @@ def _builder(name: str, data_dir: pathlib.Path | None, embedded: str) -> Any:
   return builder
 
 
-def _prepare(name: str, data_dir: pathlib.Path | None) -> Any:
+def _prepare(name: str, data_dir: pathlib.Path | None, command: str) -> Any:
   import tensorflow_datasets as tfds
 
   builder = tfds.builder(name, data_dir=data_dir, file_format='array_record')
@@ -177,7 +177,8 @@ def _prepare(name: str, data_dir: pathlib.Path | None) -> Any:
     # error of another type for each, of many lines.
     reason = ' '.join(str(error).split())[:300] or type(error).__name__
     raise InputError(
-      f'data set {name!r} could not be prepared in {builder.data_dir}: {reason}'
+      f'data set {name!r} is not prepared in {builder.data_dir} and could not '
+      f'be ({reason}); when that is mended, prepare it with: {command}'
     ) from error
   return builder
 

@@ -156,7 +156,8 @@ def test_a_set_is_prepared_where_tensorflow_is_installed(tmp_path, tensorflow):
 def test_a_set_that_cannot_be_prepared_is_refused(tmp_path, tensorflow):
   _builder_class(_images(2), ['red', 'purple'], name='not_prepared')
   _refused(
-    r"'not_prepared' could not be prepared in .*not_prepared/1.0.0: \w+",
+    r"'not_prepared' is not prepared in .*not_prepared/1.0.0 and could not be "
+    r'\(.*purple.*\); .* prepare it with: python -c ',
     data.load,
     'not_prepared',
     tmp_path,
