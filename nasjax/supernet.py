@@ -1,12 +1,13 @@
 """The network of a space: every candidate at once, mixed by probs."""
 
+import functools
 from collections.abc import Mapping
 
 import flax.linen as nn
 import jax
 import numpy as np
 
-from nasjax.ops import Numerics
+from nasjax.ops import Numerics, Op
 from nasjax.space import Slot, Space, Width
 
 
@@ -18,17 +19,40 @@ class Mixed(nn.Module):
 
   @nn.compact
   def __call__(
-    self, x: jax.Array, probs: jax.Array | None, train: bool
+    self,
+    x: jax.Array,
+    probs: jax.Array | None,
+    train: bool,
+    index: jax.Array | None = None,
   ) -> jax.Array:
-    """`probs`: `f32[ops]`; of a slot with one op it is not looked at."""
-    slot = self.slot
-    outputs = []
-    for op in slot.ops:
-      module = op.module(max(slot.widths), slot.stride, self.numerics)
-      outputs.append(module.clone(name=op.name, parent=self)(x, train))
-    if len(outputs) == 1:
-      return outputs[0]
-    return sum(probs[i].astype(y.dtype) * y for i, y in enumerate(outputs))
+    """`probs`: `f32[ops]`; of a slot with one op it is not looked at.
+
+    `index`: `i32[m]`, the ops to run; None runs all.
+    """
+    runs = [functools.partial(_run, op, train) for op in self.slot.ops]
+    if len(runs) == 1:
+      return runs[0](self, x)
+    # At the start every op makes its parameters.
+    if index is None or self.is_initializing():
+      outputs = [run(self, x) for run in runs]
+      return sum(probs[i].astype(y.dtype) * y for i, y in enumerate(outputs))
+    # Rematerialised: a branch of a conditional has to hand out, filled with
+    # zeros, what the other branches save for their gradients. That costs more
+    # than to compute the one op again, in memory and in time. A branch holds
+    # nothing with which the second computation could be merged.
+    branches = [nn.remat(run, prevent_cse=False) for run in runs]
+    total = 0
+    for i in index:
+      y = nn.switch(i, branches, self, x)
+      total += probs[i].astype(y.dtype) * y
+    return total
+
+
+def _run(op: Op, train: bool, mixed: Mixed, x: jax.Array) -> jax.Array:
+  """One op of a slot; made here, as `mixed` is another one in a branch."""
+  slot = mixed.slot
+  module = op.module(max(slot.widths), slot.stride, mixed.numerics)
+  return module.clone(name=op.name, parent=mixed)(x, train)
 
 
 class Supernet(nn.Module):
@@ -67,6 +91,7 @@ class Supernet(nn.Module):
     probs: Mapping[str, jax.Array],
     *,
     train: bool,
+    index: Mapping[str, jax.Array] | None = None,
   ) -> jax.Array:
     """Computes logits.
 
@@ -75,12 +100,19 @@ class Supernet(nn.Module):
       probs: slot or width to `f32[options]`, for all of `space.choices`.
       train: batch statistics (and `batch_stats` updated) instead of the
         running ones, dropout on.
+      index: slot to `i32[m]`, the ops that run there, all different; those of
+        widths are not looked at. None runs all. Ops that do not run have no
+        part in the output, whatever their probs, so that probs and parameters
+        of theirs have gradients of 0, and their `batch_stats` stay. When
+        parameters are made all ops run. A step costs what m networks cost, as
+        long as nothing maps over the index: under `vmap` all ops run.
 
     Returns:
       `f32[N, num_classes]`.
 
     Raises:
-      ValueError: `probs` lacks a choice, or the space still has patterns.
+      ValueError: `probs` lacks a choice, `index` a slot, or the space still has
+        patterns.
     """
     if self.space.patterns:
       raise ValueError(
@@ -90,17 +122,27 @@ class Supernet(nn.Module):
     missing = [name for name in self.space.choices if name not in probs]
     if missing:
       raise ValueError(f'probs lacks the choices {", ".join(missing)}')
+    if index is not None:
+      _check_index(self.space, index)
     x = images
     if self.numerics.dtype is not None:
       x = x.astype(self.numerics.dtype)
     for slot in self.space.slots:
       mixed = Mixed(slot, self.numerics, name=slot.name)
-      x = mixed(x, probs.get(slot.name), train)
+      own = None if index is None else index.get(slot.name)
+      x = mixed(x, probs.get(slot.name), train, own)
       if isinstance(slot.features, Width):
         mask = channel_mask(slot.features, probs[slot.features.name])
         # Explicit axes, for callers who forbid implicit rank promotion.
         x = x * mask.astype(x.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
     return x
+
+
+def _check_index(space: Space, index: Mapping[str, jax.Array]) -> None:
+  several = [slot.name for slot in space.slots if len(slot.ops) > 1]
+  missing = [name for name in several if name not in index]
+  if missing:
+    raise ValueError(f'index lacks the slots {", ".join(missing)}')
 
 
 def channel_mask(width: Width, probs: jax.Array) -> jax.Array:

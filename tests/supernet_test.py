@@ -103,6 +103,82 @@ def test_an_op_with_probability_0_learns_nothing():
       assert (size > 0) == (op == chosen), (slot, op)
 
 
+def _sparse(space_, m):
+  """Probs that are 0 but at `m` ops of each slot, and which those are."""
+  probs, index = {}, {}
+  for n, (name, options) in enumerate(space_.choices.items()):
+    key = jax.random.fold_in(jax.random.key(7), n)
+    index[name] = jax.random.permutation(key, len(options))[:m]
+    some = jax.random.uniform(key, (m,), minval=0.2)
+    probs[name] = jnp.zeros(len(options)).at[index[name]].set(some)
+  return probs, index
+
+
+@pytest.mark.parametrize(
+  ('make', 'm'), [(spaces.tiny_width, 1), (spaces.tiny, 2)]
+)
+def test_with_an_index_it_is_the_mixture_of_the_ops_in_it(x64, make, m):
+  """Values and gradients in float64; the other ops: 0, or the same to the bit.
+
+  Of a slot's probs the gradient at other ops is 0 though the mixture's is not.
+  """
+  s = make()
+  images, (probs, index) = _images(s), _sparse(s, m)
+  net = Supernet(s)
+  variables = _variables(net, images, probs)
+
+  def loss(params, probs, images, index):
+    out, new = net.apply(
+      {**variables, 'params': params},
+      images,
+      probs,
+      train=True,
+      index=index,
+      mutable=['batch_stats'],
+    )
+    return jax.nn.logsumexp(out**2), new['batch_stats']
+
+  run = jax.jit(jax.value_and_grad(loss, (0, 1, 2), has_aux=True))
+  args = variables['params'], probs, images
+  (full, _), (g_all, p_all, x_all) = run(*args, None)
+  (value, stats), (g, p, x) = run(*args, index)
+  assert float(value) == pytest.approx(float(full), rel=1e-12)
+  chex.assert_trees_all_close((g, x), (g_all, x_all), rtol=1e-9, atol=1e-12)
+  before = variables['batch_stats']
+  for slot in (z for z in s.slots if len(z.ops) > 1):
+    ran = {slot.op_names[i] for i in index[slot.name].tolist()}
+    for i, op in enumerate(slot.op_names):
+      own = [a[slot.name].get(op, {}) for a in (g, stats, before)]
+      if op in ran:
+        expected = p_all[slot.name][i]
+        assert float(p[slot.name][i]) == pytest.approx(float(expected))
+        changed = jax.tree.map(lambda a, b: (a != b).any(), *own[1:])
+        assert all(jax.tree.leaves(changed))
+      else:
+        assert p[slot.name][i] == 0
+        assert not any(x.any() for x in jax.tree.leaves(own[0]))
+        chex.assert_trees_all_equal(*own[1:])
+
+
+def test_at_initialisation_every_op_makes_its_parameters():
+  tiny = spaces.tiny()
+  images, (probs, index) = _images(tiny), _sparse(tiny, 1)
+  init = jax.jit(functools.partial(Supernet(tiny).init, train=False))
+  key = jax.random.key(0)
+  every, sampled = (init(key, images, probs, index=i) for i in (None, index))
+  chex.assert_trees_all_equal(every, sampled)
+
+
+def test_a_missing_index_is_named():
+  tiny = spaces.tiny()
+  probs, index = _sparse(tiny, 1)
+  del index['stage2_1']
+  with pytest.raises(ValueError, match='index lacks the slots stage2_1'):
+    Supernet(tiny).init(
+      jax.random.key(0), _images(tiny), probs, train=False, index=index
+    )
+
+
 def test_fast_and_native_forms_compute_the_same(x64):
   """Values and gradients of a whole supernet, in float64."""
   tiny = spaces.tiny(image_size=9)
