@@ -8,14 +8,14 @@ that the warm-up, in which only weights learn, compiles nothing of its own.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from nasjax import batch, data, pattern, relax
+from nasjax import batch, data, pattern, relax, sampled
 from nasjax.constraint import Constraint, Projection, chain
 from nasjax.cost import Cost
 from nasjax.ops import Numerics
@@ -119,7 +119,9 @@ def make(
     weight_tx: optimizer of the weights.
     alpha_tx: optimizer of the alphas.
     projection: what is done to the alphas after each of their steps.
-    relaxation: from alphas to probs.
+    relaxation: from alphas to probs. Where it gives an index only those ops
+      run, and a weight step leaves the others as they are: no momentum, no
+      decay, no new statistics.
     temperature: a schedule, of the number of weight steps done.
     loss: the task's, of logits and labels.
     numerics: how the supernet is computed.
@@ -193,11 +195,20 @@ def _init(
   )
 
 
-def _forward(setting, state, params, alphas, images, key):
-  """Logits, new statistics, and which pattern was drawn for them."""
+class _Forward(NamedTuple):
+  """What a batch was made into, and by which draws."""
+
+  logits: jax.Array
+  batch_stats: dict
+  pattern: jax.Array
+  index: Mapping[str, jax.Array] | None
+
+
+def _forward(setting, state, relaxation, params, alphas, images, key):
+  """Runs the supernet, or what a relaxation draws of it."""
   for_relax, for_dropout, for_pattern = jax.random.split(key, 3)
   heat = setting.temperature(state.step)
-  probs = setting.relaxation.probs(alphas, heat, for_relax)
+  probs, index = relax.draw(relaxation, alphas, heat, for_relax)
   drawn = pattern.draw(for_pattern, setting.law(state, alphas))
 
   def run(net, stats):
@@ -206,13 +217,15 @@ def _forward(setting, state, params, alphas, images, key):
       images,
       probs,
       train=True,
+      index=index,
       mutable=['batch_stats'],
       rngs={'dropout': for_dropout},
     )
     return logits, updated.get('batch_stats', {})
 
   each = [functools.partial(run, net) for net in setting.nets]
-  return *pattern.call(each, drawn, state.batch_stats), drawn
+  logits, updated = pattern.call(each, drawn, state.batch_stats)
+  return _Forward(logits, updated, drawn, index)
 
 
 def _weight_step(
@@ -221,31 +234,41 @@ def _weight_step(
   key, for_batch, for_net = jax.random.split(state.key, 3)
   images, labels, sampler = setting.batches(state.train, train, for_batch)
 
+  relaxation = setting.relaxation.weight_probs or setting.relaxation.probs
+
   def objective(params):
-    logits, updated, _ = _forward(
-      setting, state, params, state.alphas, images, for_net
+    found = _forward(
+      setting, state, relaxation, params, state.alphas, images, for_net
     )
-    return setting.loss(logits, labels), (logits, updated)
+    return setting.loss(found.logits, labels), found
 
   grad = jax.value_and_grad(objective, has_aux=True)
-  (value, (logits, updated)), g = grad(state.params)
-  updates, opt_state = setting.weight_tx.update(
-    g, state.opt_state, state.params
-  )
+  (value, found), g = grad(state.params)
+  params, opt_state = _moved(setting, state, g, found.index)
   metrics = {
     'train_loss': value,
-    'train_accuracy': accuracy(logits, labels),
+    'train_accuracy': accuracy(found.logits, labels),
     'temperature': jnp.asarray(setting.temperature(state.step)),
   }
   state = state._replace(
     step=state.step + 1,
     key=key,
-    params=optax.apply_updates(state.params, updates),
-    batch_stats=updated,
+    params=params,
+    batch_stats=found.batch_stats,
     opt_state=opt_state,
     train=sampler,
   )
   return state, metrics
+
+
+def _moved(setting, state, gradient, index):
+  """Weights and their optimizer's state, after a step of what ran."""
+  tx, params = setting.weight_tx, state.params
+  if index is None:
+    updates, opt_state = tx.update(gradient, state.opt_state, params)
+    return optax.apply_updates(params, updates), opt_state
+  mask = sampled.ran(setting.space, params, index)
+  return sampled.update(tx, gradient, state.opt_state, params, mask)
 
 
 def _alpha_step(
@@ -256,8 +279,14 @@ def _alpha_step(
 
   def objective(alphas):
     # Running statistics are the weights' business: not updated here.
-    logits, _, drawn = _forward(
-      setting, state, state.params, alphas, images, for_net
+    logits, _, drawn, _ = _forward(
+      setting,
+      state,
+      setting.relaxation.probs,
+      state.params,
+      alphas,
+      images,
+      for_net,
     )
     task = setting.loss(logits, labels)
     metrics = {'valid_loss': task, 'valid_accuracy': accuracy(logits, labels)}

@@ -218,6 +218,86 @@ def test_the_key_decides_everything():
   assert (a.alphas['stage1_1'] != c.alphas['stage1_1']).any()
 
 
+def _op_parts(tree):
+  """Leaves of each op of each choice."""
+  for slot in SPACE.slots:
+    for op in slot.op_names if len(slot.ops) > 1 else ():
+      yield slot.name, op, jax.tree.leaves(tree[slot.name].get(op, {}))
+
+
+def _changed(before, after):
+  """Ops of which something differs, by slot."""
+  found = {slot: set() for slot in SPACE.choices}
+  pairs = zip(_op_parts(before), _op_parts(after), strict=True)
+  for (slot, op, old), (_, _, new) in pairs:
+    if any((a != b).any() for a, b in zip(old, new, strict=True)):
+      found[slot].add(op)
+  return found
+
+
+@pytest.mark.parametrize('relaxation', [relax.GDAS, relax.BINARY_GATES])
+def test_a_sampled_weight_step_moves_what_ran_alone(relaxation):
+  """One op of each slot, in weights, statistics and momentum alike."""
+  tx = optax.chain(
+    optax.add_decayed_weights(0.1), optax.sgd(0.05, momentum=0.9)
+  )
+  parts, arrays = _make(weight_tx=tx, relaxation=relaxation), _arrays()
+  state = jax.jit(parts.init)(jax.random.key(3), arrays, arrays)
+  step, seen = jax.jit(parts.weight_step), set()
+  for _ in range(6):
+    after, _ = step(state, arrays)
+    moved = _changed(state.params, after.params)
+    trace = [optax.tree.get(s.opt_state, 'trace') for s in (state, after)]
+    stats = [
+      jax.tree.map(lambda x: x[0], s.batch_stats) for s in (state, after)
+    ]
+    # At most one, and none where the skip, which has no weights, was drawn.
+    assert all(len(ops_) <= 1 for ops_ in moved.values())
+    assert _changed(*trace) == moved
+    assert _changed(*stats) == moved
+    seen |= {(slot, *ops_) for slot, ops_ in moved.items()}
+    state = after
+  assert len(seen) > len(SPACE.choices)  # Not the same ones every time.
+
+
+def test_two_gates_move_two_alphas_of_each_slot():
+  """By the task; a cost that is not free moves all of them."""
+  price, arrays = constraint.linear(0.0, MACS.bounds()[1]), _arrays()
+  parts = _make(
+    [(MACS, price)],
+    alpha_tx=optax.sgd(1.0),
+    relaxation=relax.BINARY_GATES,
+  )
+  state = jax.jit(parts.init)(jax.random.key(0), arrays, arrays)
+  step = jax.jit(parts.alpha_step)
+  dear = state._replace(
+    constraints=(price.init()._replace(strength=jnp.float32(1)),)
+  )
+  for before, number in ((state, 2), (dear, None)):
+    after, _ = step(before, arrays)
+    for slot, options in SPACE.choices.items():
+      moved = after.alphas[slot] != before.alphas[slot]
+      assert int(moved.sum()) == (number or len(options)), slot
+
+
+def test_a_sampled_step_goes_with_patterns():
+  """Conditionals in a conditional: the structure of the state stays."""
+  space, arrays = spaces.tiny_macro(num_classes=CLASSES), _arrays()
+  parts = search.make(
+    space,
+    BATCHES,
+    [(cost.macs(space), constraint.linear(1.0, 1e4))],
+    weight_tx=optax.sgd(0.05, momentum=0.9),
+    alpha_tx=optax.adam(0.05),
+    relaxation=relax.BINARY_GATES,
+  )
+  state = jax.eval_shape(parts.init, jax.random.key(0), arrays, arrays)
+  after, _ = jax.eval_shape(parts.step, state, arrays, arrays)
+  chex.assert_trees_all_equal_shapes_and_dtypes(
+    *(s._replace(key=()) for s in (after, state))
+  )
+
+
 def test_harden_is_one_hot_without_a_gradient():
   probs = {'a': jnp.array([[0.2, 0.5, 0.3], [0.6, 0.1, 0.3]])}
   hard = search.harden(probs)['a']
