@@ -30,6 +30,12 @@ COSTS = {'macs': cost.macs, 'params': cost.params, 'memory': cost.memory}
 RELAXATIONS = {
   'softmax': relax.SOFTMAX,
   'gumbel_softmax': relax.GUMBEL_SOFTMAX,
+  'straight_through': relax.STRAIGHT_THROUGH,
+  'gdas': relax.GDAS,
+  'binary_gates': relax.BINARY_GATES,
+  'dirichlet': relax.DIRICHLET,
+  'reinmax': relax.REINMAX,
+  'sparsemax': relax.SPARSEMAX,
 }
 NETWORKS = {
   network.__name__: network

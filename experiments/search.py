@@ -212,8 +212,11 @@ def run(
   state = take_steps(config, inputs, workdir)
   check_finite(state, config)
   space, limits = inputs.space, inputs.kept.limits
-  architecture = derive.within(space, state.alphas, limits, fill=config['fill'])
-  save(workdir, architecture, state, limits, config, command)
+  # Of the law that the costs were of, which is not always a softmax.
+  heat = inputs.temperature(state.step)
+  logits = relax.logits(inputs.relaxation, state.alphas, heat)
+  architecture = derive.within(space, logits, limits, fill=config['fill'])
+  save(workdir, architecture, logits, limits, config, command)
   report.search_figures(workdir, loop.read_metrics(workdir), space, limits)
   report.architecture_figure(workdir / 'architecture.png', architecture)
   return architecture
@@ -258,25 +261,29 @@ def resources(
   return found
 
 
-def save(workdir, architecture, state, limits, config, command) -> None:
-  """Writes `architecture.json`, with the record of where it came from."""
-  plain = argmax(architecture.space, state.alphas)
-  certificate = derive.certificate(architecture, state.alphas, limits)
+def save(workdir, architecture, logits, limits, config, command) -> None:
+  """Writes `architecture.json`, with the record of where it came from.
+
+  What it calls alphas are `logits`: from them it was derived, and from them
+  others are for other limits.
+  """
+  plain = argmax(architecture.space, logits)
+  certificate = derive.certificate(architecture, logits, limits)
   kept = {name: row._asdict() for name, row in certificate.kept.items()}
   # What filling gives up, next to the most probable within the limits.
-  unfilled = derive.within(architecture.space, state.alphas, limits)
+  unfilled = derive.within(architecture.space, logits, limits)
   architecture.save(
     workdir / 'architecture.json',
     resources=resources(architecture, plain, limits),
     certificate={
       **certificate._asdict(),
-      'unfilled_log_prob': derive.log_prob(unfilled, state.alphas),
+      'unfilled_log_prob': derive.log_prob(unfilled, logits),
       'kept': kept,
     },
     command=command,
     seed=config['seed'],
     versions=loop.versions(),
-    alphas=loop.to_host(state.alphas),
+    alphas=loop.to_host(logits),
   )
 
 

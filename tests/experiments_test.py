@@ -435,6 +435,33 @@ def test_what_cannot_be_projected_is_kept_by_a_multiplier():
   )
 
 
+# Relaxations.
+
+
+@pytest.mark.parametrize('name', ['binary_gates', 'dirichlet'])
+def test_a_search_by_another_relaxation_derives_from_its_law(tmp_path, name):
+  """Softmax of the alphas in the record is the law of the last step."""
+  options = {'space': 'tiny', 'limit': ['macs=60k'], 'relax': name}
+  options |= {'steps': 8, 'warmup_steps': 2, 'batch_size': 16, 'log_every': 1}
+  options |= {'temperature': 2.0, 'final_temperature': 1.0}
+  given = cli.defaults(search.OPTIONS) | options
+  architecture = search.run(given, tmp_path / 'run')
+  assert cost.macs(architecture.space).exact(architecture) <= 60_000
+  record = space.read_record(tmp_path / 'run' / 'architecture.json')
+  law = loop.read_metrics(tmp_path / 'run')[-1]['probs']
+  for slot, alphas in record['alphas'].items():
+    np.testing.assert_allclose(
+      jax.nn.softmax(np.array(alphas)), law[slot], atol=1e-5
+    )
+
+
+def test_every_relaxation_has_its_name():
+  known = {n: getattr(relax, n.upper()) for n in names.RELAXATIONS}
+  assert known == names.RELAXATIONS
+  made = {n for n, r in vars(relax).items() if isinstance(r, relax.Relaxed)}
+  assert made == {n.upper() for n in names.RELAXATIONS}
+
+
 # Bad input.
 
 
@@ -470,7 +497,9 @@ LAGRANGIAN = {'constraint': 'lagrangian'}
     ({'constraint': 'linear', 'strength': -1.0}, 'strength >= 0'),
     (LAGRANGIAN | {'dual_rate': 0.0}, 'positive rate'),
     ({'relax': 'hard'}, "unknown relaxation 'hard'; choose from softmax"),
-    ({'temperature': 0.0}, 'temperature is 0.0'),
+    ({'temperature': 0.0}, 'temperature is 0.0; it must be positive'),
+    ({'temperature': -1.0}, 'temperature is -1.0; it must be positive'),
+    ({'final_temperature': 0.0}, 'final_temperature is 0.0; it must be'),
     ({'temperature': float('inf')}, 'must be positive and finite'),
     ({'steps': 0}, 'steps is 0; it must be at least 1'),
     ({'seed': -1}, 'seed is -1; it must be at least 0'),
@@ -535,6 +564,7 @@ def test_bad_recipes_are_one_line(options):
 def test_help_lists_the_flags():
   _, out, err = _finish(_start('search', '--help'))
   assert all(f'--{name}:' in out for name in search.OPTIONS)
+  assert all(name in out for name in names.RELAXATIONS)
   assert not err
 
 
@@ -552,6 +582,11 @@ def test_an_error_is_one_line_on_stderr_and_a_code(searched, tmp_path):
     ),
     ('search', ['--spaec=tiny'], "'spaec'. Did you mean: space"),
     ('search', ['--steps=1.5'], '--steps=1.5: it takes an integer'),
+    (
+      'search',
+      [f'--workdir={tmp_path}/s', '--relax=gdas', '--temperature=0', *SMALL],
+      'temperature is 0.0; it must be positive and finite',
+    ),
     (
       'train',
       ['--frobnicate=1'],
