@@ -1,0 +1,39 @@
+"""What keeps a search from collapsing; each of these is off unless asked for.
+
+Differentiable searches drift to skips, which need no training (Zela et al.
+2020), or stay undecided until deriving decides for them. Warm-up and the
+alphas' own optimizer belong to the search (`nasjax.search`); here is the rest:
+terms, dropout and fairness (`Guards`, inside the step), and rules that stop a
+search from outside (`Rule`), fed by its metrics.
+"""
+
+from nasjax.guard.curvature import dominant_eigenvalue
+from nasjax.guard.entropy import entropy, total_entropy
+from nasjax.guard.fairness import Fairness, strict, uniform
+from nasjax.guard.guards import Guards
+from nasjax.guard.skips import count_skips, drop_skips, skips
+from nasjax.guard.stop import (
+  Rule,
+  Verdict,
+  any_of,
+  rising_curvature,
+  too_many_skips,
+)
+
+__all__ = [
+  'Fairness',
+  'Guards',
+  'Rule',
+  'Verdict',
+  'any_of',
+  'count_skips',
+  'dominant_eigenvalue',
+  'drop_skips',
+  'entropy',
+  'rising_curvature',
+  'skips',
+  'strict',
+  'too_many_skips',
+  'total_entropy',
+  'uniform',
+]

@@ -1,0 +1,350 @@
+"""Guards: closed forms, statistics, and that each of them acts."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from nasjax import guard, relax, space, spaces
+
+TINY = spaces.tiny()
+MOBILE = spaces.mobile_small()
+
+
+def _alphas(seed=0, scale=1.0, of=MOBILE):
+  return space.init_alphas(of, jax.random.key(seed), scale)
+
+
+# --- Entropy -----------------------------------------------------------------
+
+
+def test_entropy_is_that_of_known_distributions():
+  probs = {
+    'even': jnp.full((2, 4), 0.25),
+    'decided': jnp.array([0.0, 1.0, 0.0]),
+    'coin': jnp.array([0.9, 0.1]),
+  }
+  found = guard.entropy(probs)
+  np.testing.assert_allclose(found['even'], [np.log(4)] * 2, rtol=1e-6)
+  assert float(found['decided']) == 0
+  coin = -0.9 * np.log(0.9) - 0.1 * np.log(0.1)
+  np.testing.assert_allclose(found['coin'], coin, rtol=1e-6)
+  total = guard.total_entropy(probs)
+  np.testing.assert_allclose(total, 2 * np.log(4) + coin, rtol=1e-6)
+
+
+def test_the_slope_of_entropy_in_alphas_is_its_closed_form(x64):
+  """dH/dalpha_j = -p_j (log p_j + H)."""
+  alphas = {'a': jnp.array([0.3, -1.0, 2.0])}
+  slope = jax.grad(lambda a: guard.total_entropy(relax.softmax(a)))(alphas)
+  p = jax.nn.softmax(alphas['a'])
+  h = -(p * jnp.log(p)).sum()
+  np.testing.assert_allclose(slope['a'], -p * (jnp.log(p) + h), rtol=1e-10)
+
+
+def test_entropy_where_a_probability_is_0_has_a_finite_slope():
+  far = {'a': jnp.array([0.0, -1000.0])}
+  slope = jax.grad(lambda a: guard.total_entropy(relax.softmax(a)))(far)
+  np.testing.assert_array_equal(slope['a'], [0, 0])
+
+
+@pytest.mark.parametrize(('weight', 'decides'), [(1.0, True), (-1.0, False)])
+def test_descending_the_entropy_decides_and_ascending_undecides(
+  weight, decides
+):
+  start = alphas = _alphas()
+  slope = jax.jit(jax.grad(lambda a: guard.total_entropy(relax.softmax(a))))
+  for _ in range(100):
+    g = slope(alphas)
+    alphas = jax.tree.map(lambda a, g: a - weight * g, alphas, g)
+  before, after = (guard.entropy(relax.softmax(a)) for a in (start, alphas))
+  for name in MOBILE.choices:
+    assert (after[name] < before[name]) == decides
+  if decides:  # And for the option that led.
+    chex.assert_trees_all_equal(
+      *(jax.tree.map(jnp.argmax, a) for a in (start, alphas))
+    )
+
+
+# --- Skips -------------------------------------------------------------------
+
+
+def test_skips_are_where_stride_and_width_stay():
+  masks = guard.skips(MOBILE)
+  found = {name for name, ops in MOBILE.choices.items() if 'skip' in ops}
+  assert set(masks) == found
+  assert len(found) == 5
+  for name, mask in masks.items():
+    assert [MOBILE.choices[name][i] for i in np.flatnonzero(mask)] == ['skip']
+  assert not guard.skips(space.fix(TINY, space.argmax(TINY, _alphas(of=TINY))))
+
+
+def test_as_many_skips_are_counted_as_win(draw):
+  for _ in range(20):
+    a = draw(MOBILE)
+    assert int(guard.count_skips(space.one_hot(a), MOBILE)) == a.choice.count(
+      'skip'
+    )
+
+
+def test_skips_are_dropped_at_the_rate_and_the_mean_stays():
+  """Binomial bound of 5 standard deviations over 4,000 draws."""
+  probs, rate, n = relax.softmax(_alphas()), 0.3, 4000
+  keys = jax.random.split(jax.random.key(0), n)
+  drop = jax.jit(jax.vmap(lambda k: guard.drop_skips(probs, MOBILE, rate, k)))
+  dropped, masks = drop(keys), guard.skips(MOBILE)
+  gone = []
+  for name, p in probs.items():
+    mask = masks.get(name, np.zeros(len(p), bool))
+    others = np.broadcast_to(p[~mask], (n, (~mask).sum()))
+    np.testing.assert_array_equal(dropped[name][:, ~mask], others)
+    if mask.any():
+      own = dropped[name][:, mask][:, 0]
+      gone.append(own == 0)
+      grown = float(p[mask][0]) / (1 - rate)
+      np.testing.assert_allclose(own[own > 0], grown, rtol=1e-6)
+      assert abs(gone[-1].mean() - rate) < 5 * (rate * (1 - rate) / n) ** 0.5
+  # Each skip on its own.
+  both = (gone[0] & gone[1]).mean()
+  assert abs(both - rate**2) < 5 * (rate**2 / n) ** 0.5
+
+
+def test_without_a_rate_nothing_is_dropped():
+  probs, key = relax.softmax(_alphas()), jax.random.key(0)
+  chex.assert_trees_all_equal(guard.drop_skips(probs, MOBILE, 0.0, key), probs)
+
+
+def test_a_skip_that_is_alone_is_never_dropped():
+  """As in a one-hot sample: else nothing reached the rest of the network."""
+  probs = {'stage2_2': jnp.array([[0.0, 0.0, 1.0], [0.5, 0.0, 0.5]])}
+  keys = jax.random.split(jax.random.key(0), 50)
+  drop = jax.vmap(lambda k: guard.drop_skips(probs, TINY, 0.9, k)['stage2_2'])
+  one, mixed = drop(keys).transpose(1, 0, 2)
+  np.testing.assert_array_equal(one, np.tile([0, 0, 1], (50, 1)))
+  assert (mixed[:, 2] == 0).any()
+
+
+def test_what_skips_are_dropped_from_still_has_a_gradient():
+  """Alphas learn through what is left, and through a skip that was kept."""
+  alphas, key = _alphas(of=TINY), jax.random.key(3)
+
+  def first_output(alphas):
+    p = guard.drop_skips(relax.softmax(alphas), TINY, 0.5, key)
+    return p['stage2_2'][0]
+
+  assert (jax.grad(first_output)(alphas)['stage2_2'] != 0).all()
+
+
+# --- Fairness ----------------------------------------------------------------
+
+
+def test_strict_fairness_never_lets_an_option_lead_by_more_than_one():
+  probs = relax.softmax(_alphas()) | {'edges': jnp.full((3, 5), 0.2)}
+  chosen = jax.jit(jax.vmap(lambda step: guard.strict(probs, step)))(
+    jnp.arange(42)
+  )
+  for name, p in chosen.items():
+    assert p.shape[1:] == probs[name].shape
+    assert set(np.unique(p)) == {0, 1}
+    np.testing.assert_array_equal(p.sum(-1), 1)
+    trained = np.cumsum(p, 0)
+    assert (trained.max(-1) - trained.min(-1)).max() == 1
+    rounds = trained[p.shape[-1] - 1 :: p.shape[-1]]
+    np.testing.assert_array_equal(rounds.max(-1), rounds.min(-1))
+
+
+def test_orders_differ_between_rounds_choices_and_seeds():
+  probs = {'a': jnp.full(6, 1 / 6), 'b': jnp.full(6, 1 / 6)}
+
+  def order(name, start, seed):
+    steps = range(start, start + 6)
+    each = (guard.strict(probs, step, seed)[name].argmax() for step in steps)
+    return tuple(map(int, each))
+
+  orders = [order('a', 0, 0), order('a', 6, 0), order('b', 0, 0)]
+  orders += [order('a', 0, 1)]
+  assert len(set(orders)) == 4
+  assert order('a', 0, 0) == orders[0]
+
+
+def test_uniform_fairness_looks_at_no_probability():
+  probs = relax.softmax(_alphas(scale=5.0))
+  fair = guard.uniform(probs, jnp.int32(7))
+  for p in fair.values():
+    np.testing.assert_allclose(p, np.full(len(p), 1 / len(p)), rtol=1e-6)
+
+
+# --- The dominant eigenvalue -------------------------------------------------
+
+DIRECTIONS = np.linalg.qr(np.random.default_rng(0).normal(size=(6, 6)))[0]
+
+
+@pytest.mark.parametrize(
+  'spectrum',
+  [[3, 2, 1, 0.5, 0, -1], [-4, 2, 1, 0, 0, 0], [1e-3] * 5 + [5e-3], [0] * 6],
+)
+def test_the_eigenvalue_is_that_of_the_whole_hessian(x64, spectrum):
+  H = DIRECTIONS @ np.diag(spectrum) @ DIRECTIONS.T
+
+  def loss(alphas):
+    flat = jnp.concatenate([alphas['a'], alphas['b'].ravel()])
+    return flat @ H @ flat / 2 + flat.sum()
+
+  alphas = {'a': jnp.ones(2), 'b': jnp.ones((2, 2))}
+  found = guard.dominant_eigenvalue(loss, alphas, jax.random.key(0), 60)
+  values = np.linalg.eigvalsh(H)
+  wanted = values[np.abs(values).argmax()]
+  np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-12)
+
+
+def test_the_eigenvalue_is_that_at_the_given_alphas(x64):
+  """Of a loss through softmax, against the eigenvalues of `jax.hessian`."""
+  target = jnp.array([0.7, 0.2, 0.1])
+
+  def loss(alphas):
+    return ((jax.nn.softmax(alphas['a']) - target) ** 2).sum()
+
+  for start in ([0.0, 0.0, 0.0], [2.0, -1.0, 0.5], [-3.0, 3.0, 0.0]):
+    a = jnp.array(start)
+    H = jax.hessian(lambda a: loss({'a': a}))(a)
+    values = np.linalg.eigvalsh(H)
+    wanted = values[np.abs(values).argmax()]
+    found = guard.dominant_eigenvalue(loss, {'a': a}, jax.random.key(1), 200)
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+
+
+def test_few_products_find_most_of_the_eigenvalue():
+  """Never beyond it, and in float32: as a search measures."""
+  H = jnp.asarray(DIRECTIONS @ np.diag([3, 2, 1, 1, 0, 0]) @ DIRECTIONS.T)
+  loss = lambda a: a['a'] @ H.astype(a['a'].dtype) @ a['a'] / 2  # noqa: E731
+  keys = jax.random.split(jax.random.key(0), 20)
+  alphas = {'a': jnp.ones(6)}
+  measure = jax.vmap(lambda k: guard.dominant_eigenvalue(loss, alphas, k))
+  found = measure(keys)
+  assert (found <= 3 * (1 + 1e-6)).all()
+  assert (found > 0.99 * 3).all()
+
+
+# --- Stopping ----------------------------------------------------------------
+
+
+def _stopped(rule, rows, alphas=None):
+  """At which row, counted from 1, and the verdict; None if at none."""
+  alphas = alphas or [{'a': np.float32([i])} for i in range(1, len(rows) + 1)]
+  state = rule.init(alphas[0])
+  for i, (row, own) in enumerate(zip(rows, alphas, strict=True), 1):
+    state = rule.update(row, own, state)
+    if verdict := rule.verdict(state):
+      return i, verdict
+  return None
+
+
+def test_skips_stop_once_they_stay_too_many():
+  rule = guard.too_many_skips(2, patience=3)
+  counts = [0, 2, 3, 1, 2, 2, 1, 3, 2, 2, 2]
+  at, verdict = _stopped(rule, [{'skips': n} for n in counts])
+  assert at == 10
+  assert verdict.alphas is None
+  assert '2 choices, in 3 steps' in verdict.reason
+  assert _stopped(rule, [{'skips': n} for n in (1, 2, 2, 1) * 5]) is None
+
+
+def _eigenvalues(values):
+  """A step without a measurement before each that has one."""
+  pairs = [({}, {'eigenvalue': np.float32(v)}) for v in values]
+  return [row for pair in pairs for row in pair]
+
+
+def test_a_rising_eigenvalue_stops_where_the_ratio_says_so():
+  """Held to the definition, written out, on a series that first wavers."""
+  values = [1.0, 1.3, 0.8, 1.1, 0.9, 1.0, 1.2, 0.9, 1.1, 1.2, 1.4, 1.5]
+  values += [1.6, 1.7, 1.8, 1.9, 2.0, 2.1]
+  mean = lambda t: np.mean(values[t - 4 : t + 1])  # noqa: E731
+  first = next(t for t in range(8, len(values)) if mean(t - 4) / mean(t) < 0.75)
+  assert 9 < first < len(values) - 1
+  at, verdict = _stopped(guard.rising_curvature(), _eigenvalues(values))
+  assert at == 2 * (first + 1)
+  # Back to four measurements before; the i-th measurement had alphas 2 i.
+  assert verdict.alphas['a'].tolist() == [2 * (first + 1 - 4)]
+  assert f'from {mean(first - 4):.3g} to {mean(first):.3g}' in verdict.reason
+
+
+@pytest.mark.parametrize(
+  'values',
+  [
+    [1.0] * 20,
+    list(np.linspace(2, 1, 20)),
+    list(np.geomspace(1, 2, 20)),  # By a ratio of 0.86 in four.
+    list(np.geomspace(1, 100, 8)),  # Too few to say.
+    [-1.0] * 10 + [1.0] * 10,  # Of no sign to divide by.
+    [np.nan] * 20,
+  ],
+)
+def test_an_eigenvalue_that_does_not_rise_does_not_stop(values):
+  assert _stopped(guard.rising_curvature(), _eigenvalues(values)) is None
+
+
+def test_the_first_rule_that_stops_says_why():
+  rule = guard.any_of(
+    guard.too_many_skips(2, patience=1),
+    guard.rising_curvature(window=1, apart=1),
+  )
+  rows = [{'skips': 0, 'eigenvalue': v} for v in (1.0, 1.1, 3.0)]
+  assert _stopped(rule, rows)[0] == 3
+  assert 'eigenvalue' in _stopped(rule, rows)[1].reason
+  rows[1] = {'skips': 2}
+  assert 'skip' in _stopped(rule, rows)[1].reason
+  assert _stopped(guard.any_of(), rows) is None
+
+
+def test_updates_change_no_state_and_keep_its_types():
+  """What was saved stays what it was, and loads into what `init` gives."""
+  rule = guard.any_of(guard.too_many_skips(2), guard.rising_curvature())
+  alphas = {'a': jnp.ones(3), 'b': jnp.ones((2, 3))}
+  start = rule.init(alphas)
+  kept = jax.tree.map(np.copy, start)
+  row = {'skips': jnp.int32(3), 'eigenvalue': jnp.float32(2.0)}
+  after = rule.update(row, jax.tree.map(lambda a: 2 * a, alphas), start)
+  chex.assert_trees_all_equal(start, kept)
+  chex.assert_trees_all_equal_shapes_and_dtypes(start, after)
+
+
+@pytest.mark.parametrize(
+  ('make', 'bad'),
+  [
+    (guard.too_many_skips, {'limit': 0}),
+    (guard.rising_curvature, {'ratio': 1.0}),
+    (guard.rising_curvature, {'ratio': 0.0}),
+    (guard.rising_curvature, {'window': 0}),
+    (guard.rising_curvature, {'apart': 0}),
+  ],
+)
+def test_rules_out_of_range_are_refused(make, bad):
+  ((name, value),) = bad.items()
+  with pytest.raises(ValueError, match=f'{name}={value}'):
+    make(**bad)
+
+
+def test_guards_compose_in_the_weights_steps_alone():
+  """Fairness first, then what is left of the skips; off, nothing changes."""
+  probs, key = relax.softmax(_alphas()), jax.random.key(0)
+  step = jnp.int32(5)
+  off = guard.Guards().train_probs(probs, MOBILE, step, key)
+  chex.assert_trees_all_equal(off, probs)
+  rate = optax.linear_schedule(1.0, 0.0, 10)  # 0.5 at step 5.
+  both = guard.Guards(skip_dropout=rate, fairness=guard.uniform)
+  found = both.train_probs(probs, MOBILE, step, key)
+  for name, mask in guard.skips(MOBILE).items():
+    fair = 1 / len(mask)
+    np.testing.assert_allclose(found[name][~mask], fair, rtol=1e-6)
+    assert any(np.isclose(found[name][mask], v) for v in (0.0, 2 * fair))
+
+
+def test_a_guard_without_anything_to_guard_is_refused():
+  fixed = space.fix(TINY, space.argmax(TINY, _alphas(of=TINY)))
+  dropping = guard.Guards(skip_dropout=lambda step: 0.5)
+  with pytest.raises(ValueError, match='a space with skips, got tiny'):
+    dropping.check(fixed)
+  dropping.check(TINY)
