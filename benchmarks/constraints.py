@@ -91,7 +91,7 @@ def with_constraint(state: State, kept: constraints.Kept) -> State:
 def alpha_step(form: str) -> Callable:
   kept = inputs(form, ANY_LIMIT, 0).kept
   step = jax.jit(parts(form).alpha_step)
-  return step.lower(with_constraint(begun(0), kept), arrays(0)[1]).compile()
+  return step.lower(with_constraint(begun(0), kept), *arrays(0)).compile()
 
 
 def searched(form: str, limit: int, seed: int) -> State:
@@ -103,7 +103,7 @@ def searched(form: str, limit: int, seed: int) -> State:
     state = weights._replace(
       constraints=state.constraints, projection=state.projection
     )
-    state, _ = alpha_step(form)(state, valid)
+    state, _ = alpha_step(form)(state, train, valid)
   return state
 
 

@@ -155,12 +155,14 @@ def take_steps(
   with ThreadPoolExecutor() as pool:
     # The alphas' program compiles while the warm-up already runs.
     weight_step = pool.submit(loop.compiled, parts.weight_step, state, train)
-    alpha_step = pool.submit(loop.compiled, parts.alpha_step, state, valid)
+    alpha_step = pool.submit(
+      loop.compiled, parts.alpha_step, state, train, valid
+    )
 
     def advance(state, step):
       state, metrics = weight_step.result()(state, train)
       if step > config['warmup_steps']:
-        state, more = alpha_step.result()(state, valid)
+        state, more = alpha_step.result()(state, train, valid)
         metrics |= more
       return state, metrics
 

@@ -143,10 +143,7 @@ def implicit(
     0.72
     2.0
   """
-  if not terms >= 1 or not rate > 0:
-    raise ValueError(
-      f'implicit requires terms >= 1 and rate > 0, got {terms=}, {rate=}.'
-    )
+  check_series(terms, rate)
 
   def estimate(alphas, params, opt_state, train, valid):
     del opt_state
@@ -172,3 +169,11 @@ def implicit(
     return jax.tree.map(lambda d, m: d - rate * m, direct, mixed), aux
 
   return estimate
+
+
+def check_series(terms: int, rate: float) -> None:
+  """Raises ValueError where `implicit` has no such series."""
+  if not terms >= 1 or not rate > 0:
+    raise ValueError(
+      f'implicit requires terms >= 1 and rate > 0, got {terms=}, {rate=}.'
+    )

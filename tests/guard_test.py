@@ -176,16 +176,24 @@ def test_uniform_fairness_looks_at_no_probability():
     np.testing.assert_allclose(p, np.full(len(p), 1 / len(p)), rtol=1e-6)
 
 
-# --- The dominant eigenvalue -------------------------------------------------
+# --- The largest eigenvalue --------------------------------------------------
 
 DIRECTIONS = np.linalg.qr(np.random.default_rng(0).normal(size=(6, 6)))[0]
 
 
 @pytest.mark.parametrize(
   'spectrum',
-  [[3, 2, 1, 0.5, 0, -1], [-4, 2, 1, 0, 0, 0], [1e-3] * 5 + [5e-3], [0] * 6],
+  [
+    [3, 2, 1, 0.5, 0, -1],
+    [-4, 2, 1, 0, 0, 0],
+    [2, -2, 0, 0, 0, 0],
+    [-4, -3, -2, -2, -2, -1],
+    [1e-3] * 5 + [5e-3],
+    [0] * 6,
+  ],
 )
 def test_the_eigenvalue_is_that_of_the_whole_hessian(x64, spectrum):
+  """Where negative ones are larger in magnitude, or as large, too."""
   H = DIRECTIONS @ np.diag(spectrum) @ DIRECTIONS.T
 
   def loss(alphas):
@@ -193,9 +201,8 @@ def test_the_eigenvalue_is_that_of_the_whole_hessian(x64, spectrum):
     return flat @ H @ flat / 2 + flat.sum()
 
   alphas = {'a': jnp.ones(2), 'b': jnp.ones((2, 2))}
-  found = guard.dominant_eigenvalue(loss, alphas, jax.random.key(0), 60)
-  values = np.linalg.eigvalsh(H)
-  wanted = values[np.abs(values).argmax()]
+  found = guard.largest_eigenvalue(loss, alphas, jax.random.key(0), 200)
+  wanted = np.linalg.eigvalsh(H).max()
   np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-12)
 
 
@@ -209,10 +216,9 @@ def test_the_eigenvalue_is_that_at_the_given_alphas(x64):
   for start in ([0.0, 0.0, 0.0], [2.0, -1.0, 0.5], [-3.0, 3.0, 0.0]):
     a = jnp.array(start)
     H = jax.hessian(lambda a: loss({'a': a}))(a)
-    values = np.linalg.eigvalsh(H)
-    wanted = values[np.abs(values).argmax()]
-    found = guard.dominant_eigenvalue(loss, {'a': a}, jax.random.key(1), 200)
-    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+    wanted = np.linalg.eigvalsh(H).max()
+    found = guard.largest_eigenvalue(loss, {'a': a}, jax.random.key(1), 200)
+    np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-12)
 
 
 def test_few_products_find_most_of_the_eigenvalue():
@@ -221,7 +227,7 @@ def test_few_products_find_most_of_the_eigenvalue():
   loss = lambda a: a['a'] @ H.astype(a['a'].dtype) @ a['a'] / 2  # noqa: E731
   keys = jax.random.split(jax.random.key(0), 20)
   alphas = {'a': jnp.ones(6)}
-  measure = jax.vmap(lambda k: guard.dominant_eigenvalue(loss, alphas, k))
+  measure = jax.vmap(lambda k: guard.largest_eigenvalue(loss, alphas, k))
   found = measure(keys)
   assert (found <= 3 * (1 + 1e-6)).all()
   assert (found > 0.99 * 3).all()
@@ -247,7 +253,7 @@ def test_skips_stop_once_they_stay_too_many():
   at, verdict = _stopped(rule, [{'skips': n} for n in counts])
   assert at == 10
   assert verdict.alphas is None
-  assert '2 choices, in 3 steps' in verdict.reason
+  assert 'skips won 2 of the choices, for 3 steps' in verdict.reason
   assert _stopped(rule, [{'skips': n} for n in (1, 2, 2, 1) * 5]) is None
 
 
@@ -331,15 +337,45 @@ def test_guards_compose_in_the_weights_steps_alone():
   """Fairness first, then what is left of the skips; off, nothing changes."""
   probs, key = relax.softmax(_alphas()), jax.random.key(0)
   step = jnp.int32(5)
-  off = guard.Guards().train_probs(probs, MOBILE, step, key)
-  chex.assert_trees_all_equal(off, probs)
+  drawn = relax.Sampled(probs, None)
+  off = guard.Guards().train_probs(drawn, MOBILE, step, key)
+  chex.assert_trees_all_equal(off.probs, probs)
   rate = optax.linear_schedule(1.0, 0.0, 10)  # 0.5 at step 5.
   both = guard.Guards(skip_dropout=rate, fairness=guard.uniform)
-  found = both.train_probs(probs, MOBILE, step, key)
+  found, index = both.train_probs(drawn, MOBILE, step, key)
+  assert index is None
   for name, mask in guard.skips(MOBILE).items():
     fair = 1 / len(mask)
     np.testing.assert_allclose(found[name][~mask], fair, rtol=1e-6)
     assert any(np.isclose(found[name][mask], v) for v in (0.0, 2 * fair))
+
+
+def test_strict_fairness_decides_which_op_runs():
+  """Whatever was drawn: the op of its turn is the one in the index."""
+  guards = guard.Guards(fairness=guard.strict)
+  guards.check(MOBILE, sampled=True)
+  ran = []
+  for step in range(12):
+    drawn = relax.gdas(_alphas(), 1.0, jax.random.key(step))
+    found = guards.train_probs(
+      drawn, MOBILE, jnp.int32(step), jax.random.key(0)
+    )
+    for name, p in found.probs.items():
+      assert p[found.index[name]].tolist() == [1.0]
+    ran.append({name: int(k[0]) for name, k in found.index.items()})
+  for name, options in MOBILE.choices.items():
+    turns = [index[name] for index in ran[: len(options)]]
+    assert sorted(turns) == list(range(len(options)))
+
+
+def test_guards_that_need_all_ops_are_refused_where_few_run():
+  for needs, what in (
+    (guard.Guards(skip_dropout=lambda step: 0.5), 'skip_dropout'),
+    (guard.Guards(fairness=guard.uniform), 'fairness uniform'),
+  ):
+    needs.check(MOBILE)
+    with pytest.raises(ValueError, match=f'{what} requires a relaxation that'):
+      needs.check(MOBILE, sampled=True)
 
 
 def test_a_guard_without_anything_to_guard_is_refused():

@@ -1,5 +1,6 @@
 """The search step: what it changes, what it does not, and its gradient."""
 
+import dataclasses
 import functools
 
 import chex
@@ -9,7 +10,17 @@ import numpy as np
 import optax
 import pytest
 
-from nasjax import batch, constraint, cost, data, ops, relax, search, spaces
+from nasjax import (
+  augment,
+  batch,
+  constraint,
+  cost,
+  data,
+  ops,
+  relax,
+  search,
+  spaces,
+)
 
 CLASSES = 4
 
@@ -29,7 +40,9 @@ MACS = cost.macs(SPACE)
 BATCHES = batch.Batches(16, (0.4,), (0.3,))
 
 
-def _make(constraints=None, loss=search.cross_entropy, **kwargs):
+def _make(
+  constraints=None, loss=search.cross_entropy, batches=BATCHES, **kwargs
+):
   middle = sum(MACS.bounds()) / 2
   defaults = {
     'weight_tx': optax.sgd(0.05, momentum=0.9),
@@ -37,7 +50,7 @@ def _make(constraints=None, loss=search.cross_entropy, **kwargs):
   }
   constraints = constraints or [(MACS, constraint.lagrangian(middle, 0.1))]
   return search.make(
-    SPACE, BATCHES, constraints, loss=loss, **{**defaults, **kwargs}
+    SPACE, batches, constraints, loss=loss, **{**defaults, **kwargs}
   )
 
 
@@ -51,12 +64,12 @@ def _default(loss=search.cross_entropy, constrain=constraint.lagrangian):
 
 def _run(parts, steps, warmup=0, seed=0, edit=lambda state: state):
   arrays = _arrays()
-  init, weight_step, alpha_step, _ = parts
+  init, weight_step, alpha_step, *_ = parts
   state, metrics = edit(init(jax.random.key(seed), arrays, arrays)), {}
   for i in range(steps):
     state, metrics = weight_step(state, arrays)
     if i >= warmup:
-      state, more = alpha_step(state, arrays)
+      state, more = alpha_step(state, arrays, arrays)
       metrics = {**metrics, **more}
   return state, metrics
 
@@ -74,7 +87,7 @@ def test_each_step_changes_its_own_part_alone():
   for name in ('alphas', 'alpha_opt_state', 'constraints', 'valid'):
     chex.assert_trees_all_equal(getattr(weights, name), getattr(before, name))
   assert int(weights.step) == 1
-  alphas, _ = parts.alpha_step(weights, arrays)
+  alphas, _ = parts.alpha_step(weights, arrays, arrays)
   for name in ('step', 'params', 'batch_stats', 'opt_state', 'train'):
     chex.assert_trees_all_equal(getattr(alphas, name), getattr(weights, name))
   for slot in SPACE.choices:
@@ -104,7 +117,7 @@ def test_step_is_both_halves():
   parts, arrays = _default(), _arrays()
   start = parts.init(jax.random.key(0), arrays, arrays)
   half, _ = parts.weight_step(start, arrays)
-  halves, _ = parts.alpha_step(half, arrays)
+  halves, _ = parts.alpha_step(half, arrays, arrays)
   whole, _ = parts.step(start, arrays, arrays)
   chex.assert_trees_all_close(
     jax.tree.leaves(whole.params), jax.tree.leaves(halves.params), atol=1e-5
@@ -130,12 +143,13 @@ def test_alpha_gradient_is_that_of_finite_differences(x64, relaxation):
   )
   step = jax.jit(parts.alpha_step)
   state = jax.jit(parts.init)(jax.random.key(0), arrays, arrays)
-  after, _ = step(state, arrays)
+  after, _ = step(state, arrays, arrays)
   h = 1e-5
 
   def total(slot, j, h):
     moved = {**state.alphas, slot: state.alphas[slot].at[j].add(h)}
-    return float(step(state._replace(alphas=moved), arrays)[1]['total_loss'])
+    _, metrics = step(state._replace(alphas=moved), arrays, arrays)
+    return float(metrics['total_loss'])
 
   for slot in state.alphas:
     for j in range(state.alphas[slot].size):
@@ -197,7 +211,7 @@ def test_a_projection_keeps_the_limit_after_every_step():
   step = jax.jit(parts.alpha_step)
   state = jax.jit(parts.init)(jax.random.key(0), arrays, arrays)
   for _ in range(5):
-    state, metrics = step(state, arrays)
+    state, metrics = step(state, arrays, arrays)
     after = float(MACS(relax.softmax(state.alphas)))
     assert 0.95 * limit < after < (1 + 1e-4) * limit
   # What the loss saw is what the step before left.
@@ -260,6 +274,21 @@ def test_a_sampled_weight_step_moves_what_ran_alone(relaxation):
   assert len(seen) > len(SPACE.choices)  # Not the same ones every time.
 
 
+def test_what_alphas_are_judged_on_is_not_augmented():
+  """A cutout of the whole image leaves weights blind, and alphas not."""
+  blind = dataclasses.replace(BATCHES, policy=augment.Augment(cutout=16))
+  arrays, losses = _arrays(), {}
+  for batches in (BATCHES, blind):
+    parts = _make(batches=batches)
+    state = parts.init(jax.random.key(0), arrays, arrays)
+    _, train = jax.jit(parts.weight_step)(state, arrays)
+    _, valid = jax.jit(parts.alpha_step)(state, arrays, arrays)
+    losses[batches] = float(train['train_loss']), float(valid['valid_loss'])
+  (trained, judged), (trained_blind, judged_blind) = losses.values()
+  assert judged_blind == judged
+  assert trained_blind != trained
+
+
 def test_two_gates_move_two_alphas_of_each_slot():
   """By the task; a cost that is not free moves all of them."""
   price, arrays = constraint.linear(0.0, MACS.bounds()[1]), _arrays()
@@ -274,7 +303,7 @@ def test_two_gates_move_two_alphas_of_each_slot():
     constraints=(price.init()._replace(strength=jnp.float32(1)),)
   )
   for before, number in ((state, 2), (dear, None)):
-    after, _ = step(before, arrays)
+    after, _ = step(before, arrays, arrays)
     for slot, options in SPACE.choices.items():
       moved = after.alphas[slot] != before.alphas[slot]
       assert int(moved.sum()) == (number or len(options)), slot

@@ -7,7 +7,7 @@ terms, dropout and fairness (`Guards`, inside the step), and rules that stop a
 search from outside (`Rule`), fed by its metrics.
 """
 
-from nasjax.guard.curvature import dominant_eigenvalue
+from nasjax.guard.curvature import largest_eigenvalue
 from nasjax.guard.entropy import entropy, total_entropy
 from nasjax.guard.fairness import Fairness, strict, uniform
 from nasjax.guard.guards import Guards
@@ -27,9 +27,9 @@ __all__ = [
   'Verdict',
   'any_of',
   'count_skips',
-  'dominant_eigenvalue',
   'drop_skips',
   'entropy',
+  'largest_eigenvalue',
   'rising_curvature',
   'skips',
   'strict',

@@ -49,7 +49,7 @@ def any_of(*rules: Rule) -> Rule:
     >>> rule = any_of(too_many_skips(2, patience=1), too_many_skips(9))
     >>> state = rule.update({'skips': 2}, {}, rule.init({}))
     >>> rule.verdict(state).reason
-    'a skip is the most probable option of 2 choices, in 1 steps in a row'
+    'skips won 2 of the choices, for 1 steps in a row'
     >>> any_of().verdict(any_of().init({})) is None
     True
   """
@@ -116,8 +116,8 @@ def too_many_skips(limit: int, patience: int = 10) -> Rule:
     if state.steps < patience:
       return None
     return Verdict(
-      f'a skip is the most probable option of {int(state.count)} choices, in '
-      f'{int(state.steps)} steps in a row'
+      f'skips won {int(state.count)} of the choices, for {int(state.steps)} '
+      'steps in a row'
     )
 
   return Rule(init, update, verdict)
@@ -138,7 +138,7 @@ class Curvature(NamedTuple):
 def rising_curvature(
   ratio: float = 0.75, window: int = 5, apart: int = 4
 ) -> Rule:
-  """Stops where the dominant eigenvalue has grown, and goes back to before.
+  """Stops where the largest eigenvalue has grown, and goes back to before.
 
   With m(t) the mean of the last `window` measurements at measurement t, it
   stops where `m(t - apart) / m(t) < ratio`, and what is derived is the
@@ -168,7 +168,7 @@ def rising_curvature(
     False
     True
     >>> rule.verdict(state).reason
-    'the dominant eigenvalue rose from 1.2 to 1.7 in 1 measurements'
+    'the largest eigenvalue rose from 1.2 to 1.7 in 1 measurements'
   """
   if not 0 < ratio < 1 or window < 1 or apart < 1:
     raise ValueError(
@@ -204,7 +204,7 @@ def rising_curvature(
     if not before < ratio * now:
       return None
     return Verdict(
-      f'the dominant eigenvalue rose from {before:.3g} to {now:.3g} in {apart} '
+      f'the largest eigenvalue rose from {before:.3g} to {now:.3g} in {apart} '
       'measurements',
       jax.tree.map(lambda a: np.asarray(a)[0], state.alphas),
     )

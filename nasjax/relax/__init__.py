@@ -32,6 +32,7 @@ from nasjax.relax.pair import Relaxed as Relaxed
 from nasjax.relax.pair import Sampled as Sampled
 from nasjax.relax.pair import Tree as Tree
 from nasjax.relax.pair import draw as draw
+from nasjax.relax.pair import is_sampled as is_sampled
 from nasjax.relax.pair import logits as logits
 from nasjax.relax.paths import BINARY_GATES as BINARY_GATES
 from nasjax.relax.paths import GDAS as GDAS

@@ -1,9 +1,11 @@
 """What a relaxation is, and what goes with it."""
 
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import jax
+import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 Tree = Mapping[str, jax.Array]
@@ -77,6 +79,29 @@ def draw(
   """
   found = relaxation(alphas, temperature, key)
   return found if isinstance(found, Sampled) else Sampled(found, None)
+
+
+def is_sampled(relaxed: Relaxed, choices: Mapping[str, Sequence[str]]) -> bool:
+  """Whether only the ops that a relaxation draws run; nothing is computed.
+
+  Args:
+    relaxed: a relaxation with its law.
+    choices: slot to its options.
+
+  Example:
+    >>> from nasjax import relax
+    >>> slots = {'slot': ('mbconv_k3_e3', 'skip')}
+    >>> [is_sampled(r, slots) for r in (relax.SOFTMAX, relax.GDAS)]
+    [False, True]
+  """
+  alphas = {
+    name: jax.ShapeDtypeStruct((len(options),), jnp.float32)
+    for name, options in choices.items()
+  }
+  key = jax.eval_shape(jax.random.key, 0)
+  one = functools.partial(draw, relaxed.probs, temperature=1.0)
+  found = jax.eval_shape(lambda a, k: one(alphas=a, key=k), alphas, key)
+  return found.index is not None
 
 
 def logits(

@@ -1,0 +1,177 @@
+"""Puts a search together."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import optax
+
+from nasjax import batch, bilevel, data, pattern, relax
+from nasjax.constraint import Constraint, Projection, chain
+from nasjax.cost import Cost
+from nasjax.guard import Guards
+from nasjax.ops import Numerics
+from nasjax.search import step as steps
+from nasjax.search.state import Loss, Metrics, Setting, State
+from nasjax.space import Space
+from nasjax.train import cross_entropy
+
+
+class Search(NamedTuple):
+  """Pure functions of one search.
+
+  Attributes:
+    init: `(key, train, valid) -> state`; the key is consumed, of the arrays
+      only the sizes are used.
+    weight_step: `(state, train) -> (state, metrics)`.
+    alpha_step: `(state, train, valid) -> (state, metrics)`; first order does
+      not look at `train`.
+    step: both, weights first: `(state, train, valid) -> (state, metrics)`.
+    eigenvalue: `(state, valid) -> f32[]`, the largest one of the Hessian of
+      the task's loss in the alphas, on the batch of the next alpha step. It
+      uses up nothing: whether a search is measured does not change it.
+  """
+
+  init: Callable[[jax.Array, data.Arrays, data.Arrays], State]
+  weight_step: Callable[[State, data.Arrays], tuple[State, Metrics]]
+  alpha_step: Callable[[State, data.Arrays, data.Arrays], tuple[State, Metrics]]
+  step: Callable[[State, data.Arrays, data.Arrays], tuple[State, Metrics]]
+  eigenvalue: Callable[[State, data.Arrays], jax.Array]
+
+
+def make(
+  space: Space,
+  batches: batch.Batches,
+  constraints: Sequence[tuple[Cost, Constraint]],
+  *,
+  weight_tx: optax.GradientTransformation,
+  alpha_tx: optax.GradientTransformation,
+  order: str = 'first',
+  neumann_terms: int = 3,
+  neumann_rate: float = 0.01,
+  projection: Projection | None = None,
+  relaxation: relax.Relaxed = relax.SOFTMAX,
+  temperature: Callable[[jax.Array], jax.Array] = lambda step: 1.0,
+  loss: Loss = cross_entropy,
+  guards: Guards = Guards(),  # noqa: B008 (frozen)
+  numerics: Numerics = Numerics(),  # noqa: B008 (frozen)
+) -> Search:
+  """Puts a search together.
+
+  Args:
+    space: what is searched.
+    batches: how a batch is drawn and prepared.
+    constraints: costs of `space`, each with what keeps it; applied in order.
+    weight_tx: optimizer of the weights.
+    alpha_tx: optimizer of the alphas.
+    order: what alphas know of how weights answer: nothing (`'first'`), the next
+      weight step (`'second'`), or where weights settle (`'implicit'`), see
+      `nasjax.bilevel`. The step that `'second'` looks ahead to is exactly the
+      one that follows: its batch, noise and momentum.
+    neumann_terms: of `'implicit'`.
+    neumann_rate: of `'implicit'`.
+    projection: what is done to the alphas after each of their steps.
+    relaxation: from alphas to probs. Where it gives an index only those ops
+      run, and a weight step leaves the others as they are: no momentum, no
+      decay, no new statistics.
+    temperature: a schedule, of the number of weight steps done.
+    loss: the task's, of logits and labels.
+    guards: against collapse.
+    numerics: how the supernet is computed.
+
+  Returns:
+    Functions that nothing has jitted.
+
+  Raises:
+    ValueError: there is no such order, or an argument has nothing to act on.
+
+  Example:
+    >>> import jax.numpy as jnp
+    >>> from nasjax import constraint, cost, spaces
+    >>> tiny, images = spaces.tiny(), jnp.zeros((20, 8, 8, 1), jnp.uint8)
+    >>> arrays = data.Arrays(images, jnp.arange(20) % 10)
+    >>> macs = cost.macs(tiny)
+    >>> search = make(
+    ...   tiny, batch.Batches(10, (0.5,), (0.3,)),
+    ...   [(macs, constraint.lagrangian(limit=8000, rate=0.1))],
+    ...   weight_tx=optax.sgd(0.1), alpha_tx=optax.adam(0.01))
+    >>> state = search.init(jax.random.key(0), arrays, arrays)
+    >>> state, metrics = jax.jit(search.step)(state, arrays, arrays)
+    >>> sorted(metrics)[:4]
+    ['macs', 'macs_multiplier', 'macs_strict', 'skips']
+  """
+  few = relax.is_sampled(relaxation, space.choices)
+  guards.check(space, sampled=few)
+  if few and order != 'first':
+    raise ValueError(
+      f'order {order!r} requires a relaxation that runs all ops: how weights '
+      'answer to alphas is not known from a few of them.'
+    )
+  if guards.fairness is not None and order != 'first':
+    raise ValueError(
+      f"fairness requires order='first', got {order!r}: weights that are "
+      'trained alike whatever the alphas are do not answer to them.'
+    )
+  setting = Setting(
+    space=space,
+    batches=batches,
+    costs=tuple(cost for cost, _ in constraints),
+    constraint=chain(*(constraint for _, constraint in constraints)),
+    projection=projection,
+    weight_tx=weight_tx,
+    alpha_tx=alpha_tx,
+    hypergradient=_hypergradient(order, weight_tx, neumann_terms, neumann_rate),
+    relaxation=relaxation,
+    temperature=temperature,
+    loss=loss,
+    guards=guards,
+    nets=tuple(pattern.networks(space, numerics)),
+  )
+  weight_step = functools.partial(steps.weight_step, setting)
+  alpha_step = functools.partial(steps.alpha_step, setting)
+
+  def step(state: State, train: data.Arrays, valid: data.Arrays):
+    state, weight_metrics = weight_step(state, train)
+    state, alpha_metrics = alpha_step(state, train, valid)
+    return state, weight_metrics | alpha_metrics
+
+  init = functools.partial(steps.init, setting)
+  eigenvalue = functools.partial(steps.eigenvalue, setting)
+  return Search(init, weight_step, alpha_step, step, eigenvalue)
+
+
+def _hypergradient(order, tx, terms, rate):
+  """`(train_loss, valid_loss) -> estimator`."""
+  if order not in bilevel.ORDERS:
+    raise ValueError(
+      f'order must be one of {", ".join(bilevel.ORDERS)}, got {order!r}.'
+    )
+  if order == 'implicit':
+    bilevel.check_series(terms, rate)
+    return functools.partial(bilevel.implicit, terms=terms, rate=rate)
+  if order == 'second':
+    return functools.partial(bilevel.second, tx=tx)
+  return bilevel.first
+
+
+def adam(
+  learning_rate: optax.ScalarOrSchedule, *, weight_decay: float = 0.0
+) -> optax.GradientTransformation:
+  """Adam for alphas, with a rate and a weight decay of their own.
+
+  Decay draws every choice back to where all options are as probable as each
+  other (Liu et al. 2019, DARTS, section 3.1, take 3e-4 and 1e-3).
+
+  Args:
+    learning_rate: positive, or a schedule of the alphas' steps.
+    weight_decay: coupled, as in PyTorch's Adam: added to the gradient.
+
+  Raises:
+    ValueError: a negative decay.
+  """
+  if not weight_decay >= 0:
+    raise ValueError(f'adam requires weight_decay >= 0, got {weight_decay}.')
+  return optax.chain(
+    optax.add_decayed_weights(weight_decay), optax.adam(learning_rate)
+  )

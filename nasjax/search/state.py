@@ -1,0 +1,73 @@
+"""What a search is made of (`Setting`, static), and where it is (`State`)."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import optax
+
+from nasjax import batch, bilevel, pattern, relax
+from nasjax.constraint import Constraint, Projection
+from nasjax.cost import Cost
+from nasjax.guard import Guards
+from nasjax.space import Alphas, Space
+from nasjax.supernet import Supernet
+
+Loss = Callable[[jax.Array, jax.Array], jax.Array]
+Metrics = dict[str, jax.Array]
+
+
+class State(NamedTuple):
+  """All that the next step depends on. A pytree of arrays.
+
+  Attributes:
+    step: `i32[]`, weight steps done.
+    key: PRNG key of the next step.
+    params: the supernet's weights.
+    batch_stats: its running statistics, with a leading axis of patterns.
+    opt_state: of the weights' optimizer.
+    alphas: slot to `f32[ops]`.
+    alpha_opt_state: of the alphas' optimizer.
+    constraints: one constraint state per cost.
+    projection: of the projection; () without one.
+    baseline: mean of the losses that patterns were drawn for.
+    train: position in the images of the weights.
+    valid: position in the images of the alphas.
+  """
+
+  step: jax.Array
+  key: jax.Array
+  params: dict
+  batch_stats: dict
+  opt_state: optax.OptState
+  alphas: Alphas
+  alpha_opt_state: optax.OptState
+  constraints: tuple
+  projection: tuple
+  baseline: pattern.Baseline
+  train: batch.Sampler
+  valid: batch.Sampler
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+  """What a search is put together from; the arguments of `make`."""
+
+  space: Space
+  batches: batch.Batches
+  costs: tuple[Cost, ...]
+  constraint: Constraint
+  projection: Projection | None
+  weight_tx: optax.GradientTransformation
+  alpha_tx: optax.GradientTransformation
+  hypergradient: Callable[[bilevel.Loss, bilevel.Loss], bilevel.Estimator]
+  relaxation: relax.Relaxed
+  temperature: Callable[[jax.Array], jax.Array]
+  loss: Loss
+  guards: Guards
+  nets: tuple[Supernet, ...]
+
+  def law(self, state: State, alphas: Alphas) -> Alphas:
+    """The probabilities that costs take."""
+    return self.relaxation.law(alphas, self.temperature(state.step), None)

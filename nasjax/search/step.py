@@ -1,0 +1,258 @@
+"""The steps of a search."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from nasjax import batch, data, guard, pattern, relax, sampled
+from nasjax.augment import Augment
+from nasjax.search.state import Metrics, Setting, State
+from nasjax.space import Alphas, init_alphas
+from nasjax.train import accuracy
+
+
+def init(
+  setting: Setting, key: jax.Array, train: data.Arrays, valid: data.Arrays
+) -> State:
+  """Where a search begins; see `Search.init`."""
+  key, for_net, for_alphas, for_train, for_valid = jax.random.split(key, 5)
+  space, nets, projection = setting.space, setting.nets, setting.projection
+  alphas = init_alphas(space, for_alphas)
+  shape = (1, space.image_size, space.image_size, space.channels)
+  variables = nets[0].init(
+    for_net, jnp.zeros(shape), relax.softmax(alphas), train=False
+  )
+  stats = pattern.spread(variables.get('batch_stats', {}), len(nets))
+  return State(
+    step=jnp.int32(0),
+    key=key,
+    params=variables['params'],
+    batch_stats=stats,
+    opt_state=setting.weight_tx.init(variables['params']),
+    alphas=alphas,
+    alpha_opt_state=setting.alpha_tx.init(alphas),
+    constraints=setting.constraint.init(),
+    projection=() if projection is None else projection.init(),
+    baseline=pattern.baseline_init(),
+    train=batch.sampler_init(for_train, len(train.labels)),
+    valid=batch.sampler_init(for_valid, len(valid.labels)),
+  )
+
+
+class Batch(NamedTuple):
+  """What a loss is taken on.
+
+  Attributes:
+    images: `f32[N, height, width, channels]`.
+    labels: `i32[N]`.
+    key: of everything that is random in the network.
+  """
+
+  images: jax.Array
+  labels: jax.Array
+  key: jax.Array
+
+
+def _draw(batches, sampler, arrays, key):
+  """The next batch, the position behind it, and the next key."""
+  key, for_batch, for_net = jax.random.split(key, 3)
+  images, labels, sampler = batches(sampler, arrays, for_batch)
+  return Batch(images, labels, for_net), sampler, key
+
+
+def _draw_train(setting, state, train, key):
+  return _draw(setting.batches, state.train, train, key)
+
+
+def _draw_valid(setting, state, valid):
+  # Alphas are judged on images as they are: augmentation is for weights.
+  plain = dataclasses.replace(setting.batches, policy=Augment())
+  return _draw(plain, state.valid, valid, state.key)
+
+
+class _Forward(NamedTuple):
+  """What a batch was made into, and by which draws."""
+
+  logits: jax.Array
+  batch_stats: dict
+  pattern: jax.Array
+  index: Mapping[str, jax.Array] | None
+
+
+def _forward(setting, state, params, alphas, picked, drawn_by, guards=None):
+  """Runs the supernet, or what a relaxation draws of it."""
+  for_relax, for_dropout, for_pattern, for_guards = jax.random.split(
+    picked.key, 4
+  )
+  heat = setting.temperature(state.step)
+  found = relax.draw(drawn_by, alphas, heat, for_relax)
+  if guards is not None:
+    found = guards.train_probs(found, setting.space, state.step, for_guards)
+  drawn = pattern.draw(for_pattern, setting.law(state, alphas))
+
+  def run(net, stats):
+    logits, updated = net.apply(
+      {'params': params, 'batch_stats': stats},
+      picked.images,
+      found.probs,
+      train=True,
+      index=found.index,
+      mutable=['batch_stats'],
+      rngs={'dropout': for_dropout},
+    )
+    return logits, updated.get('batch_stats', {})
+
+  each = [functools.partial(run, net) for net in setting.nets]
+  logits, updated = pattern.call(each, drawn, state.batch_stats)
+  return _Forward(logits, updated, drawn, found.index)
+
+
+def _train_loss(setting, state, alphas, params, picked):
+  """The task's loss, which weights lower; with what it was computed from."""
+  relaxation = setting.relaxation.weight_probs or setting.relaxation.probs
+  found = _forward(
+    setting, state, params, alphas, picked, relaxation, setting.guards
+  )
+  return setting.loss(found.logits, picked.labels), found
+
+
+def _valid_loss(setting, state, alphas, params, picked):
+  """The constrained loss, which alphas lower; with the states it leaves."""
+  # Batches are normalised by their own statistics. What this one adds to the
+  # running ones is dropped, whatever the order: they are the weights' business.
+  logits, _, drawn, _ = _forward(
+    setting, state, params, alphas, picked, setting.relaxation.probs
+  )
+  task = setting.loss(logits, picked.labels)
+  metrics = {
+    'valid_loss': task,
+    'valid_accuracy': accuracy(logits, picked.labels),
+  }
+  if setting.space.patterns:
+    metrics['pattern'] = drawn
+  law = setting.law(state, alphas)
+  total, baseline = pattern.score(task, law, drawn, state.baseline)
+  total, kept, more = _constrained(setting, total, law, state.constraints)
+  if setting.guards.entropy is not None:
+    weight = setting.guards.entropy(state.step)
+    total = total + weight * guard.total_entropy(law)
+    metrics['entropy_weight'] = jnp.asarray(weight)
+  metrics |= {**more, 'total_loss': total}
+  return total, (kept, baseline, metrics)
+
+
+def weight_step(
+  setting: Setting, state: State, train: data.Arrays
+) -> tuple[State, Metrics]:
+  """One step of the weights; see `Search.weight_step`."""
+  picked, sampler, key = _draw_train(setting, state, train, state.key)
+  objective = functools.partial(_train_loss, setting, state)
+  grad = jax.value_and_grad(objective, argnums=1, has_aux=True)
+  (value, found), g = grad(state.alphas, state.params, picked)
+  params, opt_state = _moved(setting, state, g, found.index)
+  metrics = {
+    'train_loss': value,
+    'train_accuracy': accuracy(found.logits, picked.labels),
+    'temperature': jnp.asarray(setting.temperature(state.step)),
+  }
+  state = state._replace(
+    step=state.step + 1,
+    key=key,
+    params=params,
+    batch_stats=found.batch_stats,
+    opt_state=opt_state,
+    train=sampler,
+  )
+  return state, metrics
+
+
+def _moved(setting, state, gradient, index):
+  """Weights and their optimizer's state, after a step of what ran."""
+  tx, params = setting.weight_tx, state.params
+  if index is None:
+    updates, opt_state = tx.update(gradient, state.opt_state, params)
+    return optax.apply_updates(params, updates), opt_state
+  mask = sampled.ran(setting.space, params, index)
+  return sampled.update(tx, gradient, state.opt_state, params, mask)
+
+
+def alpha_step(
+  setting: Setting, state: State, train: data.Arrays, valid: data.Arrays
+) -> tuple[State, Metrics]:
+  """One step of the alphas; see `Search.alpha_step`."""
+  picked, sampler, key = _draw_valid(setting, state, valid)
+  # What the next weight step will draw, as in DARTS, and with its noise; the
+  # position in `train` is not moved, so nothing is taken from that step.
+  ahead, _, _ = _draw_train(setting, state, train, key)
+  estimate = setting.hypergradient(
+    functools.partial(_train_loss, setting, state),
+    functools.partial(_valid_loss, setting, state),
+  )
+  g, (kept, baseline, metrics) = estimate(
+    state.alphas, state.params, state.opt_state, ahead, picked
+  )
+  updates, opt_state = setting.alpha_tx.update(
+    g, state.alpha_opt_state, state.alphas
+  )
+  alphas, projection = _projected(
+    setting, state, optax.apply_updates(state.alphas, updates)
+  )
+  metrics['skips'] = guard.count_skips(alphas, setting.space)
+  state = state._replace(
+    key=key,
+    alphas=alphas,
+    alpha_opt_state=opt_state,
+    constraints=kept,
+    projection=projection,
+    baseline=baseline,
+    valid=sampler,
+  )
+  return state, metrics
+
+
+def eigenvalue(setting: Setting, state: State, valid: data.Arrays) -> jax.Array:
+  """How sharply the task's loss curves; see `Search.eigenvalue`."""
+  picked, _, key = _draw_valid(setting, state, valid)
+
+  def task(alphas):
+    # The mixture by the law, whatever is drawn or hard in the steps: only of
+    # that one there is a curvature.
+    law = setting.relaxation.law
+    logits, *_ = _forward(setting, state, state.params, alphas, picked, law)
+    return setting.loss(logits, picked.labels)
+
+  return guard.largest_eigenvalue(task, state.alphas, key)
+
+
+def _constrained(setting, loss, law, before):
+  """The constrained loss, the constraints' states, and what they looked at."""
+  expected = tuple(cost(law) for cost in setting.costs)
+  hard = harden(law)
+  strict = tuple(cost(hard) for cost in setting.costs)
+  loss, kept = setting.constraint.update(loss, expected, strict, before)
+  metrics = {}
+  for cost, e, s, k in zip(setting.costs, expected, strict, kept, strict=True):
+    metrics |= {cost.name: e, f'{cost.name}_strict': s}
+    if hasattr(k, 'multiplier'):
+      metrics[f'{cost.name}_multiplier'] = k.multiplier
+  return loss, kept, metrics
+
+
+def _projected(setting, state, alphas):
+  if setting.projection is None:
+    return alphas, state.projection
+  law = functools.partial(setting.law, state)
+  return setting.projection.update(alphas, law, state.projection)
+
+
+def harden(probs: Alphas) -> Alphas:
+  """One-hot at the most probable op of every choice, without a gradient."""
+  return {
+    name: jax.nn.one_hot(p.argmax(-1), p.shape[-1], dtype=p.dtype)
+    for name, p in probs.items()
+  }
