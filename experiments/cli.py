@@ -171,6 +171,17 @@ def check_positive(**numbers: float) -> None:
       raise InputError(f'{name} is {number}; it must be positive and finite')
 
 
+def check_not_negative(**numbers: float) -> None:
+  """Raises InputError where one of some named numbers is below 0.
+
+  Example:
+    >>> check_not_negative(weight_decay=0.0)
+  """
+  for name, number in numbers.items():
+    if not 0 <= number < float('inf'):
+      raise InputError(f'{name} is {number}; it must be 0 or more and finite')
+
+
 # What a script can be told: name of the flag, its default (or its type, where
 # it has none), its help text.
 Options = Mapping[str, tuple[Any, str]]

@@ -155,6 +155,7 @@ def run(
   describe: Callable[[dict[str, Any]], str],
   name: str,
   extra: Callable[[Any], dict[str, Any]] = lambda state: {},
+  stopped: Callable[[Any], bool] = lambda state: False,
   bar: tqdm.tqdm | None = None,
   feed: Any = None,
 ) -> Any:
@@ -170,12 +171,13 @@ def run(
     describe: metrics to the text behind the progress bar.
     name: the text before it.
     extra: what of the state is logged besides metrics.
+    stopped: whether the run ends at this state, before `steps`.
     bar: a progress bar that several runs share; None draws one for this run.
     feed: what `advance` draws batches from, with `get_state` and `set_state`;
       where it stands is kept with the state. None where nothing is drawn.
 
   Returns:
-    The state at `steps`.
+    The state at `steps`, or where it stopped.
   """
   with _checkpoints(workdir / 'checkpoints', feed) as (restore, save):
     state = restore(state)
@@ -187,15 +189,18 @@ def run(
     shown.update(start)
     with (workdir / 'metrics.jsonl').open('a') as file:
       for step in range(start + 1, steps + 1):
+        if stopped(state):
+          break
         state, metrics = advance(state, step)
         shown.update()
-        if step % log_every == 0 or step == steps:
+        last = step == steps or stopped(state)
+        if step % log_every == 0 or last:
           metrics = to_host(metrics)
           shown.set_postfix_str(describe(metrics))
           row = {'step': step, **metrics, **to_host(extra(state))}
           file.write(json.dumps(row) + '\n')
           file.flush()
-        if step % checkpoint_every == 0 or step == steps:
+        if step % checkpoint_every == 0 or last:
           save(step, state)
     if bar is None:
       shown.close()
@@ -214,9 +219,12 @@ def progress_bar(name: str, steps: int) -> tqdm.tqdm:
   )
 
 
-def compiled(step: Callable, state: Any, *args: Any) -> Callable:
-  """Compiles a step that may overwrite its state; takes seconds."""
-  return jax.jit(step, donate_argnums=0).lower(state, *args).compile()
+def compiled(
+  step: Callable, state: Any, *args: Any, donate: bool = True
+) -> Callable:
+  """Compiles a step that may overwrite its state (`donate`); takes seconds."""
+  donated = 0 if donate else ()
+  return jax.jit(step, donate_argnums=donated).lower(state, *args).compile()
 
 
 def initial(init: Callable, *args: Any) -> Any:

@@ -7,8 +7,10 @@ writes `architecture.json`, `metrics.jsonl`, `checkpoints/` and figures into
 the workdir. Started again after a kill it goes on where it was.
 """
 
+import functools
 import pathlib
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -16,12 +18,20 @@ import numpy as np
 import optax
 from absl import flags
 
-from experiments import cli, constraints, datasets, loop, names
-from nasjax import batch, data, derive, relax, report, search
+from experiments import (
+  cli,
+  constraints,
+  datasets,
+  guards,
+  loop,
+  names,
+  outcome,
+)
+from nasjax import batch, data, derive, guard, relax, report, search
 from nasjax import space as space_lib
 from nasjax import train as nn_train
 from nasjax.errors import InputError
-from nasjax.space import Architecture, Space, argmax, fix
+from nasjax.space import Architecture, Space
 
 OPTIONS = {
   **datasets.OPTIONS,
@@ -35,7 +45,10 @@ OPTIONS = {
   'batch_size': (32, 'images per step'),
   'cutout': (0, 'edge of a black square in each image, in pixels; 0: none'),
   'learning_rate': (0.05, "of the weights: SGD's peak"),
+  'weight_decay': (1e-4, 'of the weights: of kernels only'),
   'alpha_learning_rate': (0.05, "of the alphas: Adam's, at the start"),
+  'alpha_weight_decay': (0.0, 'of the alphas, towards equal probabilities'),
+  **guards.OPTIONS,
   'seed': (0, 'of everything that is random'),
   'log_every': (10, 'steps between lines of metrics'),
   'checkpoint_every': (50, 'steps between checkpoints'),
@@ -55,6 +68,8 @@ def check_schedule(config: dict[str, Any]) -> None:
   rates = ('learning_rate', 'alpha_learning_rate')
   temperatures = ('temperature', 'final_temperature')
   cli.check_positive(**{name: config[name] for name in temperatures + rates})
+  decays = ('weight_decay', 'alpha_weight_decay')
+  cli.check_not_negative(**{name: config[name] for name in decays})
 
 
 def temperature_schedule(config: dict[str, Any]) -> optax.Schedule:
@@ -79,6 +94,7 @@ class Inputs(NamedTuple):
     temperature: of the relaxation, by the step.
     kept: what keeps the limits, and the limits.
     data_content: hash of the images, which may change under the same name.
+    guarded: what keeps the search from collapsing.
   """
 
   space: Space
@@ -89,6 +105,23 @@ class Inputs(NamedTuple):
   temperature: optax.Schedule
   kept: constraints.Kept
   data_content: str
+  guarded: guards.Guarded
+
+
+class Run(NamedTuple):
+  """What a checkpoint holds.
+
+  Attributes:
+    search: where the search is.
+    stop: what the rules that may stop it have seen.
+  """
+
+  search: search.State
+  stop: Any
+
+  @property
+  def step(self) -> jax.Array:
+    return self.search.step
 
 
 def prepare(config: dict[str, Any]) -> Inputs:
@@ -118,65 +151,111 @@ def prepare(config: dict[str, Any]) -> Inputs:
     temperature=temperature_schedule(config),
     kept=kept,
     data_content=data.checksum(dataset),
+    guarded=guards.of(config, space, relaxation),
   )
+
+
+def alpha_optimizer(config: dict[str, Any]) -> optax.GradientTransformation:
+  """Adam, whose rate falls over the steps of the alphas."""
+  # To 0, so that the last alphas are no snapshot of a noisy gradient.
+  rate = optax.cosine_decay_schedule(
+    config['alpha_learning_rate'],
+    max(1, config['steps'] - config['warmup_steps']),
+  )
+  return search.adam(rate, weight_decay=config['alpha_weight_decay'])
 
 
 def build(config: dict[str, Any], inputs: Inputs) -> search.Search:
   """The search's pure functions, with the optimizers that the flags name."""
-  # To 0, so that the last alphas are no snapshot of a noisy gradient.
-  alpha_rate = optax.cosine_decay_schedule(
-    config['alpha_learning_rate'],
-    max(1, config['steps'] - config['warmup_steps']),
-  )
   return search.make(
     inputs.space,
     inputs.batches,
     inputs.kept.constraints,
     projection=inputs.kept.projection,
-    weight_tx=nn_train.sgd(config['learning_rate'], config['steps']),
-    alpha_tx=optax.adam(alpha_rate),
+    weight_tx=nn_train.sgd(
+      config['learning_rate'],
+      config['steps'],
+      weight_decay=config['weight_decay'],
+    ),
+    alpha_tx=alpha_optimizer(config),
+    order=config['order'],
+    neumann_terms=config['neumann_terms'],
+    neumann_rate=config['neumann_rate'],
     relaxation=inputs.relaxation,
     temperature=inputs.temperature,
+    guards=inputs.guarded.guards,
   )
 
 
 def take_steps(
   config: dict[str, Any], inputs: Inputs, workdir: pathlib.Path
-) -> search.State:
-  """Takes all steps, or those that an earlier process left; the last state."""
+) -> tuple[search.State, guard.Verdict | None]:
+  """Takes all steps, or those that an earlier process left.
+
+  Returns:
+    The last state, and why it is the last, if a rule stopped the search.
+  """
   parts = build(config, inputs)
-  train, valid = jax.device_put((inputs.train, inputs.valid))
-  key = jax.random.key(config['seed'])
-  state = loop.initial(parts.init, key, train, valid)
+  arrays = jax.device_put((inputs.train, inputs.valid))
+  state = loop.initial(parts.init, jax.random.key(config['seed']), *arrays)
   law, temperature = inputs.relaxation.law, inputs.temperature
   # Through the warm-up alphas, and with them the expected costs, stay these.
   probs = law(state.alphas, temperature(state.step))
   start = {c.name: float(c(probs)) for c in inputs.kept.limits}
+  rule = inputs.guarded.rule
+
+  def extra(run):
+    probs = law(run.search.alphas, temperature(run.step))
+    return {'probs': probs, 'entropy': guard.entropy(probs)}
+
   with ThreadPoolExecutor() as pool:
-    # The alphas' program compiles while the warm-up already runs.
-    weight_step = pool.submit(loop.compiled, parts.weight_step, state, train)
-    alpha_step = pool.submit(
-      loop.compiled, parts.alpha_step, state, train, valid
-    )
-
-    def advance(state, step):
-      state, metrics = weight_step.result()(state, train)
-      if step > config['warmup_steps']:
-        state, more = alpha_step.result()(state, train, valid)
-        metrics |= more
-      return state, metrics
-
-    return loop.run(
+    run = loop.run(
       workdir,
-      state,
-      advance,
+      Run(state, rule.init(state.alphas)),
+      stepper(config, inputs.guarded, parts, pool, state, *arrays),
       steps=config['steps'],
       log_every=config['log_every'],
       checkpoint_every=config['checkpoint_every'],
-      describe=lambda m: describe(inputs.kept.limits, {**start, **m}),
+      describe=lambda m: outcome.describe(inputs.kept.limits, {**start, **m}),
       name='search',
-      extra=lambda s: {'probs': law(s.alphas, temperature(s.step))},
+      extra=extra,
+      stopped=lambda run: rule.verdict(run.stop) is not None,
     )
+  return run.search, rule.verdict(run.stop)
+
+
+def stepper(
+  config: dict[str, Any],
+  guarded: guards.Guarded,
+  parts: search.Search,
+  pool: Executor,
+  state: search.State,
+  train: data.Arrays,
+  valid: data.Arrays,
+) -> Callable[[Run, int], tuple[Run, dict[str, Any]]]:
+  """`(run, step) -> (run, metrics)`: a step, measured and looked at.
+
+  What it calls is compiled in `pool`: the alphas' program is ready when the
+  warm-up, which does without it, has run.
+  """
+  compiled = functools.partial(pool.submit, loop.compiled)
+  weight_step = compiled(parts.weight_step, state, train)
+  alpha_step = compiled(parts.alpha_step, state, train, valid)
+  if guarded.every is not None:
+    eigenvalue = compiled(parts.eigenvalue, state, valid, donate=False)
+
+  def advance(run, step):
+    state, metrics = weight_step.result()(run.search, train)
+    if step <= config['warmup_steps']:
+      return Run(state, run.stop), metrics
+    state, more = alpha_step.result()(state, train, valid)
+    metrics |= more
+    if guarded.measures(step):
+      metrics['eigenvalue'] = eigenvalue.result()(state, valid)
+    stop = guarded.rule.update(metrics, state.alphas, run.stop)
+    return Run(state, stop), metrics
+
+  return advance
 
 
 def check_finite(state: search.State, config: dict[str, Any]) -> None:
@@ -211,111 +290,29 @@ def run(
     'data_content': inputs.data_content,
   }
   workdir = loop.claim(workdir, {**config, **content})
-  state = take_steps(config, inputs, workdir)
+  state, verdict = take_steps(config, inputs, workdir)
+  if verdict is not None and verdict.alphas is not None:
+    state = state._replace(alphas=verdict.alphas)
   check_finite(state, config)
   space, limits = inputs.space, inputs.kept.limits
   # Of the law that the costs were of, which is not always a softmax.
   heat = inputs.temperature(state.step)
   logits = relax.logits(inputs.relaxation, state.alphas, heat)
   architecture = derive.within(space, logits, limits, fill=config['fill'])
-  save(workdir, architecture, logits, limits, config, command)
+  stopped = None
+  if verdict is not None:
+    stopped = {'step': int(state.step), 'reason': verdict.reason}
+  outcome.save(workdir, architecture, logits, limits, config, command, stopped)
   report.search_figures(workdir, loop.read_metrics(workdir), space, limits)
   report.architecture_figure(workdir / 'architecture.png', architecture)
   return architecture
 
 
-def describe(limits: constraints.Limits, metrics: dict[str, Any]) -> str:
-  """What the progress bar says: losses, and expected costs against limits."""
-  words = [f'train {metrics["train_loss"]:.3f}']
-  if 'valid_loss' in metrics:
-    words.append(f'valid {metrics["valid_loss"]:.3f}')
-  for c, limit in limits.items():
-    if c.name in metrics:
-      expected = report.si(metrics[c.name])
-      words.append(f'{c.name} {expected} of {report.si(limit)}')
-  return ', '.join(words)
-
-
-def resources(
-  architecture: Architecture,
-  plain: Architecture,
-  limits: constraints.Limits,
-) -> dict[str, dict[str, Any]]:
-  """What the derived network costs in every resource, and under which limit.
-
-  Args:
-    architecture: what was derived.
-    plain: the most probable one, limits aside.
-    limits: of any costs of their space.
-  """
-  # Two networks are traced, not their space: widths multiply in that one.
-  derived, probable = (fix(a.space, a) for a in (architecture, plain))
-  limit = {c.name: most for c, most in limits.items()}
-  found = {}
-  for name, make in names.COSTS.items():
-    own = make(derived)
-    found[name] = {
-      'cost': own.constant,
-      'limit': limit.get(name),
-      'unit': own.unit,
-      'argmax_cost': make(probable).constant,
-    }
-  return found
-
-
-def save(workdir, architecture, logits, limits, config, command) -> None:
-  """Writes `architecture.json`, with the record of where it came from.
-
-  What it calls alphas are `logits`: from them it was derived, and from them
-  others are for other limits.
-  """
-  plain = argmax(architecture.space, logits)
-  certificate = derive.certificate(architecture, logits, limits)
-  kept = {name: row._asdict() for name, row in certificate.kept.items()}
-  # What filling gives up, next to the most probable within the limits.
-  unfilled = derive.within(architecture.space, logits, limits)
-  architecture.save(
-    workdir / 'architecture.json',
-    resources=resources(architecture, plain, limits),
-    certificate={
-      **certificate._asdict(),
-      'unfilled_log_prob': derive.log_prob(unfilled, logits),
-      'kept': kept,
-    },
-    command=command,
-    seed=config['seed'],
-    versions=loop.versions(),
-    alphas=loop.to_host(logits),
-  )
-
-
-def said(row: dict[str, Any], kept: dict[str, Any] | None) -> str:
-  """A resource of the derived network, in words."""
-  if kept is None:
-    return f'{row["cost"]} (argmax: {row["argmax_cost"]})'
-  over = kept['argmax_excess']
-  against = f'over by {over:.15g}' if over else 'within'
-  return (
-    f'{row["cost"]} of {kept["limit"]:.15g}, {row["cost"] / kept["limit"]:.1%} '
-    f'(argmax: {row["argmax_cost"]}, {against})'
-  )
-
-
 def main() -> None:
   workdir = pathlib.Path(flags.FLAGS.workdir)
-  architecture = run(
-    cli.values(OPTIONS), workdir, cli.command('experiments.search')
-  )
+  run(cli.values(OPTIONS), workdir, cli.command('experiments.search'))
   record = space_lib.read_record(workdir / 'architecture.json')
-  certificate = record['certificate']
-  print(f'architecture: {" ".join(architecture.choice)}')
-  for name, row in record['resources'].items():
-    print(f'{name}: {said(row, certificate["kept"].get(name))}')
-  print(
-    f'log-probability: {certificate["log_prob"]:.2f} (most probable within the '
-    f'limits, however little it uses: {certificate["unfilled_log_prob"]:.2f}; '
-    f'of all: {certificate["argmax_log_prob"]:.2f})'
-  )
+  print('\n'.join(outcome.lines(record)))
   for path in sorted(workdir.glob('*.json')) + sorted(workdir.glob('*.png')):
     print(f'wrote {path}')
 

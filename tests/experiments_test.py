@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -15,8 +16,29 @@ import orbax.checkpoint as ocp
 import pytest
 from conftest import refused
 
-from experiments import cli, compare, constraints, loop, names, search, train
-from nasjax import batch, cost, data, derive, relax, space, spaces
+from experiments import (
+  cli,
+  compare,
+  constraints,
+  guards,
+  loop,
+  names,
+  outcome,
+  search,
+  train,
+)
+from nasjax import (
+  batch,
+  bilevel,
+  cost,
+  data,
+  derive,
+  guard,
+  ops,
+  relax,
+  space,
+  spaces,
+)
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SMALL = '--space=tiny --limit=macs=60k --steps=24 --warmup_steps=6'.split()
@@ -105,6 +127,47 @@ def test_a_killed_search_ends_bit_for_bit_where_it_would_have(
   assert _without_command(first) == _without_command(second)
 
 
+STOPPED = '--space=tiny --limit=macs=90k --steps=60 --warmup_steps=4'.split()
+STOPPED += '--log_every=1 --checkpoint_every=3 --batch_size=16'.split()
+STOPPED += '--constraint=linear --strength=20 --alpha_weight_decay=1e-3'.split()
+STOPPED += '--entropy=0:0,60:0.1 --skip_dropout=0.2'.split()
+STOPPED += '--eigenvalue_every=1 --stop_skips=1 --stop_eigenvalue=1e-6'.split()
+
+
+def test_a_search_that_is_stopped_says_why_and_resumes_to_the_same(tmp_path):
+  """Driven to skips by their price, with every guard on, and killed once."""
+  whole, again = tmp_path / 'whole', tmp_path / 'again'
+  out = _call('search', f'--workdir={whole}', *STOPPED)
+  record = space.read_record(whole / 'architecture.json')
+  at, reason = record['stopped']['step'], record['stopped']['reason']
+  assert 14 <= at < 60  # Ten steps in a row of the alphas, at least.
+  assert 'skips won 1 of the choices' in reason
+  assert f'stopped at step {at}: {reason}\n' in out
+  assert 'skip' in record['choice'].values()
+  rows = loop.read_metrics(whole)
+  assert [row['step'] for row in rows] == list(range(1, at + 1))
+  choices = spaces.tiny().choices
+  for row in rows:
+    for name, options in choices.items():
+      p = np.array(row['probs'][name])
+      wanted = -(p * np.log(p)).sum()
+      assert row['entropy'][name] == pytest.approx(wanted, abs=1e-5)
+      assert row['entropy'][name] <= np.log(len(options)) + 1e-5
+  for row in rows[4:]:
+    assert row['skips'] == int(np.argmax(row['probs']['stage2_2']) == 2)
+    assert np.isfinite(row['eigenvalue'])
+  assert all(row['skips'] == 1 for row in rows[-10:])
+  process = _start('search', f'--workdir={again}', *STOPPED)
+  lines = random.randint(6, 12)
+  assert _kill_after(process, again / 'metrics.jsonl', lines), lines
+  assert not (again / 'architecture.json').exists()
+  _call('search', f'--workdir={again}', *STOPPED)
+  first, second = (d / 'metrics.jsonl' for d in (whole, again))
+  assert first.read_text() == second.read_text()
+  assert _state(whole) == _state(again)
+  assert _state(whole)[0] == at
+
+
 def test_a_killed_training_ends_bit_for_bit_where_it_would_have(
   searched, tmp_path
 ):
@@ -160,7 +223,7 @@ def test_the_recorded_costs_are_those_of_the_whole_space(preset, draw):
   s = preset()
   limits = {cost.params(s): 3000.0}
   for a, plain in [(draw(s), draw(s)) for _ in range(3)]:
-    recorded = search.resources(a, plain, limits)
+    recorded = outcome.resources(a, plain, limits)
     assert list(recorded) == list(names.COSTS)
     for name, make in names.COSTS.items():
       assert recorded[name]['cost'] == make(s).exact(a)
@@ -347,6 +410,39 @@ def test_metrics_past_the_checkpoint_are_cut_back(tmp_path):
   assert loop.read_metrics(tmp_path) == rows[:2]
 
 
+class _Count(NamedTuple):
+  step: jax.Array
+
+
+def test_a_run_stops_where_it_is_told_and_stays_there(tmp_path):
+  taken = []
+
+  def run(until):
+    def advance(state, step):
+      taken.append(step)
+      return _Count(state.step + 1), {'x': 0.5}
+
+    return loop.run(
+      tmp_path,
+      _Count(jax.numpy.int32(0)),
+      advance,
+      steps=20,
+      log_every=5,
+      checkpoint_every=7,
+      describe=lambda metrics: '',
+      name='count',
+      stopped=lambda state: int(state.step) >= until,
+    )
+
+  assert int(run(11).step) == 11
+  assert int(run(11).step) == 11
+  assert taken == list(range(1, 12))
+  # The last step has a line and a checkpoint, whichever it is.
+  assert [row['step'] for row in loop.read_metrics(tmp_path)] == [5, 10, 11]
+  assert int(run(99).step) == 20
+  assert taken == list(range(1, 21))
+
+
 def test_a_workdir_belongs_to_one_run(tmp_path):
   workdir = tmp_path / 'run'
   loop.claim(workdir, {'steps': 3, 'limit': ['macs=1M']})
@@ -497,6 +593,18 @@ LAGRANGIAN = {'constraint': 'lagrangian'}
     ({'constraint': 'linear', 'strength': -1.0}, 'strength >= 0'),
     (LAGRANGIAN | {'dual_rate': 0.0}, 'positive rate'),
     ({'relax': 'hard'}, "unknown relaxation 'hard'; choose from softmax"),
+    (
+      {'relax': 'gdas', 'order': 'second'},
+      '--order=second needs a relaxation that runs all ops, and --relax=gdas',
+    ),
+    (
+      {'relax': 'binary_gates', 'fairness': 'uniform'},
+      '--fairness=uniform needs .* give --fairness=strict',
+    ),
+    (
+      {'relax': 'gdas', 'skip_dropout': '0.1'},
+      '--skip_dropout=0.1 needs a relaxation .* leave it out',
+    ),
     ({'temperature': 0.0}, 'temperature is 0.0; it must be positive'),
     ({'temperature': -1.0}, 'temperature is -1.0; it must be positive'),
     ({'final_temperature': 0.0}, 'final_temperature is 0.0; it must be'),
@@ -504,6 +612,58 @@ LAGRANGIAN = {'constraint': 'lagrangian'}
     ({'steps': 0}, 'steps is 0; it must be at least 1'),
     ({'seed': -1}, 'seed is -1; it must be at least 0'),
     ({'warmup_steps': 999}, 'warmup_steps is 999; with steps 240'),
+    (
+      {'order': 'third'},
+      "unknown order 'third'; choose from first, second, im",
+    ),
+    (
+      {'neumann_terms': 5},
+      '--neumann_terms=5 has no effect with --order=first',
+    ),
+    ({'order': 'implicit', 'neumann_terms': 0}, 'neumann_terms is 0; it must'),
+    ({'order': 'implicit', 'neumann_rate': -1.0}, 'neumann_rate is -1.0; it'),
+    ({'weight_decay': -1.0}, 'weight_decay is -1.0; it must be 0 or more'),
+    ({'alpha_weight_decay': float('inf')}, 'alpha_weight_decay is inf; it mu'),
+    ({'alpha_learning_rate': 0.0}, 'alpha_learning_rate is 0.0; it must be'),
+    ({'entropy': 'much'}, "entropy: 'much' is no number"),
+    ({'entropy': 'nan'}, 'entropy is nan; it must be finite'),
+    (
+      {'entropy': '0:0,200:0.1'},
+      "entropy '0:0,200:0.1' ends at step 200, before the run; with steps 240 "
+      'its last step must be 240 or more',
+    ),
+    ({'entropy': '0:0,x:0.1'}, "'x:0.1' does not begin with a step; write it"),
+    ({'entropy': '0:0,0:1,240:1'}, 'its steps must rise'),
+    (
+      {'skip_dropout': '1.0'},
+      r"skip_dropout '1.0': 1.0 must be at least 0 and",
+    ),
+    ({'skip_dropout': '0:0.5,100:0'}, 'ends at step 100, before the run'),
+    (
+      {'fairness': 'very'},
+      "unknown fairness 'very'; choose from none, uniform",
+    ),
+    (
+      {'fairness': 'strict', 'order': 'second'},
+      '--fairness=strict needs --order=first',
+    ),
+    ({'stop_skips': 6}, 'stop_skips is 6; 5 slots of mobile_small have a skip'),
+    ({'stop_skips': 0}, 'it must be 1 to 5'),
+    ({'stop_eigenvalue': 0.75}, 'give --eigenvalue_every, too'),
+    (
+      {'stop_eigenvalue': 1.5, 'eigenvalue_every': 10},
+      'stop_eigenvalue is 1.5; it must be above 0 and below 1',
+    ),
+    ({'eigenvalue_every': 0}, 'eigenvalue_every is 0; it must be at least 1'),
+    ({'eigenvalue_every': 15}, r'a multiple of log_every \(10\)'),
+    (
+      {'eigenvalue_every': 20, 'stop_eigenvalue': 0.75},
+      'it is measured 8 times, and must be at least 9',
+    ),
+    (
+      {'eigenvalue_every': 200, 'warmup_steps': 200},
+      'it is measured 0 times, and must be at least 1',
+    ),
     ({'batch_size': 5000}, 'batch_size is 5000; with 2500 examples it must be'),
     ({'cutout': -1}, 'cutout is -1 pixels'),
     ({'cutout': 29}, 'cutout is 29 pixels; for images of 28 x 28'),
@@ -564,8 +724,111 @@ def test_bad_recipes_are_one_line(options):
 def test_help_lists_the_flags():
   _, out, err = _finish(_start('search', '--help'))
   assert all(f'--{name}:' in out for name in search.OPTIONS)
-  assert all(name in out for name in names.RELAXATIONS)
+  words = ' '.join(out.split())
+  for known in (bilevel.ORDERS, guards.FAIRNESS, names.RELAXATIONS):
+    assert cli.one_of(known) in words
   assert not err
+
+
+def test_a_space_without_skips_has_none_to_drop_or_count():
+  given = cli.defaults(search.OPTIONS) | {'limit': ['macs=1M']}
+  plain = spaces.mobile(
+    [spaces.Stage(8, 2)],
+    name='plain',
+    image_size=8,
+    num_classes=4,
+    stem=4,
+    stem_stride=2,
+    head=16,
+    candidates=(ops.MBConv(3, 1), ops.MBConv(3, 3)),
+  )
+  for option in ({'skip_dropout': '0.1'}, {'stop_skips': 1}):
+    (name,) = option
+    refused(
+      f'{name} has no effect: plain has', guards.of, given | option, plain
+    )
+
+
+@pytest.mark.parametrize('fairness', guards.FAIRNESS)
+def test_flags_become_the_guards_that_they_name(fairness):
+  given = {
+    'fairness': fairness,
+    'entropy': '80:0,240:0.16',
+    'skip_dropout': '0:0.5,240:0.02',
+    'eigenvalue_every': 10,
+    'stop_eigenvalue': 0.75,
+    'seed': 3,
+  }
+  config = cli.defaults(search.OPTIONS) | given
+  made = guards.of(config, spaces.tiny())
+  at = [float(made.guards.entropy(step)) for step in (0, 80, 120, 240)]
+  assert at == pytest.approx([0, 0, 0.04, 0.16])
+  assert float(made.guards.skip_dropout(120)) == pytest.approx(0.26)
+  probs = {'a': np.array([0.5, 0.3, 0.2], np.float32)}
+  wanted = {
+    'none': lambda step: probs['a'],
+    'uniform': lambda step: np.full(3, 1 / 3, np.float32),
+    'strict': lambda step: guard.strict(probs, step, seed=3)['a'],
+  }[fairness]
+  for step in range(6):
+    fair = made.guards.fairness or (lambda probs, step: probs)
+    np.testing.assert_array_equal(fair(probs, step)['a'], wanted(step))
+  assert [step for step in range(1, 41) if made.measures(step)] == [
+    10,
+    20,
+    30,
+    40,
+  ]
+  stop, alphas = made.rule.init({}), {}
+  for i in range(13):  # Within the window of the default rule, and beyond.
+    assert made.rule.verdict(stop) is None
+    stop = made.rule.update({'eigenvalue': 1.2**i}, alphas, stop)
+    if i == 8:
+      break
+  assert made.rule.verdict(stop) is not None
+
+
+def test_flags_reach_the_search_that_they_are_of(monkeypatch):
+  made = {}
+  monkeypatch.setattr(
+    search.search, 'make', lambda *args, **kwargs: made.update(kwargs)
+  )
+  given = {'order': 'implicit', 'neumann_terms': 5, 'neumann_rate': 0.02}
+  given |= {'space': 'tiny', 'limit': ['macs=60k'], 'skip_dropout': '0.3'}
+  given |= {'weight_decay': 0.25, 'learning_rate': 0.1, 'steps': 240}
+  config = cli.defaults(search.OPTIONS) | given
+  search.build(config, search.prepare(config))
+  for name in ('order', 'neumann_terms', 'neumann_rate'):
+    assert made[name] == given[name]
+  assert float(made['guards'].skip_dropout(7)) == pytest.approx(0.3)
+  assert made['guards'].entropy is None
+  # At the peak of the rate, with Nesterov's momentum of a constant decay.
+  kernel, warmup = {'kernel': np.ones((2, 2), np.float32)}, 240 // 20
+  zeros, tx = jax.tree.map(np.zeros_like, kernel), made['weight_tx']
+  state = tx.init(kernel)
+  for _ in range(warmup + 1):
+    updates, state = tx.update(zeros, state, kernel)
+  trace = sum(0.9**i for i in range(warmup + 1))
+  wanted = -0.1 * 0.25 * (1 + 0.9 * trace)
+  assert float(updates['kernel'][0, 0]) == pytest.approx(wanted, rel=1e-3)
+
+
+def test_decays_and_rates_reach_their_own_optimizer():
+  """With gradients of 0, what is left of the first step is the decay."""
+  given = {'limit': ['macs=60k'], 'space': 'tiny'}
+  zeros = {'a': np.zeros((2, 2), np.float32)}
+  ones = {'a': np.ones((2, 2), np.float32)}
+  moved = {}
+  for decay in (0.0, 1e-3):
+    config = (
+      cli.defaults(search.OPTIONS) | given | {'alpha_weight_decay': decay}
+    )
+    config |= {'alpha_learning_rate': 0.07}
+    tx = search.alpha_optimizer(config)
+    updates, _ = tx.update(zeros, tx.init(ones), ones)
+    moved[decay] = float(updates['a'][0, 0])
+  assert moved[0.0] == 0
+  assert moved[1e-3] == pytest.approx(-0.07, rel=1e-3)  # Adam's first step.
 
 
 def test_an_error_is_one_line_on_stderr_and_a_code(searched, tmp_path):

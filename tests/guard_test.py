@@ -315,6 +315,8 @@ def test_updates_change_no_state_and_keep_its_types():
   after = rule.update(row, jax.tree.map(lambda a: 2 * a, alphas), start)
   chex.assert_trees_all_equal(start, kept)
   chex.assert_trees_all_equal_shapes_and_dtypes(start, after)
+  # NumPy's scalars, which look the same, cannot be saved.
+  assert all(isinstance(x, np.ndarray) for x in jax.tree.leaves((start, after)))
 
 
 @pytest.mark.parametrize(

@@ -105,12 +105,13 @@ def too_many_skips(limit: int, patience: int = 10) -> Rule:
 
   def init(alphas):
     del alphas
-    return Skips(np.int32(0), np.int32(0))
+    return Skips(np.array(0, np.int32), np.array(0, np.int32))
 
   def update(metrics, alphas, state):
     del alphas
     count = np.asarray(metrics['skips'], np.int32)
-    return Skips(count, np.int32(state.steps + 1 if count >= limit else 0))
+    steps = int(state.steps) + 1 if count >= limit else 0
+    return Skips(count, np.array(steps, np.int32))
 
   def verdict(state):
     if state.steps < patience:

@@ -1,0 +1,108 @@
+"""What a search came to: its record, and in words."""
+
+from typing import Any
+
+from experiments import constraints, loop, names
+from nasjax import derive, report
+from nasjax.space import Architecture, argmax, fix
+
+
+def describe(limits: constraints.Limits, metrics: dict[str, Any]) -> str:
+  """What the progress bar says: losses, and expected costs against limits."""
+  words = [f'train {metrics["train_loss"]:.3f}']
+  if 'valid_loss' in metrics:
+    words.append(f'valid {metrics["valid_loss"]:.3f}')
+  for c, limit in limits.items():
+    if c.name in metrics:
+      expected = report.si(metrics[c.name])
+      words.append(f'{c.name} {expected} of {report.si(limit)}')
+  return ', '.join(words)
+
+
+def resources(
+  architecture: Architecture,
+  plain: Architecture,
+  limits: constraints.Limits,
+) -> dict[str, dict[str, Any]]:
+  """What the derived network costs in every resource, and under which limit.
+
+  Args:
+    architecture: what was derived.
+    plain: the most probable one, limits aside.
+    limits: of any costs of their space.
+  """
+  # Two networks are traced, not their space: widths multiply in that one.
+  derived, probable = (fix(a.space, a) for a in (architecture, plain))
+  limit = {c.name: most for c, most in limits.items()}
+  found = {}
+  for name, make in names.COSTS.items():
+    own = make(derived)
+    found[name] = {
+      'cost': own.constant,
+      'limit': limit.get(name),
+      'unit': own.unit,
+      'argmax_cost': make(probable).constant,
+    }
+  return found
+
+
+def save(
+  workdir, architecture, logits, limits, config, command, stopped
+) -> None:
+  """Writes `architecture.json`, with the record of where it came from.
+
+  What it calls alphas are `logits`: from them it was derived, and from them
+  others are for other limits.
+  """
+  plain = argmax(architecture.space, logits)
+  certificate = derive.certificate(architecture, logits, limits)
+  kept = {name: row._asdict() for name, row in certificate.kept.items()}
+  # What filling gives up, next to the most probable within the limits.
+  unfilled = derive.within(architecture.space, logits, limits)
+  architecture.save(
+    workdir / 'architecture.json',
+    resources=resources(architecture, plain, limits),
+    certificate={
+      **certificate._asdict(),
+      'unfilled_log_prob': derive.log_prob(unfilled, logits),
+      'kept': kept,
+    },
+    stopped=stopped,
+    command=command,
+    seed=config['seed'],
+    versions=loop.versions(),
+    alphas=loop.to_host(logits),
+  )
+
+
+def said(row: dict[str, Any], kept: dict[str, Any] | None) -> str:
+  """A resource of the derived network, in words."""
+  if kept is None:
+    return f'{row["cost"]} (argmax: {row["argmax_cost"]})'
+  over = kept['argmax_excess']
+  against = f'over by {over:.15g}' if over else 'within'
+  return (
+    f'{row["cost"]} of {kept["limit"]:.15g}, {row["cost"] / kept["limit"]:.1%} '
+    f'(argmax: {row["argmax_cost"]}, {against})'
+  )
+
+
+def lines(record: dict[str, Any]) -> list[str]:
+  """What `architecture.json` says, for people."""
+  rows, certificate = record['resources'], record['certificate']
+  found = [f'architecture: {" ".join(record["choice"].values())}']
+  found += [
+    f'{name}: {said(row, certificate["kept"].get(name))}'
+    for name, row in rows.items()
+  ]
+  found.append(
+    f'log-probability: {certificate["log_prob"]:.2f} (most probable within the '
+    f'limits, however little it uses: {certificate["unfilled_log_prob"]:.2f}; '
+    f'of all: {certificate["argmax_log_prob"]:.2f})'
+  )
+  if record['stopped'] is None:
+    return found
+  return [
+    'stopped at step {step}: {reason}'.format_map(record['stopped']),
+    *found,
+  ]
