@@ -260,9 +260,11 @@ def main() -> None:
   dataset = datasets.of(known, datasets.OPTIONS)
   batches = train_script.batches_for(recipe, dataset)
   drawn_from = loop.fingerprint(found.space, record.get('alphas'))
-  workdir = loop.claim(
-    flags.FLAGS.workdir, {**config, 'search_content': drawn_from}
-  )
+  content = {
+    'search_content': drawn_from,
+    'data_content': datasets.content_of(dataset),
+  }
+  workdir = loop.claim(flags.FLAGS.workdir, {**config, **content})
   rows = run(
     workdir,
     entries,
