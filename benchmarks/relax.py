@@ -102,10 +102,11 @@ def programs(
   found = {}
   for step in steps:
     start = time.perf_counter()
-    compiled = jax.jit(getattr(parts, step)).lower(state, arrays).compile()
+    sets = (arrays,) if step == 'weight_step' else (arrays, arrays)
+    compiled = jax.jit(getattr(parts, step)).lower(state, *sets).compile()
     seconds = time.perf_counter() - start
     memory = compiled.memory_analysis().temp_size_in_bytes / 1e6
-    run = lambda s, c=compiled: c(s, arrays)[0]  # noqa: E731
+    run = lambda s, c=compiled, a=sets: c(s, *a)[0]  # noqa: E731
     found[step] = Program(name, run, state, memory, seconds)
   return found
 
