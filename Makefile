@@ -19,7 +19,7 @@ test: .venv/installed
 # of deriving instead of 30; writes its log.
 check-full: .venv/installed
 	mkdir -p results
-	ARCHITECTURES=1000 DERIVATIONS=500 $(RUN) -m pytest -v -n 2 --dist=load \
+	ARCHITECTURES=1000 DERIVATIONS=500 $(RUN) -m pytest -v --no-header -n 2 --dist=load \
 	  -k 'built_network or every_block or limits_are_never_exceeded' \
 	  tests/spaces_test.py tests/derive_test.py | tee results/check_full.txt
 

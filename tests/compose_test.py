@@ -1,0 +1,88 @@
+"""Every relaxation goes with every form of constraint."""
+
+import functools
+
+import chex
+import jax
+import numpy as np
+import optax
+import pytest
+
+from experiments import cli, constraints, names
+from nasjax import batch, data, search
+from nasjax.ops import Classifier, Conv, Skip
+from nasjax.space import Slot, Space
+
+# So small that a step compiles in a second.
+SPACE = Space(
+  name='one_slot',
+  image_size=4,
+  channels=3,
+  slots=(
+    Slot('slot', (Conv(1), Conv(3), Skip()), 3),
+    Slot('head', (Classifier(),), 2),
+  ),
+)
+LIMIT = 300  # MACs, of 6 to 1302
+HEAT = optax.linear_schedule(1.0, 0.2, 5)
+
+
+def _arrays() -> data.Arrays:
+  rng = np.random.default_rng(0)
+  labels = np.arange(16, dtype=np.int32) % 2
+  images = rng.integers(0, 255, (16, 4, 4, 3)).astype(np.uint8)
+  return data.Arrays(images, labels)
+
+
+def _search(name, kept):
+  return search.make(
+    SPACE,
+    batch.Batches(8, (0.5,) * 3, (0.3,) * 3),
+    kept.constraints,
+    projection=kept.projection,
+    weight_tx=optax.sgd(0.05, momentum=0.9),
+    alpha_tx=optax.adam(0.05),
+    relaxation=names.RELAXATIONS[name],
+    temperature=HEAT,
+  )
+
+
+@functools.cache
+def _weights(name):
+  """A start and a weight step, in which forms have no part: compiled once."""
+  parts = _search(name, constraints.Kept([], None, {}))
+  start = jax.jit(parts.init)(jax.random.key(0), _arrays(), _arrays())
+  return start, jax.jit(parts.weight_step)
+
+
+@pytest.mark.parametrize('name', names.RELAXATIONS)
+@pytest.mark.parametrize('form', constraints.FORMS)
+def test_five_steps_are_finite_and_keep_their_shapes(name, form):
+  given = {'constraint': form, 'limit': [f'macs={LIMIT}']}
+  kept = constraints.of(cli.defaults(constraints.OPTIONS) | given, SPACE)
+  bare, weight_step = _weights(name)
+  alpha_step = jax.jit(_search(name, kept).alpha_step)
+  start = state = bare._replace(
+    constraints=tuple(c.init() for _, c in kept.constraints),
+    projection=() if kept.projection is None else kept.projection.init(),
+  )
+  arrays = _arrays()
+  for _ in range(5):
+    moved, metrics = weight_step(
+      state._replace(constraints=(), projection=()), arrays
+    )
+    state = moved._replace(
+      constraints=state.constraints, projection=state.projection
+    )
+    state, more = alpha_step(state, arrays, arrays)
+    for leaf in jax.tree.leaves((state, metrics, more)):
+      if not jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        assert np.isfinite(leaf).all()
+  assert alpha_step._cache_size() == weight_step._cache_size() == 1
+  chex.assert_trees_all_equal_shapes_and_dtypes(start, state)
+  assert int(state.step) == 5
+  assert (state.alphas['slot'] != start.alphas['slot']).any()
+  if kept.projection is not None:
+    law = names.RELAXATIONS[name].law(state.alphas, HEAT(state.step), None)
+    (macs,) = kept.limits
+    assert float(macs(law)) <= LIMIT * 1.001
