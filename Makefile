@@ -4,6 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 PYTHON ?= python3
 RUN := .venv/bin/python
+FULL := ARCHITECTURES=1000 DERIVATIONS=500
 
 .PHONY: demo test check-full lint clean
 
@@ -19,9 +20,9 @@ test: .venv/installed
 # of deriving instead of 30; writes its log.
 check-full: .venv/installed
 	mkdir -p results
-	ARCHITECTURES=1000 DERIVATIONS=500 $(RUN) -m pytest -v --no-header -n 2 --dist=load \
+	(echo '$(FULL)'; $(FULL) $(RUN) -m pytest -v --no-header -n 2 --dist=load \
 	  -k 'built_network or every_block or limits_are_never_exceeded' \
-	  tests/spaces_test.py tests/derive_test.py | tee results/check_full.txt
+	  tests/spaces_test.py tests/derive_test.py) | tee results/check_full.txt
 
 lint: .venv/installed
 	$(RUN) -m ruff check .
