@@ -10,6 +10,7 @@ import sys
 import time
 from typing import NamedTuple
 
+import chex
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
@@ -441,6 +442,56 @@ def test_a_run_stops_where_it_is_told_and_stays_there(tmp_path):
   assert [row['step'] for row in loop.read_metrics(tmp_path)] == [5, 10, 11]
   assert int(run(99).step) == 20
   assert taken == list(range(1, 21))
+
+
+class _Alphas(NamedTuple):
+  step: jax.Array
+  alphas: dict
+
+
+def test_what_a_rule_has_seen_survives_a_kill(tmp_path):
+  """Measurements and the alphas to return to, too: bit for bit."""
+  rule = guard.any_of(
+    guard.too_many_skips(1, patience=99), guard.rising_curvature()
+  )
+
+  def run(workdir, killed=None):
+    def advance(run, step):
+      if step == killed:
+        raise KeyboardInterrupt
+      after = jax.tree.map(lambda x: x + 1, run.search)
+      metrics = {'skips': jax.numpy.int32(1)}
+      if step % 2 == 0:
+        metrics['eigenvalue'] = jax.numpy.float32(1.1**step)
+      stop = rule.update(metrics, after.alphas, run.stop)
+      return search.Run(after, stop), metrics
+
+    start = _Alphas(jax.numpy.int32(0), {'a': jax.numpy.zeros(3)})
+    workdir.mkdir(exist_ok=True)
+    return loop.run(
+      workdir,
+      search.Run(start, rule.init(start.alphas)),
+      advance,
+      steps=40,
+      log_every=1,
+      checkpoint_every=3,
+      describe=lambda metrics: '',
+      name='rule',
+      stopped=lambda run: rule.verdict(run.stop) is not None,
+    )
+
+  whole = run(tmp_path / 'whole')
+  with pytest.raises(KeyboardInterrupt):
+    run(tmp_path / 'killed', killed=12)
+  again = run(tmp_path / 'killed')
+  # Nine measurements, one every second step; back by four of them.
+  assert int(whole.step) == 18
+  assert rule.verdict(again.stop).alphas['a'].tolist() == [10.0] * 3
+  chex.assert_trees_all_equal(whole, again)
+  first, second = (
+    tmp_path / name / 'metrics.jsonl' for name in ('whole', 'killed')
+  )
+  assert first.read_text() == second.read_text()
 
 
 def test_a_workdir_belongs_to_one_run(tmp_path):
