@@ -68,6 +68,12 @@ def check_schedule(config: dict[str, Any]) -> None:
   rates = ('learning_rate', 'alpha_learning_rate')
   temperatures = ('temperature', 'final_temperature')
   cli.check_positive(**{name: config[name] for name in temperatures + rates})
+  for name in temperatures:
+    if config[name] < np.finfo(np.float32).tiny:
+      raise InputError(
+        f'{name} is {config[name]}, which is 0 in single precision; it must be '
+        'larger'
+      )
   decays = ('weight_decay', 'alpha_weight_decay')
   cli.check_not_negative(**{name: config[name] for name in decays})
 
@@ -176,6 +182,9 @@ def build(config: dict[str, Any], inputs: Inputs) -> search.Search:
       config['learning_rate'],
       config['steps'],
       weight_decay=config['weight_decay'],
+    ),
+    regulariser=functools.partial(
+      nn_train.decay, weight_decay=config['weight_decay']
     ),
     alpha_tx=alpha_optimizer(config),
     order=config['order'],

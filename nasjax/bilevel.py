@@ -77,7 +77,7 @@ def second(
 
   which for SGD of rate xi is Liu et al. 2019, DARTS, eq. 7: the second term is
   `-xi (d2L / da dw) dV/dw (a, w')`, minus because the step goes down. They take
-  it by finite differences (eq. 8) and leave momentum out; this is exact
+  it by finite differences (eq. 8); this is exact
   for any `tx`, by differentiating through its update.
 
   Args:

@@ -114,6 +114,18 @@ def sgd(
   )
 
 
+def decay(params: dict, weight_decay: float) -> jax.Array:
+  """The loss whose gradient is the decay of `sgd`, `f32[]`.
+
+  Example:
+    >>> params = {'kernel': jnp.full((1, 2), 3.0), 'bias': jnp.full(2, 3.0)}
+    >>> round(float(decay(params, 0.1)), 6)  # 0.1 / 2 of 9 + 9
+    0.9
+  """
+  leaves = [p for p in jax.tree.leaves(params) if p.ndim > 1]
+  return weight_decay / 2 * sum((p**2).sum() for p in leaves)
+
+
 def _kernels(params: dict) -> dict:
   return jax.tree.map(lambda p: p.ndim > 1, params)
 

@@ -4,6 +4,7 @@ import functools
 
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -55,34 +56,53 @@ def _weights(name):
   return start, jax.jit(parts.weight_step)
 
 
+def _five_steps(name, kept):
+  """Where a search starts, and every state and all metrics of five steps."""
+  bare, weight_step = _weights(name)
+  alpha_step = jax.jit(_search(name, kept).alpha_step)
+  state = bare._replace(
+    constraints=tuple(c.init() for _, c in kept.constraints),
+    projection=() if kept.projection is None else kept.projection.init(),
+  )
+  states, metrics = [state], []
+  for _ in range(5):
+    moved, one = weight_step(
+      state._replace(constraints=(), projection=()), _arrays()
+    )
+    state = moved._replace(
+      constraints=state.constraints, projection=state.projection
+    )
+    state, more = alpha_step(state, _arrays(), _arrays())
+    states.append(state)
+    metrics.append(one | more)
+  assert alpha_step._cache_size() == weight_step._cache_size() == 1
+  return states, metrics
+
+
+@functools.cache
+def _unconstrained(name):
+  """The alphas after the same steps, free of any cost."""
+  states, _ = _five_steps(name, constraints.Kept([], None, {}))
+  return states[-1].alphas['slot']
+
+
 @pytest.mark.parametrize('name', names.RELAXATIONS)
 @pytest.mark.parametrize('form', constraints.FORMS)
 def test_five_steps_are_finite_and_keep_their_shapes(name, form):
   given = {'constraint': form, 'limit': [f'macs={LIMIT}']}
   kept = constraints.of(cli.defaults(constraints.OPTIONS) | given, SPACE)
-  bare, weight_step = _weights(name)
-  alpha_step = jax.jit(_search(name, kept).alpha_step)
-  start = state = bare._replace(
-    constraints=tuple(c.init() for _, c in kept.constraints),
-    projection=() if kept.projection is None else kept.projection.init(),
-  )
-  arrays = _arrays()
-  for _ in range(5):
-    moved, metrics = weight_step(
-      state._replace(constraints=(), projection=()), arrays
-    )
-    state = moved._replace(
-      constraints=state.constraints, projection=state.projection
-    )
-    state, more = alpha_step(state, arrays, arrays)
-    for leaf in jax.tree.leaves((state, metrics, more)):
-      if not jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        assert np.isfinite(leaf).all()
-  assert alpha_step._cache_size() == weight_step._cache_size() == 1
-  chex.assert_trees_all_equal_shapes_and_dtypes(start, state)
-  assert int(state.step) == 5
-  assert (state.alphas['slot'] != start.alphas['slot']).any()
+  states, metrics = _five_steps(name, kept)
+  for leaf in jax.tree.leaves((states, metrics)):
+    if not jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+      assert np.isfinite(leaf).all()
+  start, *_, end = states
+  chex.assert_trees_all_equal_shapes_and_dtypes(start, end)
+  assert int(end.step) == 5
+  # All of them press: equal probabilities cost more than the limit.
+  assert float(metrics[0]['macs']) > LIMIT
+  apart = end.alphas['slot'] - _unconstrained(name)
+  assert jnp.abs(apart).max() > 1e-4
   if kept.projection is not None:
-    law = names.RELAXATIONS[name].law(state.alphas, HEAT(state.step), None)
+    law = names.RELAXATIONS[name].law(end.alphas, HEAT(end.step), None)
     (macs,) = kept.limits
     assert float(macs(law)) <= LIMIT * 1.001

@@ -658,6 +658,7 @@ LAGRANGIAN = {'constraint': 'lagrangian'}
     ),
     ({'temperature': 0.0}, 'temperature is 0.0; it must be positive'),
     ({'temperature': -1.0}, 'temperature is -1.0; it must be positive'),
+    ({'temperature': 1e-50}, 'temperature is 1e-50, which is 0 in single'),
     ({'final_temperature': 0.0}, 'final_temperature is 0.0; it must be'),
     ({'temperature': float('inf')}, 'must be positive and finite'),
     ({'steps': 0}, 'steps is 0; it must be at least 1'),
@@ -853,6 +854,8 @@ def test_flags_reach_the_search_that_they_are_of(monkeypatch):
     assert made[name] == given[name]
   assert float(made['guards'].skip_dropout(7)) == pytest.approx(0.3)
   assert made['guards'].entropy is None
+  kernel = {'kernel': np.full((1, 2), 3.0), 'bias': np.full(2, 3.0)}
+  assert float(made['regulariser'](kernel)) == pytest.approx(0.25 / 2 * 18)
   # At the peak of the rate, with Nesterov's momentum of a constant decay.
   kernel, warmup = {'kernel': np.ones((2, 2), np.float32)}, 240 // 20
   zeros, tx = jax.tree.map(np.zeros_like, kernel), made['weight_tx']
@@ -862,6 +865,22 @@ def test_flags_reach_the_search_that_they_are_of(monkeypatch):
   trace = sum(0.9**i for i in range(warmup + 1))
   wanted = -0.1 * 0.25 * (1 + 0.9 * trace)
   assert float(updates['kernel'][0, 0]) == pytest.approx(wanted, rel=1e-3)
+
+
+@pytest.mark.parametrize('name', names.RELAXATIONS)
+def test_the_relaxation_and_its_temperature_reach_the_search(monkeypatch, name):
+  made = {}
+  monkeypatch.setattr(
+    search.search, 'make', lambda *args, **kwargs: made.update(kwargs)
+  )
+  given = {'space': 'tiny', 'limit': ['macs=60k'], 'relax': name}
+  given |= {'steps': 60, 'warmup_steps': 20}
+  given |= {'temperature': 4.0, 'final_temperature': 0.25}
+  config = cli.defaults(search.OPTIONS) | given
+  search.build(config, search.prepare(config))
+  assert made['relaxation'] is names.RELAXATIONS[name]
+  at = [float(made['temperature'](step)) for step in (0, 20, 40, 60)]
+  assert at == pytest.approx([4.0, 4.0, 1.0, 0.25])
 
 
 def test_decays_and_rates_reach_their_own_optimizer():

@@ -180,6 +180,21 @@ def test_shuffling_twice_is_the_identity():
     chex.assert_trees_all_equal(ops.shuffle_channels(y, 12 // groups), x)
 
 
+@pytest.mark.parametrize('padding', ['same', 'ceil'])
+@pytest.mark.parametrize('stride', [1, 2])
+def test_pooling_has_a_second_derivative(x64, padding, stride):
+  """That of differences of the first one: searches look ahead through it."""
+  pool = ops.MaxPool(3, padding=padding).module(2, stride, ops.Numerics())
+  rng = np.random.default_rng(0)
+  x, way = (jnp.array(rng.normal(size=(1, 8, 8, 2))) for _ in range(2))
+  slope = jax.grad(lambda x: (pool.apply({}, x, False) ** 3).sum())
+  _, along = jax.jvp(slope, (x,), (way,))
+  h = 1e-6
+  difference = (slope(x + h * way) - slope(x - h * way)) / (2 * h)
+  assert (along != 0).any()
+  np.testing.assert_allclose(along, difference, rtol=1e-6, atol=1e-7)
+
+
 @pytest.mark.parametrize('kernel', [2, 3])
 def test_pooling_up_sees_every_pixel_once_it_begins(kernel):
   for size in range(2, 14):

@@ -461,11 +461,11 @@ def _loss_of(loss, probs):
   return sum(u(probs['a']) * v(probs['b']) for u, v in loss)
 
 
-def _estimate(name, loss, n):
+def _estimate(name, loss, n, temperature=TEMPERATURE):
   """Mean and standard error of an estimator's gradient."""
 
   def value(alphas, key):
-    probs, index = relax.draw(ALL[name], alphas, TEMPERATURE, key)
+    probs, index = relax.draw(ALL[name], alphas, temperature, key)
     if index is not None:
       # As in the network: what did not run has no gradient.
       ran = {k: jax.nn.one_hot(i, 3).sum(-2) for k, i in index.items()}
@@ -504,6 +504,21 @@ def test_the_mean_gradient_is_the_one_that_is_stated(x64, name, kind):
   if mean not in (enumerated, enumerated_dirichlet):
     true = enumerated_dirichlet if name == 'dirichlet' else enumerated
     assert _farthest(estimate, _mean_gradient(loss, true, alphas)) > 10
+
+
+def test_a_colder_gumbel_softmax_has_less_bias_and_more_variance(x64):
+  loss, alphas = LOSSES['any'], jax.tree.map(jnp.array, TINY)
+  true = _mean_gradient(loss, enumerated, alphas)
+  biases, errors = [], []
+  for temperature in (2.0, 0.7, 0.2):
+    mean, error = _estimate('gumbel_softmax', loss, 100_000, temperature)
+    biases.append(max(float(jnp.abs(mean[k] - true[k]).max()) for k in true))
+    errors.append(max(float(e.max()) for e in error.values()))
+  for (warm, cold), error in zip(
+    itertools.pairwise(biases), errors[1:], strict=True
+  ):
+    assert cold < warm - 5 * error
+  assert errors == sorted(errors)
 
 
 @pytest.mark.parametrize('name', ['softmax', 'sparsemax'])

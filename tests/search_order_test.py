@@ -188,6 +188,30 @@ def test_one_term_is_the_second_order_of_a_small_step(x64):
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-6)
 
 
+def _squares(params):
+  return 3.0 / 2 * sum((p**2).sum() for p in jax.tree.leaves(params))
+
+
+def test_implicit_gradients_know_of_the_decay(x64):
+  """In the second term of the series: `rate^2 decay` times the mixed product.
+
+  Which is what the first term has, too, but for `rate decay`.
+  """
+  rate, two = 0.1, {'neumann_terms': 2, 'neumann_rate': 0.1}
+  steps = (
+    _alpha_step('first'),
+    _alpha_step('implicit', neumann_terms=1, neumann_rate=rate),
+    _alpha_step('implicit', **two),
+    _alpha_step('implicit', **two, regulariser=_squares),
+  )
+  held, one, free, decayed = (_gradient(s, _start())[0] for s in steps)
+  for name in SPACE.choices:
+    wanted = 3.0 * rate * (held[name] - one[name])
+    assert jnp.abs(wanted).max() > 1e-4
+    found = decayed[name] - free[name]
+    np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-10)
+
+
 @pytest.mark.parametrize('order', bilevel.ORDERS)
 def test_every_order_leaves_weights_and_statistics_to_the_weights(x64, order):
   """Running statistics, the optimizer and the position in train, too."""

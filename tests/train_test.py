@@ -1,5 +1,6 @@
 """Training: optimizer, loss and evaluation against closed forms."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +8,17 @@ import optax
 import pytest
 
 from nasjax import batch, data, space, spaces, train
+
+
+def test_the_loss_of_the_decay_has_the_decay_for_a_gradient():
+  """What the optimizer adds to a gradient of 0 is what momentum keeps."""
+  params = {'a': {'kernel': jnp.ones((2, 3)), 'scale': jnp.ones(3)}}
+  zeros = jax.tree.map(jnp.zeros_like, params)
+  tx = train.sgd(1.0, 100, weight_decay=0.3)
+  _, state = tx.update(zeros, tx.init(params), params)
+  slope = jax.grad(train.decay)(params, 0.3)
+  assert slope['a']['kernel'].any()
+  chex.assert_trees_all_close(slope, optax.tree.get(state, 'trace'))
 
 
 def test_cross_entropy_is_its_closed_form():

@@ -40,7 +40,7 @@ def straight_through(
     gradient needs the output of each.
 
   Raises:
-    ValueError: the temperature is a number and not positive.
+    ValueError: the temperature is known, and not positive.
 
   Example:
     >>> alphas = {'slot': jnp.zeros(2)}
@@ -84,7 +84,7 @@ def reinmax(
     gradient needs the output of each.
 
   Raises:
-    ValueError: the temperature is a number and not positive.
+    ValueError: the temperature is known, and not positive.
 
   Example:
     >>> alphas = {'slot': jnp.zeros(2)}

@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 Tree = Mapping[str, jax.Array]
@@ -137,15 +138,17 @@ def heated(alphas: Tree, temperature: ArrayLike) -> dict[str, jax.Array]:
   """`alphas / temperature`.
 
   Raises:
-    ValueError: the temperature is a number, no array, and not positive.
+    ValueError: the temperature is known, and not positive.
   """
   check_temperature(temperature)
   return {name: a / temperature for name, a in alphas.items()}
 
 
 def check_temperature(temperature: ArrayLike) -> None:
-  """Refuses a number that is no temperature; an array cannot be looked at."""
-  if isinstance(temperature, (int, float)) and not temperature > 0:
+  """Refuses what is no temperature, or 0 once it is in single precision."""
+  if isinstance(temperature, jax.core.Tracer):
+    return  # Nothing can be said of its value.
+  if not np.float32(temperature).min() > 0:
     raise ValueError(
       f'a relaxation requires a positive temperature, got {temperature}.'
     )

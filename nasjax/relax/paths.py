@@ -32,7 +32,8 @@ def gdas(alphas: Tree, temperature: ArrayLike, key: jax.Array) -> Sampled:
   ops' outputs, as they did not run, count as 0, and `h` is steeper or flatter
   than the law, by the temperature. Where `f` is linear with slopes `c` it is
   that of `sum_k c_k E[h_k; k is the argmax]`, the boundaries between the argmax
-  regions held fixed.
+  regions held fixed. A width, whose options need not run to be known, has the
+  gradient of a straight-through estimator instead.
 
   Args:
     alphas: slot to `f32[..., ops]`.
@@ -44,7 +45,7 @@ def gdas(alphas: Tree, temperature: ArrayLike, key: jax.Array) -> Sampled:
     `i32[..., 1]`.
 
   Raises:
-    ValueError: the temperature is a number and not positive.
+    ValueError: the temperature is known, and not positive.
 
   Example:
     >>> alphas = {'slot': jnp.array([0.0, 99.0, 0.0])}
@@ -77,7 +78,7 @@ def one_path(alphas: Tree, temperature: ArrayLike, key: jax.Array) -> Sampled:
     `i32[..., 1]`.
 
   Raises:
-    ValueError: the temperature is a number and not positive.
+    ValueError: the temperature is known, and not positive.
 
   Example:
     >>> alphas = {'slot': jnp.array([0.0, 99.0, 0.0])}
@@ -107,6 +108,8 @@ def binary_gates(
   The paper then shifts both alphas so that no other op's probability changes.
   Here the shift is part of the gradient: what it adds to both is such that the
   sum of `exp(z)` of the two stays, to first order in a step along the gradient.
+  (An optimizer that remembers, or scales each alpha by itself, takes another
+  step: with it other ops' probabilities change a little.)
   So the exact gradient of a cost, which moves every alpha, is not shifted away.
 
   A gate is open with the sum of `P(pair) q` over its op's pairs. In a slot of
@@ -130,7 +133,7 @@ def binary_gates(
     `i32[..., 2]`, the open gate first.
 
   Raises:
-    ValueError: the temperature is a number and not positive, or a slot has
+    ValueError: the temperature is known, and not positive, or a slot has
       fewer than two ops.
 
   Example:

@@ -35,7 +35,7 @@ def sparsemax(
     Slot to `f32[..., ops]`, summing to 1 on the last axis, with exact zeros.
 
   Raises:
-    ValueError: the temperature is a number and not positive.
+    ValueError: the temperature is known, and not positive.
 
   Example:
     >>> sparsemax({'slot': jnp.array([1.0, 0.5, -1.0])})['slot'].tolist()
@@ -101,7 +101,7 @@ def dirichlet(
     Slot to `f32[..., ops]`, summing to 1 on the last axis.
 
   Raises:
-    ValueError: the temperature is a number and not positive.
+    ValueError: the temperature is known, and not positive.
 
   Example:
     >>> alphas = {'slot': jnp.array([0.0, 1.0, -1.0])}

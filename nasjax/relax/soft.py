@@ -24,7 +24,7 @@ def softmax(
     Slot to `f32[..., ops]`, summing to 1 on the last axis.
 
   Raises:
-    ValueError: the temperature is a number and not positive.
+    ValueError: the temperature is known, and not positive.
 
   Example:
     >>> import jax.numpy as jnp
@@ -74,7 +74,7 @@ def gumbel_softmax(
     Slot to `f32[..., ops]`, summing to 1 on the last axis.
 
   Raises:
-    ValueError: the temperature is a number and not positive.
+    ValueError: the temperature is known, and not positive.
 
   Example:
     >>> import jax.numpy as jnp

@@ -50,6 +50,7 @@ def make(
   order: str = 'first',
   neumann_terms: int = 3,
   neumann_rate: float = 0.01,
+  regulariser: Callable[[dict], jax.Array] | None = None,
   projection: Projection | None = None,
   relaxation: relax.Relaxed = relax.SOFTMAX,
   temperature: Callable[[jax.Array], jax.Array] = lambda step: 1.0,
@@ -68,9 +69,14 @@ def make(
     order: what alphas know of how weights answer: nothing (`'first'`), the next
       weight step (`'second'`), or where weights settle (`'implicit'`), see
       `nasjax.bilevel`. The step that `'second'` looks ahead to is exactly the
-      one that follows: its batch, noise and momentum.
+      one that follows: its batch, noise and momentum. Of a pattern, which is
+      drawn, it knows no more than the draw. Adam's update has no derivative in
+      weights that no gradient has reached yet: give it `eps_root` > 0.
     neumann_terms: of `'implicit'`.
     neumann_rate: of `'implicit'`.
+    regulariser: of the weights, `f32[]`: the loss whose gradient `weight_tx`
+      adds by itself, as its decay. `'implicit'` has to know of it, and takes
+      the curvature of both losses; no other order looks at it.
     projection: what is done to the alphas after each of their steps.
     relaxation: from alphas to probs. Where it gives an index only those ops
       run, and a weight step leaves the others as they are: no momentum, no
@@ -121,7 +127,9 @@ def make(
     projection=projection,
     weight_tx=weight_tx,
     alpha_tx=alpha_tx,
-    hypergradient=_hypergradient(order, weight_tx, neumann_terms, neumann_rate),
+    hypergradient=_hypergradient(
+      order, weight_tx, neumann_terms, neumann_rate, regulariser
+    ),
     relaxation=relaxation,
     temperature=temperature,
     loss=loss,
@@ -141,7 +149,7 @@ def make(
   return Search(init, weight_step, alpha_step, step, eigenvalue)
 
 
-def _hypergradient(order, tx, terms, rate):
+def _hypergradient(order, tx, terms, rate, regulariser):
   """`(train_loss, valid_loss) -> estimator`."""
   if order not in bilevel.ORDERS:
     raise ValueError(
@@ -149,10 +157,23 @@ def _hypergradient(order, tx, terms, rate):
     )
   if order == 'implicit':
     bilevel.check_series(terms, rate)
-    return functools.partial(bilevel.implicit, terms=terms, rate=rate)
+    implicit = functools.partial(bilevel.implicit, terms=terms, rate=rate)
+    if regulariser is None:
+      return implicit
+    return lambda train, valid: implicit(_held(train, regulariser), valid)
   if order == 'second':
     return functools.partial(bilevel.second, tx=tx)
   return bilevel.first
+
+
+def _held(train_loss, regulariser):
+  """The loss with what holds the weights down besides."""
+
+  def held(alphas, params, picked):
+    value, aux = train_loss(alphas, params, picked)
+    return value + regulariser(params), aux
+
+  return held
 
 
 def adam(
