@@ -98,6 +98,7 @@ def test_five_steps_are_finite_and_keep_their_shapes(name, form):
   start, *_, end = states
   chex.assert_trees_all_equal_shapes_and_dtypes(start, end)
   assert int(end.step) == 5
+  assert {'macs', 'macs_strict'} <= metrics[0].keys()
   # All of them press: equal probabilities cost more than the limit.
   assert float(metrics[0]['macs']) > LIMIT
   apart = end.alphas['slot'] - _unconstrained(name)
@@ -106,3 +107,4 @@ def test_five_steps_are_finite_and_keep_their_shapes(name, form):
     law = names.RELAXATIONS[name].law(end.alphas, HEAT(end.step), None)
     (macs,) = kept.limits
     assert float(macs(law)) <= LIMIT * 1.001
+    assert metrics[-1]['macs_dual'] == end.projection.duals[0]

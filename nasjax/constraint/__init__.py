@@ -6,9 +6,11 @@ A constraint is an `(init, update)` pair, as an optax transformation is:
     loss, state = constraint.update(loss, cost, strict_cost, state)
 
 `cost` is the expected cost and carries the gradient; `strict_cost` is that of
-the most probable option of every choice. Limits and strengths are arrays in
-the state: a sweep over them compiles once. Every update is called where the
-loss is differentiated; what must not be differentiated is stopped there.
+the most probable option of every choice: what would be derived now, were there
+no limit. (To derive within limits takes a solver, which no step waits for.)
+Limits and strengths are arrays in the state: a sweep over them compiles once.
+Every update is called where the loss is differentiated; what must not be
+differentiated is stopped there.
 
 In the formulas `L` is the limit, `c` the expected cost, `s` the strength, and
 `r = c / L`: a strength means the same for every resource and unit.

@@ -182,9 +182,9 @@ def ratio_power(
 def band(limit: float, strength: float, tolerance: float = 0.05) -> Constraint:
   """`loss + s log r` above the band, `loss - s log r` below it, `loss` inside.
 
-  TAS (Dong and Yang 2019, its L_cost): the cost of the network that would be
-  derived now, the strict one, says on which side of `L (1 +- tolerance)` the
-  search is, and the expected cost gives the gradient.
+  TAS (Dong and Yang 2019, its L_cost): the strict cost, of the most probable
+  options, says on which side of `L (1 +- tolerance)` the search is, and the
+  expected cost gives the gradient.
 
   Args:
     limit: positive, in the cost's unit.

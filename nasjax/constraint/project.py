@@ -29,12 +29,14 @@ class Projection(NamedTuple):
     init: `() -> state`.
     update: `(alphas, law, state) -> (alphas, state)`, where `law` is the
       function from alphas to the probabilities that costs take.
+    names: of the costs, in the order of the state's duals.
   """
 
   init: Callable[[], ProjectState]
   update: Callable[
     [Tree, Callable[[Tree], Tree], ProjectState], tuple[Tree, ProjectState]
   ]
+  names: tuple[str, ...]
 
 
 def project(
@@ -127,7 +129,7 @@ def project(
     tilted, duals = jax.lax.fori_loop(0, rounds, one_round, start)
     return tilted, state._replace(duals=duals)
 
-  return Projection(init, update)
+  return Projection(init, update, tuple(cost.name for cost in costs))
 
 
 def _met(

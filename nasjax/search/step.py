@@ -202,6 +202,9 @@ def alpha_step(
   alphas, projection = _projected(
     setting, state, optax.apply_updates(state.alphas, updates)
   )
+  if projection:
+    duals = zip(setting.projection.names, projection.duals, strict=True)
+    metrics |= {f'{name}_dual': dual for name, dual in duals}
   metrics['skips'] = guard.count_skips(alphas, setting.space)
   state = state._replace(
     key=key,
