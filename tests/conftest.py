@@ -3,10 +3,19 @@
 import io
 import os
 import pathlib
+import shutil
+import tempfile
 
 # Tests compile much and run little. Before JAX is imported, and inherited by
 # the processes that tests start.
 os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=0')
+# What one process of a run has compiled no other compiles again: those that it
+# starts inherit the place, which its own number names.
+os.environ.setdefault(
+  'JAX_COMPILATION_CACHE_DIR',
+  f'{tempfile.gettempdir()}/nasjax_tests_{os.getpid()}',
+)
+os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.3')
 
 import jax
 import numpy as np
@@ -20,6 +29,12 @@ from nasjax.errors import InputError
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 
 SHARED = pathlib.Path(__file__).resolve().parents[2] / 'shared'
+
+
+def pytest_unconfigure():
+  cache = os.environ['JAX_COMPILATION_CACHE_DIR']
+  if cache.endswith(f'nasjax_tests_{os.getpid()}'):
+    shutil.rmtree(cache, ignore_errors=True)
 
 
 @pytest.fixture
