@@ -89,6 +89,7 @@ def of(
   """
   check_order(config)
   _check_sampled(config, space, relaxation)
+  _check_dropout(config, space, relaxation)
   fairness = cli.lookup('fairness', config['fairness'], FAIRNESS)
   if fairness is not None and config['order'] != 'first':
     raise InputError(
@@ -105,8 +106,6 @@ def of(
         f'skip_dropout {config["skip_dropout"]!r}: {rate} must be at least 0 '
         'and below 1'
       )
-  if dropout is not None:
-    _require_skips(space, 'skip_dropout')
   guards = Guards(
     entropy=None if entropy is None else schedules.schedule(entropy),
     skip_dropout=None if dropout is None else schedules.schedule(dropout),
@@ -144,6 +143,26 @@ def _check_sampled(
         f'--{name}={config[name]} needs a relaxation that runs all ops, and '
         f'--relax={config["relax"]} draws which ones run; {instead}'
       )
+
+
+def _check_dropout(
+  config: Mapping[str, Any], space: Space, relaxation: Relaxed
+) -> None:
+  """Raises InputError where skips are to be dropped that are never mixed."""
+  if config['skip_dropout'] is None:
+    return
+  _require_skips(space, 'skip_dropout')
+  if config['fairness'] == 'strict':
+    one = 'fairness'
+  elif guard.is_hard(relaxation, space.choices):
+    one = 'relax'
+  else:
+    return
+  raise InputError(
+    f'--skip_dropout={config["skip_dropout"]} has no effect with '
+    f'--{one}={config[one]}: weights are trained with one op of a slot at a '
+    'time, and there is nothing beside a skip; leave it out'
+  )
 
 
 def _points(config, name):

@@ -1,5 +1,7 @@
 """Guards: closed forms, statistics, and that each of them acts."""
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -355,7 +357,7 @@ def test_guards_compose_in_the_weights_steps_alone():
 def test_strict_fairness_decides_which_op_runs():
   """Whatever was drawn: the op of its turn is the one in the index."""
   guards = guard.Guards(fairness=guard.strict)
-  guards.check(MOBILE, sampled=True)
+  guards.check(MOBILE, relax.GDAS)
   ran = []
   for step in range(12):
     drawn = relax.gdas(_alphas(), 1.0, jax.random.key(step))
@@ -377,7 +379,41 @@ def test_guards_that_need_all_ops_are_refused_where_few_run():
   ):
     needs.check(MOBILE)
     with pytest.raises(ValueError, match=f'{what} requires a relaxation that'):
-      needs.check(MOBILE, sampled=True)
+      needs.check(MOBILE, relax.GDAS)
+
+
+HARD = {'STRAIGHT_THROUGH', 'REINMAX', 'GDAS', 'BINARY_GATES'}
+
+
+def test_where_one_op_counts_no_skip_is_ever_dropped_and_dropping_refused():
+  """Both from the same probs: what is refused would have changed nothing."""
+  dropping = guard.Guards(skip_dropout=lambda step: 0.5)
+  known = {n: r for n, r in vars(relax).items() if isinstance(r, relax.Relaxed)}
+  alphas = _alphas(of=TINY)
+  for name, relaxed in known.items():
+    mixed = relaxed.weight_probs or relaxed.probs
+    changed = False
+    for seed in range(8):
+      drawn = relax.draw(mixed, alphas, 1.0, jax.random.key(seed))
+      after = dropping.train_probs(drawn, TINY, 0, jax.random.key(9 + seed))
+      pairs = [(drawn.probs[s], after.probs[s]) for s in TINY.choices]
+      changed |= any(bool((a != b).any()) for a, b in pairs)
+    assert changed == (name not in HARD)
+    assert guard.is_hard(relaxed, TINY.choices) == (name in HARD)
+    if changed:
+      dropping.check(TINY, relaxed)
+    else:
+      with pytest.raises(ValueError, match='skip_dropout requires a relax'):
+        dropping.check(TINY, relaxed)
+
+
+@pytest.mark.parametrize(
+  'fairness', [guard.strict, functools.partial(guard.strict, seed=3)]
+)
+def test_no_skips_are_dropped_where_ops_take_turns(fairness):
+  guards = guard.Guards(skip_dropout=lambda step: 0.5, fairness=fairness)
+  with pytest.raises(ValueError, match='with strict fairness there is nothing'):
+    guards.check(MOBILE)
 
 
 def test_a_guard_without_anything_to_guard_is_refused():

@@ -10,7 +10,7 @@ search from outside (`Rule`), fed by its metrics.
 from nasjax.guard.curvature import largest_eigenvalue
 from nasjax.guard.entropy import entropy, total_entropy
 from nasjax.guard.fairness import Fairness, strict, uniform
-from nasjax.guard.guards import Guards
+from nasjax.guard.guards import Guards, is_hard
 from nasjax.guard.skips import count_skips, drop_skips, skips
 from nasjax.guard.stop import (
   Rule,
@@ -29,6 +29,7 @@ __all__ = [
   'count_skips',
   'drop_skips',
   'entropy',
+  'is_hard',
   'largest_eigenvalue',
   'rising_curvature',
   'skips',

@@ -1,17 +1,51 @@
 """Which guards a search has."""
 
 import dataclasses
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
+import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from nasjax.guard.fairness import Fairness, uniform
+from nasjax import relax
+from nasjax.guard.fairness import Fairness, strict, uniform
 from nasjax.guard.skips import drop_skips, skips
-from nasjax.relax import Sampled
+from nasjax.relax import Relaxed, Sampled
 from nasjax.space import Space
 
 Schedule = Callable[[jax.Array], ArrayLike]
+
+
+def is_hard(relaxed: Relaxed, choices: Mapping[str, Sequence[str]]) -> bool:
+  """Whether weights are trained with one-hot probs, one op of a slot at a time.
+
+  Args:
+    relaxed: a relaxation with its law; it is tried on equal alphas.
+    choices: slot to its options, two or more.
+
+  Example:
+    >>> slots = {'slot': ('mbconv_k3_e3', 'skip')}
+    >>> tried = relax.SPARSEMAX, relax.STRAIGHT_THROUGH, relax.BINARY_GATES
+    >>> [is_hard(r, slots) for r in tried]
+    [False, True, True]
+  """
+  alphas = {name: jnp.zeros(len(options)) for name, options in choices.items()}
+  mixed = relaxed.weight_probs or relaxed.probs
+  probs, _ = relax.draw(mixed, alphas, 1.0, jax.random.key(0))
+  return all(bool(((p == 0) | (p == 1)).all()) for p in probs.values())
+
+
+def is_strict(fairness: Fairness | None) -> bool:
+  """Whether it is `strict`, of whichever seed.
+
+  Example:
+    >>> is_strict(functools.partial(strict, seed=1)), is_strict(uniform)
+    (True, False)
+  """
+  while isinstance(fairness, functools.partial):
+    fairness = fairness.func
+  return fairness is strict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,26 +71,36 @@ class Guards:
   skip_dropout: Schedule | None = None
   fairness: Fairness | None = None
 
-  def check(self, space: Space, *, sampled: bool = False) -> None:
+  def check(self, space: Space, relaxation: Relaxed = relax.SOFTMAX) -> None:
     """Raises ValueError where a guard has nothing to act on.
 
     Args:
       space: what is chosen from.
-      sampled: only the ops that a relaxation draws run.
+      relaxation: from alphas to what a guard acts on.
     """
-    if self.skip_dropout is not None and not skips(space):
-      raise ValueError(
-        f'skip_dropout requires a space with skips, got {space.name}.'
-      )
-    if sampled and self.skip_dropout is not None:
-      raise ValueError(
-        'skip_dropout requires a relaxation that runs all ops: where one op is '
-        'drawn, there is nothing beside a skip.'
-      )
+    if self.skip_dropout is not None:
+      self._check_dropout(space, relaxation)
+    sampled = relax.is_sampled(relaxation, space.choices)
     if sampled and self.fairness is uniform:
       raise ValueError(
         'fairness uniform requires a relaxation that runs all ops; where they '
         'are drawn, it is strict fairness that trains them alike.'
+      )
+
+  def _check_dropout(self, space: Space, relaxation: Relaxed) -> None:
+    if not skips(space):
+      raise ValueError(
+        f'skip_dropout requires a space with skips, got {space.name}.'
+      )
+    if is_strict(self.fairness):
+      raise ValueError(
+        'skip_dropout requires weights that are trained in mixtures: with '
+        'strict fairness there is nothing beside a skip.'
+      )
+    if is_hard(relaxation, space.choices):
+      raise ValueError(
+        'skip_dropout requires a relaxation that mixes ops: where one counts, '
+        'there is nothing beside a skip.'
       )
 
   def train_probs(

@@ -108,7 +108,7 @@ def make(
     ['macs', 'macs_multiplier', 'macs_strict', 'skips']
   """
   few = relax.is_sampled(relaxation, space.choices)
-  guards.check(space, sampled=few)
+  guards.check(space, relaxation)
   if few and order != 'first':
     raise ValueError(
       f'order {order!r} requires a relaxation that runs all ops: how weights '
