@@ -16,7 +16,7 @@ FAIRNESS: Mapping[str, Callable[..., Any] | None] = {
   'uniform': guard.uniform,
   'strict': guard.strict,
 }
-WINDOW, APART = 5, 4  # Of the rule on the eigenvalue, as R-DARTS has them.
+WINDOW, APART = 5, 4  # Of the rule on the eigenvalue, as in R-DARTS' code.
 
 OPTIONS = {
   'order': (
@@ -54,7 +54,8 @@ OPTIONS = {
     float,
     'the search stops once the eigenvalue grows so fast that its mean of some '
     f'measurements ({WINDOW}), divided by that of {APART} measurements later, '
-    'is below this (R-DARTS: 0.75), and returns to before; not given: never',
+    'is below this (R-DARTS: 0.75, in its code 1 / 1.3), and returns to the '
+    'middle of the former; not given: never',
   ),
 }
 

@@ -248,7 +248,7 @@ def versions() -> dict[str, str]:
 
 
 def to_host(tree: Any) -> Any:
-  """Arrays to Python floats and lists; the one place where the host waits."""
+  """Arrays to Python floats and lists, for which the host has to wait."""
   return jax.tree.map(lambda x: np.asarray(x).tolist(), tree)
 
 

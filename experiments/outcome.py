@@ -100,9 +100,10 @@ def lines(record: dict[str, Any]) -> list[str]:
     f'limits, however little it uses: {certificate["unfilled_log_prob"]:.2f}; '
     f'of all: {certificate["argmax_log_prob"]:.2f})'
   )
-  if record['stopped'] is None:
+  stopped = record['stopped']
+  if stopped is None:
     return found
-  return [
-    'stopped at step {step}: {reason}'.format_map(record['stopped']),
-    *found,
-  ]
+  first = 'stopped at step {step}: {reason}'.format_map(stopped)
+  if stopped['returned_to'] != stopped['step']:
+    first += f'; derived from step {stopped["returned_to"]}'
+  return [first, *found]

@@ -261,7 +261,7 @@ def stepper(
     metrics |= more
     if guarded.measures(step):
       metrics['eigenvalue'] = eigenvalue.result()(state, valid)
-    stop = guarded.rule.update(metrics, state.alphas, run.stop)
+    stop = guarded.rule.update(step, metrics, state.alphas, run.stop)
     return Run(state, stop), metrics
 
   return advance
@@ -274,6 +274,14 @@ def check_finite(state: search.State, config: dict[str, Any]) -> None:
       'the search diverged: its alphas are not finite; lower --learning_rate '
       f'({config["learning_rate"]}) and give another --workdir'
     )
+
+
+def returned(state: search.State, verdict: guard.Verdict) -> search.State:
+  """With the alphas to derive from, and the step that they are of."""
+  if verdict.alphas is None:
+    return state
+  # The step is that of the law's temperature, too.
+  return state._replace(alphas=verdict.alphas, step=np.int32(verdict.step))
 
 
 def run(
@@ -300,17 +308,17 @@ def run(
   }
   workdir = loop.claim(workdir, {**config, **content})
   state, verdict = take_steps(config, inputs, workdir)
-  if verdict is not None and verdict.alphas is not None:
-    state = state._replace(alphas=verdict.alphas)
+  stopped = None
+  if verdict is not None:
+    stopped = {'step': int(state.step), 'reason': verdict.reason}
+    state = returned(state, verdict)
+    stopped['returned_to'] = int(state.step)
   check_finite(state, config)
   space, limits = inputs.space, inputs.kept.limits
   # Of the law that the costs were of, which is not always a softmax.
   heat = inputs.temperature(state.step)
   logits = relax.logits(inputs.relaxation, state.alphas, heat)
   architecture = derive.within(space, logits, limits, fill=config['fill'])
-  stopped = None
-  if verdict is not None:
-    stopped = {'step': int(state.step), 'reason': verdict.reason}
   outcome.save(workdir, architecture, logits, limits, config, command, stopped)
   report.search_figures(workdir, loop.read_metrics(workdir), space, limits)
   report.architecture_figure(workdir / 'architecture.png', architecture)

@@ -143,6 +143,7 @@ def test_a_search_that_is_stopped_says_why_and_resumes_to_the_same(tmp_path):
   at, reason = record['stopped']['step'], record['stopped']['reason']
   assert 14 <= at < 60  # Ten steps in a row of the alphas, at least.
   assert 'skips won 1 of the choices' in reason
+  assert record['stopped']['returned_to'] == at
   assert f'stopped at step {at}: {reason}\n' in out
   assert 'skip' in record['choice'].values()
   rows = loop.read_metrics(whole)
@@ -167,6 +168,72 @@ def test_a_search_that_is_stopped_says_why_and_resumes_to_the_same(tmp_path):
   assert first.read_text() == second.read_text()
   assert _state(whole) == _state(again)
   assert _state(whole)[0] == at
+
+
+def test_a_search_whose_eigenvalue_grows_derives_from_before(
+  monkeypatch, tmp_path
+):
+  """At the temperature that was then; killed and resumed, the same."""
+  make, step_of = search.build, search.stepper
+
+  def growing(state, valid):
+    return 1.2 ** (state.step - 24.0).clip(0)
+
+  def build(config, inputs):
+    return make(config, inputs)._replace(eigenvalue=growing)
+
+  def killed_at(last):
+    def stepper(*args):
+      advance = step_of(*args)
+
+      def or_killed(run, step):
+        if step == last:
+          raise KeyboardInterrupt
+        return advance(run, step)
+
+      return or_killed
+
+    return stepper
+
+  monkeypatch.setattr(search, 'build', build)
+  given = {'space': 'tiny', 'limit': ['macs=60k'], 'batch_size': 16}
+  given |= {'steps': 60, 'warmup_steps': 4, 'log_every': 1}
+  given |= {'eigenvalue_every': 2, 'stop_eigenvalue': 0.75}
+  # The temperature falls, and the law with it.
+  given |= {'relax': 'sparsemax', 'temperature': 3.0, 'final_temperature': 0.1}
+  given |= {'checkpoint_every': 3, 'alpha_learning_rate': 0.1}
+  config = cli.defaults(search.OPTIONS) | given
+  whole, again = tmp_path / 'whole', tmp_path / 'again'
+  search.run(config, whole)
+  record = space.read_record(whole / 'architecture.json')
+  rows = loop.read_metrics(whole)
+  values = [row['eigenvalue'] for row in rows if 'eigenvalue' in row]
+  mean = lambda i: np.mean(values[i - 2 : i + 3])  # noqa: E731
+  last = next(i for i in range(6, 30) if mean(i - 4) / mean(i) < 0.75)
+  # Measured at 6, 8 and so on; the mean around one is known two later.
+  assert record['stopped']['step'] == len(rows) == 6 + 2 * (last + 2)
+  back = record['stopped']['returned_to']
+  assert back == 6 + 2 * (last - 4)
+  assert f'from {mean(last - 4):.3g} to ' in record['stopped']['reason']
+  assert f'; derived from step {back}' in outcome.lines(record)[0]
+  moved = 0.0
+  for slot, logits in record['alphas'].items():
+    then, end = (rows[i - 1]['probs'][slot] for i in (back, len(rows)))
+    np.testing.assert_allclose(
+      jax.nn.softmax(np.array(logits)), then, atol=1e-5
+    )
+    moved = max(moved, np.abs(np.subtract(then, end)).max())
+  assert moved > 0.05
+  monkeypatch.setattr(search, 'stepper', killed_at(len(rows) - 2))
+  with pytest.raises(KeyboardInterrupt):
+    search.run(config, again)
+  assert not (again / 'architecture.json').exists()
+  monkeypatch.setattr(search, 'stepper', step_of)
+  search.run(config, again)
+  first, second = (
+    (d / 'architecture.json').read_text() for d in (whole, again)
+  )
+  assert first == second
 
 
 def test_a_killed_training_ends_bit_for_bit_where_it_would_have(
@@ -463,7 +530,7 @@ def test_what_a_rule_has_seen_survives_a_kill(tmp_path):
       metrics = {'skips': jax.numpy.int32(1)}
       if step % 2 == 0:
         metrics['eigenvalue'] = jax.numpy.float32(1.1**step)
-      stop = rule.update(metrics, after.alphas, run.stop)
+      stop = rule.update(step, metrics, after.alphas, run.stop)
       return search.Run(after, stop), metrics
 
     start = _Alphas(jax.numpy.int32(0), {'a': jax.numpy.zeros(3)})
@@ -484,9 +551,10 @@ def test_what_a_rule_has_seen_survives_a_kill(tmp_path):
   with pytest.raises(KeyboardInterrupt):
     run(tmp_path / 'killed', killed=12)
   again = run(tmp_path / 'killed')
-  # Nine measurements, one every second step; back by four of them.
+  # Nine measurements, one every second step; back by six of them.
   assert int(whole.step) == 18
-  assert rule.verdict(again.stop).alphas['a'].tolist() == [10.0] * 3
+  assert rule.verdict(again.stop).step == 6
+  assert rule.verdict(again.stop).alphas['a'].tolist() == [6.0] * 3
   chex.assert_trees_all_equal(whole, again)
   first, second = (
     tmp_path / name / 'metrics.jsonl' for name in ('whole', 'killed')
@@ -849,7 +917,7 @@ def test_flags_become_the_guards_that_they_name(fairness):
   stop, alphas = made.rule.init({}), {}
   for i in range(13):  # Within the window of the default rule, and beyond.
     assert made.rule.verdict(stop) is None
-    stop = made.rule.update({'eigenvalue': 1.2**i}, alphas, stop)
+    stop = made.rule.update(i, {'eigenvalue': 1.2**i}, alphas, stop)
     if i == 8:
       break
   assert made.rule.verdict(stop) is not None

@@ -243,7 +243,7 @@ def _stopped(rule, rows, alphas=None):
   alphas = alphas or [{'a': np.float32([i])} for i in range(1, len(rows) + 1)]
   state = rule.init(alphas[0])
   for i, (row, own) in enumerate(zip(rows, alphas, strict=True), 1):
-    state = rule.update(row, own, state)
+    state = rule.update(i, row, own, state)
     if verdict := rule.verdict(state):
       return i, verdict
   return None
@@ -274,8 +274,10 @@ def test_a_rising_eigenvalue_stops_where_the_ratio_says_so():
   assert 9 < first < len(values) - 1
   at, verdict = _stopped(guard.rising_curvature(), _eigenvalues(values))
   assert at == 2 * (first + 1)
-  # Back to four measurements before; the i-th measurement had alphas 2 i.
-  assert verdict.alphas['a'].tolist() == [2 * (first + 1 - 4)]
+  # To the middle of the five that ended four measurements before; the i-th
+  # measurement was at step 2 i, with alphas of that value.
+  assert verdict.step == 2 * (first + 1 - 4 - 2)
+  assert verdict.alphas['a'].tolist() == [verdict.step]
   assert f'from {mean(first - 4):.3g} to {mean(first):.3g}' in verdict.reason
 
 
@@ -286,12 +288,35 @@ def test_a_rising_eigenvalue_stops_where_the_ratio_says_so():
     list(np.linspace(2, 1, 20)),
     list(np.geomspace(1, 2, 20)),  # By a ratio of 0.86 in four.
     list(np.geomspace(1, 100, 8)),  # Too few to say.
-    [-1.0] * 10 + [1.0] * 10,  # Of no sign to divide by.
+    list(np.linspace(-9, -1, 20)),  # Of no sign to divide by.
+    [-3.0] * 5 + [1.0] * 4,
     [np.nan] * 20,
   ],
 )
 def test_an_eigenvalue_that_does_not_rise_does_not_stop(values):
   assert _stopped(guard.rising_curvature(), _eigenvalues(values)) is None
+
+
+@pytest.mark.parametrize('window', [1, 2, 3, 4, 5])
+@pytest.mark.parametrize('apart', [1, 2, 4])
+def test_it_returns_to_the_middle_of_the_older_measurements(window, apart):
+  values = [1.0] * (window + apart - 1) + [1e6]
+  rule = guard.rising_curvature(window=window, apart=apart)
+  at, verdict = _stopped(rule, [{'eigenvalue': v} for v in values])
+  assert at == len(values)
+  older = range(1, window + 1)
+  assert verdict.step == older[(window - 1) // 2]
+  assert verdict.alphas['a'].tolist() == [verdict.step]
+
+
+@pytest.mark.parametrize('place', range(9))
+def test_a_single_negative_eigenvalue_does_not_silence_the_rule(place):
+  values = np.geomspace(1, 100, 9)
+  values[place] = -0.01
+  at, _ = _stopped(
+    guard.rising_curvature(), [{'eigenvalue': v} for v in values]
+  )
+  assert at == 9
 
 
 def test_the_first_rule_that_stops_says_why():
@@ -314,7 +339,7 @@ def test_updates_change_no_state_and_keep_its_types():
   start = rule.init(alphas)
   kept = jax.tree.map(np.copy, start)
   row = {'skips': jnp.int32(3), 'eigenvalue': jnp.float32(2.0)}
-  after = rule.update(row, jax.tree.map(lambda a: 2 * a, alphas), start)
+  after = rule.update(7, row, jax.tree.map(lambda a: 2 * a, alphas), start)
   chex.assert_trees_all_equal(start, kept)
   chex.assert_trees_all_equal_shapes_and_dtypes(start, after)
   # NumPy's scalars, which look the same, cannot be saved.
@@ -389,11 +414,11 @@ def test_where_one_op_counts_no_skip_is_ever_dropped_and_dropping_refused():
   """Both from the same probs: what is refused would have changed nothing."""
   dropping = guard.Guards(skip_dropout=lambda step: 0.5)
   known = {n: r for n, r in vars(relax).items() if isinstance(r, relax.Relaxed)}
-  alphas = _alphas(of=TINY)
+  alphas = _alphas(of=TINY, scale=0.1)
   for name, relaxed in known.items():
     mixed = relaxed.weight_probs or relaxed.probs
     changed = False
-    for seed in range(8):
+    for seed in range(4):
       drawn = relax.draw(mixed, alphas, 1.0, jax.random.key(seed))
       after = dropping.train_probs(drawn, TINY, 0, jax.random.key(9 + seed))
       pairs = [(drawn.probs[s], after.probs[s]) for s in TINY.choices]

@@ -189,7 +189,7 @@ def _search(rule, start, steps=60):
   for i in range(1, steps + 1):
     state, _ = parts.weight_step(state, ARRAYS)
     state, metrics = parts.alpha_step(state, ARRAYS, ARRAYS)
-    stop = rule.update(metrics, state.alphas, stop)
+    stop = rule.update(i, metrics, state.alphas, stop)
     if verdict := rule.verdict(stop):
       return i, verdict
   return math.inf, None

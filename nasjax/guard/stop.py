@@ -2,7 +2,8 @@
 
 A rule is a pair of pure functions, as a constraint is, and one that judges. Its
 state is a pytree of arrays, saved beside the search's: a resumed search stops
-where it would have. It runs on the host, between steps.
+where it would have. It runs on the host, between steps, and waits there
+for the metrics that it looks at.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,10 +23,12 @@ class Verdict(NamedTuple):
   Attributes:
     reason: in words.
     alphas: what to derive from; None: those of the last step.
+    step: the step that they are of; None: the last one.
   """
 
   reason: str
   alphas: Alphas | None = None
+  step: int | None = None
 
 
 class Rule(NamedTuple):
@@ -33,12 +36,13 @@ class Rule(NamedTuple):
 
   Attributes:
     init: `(alphas) -> state`; of the alphas only the shapes matter.
-    update: `(metrics, alphas, state) -> state`, after each step of the alphas.
+    update: `(step, metrics, alphas, state) -> state`, after each step of the
+      alphas.
     verdict: `(state) -> Verdict`, or None where the search is to go on.
   """
 
   init: Callable[[Alphas], State]
-  update: Callable[[Mapping[str, Any], Alphas, State], State]
+  update: Callable[[int, Mapping[str, Any], Alphas, State], State]
   verdict: Callable[[State], Verdict | None]
 
 
@@ -47,7 +51,7 @@ def any_of(*rules: Rule) -> Rule:
 
   Example:
     >>> rule = any_of(too_many_skips(2, patience=1), too_many_skips(9))
-    >>> state = rule.update({'skips': 2}, {}, rule.init({}))
+    >>> state = rule.update(1, {'skips': 2}, {}, rule.init({}))
     >>> rule.verdict(state).reason
     'skips won 2 of the choices, for 1 steps in a row'
     >>> any_of().verdict(any_of().init({})) is None
@@ -57,9 +61,9 @@ def any_of(*rules: Rule) -> Rule:
   def init(alphas):
     return tuple(rule.init(alphas) for rule in rules)
 
-  def update(metrics, alphas, state):
+  def update(step, metrics, alphas, state):
     pairs = zip(rules, state, strict=True)
-    return tuple(rule.update(metrics, alphas, own) for rule, own in pairs)
+    return tuple(rule.update(step, metrics, alphas, own) for rule, own in pairs)
 
   def verdict(state):
     pairs = zip(rules, state, strict=True)
@@ -107,8 +111,8 @@ def too_many_skips(limit: int, patience: int = 10) -> Rule:
     del alphas
     return Skips(np.array(0, np.int32), np.array(0, np.int32))
 
-  def update(metrics, alphas, state):
-    del alphas
+  def update(step, metrics, alphas, state):
+    del step, alphas
     count = np.asarray(metrics['skips'], np.int32)
     steps = int(state.steps) + 1 if count >= limit else 0
     return Skips(count, np.array(steps, np.int32))
@@ -129,10 +133,12 @@ class Curvature(NamedTuple):
 
   Attributes:
     eigenvalues: `f32[window + apart]` the last ones; NaN before the first.
-    alphas: those of the last measurements, `f32[apart + 1, ...]` each.
+    steps: `i32[apart + window // 2 + 1]`, of the last measurements.
+    alphas: those of the same, `f32[apart + window // 2 + 1, ...]` each.
   """
 
   eigenvalues: np.ndarray
+  steps: np.ndarray
   alphas: Alphas
 
 
@@ -141,15 +147,23 @@ def rising_curvature(
 ) -> Rule:
   """Stops where the largest eigenvalue has grown, and goes back to before.
 
-  With m(t) the mean of the last `window` measurements at measurement t, it
-  stops where `m(t - apart) / m(t) < ratio`, and what is derived is the
-  architecture of measurement `t - apart` (Zela et al. 2020, R-DARTS, section
-  4.3, who measure once an epoch). Where any of these measurements is not
-  positive it goes on: the ratio is meant for a curvature that grows.
+  With m(i) the mean of the `window` measurements around measurement i, it stops
+  where `m(i - apart) / m(i) < ratio`, and what is derived is the architecture
+  of measurement `i - apart`, the middle of the older ones. As m(i) is known
+  `window // 2` measurements after i, that is `apart + window // 2` back. Where
+  a mean is not positive it goes on: the ratio is of a curvature that grows.
+
+  So have it Zela et al. 2020, R-DARTS, section 4.3, who measure once an epoch:
+  in the paper `window` and `apart` are both 5, and `ratio` is 0.75; in their
+  code `apart` is 4, it is `m(i) / m(i - apart)` that must exceed 1.3 (a ratio
+  of 0.77), and it goes back to epoch 10 at the earliest. The defaults are the
+  paper's ratio and the code's `apart`. Ours are that there is no earliest
+  measurement, as a warm-up is not measured at all, and what is said of signs.
 
   Args:
     ratio: between 0 and 1; the smaller, the more growth is let pass.
-    window: measurements that are averaged, at least 1.
+    window: measurements that are averaged, at least 1. The middle
+      of an even number is the earlier of two.
     apart: measurements between the two means, at least 1.
 
   Returns:
@@ -162,14 +176,15 @@ def rising_curvature(
   Example:
     >>> rule = rising_curvature(window=1, apart=1)
     >>> state = rule.init({})
-    >>> for value in (1.0, 1.2, 1.7):
-    ...   state = rule.update({'eigenvalue': value}, {}, state)
+    >>> for step, value in enumerate((1.0, 1.2, 1.7)):
+    ...   state = rule.update(step, {'eigenvalue': value}, {}, state)
     ...   print(rule.verdict(state) is not None)
     False
     False
     True
-    >>> rule.verdict(state).reason
-    'the largest eigenvalue rose from 1.2 to 1.7 in 1 measurements'
+    >>> verdict = rule.verdict(state)
+    >>> verdict.reason, verdict.step
+    ('the largest eigenvalue rose from 1.2 to 1.7 in 1 measurements', 1)
   """
   if not 0 < ratio < 1 or window < 1 or apart < 1:
     raise ValueError(
@@ -177,13 +192,16 @@ def rising_curvature(
       f'{ratio=}, {window=}, {apart=}.'
     )
 
+  back = apart + window // 2
+
   def init(alphas):
     return Curvature(
       np.full(window + apart, np.nan, np.float32),
-      jax.tree.map(lambda a: np.stack([np.asarray(a)] * (apart + 1)), alphas),
+      np.zeros(back + 1, np.int32),
+      jax.tree.map(lambda a: np.stack([np.asarray(a)] * (back + 1)), alphas),
     )
 
-  def update(metrics, alphas, state):
+  def update(step, metrics, alphas, state):
     if 'eigenvalue' not in metrics:
       return state
 
@@ -192,6 +210,7 @@ def rising_curvature(
 
     return Curvature(
       push(np.asarray(state.eigenvalues), metrics['eigenvalue']),
+      push(np.asarray(state.steps), step),
       jax.tree.map(
         lambda a, new: push(np.asarray(a), new), state.alphas, alphas
       ),
@@ -199,15 +218,14 @@ def rising_curvature(
 
   def verdict(state):
     values = np.asarray(state.eigenvalues)
-    if not (values > 0).all():  # Or there are not enough yet: NaN.
-      return None
     before, now = values[:window].mean(), values[-window:].mean()
-    if not before < ratio * now:
+    if not 0 < before < ratio * now:  # NaN: there are not enough yet.
       return None
     return Verdict(
       f'the largest eigenvalue rose from {before:.3g} to {now:.3g} in {apart} '
       'measurements',
       jax.tree.map(lambda a: np.asarray(a)[0], state.alphas),
+      int(state.steps[0]),
     )
 
   return Rule(init, update, verdict)
