@@ -136,6 +136,38 @@ def test_fair_steps_train_ops_that_alphas_have_given_up(fairness, share):
   assert counts == {key: 12 * share(*key) for key in counts}
 
 
+@pytest.mark.parametrize('preferred', [0, 1])
+def test_strict_fairness_trains_every_pattern_as_often(preferred):
+  """By whose statistics change, whatever the alphas prefer."""
+  macro = spaces.tiny_macro(num_classes=4)
+  macs = cost.macs(macro)
+  parts = search.make(
+    macro,
+    batch.Batches(16, (0.4,), (0.3,)),
+    [(macs, constraint.linear(0.0, macs.bounds()[1]))],
+    weight_tx=optax.sgd(0.05),
+    alpha_tx=optax.sgd(1.0),
+    guards=guard.Guards(fairness=guard.strict),
+  )
+  state = jax.jit(parts.init)(jax.random.key(0), ARRAYS, ARRAYS)
+  decided = 200.0 * jax.nn.one_hot(preferred, 2)
+  state = state._replace(alphas={**state.alphas, 'pattern': decided})
+  step, turns = jax.jit(parts.weight_step), []
+  for _ in range(12):
+    before, (state, _) = state.batch_stats, step(state, ARRAYS)
+    pairs = [
+      (np.asarray(a), np.asarray(b))
+      for a, b in zip(
+        *map(jax.tree.leaves, (before, state.batch_stats)), strict=True
+      )
+    ]
+    updated = [any((a[i] != b[i]).any() for a, b in pairs) for i in range(2)]
+    assert sum(updated) == 1
+    turns.append(updated.index(True))
+  # In every round of two steps each has its turn.
+  assert all(sorted(turns[i : i + 2]) == [0, 1] for i in range(0, 12, 2))
+
+
 def test_fairness_leaves_nothing_to_higher_orders():
   with pytest.raises(ValueError, match="requires order='first', got 'second'"):
     _make(order='second', guards=guard.Guards(fairness=guard.uniform))

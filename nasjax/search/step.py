@@ -91,9 +91,12 @@ def _forward(setting, state, params, alphas, picked, drawn_by, guards=None):
   )
   heat = setting.temperature(state.step)
   found = relax.draw(drawn_by, alphas, heat, for_relax)
+  chances = setting.law(state, alphas)
   if guards is not None:
     found = guards.train_probs(found, setting.space, state.step, for_guards)
-  drawn = pattern.draw(for_pattern, setting.law(state, alphas))
+    if guards.fairness is not None:
+      chances = found.probs
+  drawn = pattern.draw(for_pattern, chances)
 
   def run(net, stats):
     logits, updated = net.apply(
