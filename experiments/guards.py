@@ -16,6 +16,7 @@ FAIRNESS: Mapping[str, Callable[..., Any] | None] = {
   'uniform': guard.uniform,
   'strict': guard.strict,
 }
+PATIENCE = 10  # Steps of the alphas in a row, of the rule on skips.
 WINDOW, APART = 5, 4  # Of the rule on the eigenvalue, as in R-DARTS' code.
 
 OPTIONS = {
@@ -47,8 +48,8 @@ OPTIONS = {
   ),
   'stop_skips': (
     int,
-    'the search stops once skips win in so many slots and stay; not given: '
-    'never',
+    'the search stops once skips win in so many slots and stay, for '
+    f'{PATIENCE} steps of the alphas in a row; not given: never',
   ),
   'stop_eigenvalue': (
     float,
@@ -89,6 +90,7 @@ def of(
     InputError: bad input.
   """
   check_order(config)
+  _check_learnt(config)
   _check_sampled(config, space, relaxation)
   _check_dropout(config, space, relaxation)
   fairness = cli.lookup('fairness', config['fairness'], FAIRNESS)
@@ -125,6 +127,20 @@ def check_order(config: Mapping[str, Any]) -> None:
   else:
     why = f'with --order={config["order"]}'
     cli.refuse_ignored(config, OPTIONS, numbers, why)
+
+
+def _check_learnt(config: Mapping[str, Any]) -> None:
+  """Raises InputError where alphas learn for fewer steps than a flag takes."""
+  learnt = config['steps'] - config['warmup_steps']
+  least = {'entropy': 1, 'skip_dropout': 1, 'stop_skips': PATIENCE}
+  for name, needed in least.items():
+    if config[name] is not None and learnt < needed:
+      raise InputError(
+        f'--{name}={config[name]} has no effect: alphas learn for {learnt} '
+        f'steps (steps is {config["steps"]}, warmup_steps '
+        f'{config["warmup_steps"]}), and it takes at least {needed}; give '
+        'fewer warmup_steps or leave it out'
+      )
 
 
 def _check_sampled(
@@ -192,7 +208,7 @@ def _rule(config: Mapping[str, Any], space: Space) -> Rule:
         f'stop_skips is {config["stop_skips"]}; {most} slots of {space.name} '
         f'have a skip, so it must be 1 to {most}'
       )
-    rules.append(guard.too_many_skips(config['stop_skips']))
+    rules.append(guard.too_many_skips(config['stop_skips'], PATIENCE))
   _check_measurements(config)
   if config['stop_eigenvalue'] is not None:
     ratio = config['stop_eigenvalue']

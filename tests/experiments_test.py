@@ -253,6 +253,17 @@ def test_a_killed_training_ends_bit_for_bit_where_it_would_have(
   assert a['test_images'] == 10_000
 
 
+def test_alphas_wait_for_the_end_of_the_warm_up(searched):
+  first, second, after = loop.read_metrics(searched)[:3]
+  assert [row['step'] for row in (first, second, after)] == [3, 6, 9]
+  for row in (first, second):
+    assert 'valid_loss' not in row
+    assert row['probs'] == first['probs']
+  assert np.isfinite(after['valid_loss'])
+  for slot, p in after['probs'].items():  # Beyond what a temperature does.
+    assert np.abs(np.subtract(p, second['probs'][slot])).max() > 0.01
+
+
 def test_an_architecture_file_says_what_its_limits_and_filling_gave_up(
   searched,
 ):
@@ -781,6 +792,23 @@ LAGRANGIAN = {'constraint': 'lagrangian'}
     ),
     ({'stop_skips': 6}, 'stop_skips is 6; 5 slots of mobile_small have a skip'),
     ({'stop_skips': 0}, 'it must be 1 to 5'),
+    (
+      {'stop_skips': 1, 'steps': 85, 'warmup_steps': 80},
+      r'--stop_skips=1 has no effect: alphas learn for 5 steps \(steps is 85, '
+      r'warmup_steps 80\), and it takes at least 10; give fewer warmup_steps',
+    ),
+    (
+      {'stop_skips': 1, 'steps': 89, 'warmup_steps': 80},
+      'alphas learn for 9 steps .* at least 10',
+    ),
+    (
+      {'entropy': '0.1', 'steps': 80, 'warmup_steps': 80},
+      '--entropy=0.1 has no effect: alphas learn for 0 steps',
+    ),
+    (
+      {'skip_dropout': '0.1', 'steps': 80, 'warmup_steps': 80},
+      '--skip_dropout=0.1 has no effect: alphas learn for 0 steps',
+    ),
     ({'stop_eigenvalue': 0.75}, 'give --eigenvalue_every, too'),
     (
       {'stop_eigenvalue': 1.5, 'eigenvalue_every': 10},
