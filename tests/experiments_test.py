@@ -170,72 +170,6 @@ def test_a_search_that_is_stopped_says_why_and_resumes_to_the_same(tmp_path):
   assert _state(whole)[0] == at
 
 
-def test_a_search_whose_eigenvalue_grows_derives_from_before(
-  monkeypatch, tmp_path
-):
-  """At the temperature that was then; killed and resumed, the same."""
-  make, step_of = search.build, search.stepper
-
-  def growing(state, valid):
-    return 1.2 ** (state.step - 24.0).clip(0)
-
-  def build(config, inputs):
-    return make(config, inputs)._replace(eigenvalue=growing)
-
-  def killed_at(last):
-    def stepper(*args):
-      advance = step_of(*args)
-
-      def or_killed(run, step):
-        if step == last:
-          raise KeyboardInterrupt
-        return advance(run, step)
-
-      return or_killed
-
-    return stepper
-
-  monkeypatch.setattr(search, 'build', build)
-  given = {'space': 'tiny', 'limit': ['macs=60k'], 'batch_size': 16}
-  given |= {'steps': 60, 'warmup_steps': 4, 'log_every': 1}
-  given |= {'eigenvalue_every': 2, 'stop_eigenvalue': 0.75}
-  # The temperature falls, and the law with it.
-  given |= {'relax': 'sparsemax', 'temperature': 3.0, 'final_temperature': 0.1}
-  given |= {'checkpoint_every': 3, 'alpha_learning_rate': 0.1}
-  config = cli.defaults(search.OPTIONS) | given
-  whole, again = tmp_path / 'whole', tmp_path / 'again'
-  search.run(config, whole)
-  record = space.read_record(whole / 'architecture.json')
-  rows = loop.read_metrics(whole)
-  values = [row['eigenvalue'] for row in rows if 'eigenvalue' in row]
-  mean = lambda i: np.mean(values[i - 2 : i + 3])  # noqa: E731
-  last = next(i for i in range(6, 30) if mean(i - 4) / mean(i) < 0.75)
-  # Measured at 6, 8 and so on; the mean around one is known two later.
-  assert record['stopped']['step'] == len(rows) == 6 + 2 * (last + 2)
-  back = record['stopped']['returned_to']
-  assert back == 6 + 2 * (last - 4)
-  assert f'from {mean(last - 4):.3g} to ' in record['stopped']['reason']
-  assert f'; derived from step {back}' in outcome.lines(record)[0]
-  moved = 0.0
-  for slot, logits in record['alphas'].items():
-    then, end = (rows[i - 1]['probs'][slot] for i in (back, len(rows)))
-    np.testing.assert_allclose(
-      jax.nn.softmax(np.array(logits)), then, atol=1e-5
-    )
-    moved = max(moved, np.abs(np.subtract(then, end)).max())
-  assert moved > 0.05
-  monkeypatch.setattr(search, 'stepper', killed_at(len(rows) - 2))
-  with pytest.raises(KeyboardInterrupt):
-    search.run(config, again)
-  assert not (again / 'architecture.json').exists()
-  monkeypatch.setattr(search, 'stepper', step_of)
-  search.run(config, again)
-  first, second = (
-    (d / 'architecture.json').read_text() for d in (whole, again)
-  )
-  assert first == second
-
-
 def test_a_killed_training_ends_bit_for_bit_where_it_would_have(
   searched, tmp_path
 ):
@@ -571,6 +505,93 @@ def test_what_a_rule_has_seen_survives_a_kill(tmp_path):
     tmp_path / name / 'metrics.jsonl' for name in ('whole', 'killed')
   )
   assert first.read_text() == second.read_text()
+
+
+def _drifting():
+  """A search without a network: alphas drift, and the eigenvalue grows late."""
+  sizes = {name: len(ops) for name, ops in spaces.tiny().choices.items()}
+
+  def init(key, train, valid):
+    alphas = {name: jax.numpy.zeros(n) for name, n in sizes.items()}
+    return _Alphas(jax.numpy.int32(0), alphas)
+
+  def weight_step(state, train):
+    loss = {'train_loss': jax.numpy.float32(2)}
+    return state._replace(step=state.step + 1), loss
+
+  def alpha_step(state, train, valid):
+    drift = lambda a: a + 0.05 * np.arange(a.size, dtype=a.dtype)  # noqa: E731
+    loss = {'valid_loss': jax.numpy.float32(2)}
+    return state._replace(alphas=jax.tree.map(drift, state.alphas)), loss
+
+  def eigenvalue(state, valid):
+    return 1.2 ** (state.step - 24.0).clip(0)
+
+  return search.search.Search(
+    init, weight_step, alpha_step, weight_step, eigenvalue
+  )
+
+
+def test_a_search_whose_eigenvalue_grows_derives_from_before(
+  monkeypatch, tmp_path
+):
+  """At the temperature that was then; killed and resumed, the same."""
+  step_of = search.stepper
+
+  def killed_at(last):
+    def stepper(*args):
+      advance = step_of(*args)
+
+      def or_killed(run, step):
+        if step == last:
+          raise KeyboardInterrupt
+        return advance(run, step)
+
+      return or_killed
+
+    return stepper
+
+  monkeypatch.setattr(search, 'build', lambda config, inputs: _drifting())
+  for figure in ('search_figures', 'architecture_figure'):
+    monkeypatch.setattr(search.report, figure, lambda *args: None)
+  given = {'space': 'tiny', 'limit': ['macs=60k'], 'batch_size': 16}
+  given |= {'steps': 60, 'warmup_steps': 4, 'log_every': 1}
+  given |= {'eigenvalue_every': 2, 'stop_eigenvalue': 0.75}
+  # The temperature falls, and the law with it.
+  given |= {'relax': 'sparsemax', 'temperature': 3.0, 'final_temperature': 0.1}
+  given |= {'checkpoint_every': 3}
+  config = cli.defaults(search.OPTIONS) | given
+  whole, again = tmp_path / 'whole', tmp_path / 'again'
+  search.run(config, whole)
+  record = space.read_record(whole / 'architecture.json')
+  rows = loop.read_metrics(whole)
+  values = [row['eigenvalue'] for row in rows if 'eigenvalue' in row]
+  mean = lambda i: np.mean(values[i - 2 : i + 3])  # noqa: E731
+  last = next(i for i in range(6, 30) if mean(i - 4) / mean(i) < 0.75)
+  # Measured at 6, 8 and so on; the mean around one is known two later.
+  assert record['stopped']['step'] == len(rows) == 6 + 2 * (last + 2)
+  back = record['stopped']['returned_to']
+  assert back == 6 + 2 * (last - 4)
+  assert f'from {mean(last - 4):.3g} to ' in record['stopped']['reason']
+  assert f'; derived from step {back}' in outcome.lines(record)[0]
+  moved = 0.0
+  for slot, logits in record['alphas'].items():
+    then, end = (rows[i - 1]['probs'][slot] for i in (back, len(rows)))
+    np.testing.assert_allclose(
+      jax.nn.softmax(np.array(logits)), then, atol=1e-5
+    )
+    moved = max(moved, np.abs(np.subtract(then, end)).max())
+  assert moved > 0.05
+  monkeypatch.setattr(search, 'stepper', killed_at(len(rows) - 2))
+  with pytest.raises(KeyboardInterrupt):
+    search.run(config, again)
+  assert not (again / 'architecture.json').exists()
+  monkeypatch.setattr(search, 'stepper', step_of)
+  search.run(config, again)
+  first, second = (
+    (d / 'architecture.json').read_text() for d in (whole, again)
+  )
+  assert first == second
 
 
 def test_a_workdir_belongs_to_one_run(tmp_path):
