@@ -223,6 +223,63 @@ def test_pareto_and_the_solver_agree(preset):
     assert point.log_prob == pytest.approx(score, abs=1e-9)
 
 
+def _wide_table(s, rng):
+  """A cost whose numbers differ by less than any tolerance of a solver."""
+  numbers = {
+    k: {o: int(rng.integers(0, 10**11)) for o in names}
+    for k, names in s.choices.items()
+  }
+  return cost.table(s, 'energy', 'nJ', numbers)
+
+
+@pytest.mark.parametrize('preset', [*TINY, spaces.mobile_small])
+def test_within_is_the_frontier_at_each_of_its_costs_and_a_unit_below(preset):
+  s = preset()
+  for seed in range(22, 25):
+    rng = np.random.default_rng(seed)
+    energy, alphas = _wide_table(s, rng), _alphas(s, rng, 1.0)
+    points = derive.pareto(s, alphas, energy)
+    for point in points[:: 1 + len(points) // 10]:
+      for limit in (point.cost, point.cost - 1):
+        if limit < points[0].cost:
+          continue
+        score = derive.within_budget(points, limit).log_prob
+        found = derive.within(s, alphas, {energy: limit})
+        assert energy.exact(found) <= limit
+        assert derive.log_prob(found, alphas) == pytest.approx(score, abs=1e-9)
+
+
+@pytest.mark.parametrize('preset', TINY)
+def test_what_has_to_be_used_is_exact_to_the_unit(preset):
+  s = preset()
+  every = _every(s)
+  rng = np.random.default_rng(8)
+  energy = _wide_table(s, rng)
+  by_cost = sorted(every, key=energy.exact)
+  for _ in range(10):
+    alphas = _alphas(s, rng)
+    fullest = by_cost[rng.integers(len(every))]
+    limit = energy.exact(fullest)
+    found = derive.within(s, alphas, {energy: limit}, fill=1.0)
+    assert energy.exact(found) == limit
+    # Dearer by a unit, and nothing uses all of it any more.
+    found = derive.within(s, alphas, {energy: limit + 1}, fill=1.0)
+    best = max(
+      derive.log_prob(a, alphas) for a in every if energy.exact(a) <= limit
+    )
+    assert derive.log_prob(found, alphas) == pytest.approx(best, abs=1e-9)
+
+
+def test_what_alphas_do_not_tell_apart_is_kept_to_the_unit_too():
+  """Everything is as probable, and much is over by less than a tolerance."""
+  s = spaces.fbnet()
+  rng = np.random.default_rng(9)
+  energy, flat = _wide_table(s, rng), _alphas(s, rng, 0.0)
+  low, high = energy.bounds()
+  for limit in (low, low + 1, (low + high) // 2):
+    assert energy.exact(derive.within(s, flat, {energy: limit})) <= limit
+
+
 def test_pareto_of_choices_that_cost_nothing_takes_the_most_probable():
   s = spaces.tiny()
   free = cost.Cost('free', 'units', (cost.Table((), (), (7,)),))

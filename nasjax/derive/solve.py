@@ -21,6 +21,10 @@ from nasjax.space import Architecture, Space, at_pattern
 Limits = Mapping[Cost, Number]
 
 _OBJECTIVE = 1e5  # what the largest weight of an objective is scaled to
+# The solver cuts off what is within its tolerance, 1e-6, of a limit, even below
+# it. So it is given more, and what is over is cut off in exact numbers.
+_LOOSENED = 1e-5
+_MOST_TURNS = 1000
 
 
 def log_prob(architecture: Architecture, alphas: Mapping) -> float:
@@ -173,7 +177,11 @@ def _solve(
   One binary variable stands for each option of each choice. Where several
   choices meet in one table, a continuous variable stands for each combination;
   its sums over the other axes are the binaries, so that at integers it is their
-  product. Every answer is checked in the costs' own, exact numbers.
+  product. The solver's limits are loosened beyond its tolerance; every answer
+  is checked in the costs' own, exact numbers, and cut off where it is over.
+
+  Raises:
+    RuntimeError: the solver gives up, or too much is within its tolerance.
   """
   model = _Model({k: len(v) for k, v in space.choices.items()})
   for cost, limit in limits.items():
@@ -188,7 +196,7 @@ def _solve(
   # The solver stops within an absolute 1e-6 of the optimum: nothing here.
   largest = np.abs(weights).max()
   weights = weights * (_OBJECTIVE / largest if largest > 0 else 1.0)
-  while True:
+  for _ in range(_MOST_TURNS):
     result = optimize.milp(
       np.pad(weights, (0, model.size - len(weights))),
       constraints=model.constraints(),
@@ -201,11 +209,18 @@ def _solve(
     if result.x is None:
       raise RuntimeError(f'the solver gave up: {result.message}')
     found = Architecture.from_indices(space, model.indices(result.x))
-    kept = all(cost.exact(found) <= limit for cost, limit in limits.items())
-    if kept and (floor is None or floor[0].exact(found) >= floor[1]):
+    over = [c for c, limit in limits.items() if c.exact(found) > limit]
+    under = floor is not None and floor[0].exact(found) < floor[1]
+    if not over and not under:
       return found
-    # Over by less than the solver's tolerance: forbid this one, and go on.
-    model.forbid(found.indices)
+    for cost in over:
+      model.cut(cost, found)
+    if under:
+      model.cut(floor[0], found, at_least=True)
+  raise RuntimeError(
+    f'the solver gave up: {_MOST_TURNS} architectures in a row miss a limit by '
+    'less than its tolerance'
+  )
 
 
 class _Model:
@@ -242,13 +257,11 @@ class _Model:
 
   def row(self, cost: Cost) -> np.ndarray:
     """An additive cost's coefficients, its constant part left out."""
-    places, values = [], []
-    for table in cost.tables:
-      if table.axes:
-        places.append(self._columns_of(table))
-        values.append(np.asarray(table.values, float))
+    tables = [table for table in cost.tables if table.axes]
+    places = [self._columns_of(table) for table in tables]
     row = np.zeros(self.size)
-    np.add.at(row, np.concatenate(places), np.concatenate(values))
+    for table, place in zip(tables, places, strict=True):
+      np.add.at(row, place, np.asarray(table.values, float))
     return row
 
   def limit(self, cost: Cost, limit: float, at_least: bool = False) -> None:
@@ -261,16 +274,29 @@ class _Model:
       return
     row, slack = self.row(cost), limit - cost.constant
     # Scaled, so that the solver's tolerance is relative to the slack.
-    scale = max(1.0, abs(slack))
+    scale = max(abs(slack), 1e-4 * np.abs(row).max()) or 1.0
     places = np.flatnonzero(row)
-    bounds = (slack / scale, np.inf) if at_least else (-np.inf, slack / scale)
+    low, high = slack / scale - _LOOSENED, slack / scale + _LOOSENED
+    bounds = (low, np.inf) if at_least else (-np.inf, high)
     self._add(places, row[places] / scale, *bounds)
 
-  def forbid(self, indices: tuple[int, ...]) -> None:
-    """Cuts off one architecture."""
-    singles = [c for axes, c in self.columns.items() if len(axes) == 1]
-    chosen = [c[i] for c, i in zip(singles, indices, strict=True)]
-    self._add(chosen, np.ones(len(chosen)), 0, len(chosen) - 1)
+  def cut(
+    self, cost: Cost, found: Architecture, at_least: bool = False
+  ) -> None:
+    """Cuts off what misses a limit, with all that is no better in any table.
+
+    In at least one table the number has to be a better one (a cover
+    inequality), which whatever keeps the limit satisfies.
+    """
+    index = dict(zip(found.space.choices, found.indices, strict=True))
+    tables = [table for table in cost.tables if table.axes]
+    places = [np.zeros(0, int)]
+    for table in tables:
+      values, own = np.asarray(table.values), table.at(index)
+      no_better = values <= own if at_least else values >= own
+      places.append(self._columns_of(table)[no_better])
+    joined = np.concatenate(places)
+    self._add(joined, np.ones(len(joined)), -np.inf, len(tables) - 1)
 
   def constraints(self) -> optimize.LinearConstraint:
     places, values, low, high = zip(*self._rows, strict=True)
