@@ -81,8 +81,7 @@ class Cost:
   def exact(self, architecture: Architecture) -> Number:
     """Cost of the derived network, to the unit."""
     names = architecture.space.choices
-    index = dict(zip(names, architecture.indices, strict=True))
-    return self._reduce(table.at(index) for table in self.tables)
+    return self._at(dict(zip(names, architecture.indices, strict=True)))
 
   @property
   def constant(self) -> Number:
@@ -90,17 +89,31 @@ class Cost:
     return self._reduce(t.values[0] for t in self.tables if not t.axes)
 
   def bounds(self) -> tuple[Number, Number]:
-    """Smallest and largest cost that an architecture can have."""
-    return self._extreme(np.min), self._extreme(np.max)
+    """Smallest and largest cost that an architecture can have.
+
+    Each is `exact` of an architecture, to the last bit of a float.
+    """
+    return (
+      self._extreme(np.min, np.argmin),
+      self._extreme(np.max, np.argmax),
+    )
+
+  def _at(self, index: Mapping[str, int]) -> Number:
+    return self._reduce(table.at(index) for table in self.tables)
 
   def _reduce(self, values) -> Number:
     return sum(values) if self.reduction == 'sum' else max(values, default=0)
 
-  def _extreme(self, best: Callable) -> Number:
+  def _extreme(self, best: Callable, place: Callable) -> Number:
     factors = [Factor(table.axes, table.array()) for table in self.tables]
     combine = np.add if self.reduction == 'sum' else np.maximum
-    total, _ = eliminate(factors, combine, best)
-    return np.asarray(total).item()
+    _, joints = eliminate(factors, combine, best)
+    # Floats depend on the order of a sum, so it is summed again as always.
+    index: dict[str, int] = {}
+    for axes, joint in reversed(joints):
+      options = joint[tuple(index[axis] for axis in axes[:-1])]
+      index[axes[-1]] = int(place(options))
+    return self._at(index)
 
 
 def macs(space: Space) -> Cost:
