@@ -9,7 +9,7 @@ import pytest
 from conftest import refused
 from scipy import stats
 
-from nasjax import cost, derive, space, spaces
+from nasjax import cost, derive, space, spaces, zoo
 from nasjax.errors import InputError
 
 TINY = [spaces.tiny, spaces.tiny_width, spaces.tiny_macro]
@@ -436,6 +436,84 @@ def test_without_limits_it_is_the_argmax():
   s = spaces.mobile_small()
   alphas = _alphas(s, np.random.default_rng(2))
   assert derive.within(s, alphas, {}) == space.argmax(s, alphas)
+
+
+def test_an_infinite_limit_is_none():
+  s, (macs, params, memory) = _costs(spaces.mobile_small)
+  alphas = _alphas(s, np.random.default_rng(2))
+  limits = dict.fromkeys((macs, params, memory), float('inf'))
+  for fill in (0.0, 0.9):
+    assert derive.within(s, alphas, limits, fill=fill) == space.argmax(
+      s, alphas
+    )
+  rng = np.random.default_rng(0)
+  assert len(derive.sample_within(s, limits, 3, rng)) == 3
+  limits[macs] = macs.bounds()[0]
+  found = derive.within(s, alphas, limits)
+  assert derive.sample_within(s, limits, 1, rng, fill=0.5) == [found]
+
+
+def test_a_limit_that_is_not_a_number_is_refused():
+  s, (macs, _, _) = _costs(spaces.tiny)
+  limits = {macs: float('nan')}
+  says = 'the limit on macs is nan'
+  refused(says, derive.within, s, space.init_alphas(s), limits)
+  rng = np.random.default_rng(0)
+  refused(says, derive.sample_within, s, limits, 1, rng)
+
+
+def test_bounds_of_floats_can_be_met():
+  """A sum of floats depends on its order: they are of the one of `exact`."""
+  s = spaces.mobile_small()
+  for seed in range(30):
+    rng = np.random.default_rng(seed)
+    numbers = {k: dict.fromkeys(n) for k, n in s.choices.items()}
+    for row in numbers.values():
+      row.update({o: float(rng.random()) for o in row})
+    energy = cost.table(s, 'energy', 'mJ', numbers)
+    low, high = energy.bounds()
+    alphas = _alphas(s, rng)
+    assert energy.exact(derive.within(s, alphas, {energy: low})) == low
+    found = derive.within(s, alphas, {energy: high}, fill=1.0)
+    assert energy.exact(found) == high
+
+
+def test_a_network_is_all_that_can_be_derived_from_it():
+  network = zoo.mobilenet_v2()
+  macs = cost.macs(network)
+  limits = {macs: macs.constant}
+  only = space.Architecture(network, ())
+  rng = np.random.default_rng(0)
+  assert derive.within(network, {}, limits, fill=1.0) == only
+  assert derive.pareto(network, {}, macs) == [(macs.constant, 0.0, only)]
+  assert derive.sample_within(network, limits, 3, rng) == [only] * 3
+  few = functools.partial(derive.sample_within, rng=rng, distinct=True)
+  assert few(network, limits, 1) == [only]
+  refused('found 1 of 2 random.* ask for fewer$', few, network, limits, 2)
+  refused('no architecture has macs', few, network, {macs: 1}, 1)
+
+
+def test_what_is_of_another_space_is_refused_with_what_is_wrong():
+  s, (macs, _, _) = _costs(spaces.tiny)
+  alphas = _alphas(s, np.random.default_rng(0))
+  other = _costs(spaces.mobile_small)[1][0]
+  of_space = r'costs of tiny, got macs with stage1_1 \(7 options\)'
+  with pytest.raises(ValueError, match=of_space):
+    derive.within(s, alphas, {other: 1e9})
+  with pytest.raises(ValueError, match=of_space):
+    derive.sample_within(s, {other: 1e9}, 1, np.random.default_rng(0))
+  with pytest.raises(ValueError, match=of_space):
+    derive.pareto(s, alphas, other)
+  alphas['stage2_1'] = np.zeros(9)
+  for derived in (
+    lambda: derive.within(s, alphas, {macs: 1e9}),
+    lambda: derive.pareto(s, alphas, macs),
+  ):
+    with pytest.raises(ValueError, match=r'stage2_1 of shape .*got \(9,\)'):
+      derived()
+  del alphas['stage2_1']
+  with pytest.raises(ValueError, match='got none of stage2_1'):
+    derive.within(s, alphas, {macs: 1e9})
 
 
 def test_temperature_does_not_change_what_is_derived():

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from nasjax.cost import Cost, Number
-from nasjax.derive.solve import cost_at_pattern, log_softmax
+from nasjax.derive.solve import check_costs, cost_at_pattern, scores_of
 from nasjax.errors import InputError
 from nasjax.space import Architecture, Space
 
@@ -48,7 +48,8 @@ def pareto(
   Dynamic programming along the chain, over the cost so far and the widths that
   the next slots still meet; whatever costs as much as something more probable
   is dropped, as it can be in no answer (Nemhauser and Ullmann 1969). The last
-  point is the unconstrained argmax: beyond its cost these alphas know nothing.
+  point is a cheapest most probable one, limits aside: beyond its cost these
+  alphas know nothing.
 
   Args:
     space: what is chosen from.
@@ -59,7 +60,8 @@ def pareto(
     Points of rising cost and rising log-probability; see `within_budget`.
 
   Raises:
-    ValueError: the cost is a maximum, or alphas are not finite.
+    ValueError: the cost is a maximum or not of the space, or alphas are not
+      finite or not of the space.
 
   Example:
     >>> from nasjax import cost, space, spaces
@@ -71,7 +73,8 @@ def pareto(
   """
   if cost.reduction != 'sum':
     raise ValueError(f'pareto requires an additive cost, got {cost.name}.')
-  scores = {name: log_softmax(alphas[name]) for name in space.choices}
+  scores = scores_of(space, alphas)
+  check_costs(space, [cost])
   if not space.patterns:
     front = _front(cost, scores)
   else:

@@ -22,7 +22,7 @@ import numpy as np
 from scipy import optimize, special
 
 from nasjax.cost import Cost, Number
-from nasjax.derive.solve import Limits, check_fill, uses, within
+from nasjax.derive.solve import Limits, check_fill, finite, uses, within
 from nasjax.eliminate import Factor, eliminate
 from nasjax.errors import InputError
 from nasjax.space import Architecture, Space
@@ -47,7 +47,8 @@ def sample_within(
 
   Args:
     space: what is drawn from.
-    limits: the largest cost allowed, for any number of costs of `space`.
+    limits: the largest cost allowed, for any number of costs of `space`; an
+      infinite one is none.
     number: how many.
     rng: NumPy's generator; it moves on.
     fill: 0 to 1; only those are drawn that use at least this share of one
@@ -57,7 +58,7 @@ def sample_within(
   Raises:
     InputError: no architecture keeps the limits, or too few were found in 2
       million draws: there are too few, or they are too rare.
-    ValueError: `fill` is out of its range.
+    ValueError: a cost is not of the space, or `fill` is out of its range.
 
   Example:
     >>> from nasjax import cost, spaces
@@ -71,13 +72,18 @@ def sample_within(
   check_fill(fill)
   # Says by itself what can be reached, where nothing keeps the limits.
   flat = {name: np.zeros(len(o)) for name, o in space.choices.items()}
-  if not uses(within(space, flat, limits, fill=fill), limits, fill):
+  likely = within(space, flat, limits, fill=fill)
+  limits = finite(limits)
+  if not uses(likely, limits, fill):
     fill = 0.0
   found: list[Architecture] = []
   seen: set[tuple[int, ...]] = set()
-  draws = itertools.chain.from_iterable(
-    itertools.islice(_kept(space, limits, rng, fill), _MOST_BATCHES)
-  )
+  if space.choices:
+    draws = itertools.chain.from_iterable(
+      itertools.islice(_kept(space, limits, rng, fill), _MOST_BATCHES)
+    )
+  else:  # A network, the only one there is.
+    draws = itertools.repeat(np.zeros(0, int), number)
   while len(found) < number and (draw := next(draws, None)) is not None:
     indices = tuple(draw.tolist())
     if distinct and indices in seen:

@@ -8,7 +8,8 @@ SciPy's HiGHS and verified in the costs' own, exact numbers.
 
 import bisect
 import dataclasses
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 
 import jax
 import numpy as np
@@ -46,6 +47,47 @@ def log_softmax(alphas: jax.Array) -> np.ndarray:
   return a - np.log(np.exp(a).sum())
 
 
+def scores_of(
+  space: Space, alphas: Mapping[str, jax.Array]
+) -> dict[str, np.ndarray]:
+  """Log-probabilities of every choice's options, in the order of `choices`.
+
+  Raises:
+    ValueError: alphas lack a choice, are of other options, or not finite.
+  """
+  missing = [name for name in space.choices if name not in alphas]
+  if missing:
+    raise ValueError(
+      f'deriving requires alphas of every choice, got none of '
+      f'{", ".join(missing)}.'
+    )
+  for name, options in space.choices.items():
+    shape = np.shape(alphas[name])
+    if shape != (len(options),):
+      raise ValueError(
+        f'deriving requires alphas of {name} of shape {(len(options),)}, got '
+        f'{shape}.'
+      )
+  return {name: log_softmax(alphas[name]) for name in space.choices}
+
+
+def check_costs(space: Space, costs: Iterable[Cost]) -> None:
+  """Raises ValueError where a cost has choices that the space has not."""
+  sizes = {name: len(options) for name, options in space.choices.items()}
+  for cost in costs:
+    wrong = {
+      axis: f'{axis} ({size} options)'
+      for table in cost.tables
+      for axis, size in zip(table.axes, table.shape, strict=True)
+      if sizes.get(axis) != size
+    }
+    if wrong:
+      raise ValueError(
+        f'deriving requires costs of {space.name}, got {cost.name} with '
+        f'{", ".join(wrong.values())}, which it does not have.'
+      )
+
+
 def within(
   space: Space,
   alphas: Mapping[str, jax.Array],
@@ -61,7 +103,8 @@ def within(
   Args:
     space: what is chosen from.
     alphas: slot or width to `f32[options]`, finite.
-    limits: the largest cost allowed, for any number of costs of `space`.
+    limits: the largest cost allowed, for any number of costs of `space`; an
+      infinite one is none.
     fill: 0 to 1. Where the most probable architecture leaves much of every
       limit unused, the most probable one is returned among those that use at
       least this share of one limit on an additive cost; if there is no such
@@ -72,8 +115,9 @@ def within(
 
   Raises:
     InputError: no architecture keeps the limits; the message names the
-      smallest cost that can be reached.
-    ValueError: alphas are not finite, or `fill` is out of its range.
+      smallest cost that can be reached. Or a limit is NaN.
+    ValueError: alphas are not finite or not of the space, a cost is not of the
+      space, or `fill` is out of its range.
 
   Example:
     >>> from nasjax import cost, space, spaces
@@ -87,8 +131,10 @@ def within(
     True
   """
   check_fill(fill)
-  scores = [log_softmax(alphas[slot]) for slot in space.choices]
+  scores = list(scores_of(space, alphas).values())
+  check_costs(space, limits)
   check_reachable(limits)
+  limits = finite(limits)
   if not scores:
     return Architecture(space, ())
   found = _best(space, scores, limits)
@@ -106,6 +152,11 @@ def within(
   return max(filter(None, fuller), key=by_log_prob, default=found)
 
 
+def finite(limits: Limits) -> Limits:
+  """The limits that are any: an infinite one limits nothing."""
+  return {c: limit for c, limit in limits.items() if limit < math.inf}
+
+
 def uses(architecture: Architecture, limits: Limits, fill: float) -> bool:
   """Whether it uses `fill` of a limit on an additive cost, if there is one."""
   additive = {c: limit for c, limit in limits.items() if c.reduction == 'sum'}
@@ -121,8 +172,10 @@ def check_fill(fill: float) -> None:
 
 
 def check_reachable(limits: Limits) -> None:
-  """Raises InputError where a limit is below what its cost can reach."""
+  """Raises InputError where a limit is NaN or below what its cost reaches."""
   for cost, limit in limits.items():
+    if math.isnan(limit):
+      raise InputError(f'the limit on {cost.name} is {limit}, not a number')
     low, high = cost.bounds()
     if limit < low:
       raise InputError(
@@ -272,6 +325,8 @@ class _Model:
           over = np.asarray(table.values) > limit
           self._closed.extend(self._columns_of(table)[over])
       return
+    if not at_least and limit >= cost.bounds()[1]:
+      return  # As good as none.
     row, slack = self.row(cost), limit - cost.constant
     # Scaled, so that the solver's tolerance is relative to the slack.
     scale = max(abs(slack), 1e-4 * np.abs(row).max()) or 1.0
