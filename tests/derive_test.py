@@ -181,6 +181,15 @@ def test_a_certificate_has_the_numbers_of_a_recount():
   assert exceeded > 10
 
 
+def test_a_certificate_of_two_costs_of_one_name_is_refused():
+  s, (macs, _, _) = _costs(spaces.tiny)
+  a = space.Architecture.from_indices(s, (0, 0, 0))
+  ones = {k: dict.fromkeys(n, 1) for k, n in s.choices.items()}
+  limits = {macs: 10**9, cost.table(s, 'macs', 'mJ', ones): 3}
+  with pytest.raises(ValueError, match='several of macs'):
+    derive.certificate(a, space.init_alphas(s), limits)
+
+
 # --- From one search, every budget -------------------------------------------
 
 

@@ -49,7 +49,9 @@ def certificate(
   alphas: Mapping[str, jax.Array],
   limits: Limits,
 ) -> Certificate:
-  """Counts anew what an architecture costs, and sets it against the limits.
+  """Sets what an architecture costs, by the costs' tables, against the limits.
+
+  No network is traced for it: `nasjax.count` does that, of the derived one.
 
   Args:
     architecture: as `within` returns it.
@@ -57,7 +59,8 @@ def certificate(
     limits: what it was derived for.
 
   Raises:
-    ValueError: a limit is exceeded. There is no certificate for that.
+    ValueError: a limit is exceeded, there is no certificate for that; or two
+      costs have one name.
 
   Example:
     >>> from nasjax import cost, space, spaces
@@ -68,6 +71,13 @@ def certificate(
     >>> certificate(found, alphas, {macs: 6000}).kept['macs'].slack >= 0
     True
   """
+  names = [cost.name for cost in limits]
+  twice = sorted({name for name in names if names.count(name) > 1})
+  if twice:
+    raise ValueError(
+      f'certificate requires a name for each cost, got several of '
+      f'{", ".join(twice)}.'
+    )
   plain = argmax(architecture.space, alphas)
   return Certificate(
     log_prob(architecture, alphas),
