@@ -14,6 +14,8 @@ product counts, whoever wrote it (`jax.image.resize` multiplies matrices).
 * A transposed convolution (dilated input) counts input elements x kernel taps
   x output channels per group: the zeros between the inputs are no work. With
   stride 1 it is an ordinary convolution of a padded input, and counted so.
+  Axes count each by itself; where outputs are strided as well, an input meets
+  only the taps that lead to one of them. Layouts count alike.
 * A network is counted as it runs: an equation whose result nobody uses counts,
   `vmap` of a `cond` runs both branches, `remat` in a gradient runs twice, and
   under `shard_map` all devices together count, replicated work included.

@@ -5,6 +5,8 @@ no convention; or it is free. What is none of these is no primitive of JAX's own
 and may multiply.
 """
 
+import collections
+
 from jax.extend import core
 from jax.extend.core import primitives
 
@@ -16,18 +18,46 @@ def conv_macs(eqn: core.JaxprEqn) -> int:
   lhs, rhs = (var.aval.shape for var in eqn.invars)
   out = eqn.outvars[0].aval.shape
   numbers = eqn.params['dimension_numbers']
-  lhs_spec, rhs_spec = numbers.lhs_spec, numbers.rhs_spec
-  taps = [rhs[axis] for axis in rhs_spec[2:]]
-  if all(dilation == 1 for dilation in eqn.params['lhs_dilation']):
-    return size(out) * size(taps) * int(rhs[rhs_spec[1]])
-  if lhs_spec[0] > lhs_spec[1]:
-    # Batch and channels are swapped: the gradient of a transposed convolution
-    # to its kernel, with the cotangent as 'kernel'. An input meets a tap only
-    # where an output is, and here the outputs are the fewer.
-    spatial = [out[axis] for axis in numbers.out_spec[2:]]
-    taps = [min(pair) for pair in zip(taps, spatial, strict=True)]
-  groups = eqn.params['feature_group_count'] * eqn.params['batch_group_count']
-  return size(lhs) * size(taps) * (int(rhs[rhs_spec[0]]) // groups)
+  batch, features, *outputs = (out[axis] for axis in numbers.out_spec)
+  _, group_inputs, *taps = (rhs[axis] for axis in numbers.rhs_spec)
+  axes = zip(
+    (lhs[axis] for axis in numbers.lhs_spec[2:]),
+    taps,
+    outputs,
+    eqn.params['window_strides'],
+    (low for low, _ in eqn.params['padding']),
+    eqn.params['lhs_dilation'],
+    eqn.params['rhs_dilation'],
+    strict=True,
+  )
+  return size((batch, features, group_inputs)) * size(_axis(*a) for a in axes)
+
+
+def _axis(inputs, taps, outputs, stride, low, lhs_dilation, rhs_dilation):
+  """How often an input meets a tap along one axis of a convolution."""
+  if lhs_dilation == 1:
+    return outputs * taps
+  # Input i and tap t meet in output o where
+  # i * lhs_dilation + low == o * stride + t * rhs_dilation.
+  found = min(
+    outputs * taps,
+    _pairs(inputs, lhs_dilation, low, taps, rhs_dilation, stride),
+  )
+  if (outputs - 1) * stride < (inputs - 1) * lhs_dilation:
+    # Less comes out than goes in: the gradient of a transposed convolution to
+    # its kernel, with the cotangent as 'taps'. Most pairs have no output.
+    found = min(
+      found, _pairs(inputs, lhs_dilation, low, outputs, stride, rhs_dilation)
+    )
+  return found
+
+
+def _pairs(n, n_step, start, m, m_step, modulus):
+  """Number of (i, j) whose positions differ by a multiple of `modulus`."""
+  residues = collections.Counter(
+    (i * n_step + start) % modulus for i in range(n)
+  )
+  return sum(residues[j * m_step % modulus] for j in range(m))
 
 
 def dot_macs(eqn: core.JaxprEqn) -> int:

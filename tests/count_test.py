@@ -90,6 +90,75 @@ def test_transposed_convolution_is_inputs_times_taps_times_outputs(
   assert count.macs(module, count.module_shapes(module, x), x) == expected
 
 
+def _products(inputs, taps, outputs, stride, low, dilation):
+  """Of one axis, by looking at every position that a tap falls on."""
+  if dilation == 1:
+    return outputs * taps  # Those in the padding included.
+  # Cropped outputs included, so that every input meets what it can.
+  found = 0
+  for output in range(-taps, outputs + taps + inputs * dilation):
+    for tap in range(taps):
+      position = output * stride + tap - low
+      found += position in range(0, inputs * dilation, dilation)
+  return found
+
+
+@pytest.mark.parametrize('layout', ['NHWC', 'NCHW', 'HWCN'])
+@pytest.mark.parametrize('strides', [(1, 1), (2, 2), (4, 4), (2, 3)])
+@pytest.mark.parametrize('dilation', [(1, 1), (2, 2), (3, 1), (1, 4)])
+@pytest.mark.parametrize('pads', [(1, 1), (2, 0)])
+def test_dilated_inputs_count_no_zeros_in_any_layout(
+  layout, strides, dilation, pads
+):
+  x = dict(zip('NHWC', (1, 8, 8, 4), strict=True))
+
+  def fn(x, w):
+    return lax.conv_general_dilated(
+      x,
+      w,
+      strides,
+      (pads, pads),
+      lhs_dilation=dilation,
+      dimension_numbers=(layout, 'HWIO', layout),
+    )
+
+  args = shape(*(x[axis] for axis in layout)), shape(3, 3, 4, 8)
+  out = jax.eval_shape(fn, *args).shape
+  expected, dense = 4 * 8, 4 * 8
+  for axis, stride, d in zip('HW', strides, dilation, strict=True):
+    outputs = out[layout.index(axis)]
+    expected *= _products(8, 3, outputs, stride, pads[0], d)
+    dense *= outputs * 3
+  assert count.macs(fn, *args) == expected <= dense
+
+
+@pytest.mark.parametrize('layout', ['NHWC', 'NCHW', 'HWCN'])
+@pytest.mark.parametrize(
+  ('side', 'strides', 'dilation', 'expected'),
+  [
+    (8, (4, 4), (2, 2), 4 * 4 * 4 * 8),  # One tap of three is no zero.
+    (8, (2, 2), (3, 1), (3 * 4) * (4 * 3) * 4 * 8),
+    (8, (1, 1), (2, 2), (8 * 3) * (8 * 3) * 4 * 8),
+    (1, (1, 1), (2, 2), 3 * 3 * 4 * 8),
+  ],
+)
+def test_dilated_inputs_by_hand(layout, side, strides, dilation, expected):
+  x = dict(zip('NHWC', (1, side, side, 4), strict=True))
+
+  def fn(x, w):
+    return lax.conv_general_dilated(
+      x,
+      w,
+      strides,
+      ((1, 1), (1, 1)),
+      lhs_dilation=dilation,
+      dimension_numbers=(layout, 'HWIO', layout),
+    )
+
+  args = shape(*(x[axis] for axis in layout)), shape(3, 3, 4, 8)
+  assert count.macs(fn, *args) == expected
+
+
 def test_transposed_convolution_without_stride_is_a_convolution():
   def fn(x, w):
     return lax.conv_transpose(x, w, (1, 1), 'SAME')
@@ -234,22 +303,31 @@ def test_gradient_of_a_convolution_counts_twice_more(strides, groups):
   assert count.macs(gradient, X, w) == 3 * count.macs(fn, X, w)
 
 
+@pytest.mark.parametrize('layout', ['NHWC', 'NCHW', 'HWCN'])
 @pytest.mark.parametrize('padding', ['SAME', 'VALID'])
 @pytest.mark.parametrize('taps', [2, 3, 5])
-def test_gradient_of_a_transposed_convolution_counts_twice_more(padding, taps):
+def test_gradient_of_a_transposed_convolution_counts_twice_more(
+  layout, padding, taps
+):
   def fn(x, w):
-    return lax.conv_transpose(x, w, (2, 2), padding)
+    numbers = (layout, 'HWIO', layout)
+    return lax.conv_transpose(x, w, (2, 2), padding, dimension_numbers=numbers)
 
+  x = dict(zip('NHWC', (1, 5, 5, 3), strict=True))
   gradient = jax.grad(lambda x, w: fn(x, w).sum(), argnums=(0, 1))
-  args = shape(1, 5, 5, 3), shape(taps, taps, 3, 8)
+  args = shape(*(x[axis] for axis in layout)), shape(taps, taps, 3, 8)
   assert count.macs(gradient, *args) == 3 * count.macs(fn, *args)
 
 
-def test_gradient_of_a_small_image_and_large_kernel_counts_twice_more():
+@pytest.mark.parametrize('taps', [5, 7])
+@pytest.mark.parametrize('side', [1, 2, 3, 4])
+def test_gradient_of_a_small_image_and_large_kernel_counts_twice_more(
+  side, taps
+):
   # All but one tap of the gradient to the image may lie outside of it.
   fn = functools.partial(conv, strides=(2, 2))
   gradient = jax.grad(lambda x, w: fn(x, w).sum(), argnums=(0, 1))
-  args = shape(1, 2, 2, 3), shape(7, 7, 3, 5)
+  args = shape(1, side, side, 3), shape(taps, taps, 3, 5)
   assert count.macs(gradient, *args) == 3 * count.macs(fn, *args)
 
 
