@@ -35,16 +35,23 @@ OPTIONS = {
 
 
 def network(config: dict[str, Any]) -> Space:
-  """What the flags name."""
+  """What the flags name.
+
+  Raises:
+    InputError: they contradict each other, or the images are too small.
+  """
   sizes = {name: config[name] for name in ('image_size', 'num_classes')}
   sizes = {name: n for name, n in sizes.items() if n is not None}
   cli.check_least(1, **sizes)
   names.check_network(config, OPTIONS)
   if config['network'] is not None:
-    return names.network(config['network'], config['width'])(**sizes)
-  ops = names.ops_of(config['ops'])
-  architecture = Architecture.load(config['architecture'], ops)
-  return fix(resize(architecture.space, **sizes), architecture)
+    space = names.network(config['network'], config['width'])(**sizes)
+  else:
+    ops = names.ops_of(config['ops'])
+    architecture = Architecture.load(config['architecture'], ops)
+    space = fix(resize(architecture.space, **sizes), architecture)
+  names.check_image_size(space)
+  return space
 
 
 def layers(space: Space) -> count.Table:

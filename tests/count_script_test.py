@@ -11,7 +11,7 @@ import pytest
 from conftest import refused
 
 from experiments import cli, count, names
-from nasjax import cost
+from nasjax import cost, space, spaces
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -38,8 +38,8 @@ def test_a_table_as_json_is_one_line_that_adds_up_to_its_totals(script):
     'image_size': 64,
     'num_classes': 1000,
   }
-  space = names.NETWORKS['resnet18'](image_size=64)
-  assert table['macs'] == cost.macs(space).constant
+  network = names.NETWORKS['resnet18'](image_size=64)
+  assert table['macs'] == cost.macs(network).constant
   assert rows[0]['kernel'] == [7, 7]
   # Without its rows it is what is printed without --table.
   (line,) = script(network='resnet18', image_size=64, json=True)
@@ -78,6 +78,41 @@ def test_a_list_is_one_line_for_each_network(script, monkeypatch):
 )
 def test_flags_that_contradict_each_other_are_refused(script, flags, message):
   refused(message, script, **flags)
+
+
+@pytest.mark.parametrize('flags', [{}, {'table': True}, {'json': True}])
+@pytest.mark.parametrize('image_size', [1, 16])
+def test_images_too_small_for_the_strides_are_refused(
+  script, flags, image_size
+):
+  refused(
+    f"images are {image_size} pixels high; 'mobilenet_v2' .* at least 17",
+    script,
+    network='mobilenet_v2',
+    image_size=image_size,
+    **flags,
+  )
+
+
+def test_the_smallest_image_is_counted_in_every_form(script, tmp_path):
+  (line,) = script(network='mobilenet_v2', image_size=17, json=True)
+  assert json.loads(line)['macs'] > 0
+  tiny = spaces.tiny()
+  file = tmp_path / 'architecture.json'
+  space.Architecture.from_indices(tiny, [0] * len(tiny.choices)).save(file)
+  (line,) = script(architecture=str(file), image_size=3, json=True)
+  assert json.loads(line)['image_size'] == 3
+  message = 'images are 2 pixels high; .* at least 3'
+  refused(message, script, architecture=str(file), image_size=2)
+
+
+@pytest.mark.parametrize('name', names.NETWORKS)
+def test_networks_count_at_usual_sizes_and_for_small_images(name):
+  options = cli.defaults(count.OPTIONS) | {'network': name}
+  for image_size in (None, 64, 32, 17):
+    count.network(options | {'image_size': image_size})
+  small = names.for_images(name, 1, image_size=28, channels=1, num_classes=10)
+  names.check_image_size(small)
 
 
 def start(*args, unbuffered=''):
