@@ -32,33 +32,64 @@ X = shape(1, 9, 9, 4)
 SQUARE = shape(4, 4)  # A product of two counts 64.
 
 
-@pytest.mark.parametrize(
-  ('kwargs', 'kernel', 'expected'),
-  [
-    ({}, (3, 3, 4, 8), 81 * 8 * 9 * 4),
-    ({'strides': (2, 2)}, (3, 3, 4, 8), 25 * 8 * 9 * 4),
-    ({'strides': (2, 1)}, (3, 5, 4, 8), 45 * 8 * 15 * 4),
-    ({'padding': 'VALID'}, (3, 3, 4, 8), 49 * 8 * 9 * 4),
-    (
-      {'padding': 'VALID', 'strides': (2, 2)},
-      (2, 2, 4, 8),
-      16 * 8 * 4 * 4,
-    ),
-    ({'padding': ((1, 0), (3, 3))}, (3, 3, 4, 8), 8 * 13 * 8 * 9 * 4),
-    (
-      {'padding': 'VALID', 'rhs_dilation': (2, 2)},
-      (3, 3, 4, 8),
-      25 * 8 * 9 * 4,
-    ),
-    ({'feature_group_count': 2}, (3, 3, 2, 8), 81 * 8 * 9 * 2),
-    ({'feature_group_count': 4}, (3, 3, 1, 4), 81 * 4 * 9),
-  ],
-)
+# Options of a convolution of X, the shape of its kernel, and its MACs.
+CONVOLUTIONS = [
+  ({}, (3, 3, 4, 8), 81 * 8 * 9 * 4),
+  ({'strides': (2, 2)}, (3, 3, 4, 8), 25 * 8 * 9 * 4),
+  ({'strides': (2, 1)}, (3, 5, 4, 8), 45 * 8 * 15 * 4),
+  ({'padding': 'VALID'}, (3, 3, 4, 8), 49 * 8 * 9 * 4),
+  (
+    {'padding': 'VALID', 'strides': (2, 2)},
+    (2, 2, 4, 8),
+    16 * 8 * 4 * 4,
+  ),
+  ({'padding': ((1, 0), (3, 3))}, (3, 3, 4, 8), 8 * 13 * 8 * 9 * 4),
+  (
+    {'padding': 'VALID', 'rhs_dilation': (2, 2)},
+    (3, 3, 4, 8),
+    25 * 8 * 9 * 4,
+  ),
+  ({'feature_group_count': 2}, (3, 3, 2, 8), 81 * 8 * 9 * 2),
+  ({'feature_group_count': 4}, (3, 3, 1, 4), 81 * 4 * 9),
+]
+
+
+def _scanned(fn):
+  def three(*args):
+    return lax.scan(lambda _, __: (None, fn(*args)), None, length=3)[1]
+
+  return three
+
+
+def _vmapped(fn):
+  def two(*args):
+    pair = jax.tree.map(lambda x: jnp.stack([x, x]), args[-1])
+    return jax.vmap(lambda x: fn(*args[:-1], x))(pair)
+
+  return two
+
+
+# What a program is wrapped in, and how often it then runs.
+WRAPPERS = {
+  'plain': (lambda fn: fn, 1),
+  'jit': (jax.jit, 1),
+  'scan': (_scanned, 3),
+  'vmap': (_vmapped, 2),
+  'remat': (jax.checkpoint, 1),
+}
+
+
+@pytest.mark.parametrize('wrapper', WRAPPERS)
+@pytest.mark.parametrize(('kwargs', 'kernel', 'expected'), CONVOLUTIONS)
 def test_convolution_is_outputs_times_taps_times_group_channels(
-  kwargs, kernel, expected
+  kwargs, kernel, expected, wrapper
 ):
-  fn = functools.partial(conv, **kwargs)
-  assert count.macs(fn, X, shape(*kernel)) == expected
+  wrap, times = WRAPPERS[wrapper]
+  # Of images, and of kernels: a vmap over kernels has groups or features.
+  of_images = wrap(lambda w, x: conv(x, w, **kwargs))
+  of_kernels = wrap(lambda x, w: conv(x, w, **kwargs))
+  assert count.macs(of_images, shape(*kernel), X) == times * expected
+  assert count.macs(of_kernels, X, shape(*kernel)) == times * expected
 
 
 def test_padding_taps_count():
@@ -608,6 +639,10 @@ def test_a_resnet_against_a_count_by_hand(remat, train):
   assert count.params(variables) == RESNET_PARAMS
   assert count.params(variables['params']) == RESNET_PARAMS
   assert isinstance(count.params(variables), int)
+  apply = functools.partial(module.apply, **kwargs)
+  for wrap, times in WRAPPERS.values():
+    wrapped = wrap(apply)
+    assert count.macs(wrapped, variables, IMAGES) == times * RESNET_MACS
 
 
 def test_module_shapes_equal_those_of_init():
