@@ -111,9 +111,12 @@ class Depthwise(nn.Module):
   use_bias: bool = False
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
+  def __call__(self, x: jax.Array, taps: jax.Array | None = None) -> jax.Array:
+    """`taps`: factors of the kernel, which broadcast to it; None is 1."""
     shape = (self.kernel, self.kernel, 1, x.shape[-1])
     kernel = self.param('kernel', _he_depthwise, shape, jnp.float32)
+    if taps is not None:
+      kernel = kernel * taps
     y = depthwise.conv(
       x,
       kernel.astype(x.dtype),
@@ -176,12 +179,16 @@ class SqueezeExcite(nn.Module):
   numerics: Numerics = Numerics()
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
+  def __call__(self, x: jax.Array, kept: jax.Array | None = None) -> jax.Array:
+    """`kept`: `[1, 1, 1, squeezed]` factors between the layers; None is 1."""
     layer = lambda features, name: Pointwise(  # noqa: E731
       features, self.numerics, use_bias=True, name=name
     )
     y = layer(self.squeezed, 'squeeze')(x.mean((1, 2), keepdims=True))
-    y = layer(x.shape[-1], 'excite')(ACTIVATIONS[self.activation](y))
+    y = ACTIVATIONS[self.activation](y)
+    if kept is not None:
+      y = y * kept
+    y = layer(x.shape[-1], 'excite')(y)
     return x * GATES[self.gate](y)
 
 

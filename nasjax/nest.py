@@ -1,0 +1,167 @@
+"""Ops that share weights, and what probabilities make of those.
+
+Inverted bottlenecks that differ in kernel and width alone are nested: a kernel
+is the middle of a larger one (Stamoulis et al. 2019, Single-Path NAS, section
+3), and a narrow layer is the first channels of a wide one (Yu et al. 2019,
+slimmable networks, section 3). So the largest has the weights of all, and
+what makes one of the others out of it is a mask. Probabilities over the ops
+make the masks' expectation.
+"""
+
+import dataclasses
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nasjax.ops import MBConv
+
+# Far below any probability that matters, far above where 1 / x**2 overflows.
+_TINY = 1e-6
+
+_sum = functools.partial(jnp.einsum, precision='highest')
+
+
+@dataclasses.dataclass(frozen=True)
+class Nest:
+  """Ops that share weights, and the widths of what comes in.
+
+  Attributes:
+    ops: which differ in kernel and width in the middle alone.
+    widths: all numbers of channels that come in, ascending.
+
+  Example:
+    >>> nest = Nest((MBConv(5, 3), MBConv(3, 6)), (4, 8))
+    >>> nest.kernel, nest.mid, nest.name
+    (5, 48, 'mbconv_k5_e6')
+    >>> nest.mids.tolist()
+    [[12, 24], [24, 48]]
+  """
+
+  ops: tuple[MBConv, ...]
+  widths: tuple[int, ...]
+
+  @property
+  def mids(self) -> np.ndarray:
+    """`int[ops, widths]`: channels in the middle."""
+    return np.array([[op.expanded(n) for n in self.widths] for op in self.ops])
+
+  @property
+  def squeezed(self) -> np.ndarray:
+    """`int[ops, widths]`: channels in a squeeze-excite, where there is one."""
+    return np.array([[op.squeezed(n) for n in self.widths] for op in self.ops])
+
+  @property
+  def plain(self) -> np.ndarray:
+    """`bool[ops, widths]`: whether there is no expansion convolution."""
+    return self.mids == np.array(self.widths)[None]
+
+  @property
+  def mid(self) -> int:
+    return int(self.mids.max())
+
+  @property
+  def kernel(self) -> int:
+    return max(op.kernel for op in self.ops)
+
+  @property
+  def name(self) -> str:
+    """That of the op with the largest of everything, in the slot or not."""
+    widest = max(self.ops, key=lambda op: op.expanded(self.widths[-1]))
+    return dataclasses.replace(widest, kernel=self.kernel).name
+
+
+class Masks(NamedTuple):
+  """What probabilities make of a nest's weights; at one-hot all are 0 or 1.
+
+  Attributes:
+    total: `f32[]`, probability of the nest's ops together.
+    taps: `f32[k, k, 1, mid]`, share of each tap of the depthwise kernel.
+    kept: `f32[mid]`, share of each channel in the middle.
+    plain: `f32[mid]`, share of what is not expanded in what a channel of the
+      depthwise convolution sees.
+    squeezed: `f32[squeezed]`, share of each channel of the squeeze-excite; None
+      without one.
+  """
+
+  total: jax.Array
+  taps: jax.Array
+  kept: jax.Array
+  plain: jax.Array
+  squeezed: jax.Array | None
+
+
+def masks(nest: Nest, probs: jax.Array, widths: jax.Array) -> Masks:
+  """Expectations over ops and widths.
+
+  With p_j of op j, P = sum_j p_j, q_j = p_j / P, r_w of the width w coming in,
+  and M_jw channels in the middle,
+
+      kept_c       = sum_jw q_j r_w [c < M_jw]
+      taps_c(u, v) = sum_jw q_j r_w [c < M_jw] [(u, v) in kernel j] / kept_c
+
+  that is, the probability that a channel is there, and if it is, that its
+  kernel reaches a tap. So what a channel computes does not depend on ops that
+  lack it. `plain` is of the form of `taps`.
+
+  Args:
+    nest: what shares weights.
+    probs: `f32[ops]`, of the nest's ops; they need not sum to 1.
+    widths: `f32[widths]`, of what comes in.
+
+  Example:
+    >>> nest = Nest((MBConv(5, 1), MBConv(3, 2)), (2,))
+    >>> found = masks(nest, jnp.array([0.3, 0.1]), jnp.ones(1))
+    >>> found.kept.tolist(), found.taps[0, 0, 0].round(2).tolist()
+    ([1.0, 1.0, 0.25, 0.25], [0.75, 0.75, 0.0, 0.0])
+  """
+  total = probs.sum()
+  joint = _conditional(probs, total)[:, None] * widths[None]
+  in_it = _below(nest.mids, probs.dtype)
+  kept = _sum('jw,jwc->c', joint, in_it)
+
+  def if_kept(events):
+    """`[mid, n]`: of `[ops, widths, n]`, given that the channel is kept."""
+    events = events.astype(probs.dtype)
+    both = _sum('jw,jwc,jwn->cn', joint, in_it, events)
+    # Of channels that are nowhere: as if they were, so that the gradient says
+    # what they would add. At one-hot the quotient is exactly 0 or 1.
+    always = _TINY * _sum('jw,jwn->n', joint, events)
+    return (both + always[None]) / (kept + _TINY)[:, None]
+
+  sizes, boxes = _boxes(nest)
+  has_size = np.array([[op.kernel == k for k in sizes] for op in nest.ops])
+  shape = *joint.shape, len(sizes)
+  size = if_kept(np.broadcast_to(has_size[:, None], shape))
+  taps = _sum('cn,nuv->uvc', size, boxes.astype(probs.dtype))[:, :, None]
+  # What is not expanded has no more channels than come in.
+  comes_in = np.arange(nest.mid) < nest.widths[-1]
+  plain = if_kept(nest.plain[..., None])[:, 0] * comes_in.astype(probs.dtype)
+  squeezed = None
+  if nest.ops[0].se:
+    squeezed = _sum('jw,jwc->c', joint, _below(nest.squeezed, probs.dtype))
+  return Masks(total, taps, kept, plain, squeezed)
+
+
+def _conditional(probs, total):
+  """Given that it is one of these ops which was chosen."""
+  # Where none has a probability all have the same one, so that the gradient
+  # says what the block would add.
+  is_there = total > _TINY
+  ratios = probs / jnp.where(is_there, total, 1)
+  return jnp.where(is_there, ratios, 1 / len(probs))
+
+
+def _below(sizes, dtype):
+  """`[..., max(sizes)]`: 1 for the first channels, as many as each size."""
+  return (np.arange(sizes.max()) < sizes[..., None]).astype(dtype)
+
+
+def _boxes(nest):
+  """Sizes of kernels, and `bool[sizes, k, k]`: what taps each has."""
+  sizes = sorted({op.kernel for op in nest.ops})
+  reach = np.abs(np.arange(nest.kernel) - nest.kernel // 2)
+  ring = np.maximum(reach[:, None], reach[None])
+  return sizes, np.stack([ring <= k // 2 for k in sizes])
