@@ -15,9 +15,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from nasjax.entangled import Entangled
 from nasjax.ops import Numerics
 from nasjax.space import Alphas, Space, at_pattern
 from nasjax.supernet import Supernet
+
+KINDS = ('mixed', 'entangled')
 
 
 class Baseline(NamedTuple):
@@ -32,12 +35,32 @@ class Baseline(NamedTuple):
   weight: jax.Array
 
 
-def networks(space: Space, numerics: Numerics) -> list[Supernet]:
-  """The supernet of each pattern; the one of a space that has none."""
+def networks(
+  space: Space, numerics: Numerics, kind: str = 'mixed'
+) -> list[Supernet | Entangled]:
+  """The supernet of each pattern; the one of a space that has none.
+
+  Args:
+    space: what they hold.
+    numerics: how they are computed.
+    kind: `'mixed'`, every op with weights of its own, or `'entangled'`.
+
+  Raises:
+    ValueError: another kind.
+
+  Example:
+    >>> from nasjax import spaces
+    >>> macro = spaces.tiny_macro()
+    >>> [type(n).__name__ for n in networks(macro, Numerics(), 'entangled')]
+    ['Entangled', 'Entangled']
+  """
+  if kind not in KINDS:
+    raise ValueError(f'kind must be one of {KINDS}, got {kind=}.')
+  net = Entangled if kind == 'entangled' else Supernet
   if not space.patterns:
-    return [Supernet(space, numerics)]
+    return [net(space, numerics)]
   each = [at_pattern(space, i) for i in range(len(space.patterns))]
-  return [Supernet(s, numerics) for s in each]
+  return [net(s, numerics) for s in each]
 
 
 def draw(key: jax.Array, probs: Alphas) -> jax.Array:

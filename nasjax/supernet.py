@@ -114,14 +114,7 @@ class Supernet(nn.Module):
       ValueError: `probs` lacks a choice, `index` a slot, or the space still has
         patterns.
     """
-    if self.space.patterns:
-      raise ValueError(
-        f'{self.space.name} has the patterns {", ".join(self.space.patterns)}; '
-        'they are not mixed: see nasjax.space.at_pattern.'
-      )
-    missing = [name for name in self.space.choices if name not in probs]
-    if missing:
-      raise ValueError(f'probs lacks the choices {", ".join(missing)}')
+    check_choices(self.space, probs)
     if index is not None:
       _check_index(self.space, index)
     x = images
@@ -136,6 +129,18 @@ class Supernet(nn.Module):
         # Explicit axes, for callers who forbid implicit rank promotion.
         x = x * mask.astype(x.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
     return x
+
+
+def check_choices(space: Space, probs: Mapping[str, jax.Array]) -> None:
+  """Raises ValueError where a space has patterns or `probs` lacks a choice."""
+  if space.patterns:
+    raise ValueError(
+      f'{space.name} has the patterns {", ".join(space.patterns)}; '
+      'they are not mixed: see nasjax.space.at_pattern.'
+    )
+  missing = [name for name in space.choices if name not in probs]
+  if missing:
+    raise ValueError(f'probs lacks the choices {", ".join(missing)}')
 
 
 def _check_index(space: Space, index: Mapping[str, jax.Array]) -> None:
