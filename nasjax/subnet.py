@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from nasjax import sharing
@@ -100,7 +101,7 @@ def _cut(name: str, whole: Any, shape: tuple[int, ...]) -> jax.Array:
   spatial = 2 if len(shape) == 4 else 0
   sizes = zip(have[:spatial], shape[:spatial], strict=True)
   start = [(a - b) // 2 for a, b in sizes] + [0] * (len(shape) - spatial)
-  return lax.dynamic_slice(whole, start, shape)
+  return lax.slice(whole, start, np.add(start, shape))
 
 
 # --- Running statistics ------------------------------------------------------
