@@ -27,9 +27,17 @@ from experiments import (
   names,
   outcome,
 )
-from nasjax import batch, data, derive, guard, relax, report, search
+from nasjax import (
+  batch,
+  data,
+  derive,
+  guard,
+  optimize,
+  relax,
+  report,
+  search,
+)
 from nasjax import space as space_lib
-from nasjax import train as nn_train
 from nasjax.errors import InputError
 from nasjax.space import Architecture, Space
 
@@ -178,13 +186,12 @@ def build(config: dict[str, Any], inputs: Inputs) -> search.Search:
     inputs.batches,
     inputs.kept.constraints,
     projection=inputs.kept.projection,
-    weight_tx=nn_train.sgd(
-      config['learning_rate'],
-      config['steps'],
+    weight_tx=optimize.sgd(
+      optimize.cosine(config['learning_rate'], config['steps']),
       weight_decay=config['weight_decay'],
     ),
     regulariser=functools.partial(
-      nn_train.decay, weight_decay=config['weight_decay']
+      optimize.decay, weight_decay=config['weight_decay']
     ),
     alpha_tx=alpha_optimizer(config),
     order=config['order'],

@@ -16,7 +16,7 @@ import tqdm
 from absl import flags
 
 from experiments import cli, datasets, loop, names
-from nasjax import batch, cost, data, stream, train
+from nasjax import batch, cost, data, optimize, stream, train
 from nasjax.errors import InputError
 from nasjax.space import Architecture, Space, fix, resize
 
@@ -114,7 +114,10 @@ def run(
       bar.initial += steps
       bar.update(steps)
     return loop.read_json(workdir / 'result.json')
-  tx = train.sgd(recipe.learning_rate, steps, weight_decay=recipe.weight_decay)
+  tx = optimize.sgd(
+    optimize.cosine(recipe.learning_rate, steps),
+    weight_decay=recipe.weight_decay,
+  )
   parts = train.make(network, batches, tx=tx, smoothing=recipe.smoothing)
   feed = datasets.feed_of(
     dataset, recipe.batch_size, seed=seed, crop_area=crop_area

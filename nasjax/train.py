@@ -83,53 +83,6 @@ def accuracy(logits: jax.Array, labels: jax.Array) -> jax.Array:
   return (logits.argmax(-1) == labels).mean()
 
 
-def sgd(
-  learning_rate: float, steps: int, *, weight_decay: float = 1e-4
-) -> optax.GradientTransformation:
-  """SGD with Nesterov momentum 0.9, a cosine to 0, decay of kernels only.
-
-  Batch norm's parameters and biases are not decayed. The rate rises over the
-  first 5 % of the steps (Goyal et al. 2017, section 2.2) and falls on half a
-  cosine (Loshchilov and Hutter 2017, eq. 5).
-
-  Args:
-    learning_rate: at the peak, positive.
-    steps: of the whole training.
-    weight_decay: coupled, as in PyTorch's SGD: added to the gradient.
-
-  Raises:
-    ValueError: an argument out of its range.
-  """
-  if not learning_rate > 0 or steps < 1 or weight_decay < 0:
-    raise ValueError(
-      'sgd requires learning_rate > 0, steps >= 1, weight_decay >= 0, got '
-      f'{learning_rate=}, {steps=}, {weight_decay=}.'
-    )
-  rate = optax.warmup_cosine_decay_schedule(
-    0.0, learning_rate, warmup_steps=steps // 20, decay_steps=steps
-  )
-  return optax.chain(
-    optax.add_decayed_weights(weight_decay, mask=_kernels),
-    optax.sgd(rate, momentum=0.9, nesterov=True),
-  )
-
-
-def decay(params: dict, weight_decay: float) -> jax.Array:
-  """The loss whose gradient is the decay of `sgd`, `f32[]`.
-
-  Example:
-    >>> params = {'kernel': jnp.full((1, 2), 3.0), 'bias': jnp.full(2, 3.0)}
-    >>> round(float(decay(params, 0.1)), 6)  # 0.1 / 2 of 9 + 9
-    0.9
-  """
-  leaves = [p for p in jax.tree.leaves(params) if p.ndim > 1]
-  return weight_decay / 2 * sum((p**2).sum() for p in leaves)
-
-
-def _kernels(params: dict) -> dict:
-  return jax.tree.map(lambda p: p.ndim > 1, params)
-
-
 def make(
   space: Space,
   batches: batch.Batches,
