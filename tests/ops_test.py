@@ -379,8 +379,8 @@ def _variants(op):
   changes = []
   for field in dataclasses.fields(op):
     value = getattr(op, field.name)
-    if field.name in ('mid', 'dropout') or value is None:
-      continue  # `mid` excludes `expand`; dropout is no part of a name.
+    if field.name in ('mid', 'dropout', 'drop_path') or value is None:
+      continue  # `mid` excludes `expand`; what is dropped is in no name.
     if field.name == 'padding' and isinstance(op, ops.MaxPool):
       others = ('ceil',)
     elif field.name in _OTHERS:

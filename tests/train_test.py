@@ -1,12 +1,13 @@
 """Training: optimizer, loss and evaluation against closed forms."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
-from nasjax import batch, data, space, spaces, train
+from nasjax import batch, data, distill, ops, space, spaces, train
 
 
 def test_cross_entropy_is_its_closed_form():
@@ -34,17 +35,84 @@ def test_every_image_is_evaluated_once_whatever_the_batch(size):
   assert accuracy == 8 / 23
 
 
-def test_predictions_do_not_depend_on_the_batch():
-  """Running statistics, no dropout: an image is judged alone."""
+def _network():
   tiny = spaces.tiny()
   chosen = space.Architecture(tiny, ('mbconv_k3_e1', 'mbconv_k3_e1', 'skip'))
-  network = space.fix(tiny, chosen)
-  batches = batch.Batches(4, (0.5,), (0.3,))
-  images = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 1), np.uint8)
-  arrays = data.Arrays(images, np.arange(6, dtype=np.int32))
-  parts = train.make(network, batches, tx=optax.sgd(0.1))
-  state = parts.init(jax.random.key(0), arrays)
-  state, _ = jax.jit(parts.step)(state, arrays)
+  return space.fix(tiny, chosen)
+
+
+BATCHES = batch.Batches(4, (0.5,), (0.3,))
+ARRAYS = data.Arrays(
+  np.random.default_rng(0).integers(0, 256, (6, 8, 8, 1), np.uint8),
+  np.arange(6, dtype=np.int32),
+)
+
+
+def _states(steps, arrays=ARRAYS, teacher_weights=(), **options):
+  """The states of a training, from the first on, and its last metrics."""
+  parts = train.make(_network(), BATCHES, tx=optax.sgd(0.1), **options)
+  states = [jax.jit(parts.init)(jax.random.key(0), arrays)]
+  step, metrics = jax.jit(parts.step), {}
+  for _ in range(steps):
+    state, metrics = step(states[-1], arrays, teacher_weights)
+    states.append(state)
+  return states, metrics
+
+
+def test_averages_are_of_weights_and_statistics_and_move_nothing_else():
+  plain, _ = _states(3)
+  averaged, _ = _states(3, decay=0.15)
+  assert plain[-1].average == ()
+  chex.assert_trees_all_equal(plain[-1].params, averaged[-1].params)
+  chex.assert_trees_all_equal(plain[-1].batch_stats, averaged[-1].batch_stats)
+  # The decays are 1/10, then the smaller of 2/11 and 0.15: in closed form.
+  shares = [0.1 * 0.15**2, 0.9 * 0.15**2, 0.85 * 0.15, 0.85]
+  for field in ('params', 'batch_stats'):
+    expected = jax.tree.map(
+      lambda *x: sum(s * y for s, y in zip(shares, x, strict=True)),
+      *(getattr(state, field) for state in plain),
+    )
+    found = getattr(train.weights(averaged[-1]), field)
+    chex.assert_trees_all_close(found, expected, rtol=1e-5, atol=1e-6)
+  assert train.weights(plain[-1]).params is plain[-1].params
+
+
+def test_bfloat16_is_computed_in_and_float32_is_kept():
+  numerics = ops.Numerics(dtype=jnp.bfloat16)
+  (first, last), metrics = _states(1, numerics=numerics, decay=0.9)
+  (_, exact), exact_metrics = _states(1)
+  kept = last.params, last.batch_stats, last.average
+  assert {x.dtype for x in jax.tree.leaves(kept)} == {jnp.dtype('float32')}
+  loss, wanted = (float(m['train_loss']) for m in (metrics, exact_metrics))
+  assert loss != wanted
+  assert loss == pytest.approx(wanted, rel=0.02)
+  moved = jax.tree.map(lambda a, b: a - b, last.params, first.params)
+  wanted = jax.tree.map(lambda a, b: a - b, exact.params, first.params)
+  apart = jax.tree.map(lambda a, b: a - b, moved, wanted)
+  assert optax.tree.norm(apart) < 0.1 * optax.tree.norm(wanted)
+
+
+def test_a_teacher_has_the_say_that_its_weight_gives_it():
+  """All of it: labels do not matter. None: the training is the same."""
+  shuffled = ARRAYS._replace(labels=ARRAYS.labels[::-1])
+  (taught, *_), _ = _states(0)
+  variables = {'params': taught.params, 'batch_stats': taught.batch_stats}
+  variables = jax.tree.map(lambda x: 1.5 * x, variables)
+
+  def last(weight, arrays):
+    teacher = distill.Teacher(_network(), (0.5,), (0.3,), weight)
+    states, _ = _states(1, arrays, variables, teacher=teacher)
+    return states[-1].params
+
+  chex.assert_trees_all_equal(last(1.0, ARRAYS), last(1.0, shuffled))
+  (*_, alone), _ = _states(1)
+  chex.assert_trees_all_equal(last(0.0, ARRAYS), alone.params)
+
+
+def test_predictions_do_not_depend_on_the_batch():
+  """Running statistics, no dropout: an image is judged alone."""
+  network, batches, images = _network(), BATCHES, ARRAYS.images
+  (*_, state), _ = _states(1)
   predict = jax.jit(train.predict(network, batches))
   together = predict(state.params, state.batch_stats, images)
   alone = [
@@ -57,6 +125,11 @@ def test_predictions_do_not_depend_on_the_batch():
 def test_a_space_with_choices_is_not_trained():
   with pytest.raises(ValueError, match='one op per slot'):
     train.make(spaces.tiny(), None, tx=optax.sgd(0.1))
+
+
+def test_an_average_that_never_moves_is_refused():
+  with pytest.raises(ValueError, match=r'a decay in \[0, 1\), got 1'):
+    train.make(_network(), BATCHES, tx=optax.sgd(0.1), decay=1.0)
 
 
 def test_soft_labels_are_as_good_as_the_classes_that_they_say():

@@ -61,7 +61,7 @@ class ResidualModule(nn.Module):
     if self.stride != 1 or x.shape[-1] != self.features:
       x = conv(self.numerics, self.features, 1, self.stride, 'shortcut')(x)
       x = norm('shortcut_bn')(x)
-    return nn.relu(x + y)
+    return nn.relu(x + core.dropped_path(self.op.drop_path, y, train))
 
 
 class ShuffleModule(nn.Module):
@@ -174,12 +174,18 @@ class Basic:
   """Two convolutions and a shortcut (He et al. 2016, ResNet, fig. 5, left).
 
   The shortcut is a 1x1 convolution where stride or width change (option B).
+
+  Attributes:
+    kernel: of both.
+    drop_path: as of an `MBConv`.
   """
 
   kernel: int = 3
+  drop_path: float = 0.0
 
   def __post_init__(self):
     core.check_odd(self, kernel=self.kernel)
+    core.check_rate(self, self.drop_path, 'drop_path')
 
   @property
   def name(self) -> str:
@@ -206,13 +212,16 @@ class Bottleneck:
   Attributes:
     kernel: in the middle.
     reduction: of the width there.
+    drop_path: as of an `MBConv`.
   """
 
   kernel: int = 3
   reduction: int = 4
+  drop_path: float = 0.0
 
   def __post_init__(self):
     core.check_odd(self, kernel=self.kernel)
+    core.check_rate(self, self.drop_path, 'drop_path')
     core.check_positive(self, reduction=self.reduction)
 
   @property

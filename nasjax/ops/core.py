@@ -167,6 +167,16 @@ def batch_norm(numerics: Numerics, train: bool, name: str) -> nn.BatchNorm:
   )
 
 
+def dropped_path(rate: float, x: jax.Array, train: bool) -> jax.Array:
+  """What a block adds, dropped for some whole images (Huang et al. 2016).
+
+  The mean over what is drawn, from the `dropout` PRNG stream, is `x`. Called
+  inside a module.
+  """
+  drop = nn.Dropout(rate, broadcast_dims=(1, 2, 3), deterministic=not train)
+  return drop(x)
+
+
 class SqueezeExcite(nn.Module):
   """A gate per channel, computed from all pixels (Hu et al. 2018, section 3).
 
@@ -268,9 +278,9 @@ def check_known(op: object, field: str, known) -> None:
     )
 
 
-def check_rate(op: object, dropout: float) -> None:
-  """Refuses a dropout that is no rate."""
-  if not 0 <= dropout < 1:
+def check_rate(op: object, rate: float, field: str = 'dropout') -> None:
+  """Refuses a dropout, or another field, that is no rate."""
+  if not 0 <= rate < 1:
     raise ValueError(
-      f'{type(op).__name__} requires a dropout in [0, 1), got {dropout}.'
+      f'{type(op).__name__} requires a {field} in [0, 1), got {rate}.'
     )

@@ -57,7 +57,9 @@ class MBConvModule(nn.Module):
     x = pointwise(self.features, name='project')(x)
     x = norm('project_bn')(x)
     same = self.stride == 1 and inputs.shape[-1] == self.features
-    return x + inputs if op.residual and same else x
+    if not (op.residual and same):
+      return x
+    return core.dropped_path(op.drop_path, x, train) + inputs
 
 
 class _Layer(NamedTuple):
@@ -91,6 +93,8 @@ class MBConv:
     se_divisor: the reduced width is rounded to a multiple of it.
     se_activation: between the two layers of the squeeze-excite.
     se_gate: after them, `'hard_sigmoid'` or `'sigmoid'`.
+    drop_path: share of the images of a training batch in which only the input
+      is left of input and block; no part of the name, see `nasjax.dropout`.
 
   Example:
     >>> MBConv(kernel=5, expand=3).name
@@ -111,6 +115,7 @@ class MBConv:
   se_divisor: int = 8
   se_activation: str = 'relu'
   se_gate: str = 'hard_sigmoid'
+  drop_path: float = 0.0
 
   def __post_init__(self):
     core.check_odd(self, kernel=self.kernel)
@@ -118,6 +123,7 @@ class MBConv:
     core.check_known(self, 'se_from', ('expanded', 'input'))
     core.check_known(self, 'se_activation', ACTIVATIONS)
     core.check_known(self, 'se_gate', GATES)
+    core.check_rate(self, self.drop_path, 'drop_path')
     if self.mid is None:
       core.check_positive(self, expand=self.expand)
     else:

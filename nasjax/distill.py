@@ -1,0 +1,105 @@
+"""Distillation: a small network learns from the outputs of a larger one."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from nasjax.ops import Numerics
+from nasjax.space import Space
+from nasjax.supernet import Supernet
+
+
+def loss(
+  logits: jax.Array, taught: jax.Array, temperature: float = 1.0
+) -> jax.Array:
+  """Mean divergence of a network's softened outputs from its teacher's.
+
+  `T^2 KL(softmax(taught / T) || softmax(logits / T))`, `f32[]` (Hinton et al.
+  2015, section 2). The factor keeps gradients about as large as those of the
+  labels, whatever T is; they are
+  `T (softmax(logits / T) - softmax(taught / T)) / N`.
+
+  Args:
+    logits: of the network that learns, `f32[N, classes]`.
+    taught: of the teacher, likewise; no gradient flows into them.
+    temperature: T, positive; the higher, the more the small ones count.
+
+  Example:
+    >>> logits = jnp.array([[1.0, 2.0, 3.0]])
+    >>> float(loss(logits, logits + 5, 4.0))
+    0.0
+  """
+  taught = jax.lax.stop_gradient(taught) / temperature
+  target = jax.nn.softmax(taught)
+  apart = jax.nn.log_softmax(taught) - jax.nn.log_softmax(logits / temperature)
+  return temperature**2 * (target * apart).sum(-1).mean()
+
+
+@dataclasses.dataclass(frozen=True)
+class Teacher:
+  """A trained network and how much it has to say; static and hashable.
+
+  Its weights are no part of it: they are an argument of a training's step.
+
+  Attributes:
+    network: one op in every slot.
+    mean: that its images were normalised with, per channel.
+    std: likewise.
+    weight: of its loss, in [0, 1]; the labels' has the rest.
+    temperature: at which both outputs are compared, positive.
+    numerics: how it is computed.
+
+  Raises:
+    ValueError: a number out of its range.
+  """
+
+  network: Space
+  mean: tuple[float, ...]
+  std: tuple[float, ...]
+  weight: float = 0.5
+  temperature: float = 4.0
+  numerics: Numerics = Numerics()  # noqa: RUF009 (frozen)
+
+  def __post_init__(self):
+    if not 0 <= self.weight <= 1 or not self.temperature > 0:
+      raise ValueError(
+        'Teacher requires a weight in [0, 1] and temperature > 0, got '
+        f'{self.weight} and {self.temperature}.'
+      )
+
+  def logits(
+    self,
+    variables: Any,
+    images: jax.Array,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+  ) -> jax.Array:
+    """What it says of images that were normalised for another network.
+
+    Args:
+      variables: its `params` and `batch_stats`.
+      images: `f32[N, H, W, C]`.
+      mean: that they were normalised with.
+      std: likewise.
+
+    Returns:
+      `f32[N, classes]`, by the running statistics.
+    """
+    if (mean, std) != (self.mean, self.std):
+      axes = (1, 1, 1, -1)
+      there, here = (
+        [jnp.asarray(x, images.dtype).reshape(axes) for x in pair]
+        for pair in ((self.mean, self.std), (mean, std))
+      )
+      images = (images * here[1] + here[0] - there[0]) / there[1]
+    net = Supernet(self.network, self.numerics)
+    return net.apply(variables, images, {}, train=False)
+
+  def combined(
+    self, task: jax.Array, logits: jax.Array, taught: jax.Array
+  ) -> jax.Array:
+    """The loss that is trained with: of the labels and of the teacher."""
+    own = loss(logits, taught, self.temperature)
+    return (1 - self.weight) * task + self.weight * own
