@@ -209,6 +209,12 @@ def values(options: Options) -> dict[str, Any]:
   return {name: flags.FLAGS[name].value for name in options}
 
 
+def given(options: Options) -> dict[str, Any]:
+  """What of the options was on the command line, default or not."""
+  present = (name for name in options if flags.FLAGS[name].present)
+  return {name: flags.FLAGS[name].value for name in present}
+
+
 def defaults(options: Options) -> dict[str, Any]:
   """What the options are if nothing is given."""
   return {

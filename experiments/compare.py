@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from experiments import cli, constraints, datasets, loop, names
-from experiments import train as train_script
+from experiments import cli, constraints, datasets, loop, names, training
+from experiments import recipe as recipes
 from nasjax import batch, cost, data, derive, report
 from nasjax import space as space_lib
 from nasjax.errors import InputError
@@ -150,13 +150,13 @@ def run(
   entries: list[Entry],
   dataset: data.Dataset,
   batches: batch.Batches,
-  recipe: train_script.Recipe,
+  recipe: recipes.Recipe,
   *,
   seed: int,
   workers: int,
 ) -> list[dict[str, Any]]:
   """Trains every entry, some at a time; rows for `nasjax.report`."""
-  total = train_script.steps_of(recipe, dataset) * len(entries)
+  total = recipes.steps_of(recipe, dataset) * len(entries)
   bar = loop.progress_bar('compare', total)
 
   def one(entry: Entry) -> dict[str, Any]:
@@ -170,7 +170,7 @@ def run(
     report.architecture_figure(
       folder / 'architecture.png', entry.network, title=entry.name
     )
-    return train_script.run(
+    return training.run(
       folder,
       entry.network,
       dataset,
@@ -188,7 +188,7 @@ def run(
 def write_report(
   workdir: pathlib.Path,
   rows: list[dict[str, Any]],
-  recipe: train_script.Recipe,
+  recipe: recipes.Recipe,
   command: str,
   fill: float,
 ) -> str:
@@ -234,13 +234,13 @@ OPTIONS = {
   'fill': constraints.OPTIONS['fill'],
   'random': (3, 'random networks in the middle budget'),
   'seed': (0, 'of everything that is random'),
-  **train_script.RECIPE_OPTIONS,
+  **recipes.OPTIONS,
 }
 
 
 def main() -> None:
   config = cli.values(OPTIONS)
-  recipe = train_script.recipe_of(config)
+  recipe = recipes.of(config)
   fractions = [
     cli.parse_number(f, 'fractions') for f in config['fractions'].split(',')
   ]
@@ -258,7 +258,7 @@ def main() -> None:
   # Searches of before there were so many flags lack some.
   known = cli.defaults(datasets.OPTIONS) | searched
   dataset = datasets.of(known, datasets.OPTIONS)
-  batches = train_script.batches_for(recipe, dataset)
+  batches = recipes.batches_for(recipe, dataset)
   drawn_from = loop.fingerprint(found.space, record.get('alphas'))
   content = {
     'search_content': drawn_from,

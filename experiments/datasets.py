@@ -2,7 +2,7 @@
 
 import dataclasses
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from typing import Any, NamedTuple
 
@@ -220,11 +220,85 @@ def feed_of(
   return Feed(zeros, lambda: next(batches), batches)
 
 
-def accuracy(predict, state, dataset: data.Dataset | stream.Streamed) -> float:
-  """Accuracy on all test images."""
-  weights = state.params, state.batch_stats
-  if isinstance(dataset, data.Dataset):
-    return train.evaluate(predict, *weights, dataset.test)
-  size = min(TEST_BATCH, dataset.num_test)
-  batches = stream.once(dataset.test, size, dataset.image_shape[0])
+def accuracy(
+  predict: Callable,
+  weights: train.Weights,
+  images: data.Arrays | Sequence,
+  image_size: int,
+) -> float:
+  """Share of the images that are labelled right.
+
+  Args:
+    predict: a jitted function of `nasjax.train.predict`.
+    weights: what it is called with.
+    images: decoded, or rows that are streamed.
+    image_size: edge of what is cut from the rows.
+  """
+  if isinstance(images, data.Arrays):
+    return train.evaluate(predict, *weights, images)
+  size = min(TEST_BATCH, len(images))
+  batches = stream.once(images, size, image_size)
   return train.score(predict, *weights, batches, size)
+
+
+def size_of(images: data.Arrays | Sequence) -> int:
+  """How many images there are, decoded or in rows."""
+  return len(images.labels if isinstance(images, data.Arrays) else images)
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+  """Some of the rows of a stream.
+
+  Attributes:
+    rows: all of them.
+    places: of those that belong to it, `int[n]`.
+  """
+
+  rows: Sequence
+  places: np.ndarray
+
+  def __len__(self) -> int:
+    return len(self.places)
+
+  def __getitem__(self, place: int):
+    return self.rows[int(self.places[place])]
+
+
+def held_out(
+  dataset: data.Dataset | stream.Streamed, fraction: float
+) -> tuple[data.Dataset | stream.Streamed, data.Arrays | Part | None]:
+  """Holds training images out, for choosing among weights.
+
+  The same images whatever the seed of a run, so that runs can be compared; of
+  decoded sets the same share of every class.
+
+  Args:
+    dataset: what `--dataset` names.
+    fraction: share of the training images; 0 is none.
+
+  Returns:
+    `(dataset, valid)`: without them, and they; None where there are none.
+
+  Raises:
+    InputError: a side would be without a class, or empty.
+  """
+  if not 0 <= fraction < 1:
+    raise InputError(
+      f'valid_fraction is {fraction}; it must be at least 0 and below 1'
+    )
+  if fraction == 0:
+    return dataset, None
+  if isinstance(dataset, data.Dataset):
+    fit, valid = data.split(dataset.train, 1 - fraction)
+    return dataclasses.replace(dataset, train=fit), valid
+  count = round(fraction * dataset.num_train)
+  if not 0 < count < dataset.num_train:
+    raise InputError(
+      f'valid_fraction {fraction} holds out {count} of {dataset.num_train} '
+      'images; both sides need at least 1'
+    )
+  order = np.random.default_rng(0).permutation(dataset.num_train)
+  places = np.sort(order[:count]), np.sort(order[count:])
+  valid, fit = (Part(dataset.train, part) for part in places)
+  return dataclasses.replace(dataset, train=fit), valid

@@ -156,6 +156,7 @@ def run(
   name: str,
   extra: Callable[[Any], dict[str, Any]] = lambda state: {},
   stopped: Callable[[Any], bool] = lambda state: False,
+  checked: Callable[[Any, int], dict[str, Any]] = lambda state, step: {},
   bar: tqdm.tqdm | None = None,
   feed: Any = None,
 ) -> Any:
@@ -172,6 +173,8 @@ def run(
     name: the text before it.
     extra: what of the state is logged besides metrics.
     stopped: whether the run ends at this state, before `steps`.
+    checked: looks at what is about to be kept as a checkpoint, `(state, step)`;
+      what it returns is logged.
     bar: a progress bar that several runs share; None draws one for this run.
     feed: what `advance` draws batches from, with `get_state` and `set_state`;
       where it stands is kept with the state. None where nothing is drawn.
@@ -194,13 +197,15 @@ def run(
         state, metrics = advance(state, step)
         shown.update()
         last = step == steps or stopped(state)
-        if step % log_every == 0 or last:
-          metrics = to_host(metrics)
+        due = step % checkpoint_every == 0 or last
+        found = checked(state, step) if due else {}
+        if step % log_every == 0 or last or found:
+          metrics = {**to_host(metrics), **found}
           shown.set_postfix_str(describe(metrics))
           row = {'step': step, **metrics, **to_host(extra(state))}
           file.write(json.dumps(row) + '\n')
           file.flush()
-        if step % checkpoint_every == 0 or last:
+        if due:
           save(step, state)
     if bar is None:
       shown.close()
@@ -270,10 +275,18 @@ def _checkpoints(
         return state
       target = jax.tree.map(ocp.utils.to_shape_dtype_struct, state)
       args = ocp.args.StandardRestore(target)
+      if feed is not None:
+        args = ocp.args.Composite(state=args, feed=ocp.args.JsonRestore())
+      try:
+        found = manager.restore(step, args=args)
+      except (OSError, ValueError, KeyError) as e:
+        line = ' '.join(str(e).split())[:200]
+        raise InputError(
+          f'{path / str(step)} is damaged or of another run: {line}; give '
+          'another --workdir'
+        ) from e
       if feed is None:
-        return manager.restore(step, args=args)
-      both = ocp.args.Composite(state=args, feed=ocp.args.JsonRestore())
-      found = manager.restore(step, args=both)
+        return found
       feed.set_state(found['feed'])
       return found['state']
 

@@ -28,6 +28,7 @@ from experiments import (
   search,
   train,
 )
+from experiments import recipe as recipe_lib
 from nasjax import (
   batch,
   bilevel,
@@ -174,17 +175,24 @@ def test_a_killed_training_ends_bit_for_bit_where_it_would_have(
   searched, tmp_path
 ):
   args = [f'--architecture={searched / "architecture.json"}', '--epochs=3']
+  args += ['--ema_decay=0.99', '--valid_fraction=0.2', '--drop_path=0.1']
   whole, again = tmp_path / 'whole', tmp_path / 'again'
   process = _start('train', f'--workdir={again}', *args)
-  lines = random.randint(5, 10)  # of 12, four an epoch
+  lines = random.randint(6, 13)  # of 15, five an epoch
   assert _kill_after(process, again / 'metrics.jsonl', lines), lines
   _call('train', f'--workdir={again}', *args)
   _call('train', f'--workdir={whole}', *args)
   a, b = (_without_command(d / 'result.json') for d in (whole, again))
   assert a == b
   assert _state(whole) == _state(again)
-  assert _state(whole)[0] == 3 * (5000 // a['recipe']['batch_size'])
+  assert _state(whole)[0] == 3 * (4000 // a['recipe']['batch_size'])
   assert a['test_images'] == 10_000
+  kept = [json.loads((d / 'best.json').read_text()) for d in (whole, again)]
+  assert kept[0] == kept[1]
+  out = _call('train', f'--workdir={again}', '--evaluate')
+  for name in ('last', 'best'):
+    accuracy = f'accuracy {a[f"{name}_test_accuracy"]!r} on 10000 images'
+    assert f'{accuracy}, as recorded: {name} weights' in out
 
 
 def test_alphas_wait_for_the_end_of_the_warm_up(searched):
@@ -263,8 +271,8 @@ def test_a_cutout_is_black_in_images_that_are_otherwise_the_same(script):
 
   def images(cutout):
     if script == 'train':
-      recipe = train.Recipe(cutout=cutout)
-      batches = train.batches_for(recipe, data.load())
+      recipe = recipe_lib.Recipe(cutout=cutout)
+      batches = recipe_lib.batches_for(recipe, data.load())
     else:
       given = {'space': 'tiny', 'limit': ['macs=60k'], 'cutout': cutout}
       config = cli.defaults(search.OPTIONS) | given
@@ -362,8 +370,8 @@ def test_a_comparison_is_trained_once_and_reported(tmp_path, capsys):
     compare.Entry('one', 'searched', limit, space.fix(s, a), a, (1234567,)),
     compare.Entry('two', 'random', limit, space.fix(s, b), b),
   ]
-  recipe, dataset = train.Recipe(epochs=1, batch_size=250), data.load()
-  plan = entries, dataset, train.batches_for(recipe, dataset), recipe
+  recipe, dataset = recipe_lib.Recipe(epochs=1, batch_size=250), data.load()
+  plan = entries, dataset, recipe_lib.batches_for(recipe, dataset), recipe
   again = {'seed': 0, 'workers': 2}
   rows = compare.run(tmp_path, *plan, **again)
   progress = capsys.readouterr().err
@@ -892,14 +900,14 @@ def test_bad_network_flags_are_one_line(options, message):
 )
 def test_recipes_that_do_not_go_with_the_images_are_one_line(options):
   (name,) = options
-  recipe = train.recipe_of(cli.defaults(train.OPTIONS) | options)
-  refused(name, train.batches_for, recipe, data.load())
+  recipe = recipe_lib.of(cli.defaults(train.OPTIONS) | options)
+  refused(name, recipe_lib.batches_for, recipe, data.load())
 
 
 @pytest.mark.parametrize('options', [{'epochs': 0}, {'smoothing': 1.0}])
 def test_bad_recipes_are_one_line(options):
   (name,) = options
-  refused(name, train.recipe_of, cli.defaults(train.OPTIONS) | options)
+  refused(name, recipe_lib.of, cli.defaults(train.OPTIONS) | options)
 
 
 def test_help_lists_the_flags():

@@ -1,0 +1,181 @@
+"""Finished trainings: tested again, or asked to teach."""
+
+import hashlib
+import pathlib
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from experiments import datasets, loop, names, weights
+from experiments.recipe import Recipe
+from nasjax import batch, data, distill, stream, train
+from nasjax.errors import InputError
+from nasjax.ops import Numerics
+from nasjax.space import Architecture, Space, fix
+
+
+class Run(NamedTuple):
+  """What a finished training left.
+
+  Attributes:
+    workdir: where.
+    network: one op in every slot.
+    result: its `result.json`.
+  """
+
+  workdir: pathlib.Path
+  network: Space
+  result: dict[str, Any]
+
+  @property
+  def numerics(self) -> Numerics:
+    """How the network was computed."""
+    return Recipe(**self.result['recipe']).numerics
+
+  @property
+  def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel of its images."""
+    normal = self.result['normalisation']
+    return tuple(normal['mean']), tuple(normal['std'])
+
+
+def read(workdir: pathlib.Path) -> Run:
+  """Reads a finished training.
+
+  Raises:
+    InputError: there is none, or its files are of no use.
+  """
+  path = workdir / 'result.json'
+  if not path.exists():
+    raise InputError(f'{workdir} holds no finished training: no result.json')
+  result = loop.read_json(path)
+  config = workdir / 'config.json'
+  ops = loop.read_json(config).get('ops') if config.exists() else None
+  a = Architecture.load(workdir / 'architecture.json', names.ops_of(ops))
+  found = Run(workdir, fix(a.space, a), result)
+  try:
+    batch.Batches(1, *found.normalisation)
+    found.numerics, result['evaluated'], result['classes']
+  except (KeyError, TypeError) as e:
+    raise InputError(
+      f'{path} is not what this version writes ({e}); train again'
+    ) from e
+  return found
+
+
+def check_network(run: Run, network: Space) -> None:
+  """Raises InputError, with the first difference, for any other network."""
+  if run.network == network:
+    return
+  here, there = run.network.slots, network.slots
+  differ = 'the sizes of their images'
+  for own, other in zip(here, there, strict=False):
+    if own != other:
+      differ = (
+        f'slot {own.name} is {own.ops[0].name} to {own.features} features, '
+        f'not {other.ops[0].name} to {other.features}'
+      )
+      break
+  else:
+    if len(here) != len(there):
+      differ = f'{len(here)} slots, not {len(there)}'
+  raise InputError(
+    f'{run.workdir} holds another architecture ({differ}); leave the network '
+    'out, or give the workdir that is meant'
+  )
+
+
+def evaluate(
+  run: Run, dataset: data.Dataset | stream.Streamed
+) -> dict[str, float]:
+  """Test accuracy of each of a run's weights, by name.
+
+  Raises:
+    InputError: the weights are missing, damaged or another network's.
+  """
+  batches = batch.Batches(1, *run.normalisation)
+  predict = jax.jit(train.predict(run.network, batches, run.numerics))
+  size, found = run.network.image_size, {}
+  for name in (weights.LAST, weights.BEST):
+    if f'{name}_test_accuracy' in run.result:
+      own = weights.load(run.workdir, name, run.network)
+      found[name] = datasets.accuracy(predict, own, dataset.test, size)
+  return found
+
+
+class Taught(NamedTuple):
+  """A teacher with its weights.
+
+  Attributes:
+    teacher: the static part; None without a teacher.
+    variables: its `params` and `batch_stats`.
+    record: what `result.json` says of it.
+  """
+
+  teacher: distill.Teacher | None = None
+  variables: Any = ()
+  record: dict[str, Any] | None = None
+
+
+def teacher(
+  workdir: pathlib.Path,
+  dataset: data.Dataset | stream.Streamed,
+  weight: float,
+  temperature: float,
+) -> Taught:
+  """Makes a finished training the teacher of another one.
+
+  Args:
+    workdir: of the teacher.
+    dataset: what is to be taught on.
+    weight: of its loss.
+    temperature: at which outputs are compared.
+
+  Raises:
+    InputError: no finished training, one of other images or classes, or a
+      number out of its range.
+  """
+  if not 0 < weight <= 1:
+    raise InputError(
+      f'distill_weight is {weight}; it must be above 0 and at most 1'
+    )
+  if not 0 < temperature < float('inf'):
+    raise InputError(
+      f'distill_temperature is {temperature}; it must be positive and finite'
+    )
+  run = read(workdir)
+  size = run.network.image_size
+  taught = size, size, run.network.channels
+  if taught != tuple(dataset.image_shape):
+    raise InputError(
+      f'the teacher {workdir} takes images of {taught}, those of '
+      f'{dataset.name} are {tuple(dataset.image_shape)}'
+    )
+  if run.result['classes'] != loop.fingerprint(dataset.class_names):
+    raise InputError(
+      f'the teacher {workdir} was trained on {run.result["dataset"]}, whose '
+      f'classes are not those of {dataset.name}'
+    )
+  name = run.result['evaluated']
+  own = weights.load(workdir, name, run.network)
+  record = {
+    'workdir': str(workdir),
+    'weights': name,
+    'content': content(own),
+    'distill_weight': weight,
+    'distill_temperature': temperature,
+    **{k: run.result[k] for k in ('network', 'macs', 'test_accuracy')},
+  }
+  static = distill.Teacher(
+    run.network, *run.normalisation, weight, temperature, run.numerics
+  )
+  return Taught(static, own._asdict(), record)
+
+
+def content(found: train.Weights) -> str:
+  """A short hash of weights."""
+  digest = hashlib.sha256()
+  for leaf in jax.tree.leaves(found):
+    digest.update(np.asarray(leaf).tobytes())
+  return digest.hexdigest()[:16]

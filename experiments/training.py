@@ -1,0 +1,179 @@
+"""The training of one network in its workdir, whatever told of it."""
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import tqdm
+
+from experiments import datasets, finished, loop, weights
+from experiments import recipe as recipes
+from experiments.recipe import Recipe
+from nasjax import batch, cost, data, stream, train
+from nasjax.space import Architecture, Space
+
+
+def run(
+  workdir: pathlib.Path,
+  network: Space,
+  dataset: data.Dataset | stream.Streamed,
+  batches: batch.Batches,
+  recipe: Recipe,
+  *,
+  seed: int,
+  record: dict[str, Any],
+  bar: tqdm.tqdm | None = None,
+  crop_area: float = stream.CROP_AREA,
+  valid: data.Arrays | Sequence | None = None,
+  taught: finished.Taught = finished.Taught(),  # noqa: B008 (immutable)
+) -> dict[str, Any]:
+  """Trains on all training images, tests on all test images.
+
+  Args:
+    workdir: claimed.
+    network: one op in every slot.
+    dataset: decoded or streamed, without what is held out.
+    batches: how a batch of it is made.
+    recipe: how to train.
+    seed: of the initial weights, the order and the augmentation.
+    record: what else `result.json` is to hold.
+    bar: a progress bar shared with other runs; the loss in it is named after
+      the workdir.
+    crop_area: least share of an image that a stream cuts out of it.
+    valid: images that were held out; after each epoch they decide whether its
+      weights are the best ones. None keeps the last weights alone.
+    taught: the teacher and its weights, if there is one.
+
+  Returns:
+    What was written to `result.json`.
+  """
+  steps = recipes.steps_of(recipe, dataset)
+  if (workdir / 'result.json').exists():
+    if bar is not None:
+      bar.initial += steps
+      bar.update(steps)
+    return loop.read_json(workdir / 'result.json')
+  if not (workdir / 'architecture.json').exists():
+    Architecture(network, ()).save(workdir / 'architecture.json')
+  predict = jax.jit(train.predict(network, batches, recipe.numerics))
+
+  def measure(images, own: train.Weights) -> float:
+    return datasets.accuracy(predict, own, images, network.image_size)
+
+  parts = train.make(
+    recipe.of_network(network),
+    batches,
+    tx=recipe.tx(steps),
+    smoothing=recipe.smoothing,
+    decay=recipe.ema_decay,
+    teacher=taught.teacher,
+    numerics=recipe.numerics,
+  )
+  checked = None
+  if valid is not None:
+    checked = weights.keeper(workdir, functools.partial(measure, valid))
+  feed = datasets.feed_of(
+    dataset, recipe.batch_size, seed=seed, crop_area=crop_area
+  )
+  state = _steps(
+    workdir, parts, feed, taught, seed, steps, recipe.epochs, bar, checked
+  )
+  weights.save(workdir, weights.LAST, train.weights(state))
+  test = functools.partial(measure, dataset.test)
+  result = {
+    **accuracies(workdir, network, test, state),
+    'train_images': dataset.num_train,
+    'valid_images': 0 if valid is None else datasets.size_of(valid),
+    'test_images': dataset.num_test,
+    **facts(network),
+    'dataset': dataset.name,
+    'classes': loop.fingerprint(dataset.class_names),
+    'normalisation': {'mean': batches.mean, 'std': batches.std},
+    'seed': seed,
+    'recipe': dataclasses.asdict(recipe),
+    'teacher': taught.record,
+    'versions': loop.versions(),
+    'device': jax.devices()[0].device_kind,
+    **record,
+  }
+  loop.write_json(workdir / 'result.json', result)
+  return result
+
+
+def _steps(workdir, parts, feed, taught, seed, steps, epochs, bar, checked):
+  """Takes all steps, or those that an earlier process left; the last state."""
+  state = loop.initial(parts.init, jax.random.key(seed), feed.like)
+  of_teacher = jax.device_put(taught.variables)
+  step = loop.compiled(parts.step, state, feed.like, of_teacher)
+  who = '' if bar is None else f'{workdir.name}: '
+  return loop.run(
+    workdir,
+    state,
+    lambda state, i: step(state, feed.next(), of_teacher),
+    steps=steps,
+    log_every=max(1, steps // epochs // 4),
+    checkpoint_every=steps // epochs,
+    describe=lambda metrics: who + described(metrics),
+    name='train',
+    bar=bar,
+    feed=feed.position,
+    **({} if checked is None else {'checked': checked}),
+  )
+
+
+def described(metrics: dict[str, Any]) -> str:
+  """What the progress bar says."""
+  text = f'loss {metrics["train_loss"]:.3f}'
+  if 'valid_accuracy' in metrics:
+    text += f', valid {100 * metrics["valid_accuracy"]:.2f} %'
+  return text
+
+
+def accuracies(
+  workdir: pathlib.Path,
+  network: Space,
+  test: Callable[[train.Weights], float],
+  state: train.State,
+) -> dict[str, Any]:
+  """On the test images, which had no part in what is chosen here.
+
+  `test_accuracy` is that of the weights which were best on the images held
+  out, or of the last ones where none were; `evaluated` says which. Beside it
+  stand the others, and with moving averages the weights that were averaged
+  (`raw_test_accuracy`).
+  """
+  found = {'last_test_accuracy': test(train.weights(state))}
+  if state.average:
+    raw = train.Weights(state.params, state.batch_stats)
+    found['raw_test_accuracy'] = test(raw)
+  name, best = weights.LAST, weights.best(workdir)
+  if best is not None:
+    name = weights.BEST
+    own = weights.load(workdir, name, network)
+    found |= {
+      'best_test_accuracy': test(own),
+      'best_step': best['step'],
+      'valid_accuracy': best['valid_accuracy'],
+    }
+  return {
+    'test_accuracy': found[f'{name}_test_accuracy'],
+    'evaluated': name,
+    **found,
+  }
+
+
+def facts(network: Space) -> dict[str, Any]:
+  """What a network is and costs."""
+  return {
+    'macs': cost.macs(network).constant,
+    'params': cost.params(network).constant,
+    'memory': cost.memory(network).constant,
+    'network': network.name,
+    'ops': {slot.name: slot.ops[0].name for slot in network.slots},
+    'image_size': network.image_size,
+    'channels': network.channels,
+    'num_classes': network.num_classes,
+  }

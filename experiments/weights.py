@@ -1,0 +1,132 @@
+"""The weights that a training leaves: the last ones, and the best ones.
+
+    weights/last/    what is evaluated at the end
+    weights/best/    what was best on the images held out for validation, with
+                     `best.json`, which says when and how good
+
+Both are Orbax checkpoints of `nasjax.train.Weights`, without the optimizer.
+"""
+
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from experiments import loop
+from nasjax import train
+from nasjax.errors import InputError
+from nasjax.ops import Numerics
+from nasjax.space import Space
+from nasjax.supernet import Supernet
+
+LAST, BEST = 'last', 'best'
+
+
+def save(workdir: pathlib.Path, name: str, found: train.Weights) -> None:
+  """Writes weights, whole or not at all."""
+  import orbax.checkpoint as ocp  # Takes a second: not for who only counts.
+
+  path = workdir / 'weights' / name
+  with ocp.StandardCheckpointer() as writer:
+    writer.save(path.absolute(), found._asdict(), force=True)
+    writer.wait_until_finished()
+
+
+def load(workdir: pathlib.Path, name: str, network: Space) -> train.Weights:
+  """Reads weights of a network.
+
+  Raises:
+    InputError: there are none, they are another network's, or damaged.
+  """
+  import orbax.checkpoint as ocp
+
+  path = workdir / 'weights' / name
+  if not path.is_dir():
+    raise InputError(f'{workdir} holds no finished training: no weights/{name}')
+  like = jax.eval_shape(lambda: _init(network))._asdict()
+  with ocp.StandardCheckpointer() as reader:
+    try:
+      there = reader.metadata(path.absolute()).item_metadata.tree
+      check_same(path, there, like, network.name)
+      return train.Weights(**reader.restore(path.absolute(), like))
+    except (OSError, ValueError, KeyError, AttributeError) as e:
+      if isinstance(e, InputError):
+        raise
+      line = str(e).strip().partition('\n')[0]
+      raise InputError(f'{path} cannot be read as weights: {line}') from e
+
+
+def check_same(path: pathlib.Path, there: Any, like: Any, name: str) -> None:
+  """Raises InputError, with the first difference, unless shapes are the same.
+
+  Args:
+    path: of what is read, for the message.
+    there: tree of what lies there.
+    like: tree of what is wanted.
+    name: of what it is wanted for.
+  """
+  found, wanted = _shapes(there), _shapes(like)
+  for key in sorted({*found, *wanted}):
+    if found.get(key) != wanted.get(key):
+      has, needs = (
+        'none' if at.get(key) is None else f'shape {at[key]}'
+        for at in (found, wanted)
+      )
+      raise InputError(
+        f'{path} is not of {name!r}: of {key} it has {has}, the network {needs}'
+      )
+
+
+def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+  leaves = jax.tree_util.tree_leaves_with_path(
+    tree, is_leaf=lambda x: hasattr(x, 'shape')
+  )
+  keystr = jax.tree_util.keystr
+  return {
+    keystr(path, simple=True, separator='/'): tuple(leaf.shape)
+    for path, leaf in leaves
+  }
+
+
+def _init(network: Space) -> train.Weights:
+  shape = 1, network.image_size, network.image_size, network.channels
+  net = Supernet(network, Numerics())
+  images = jax.numpy.zeros(shape)
+  made = net.init(jax.random.key(0), images, {}, train=False)
+  return train.Weights(made['params'], made.get('batch_stats', {}))
+
+
+def keeper(
+  workdir: pathlib.Path, measure: Callable[[train.Weights], float]
+) -> Callable[[train.State, int], dict[str, float]]:
+  """A function that looks at a state and keeps its weights if they are best.
+
+  A training that was killed and goes on meets the same states again and keeps
+  the same weights: only what is better than all before replaces them.
+
+  Args:
+    workdir: where they are kept.
+    measure: their accuracy on images for validation.
+
+  Returns:
+    `(state, step) -> metrics`.
+  """
+
+  def look(state: train.State, step: int) -> dict[str, float]:
+    found = train.weights(state)
+    accuracy = measure(found)
+    before = best(workdir)
+    if before is None or accuracy > before['valid_accuracy']:
+      save(workdir, BEST, found)
+      now = {'step': step, 'valid_accuracy': accuracy}
+      loop.write_json(workdir / 'best.json', now)
+    return {'valid_accuracy': accuracy}
+
+  return look
+
+
+def best(workdir: pathlib.Path) -> dict[str, Any] | None:
+  """Step and accuracy of the best weights so far; None where there are none."""
+  path = workdir / 'best.json'
+  return loop.read_json(path) if path.exists() else None

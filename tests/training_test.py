@@ -1,0 +1,293 @@
+"""The training script: best and last weights, evaluation, teachers, presets."""
+
+import dataclasses
+import random
+import shutil
+
+import numpy as np
+import pytest
+from conftest import images, refused
+
+from experiments import (
+  cli,
+  datasets,
+  finished,
+  loop,
+  train,
+  training,
+  weights,
+)
+from experiments import recipe as recipes
+from nasjax import data, space, spaces
+
+CHOICES = {
+  'small': ('mbconv_k3_e1', 'mbconv_k3_e1', 'skip'),
+  'large': ('mbconv_k3_e3', 'mbconv_k3_e1', 'skip'),
+}
+
+
+def _arrays(n, seed):
+  labels = np.arange(n, dtype=np.int32) % 3
+  pixels = images(n, seed=seed) // 3 + 80 * labels.astype(np.uint8).reshape(
+    -1, 1, 1, 1
+  )
+  return data.Arrays(pixels, labels)
+
+
+SET = data.Dataset('stripes', _arrays(60, 0), _arrays(30, 1), ('a', 'b', 'c'))
+FULL = {
+  'epochs': 3,
+  'batch_size': 12,
+  'valid_fraction': 0.2,
+  'ema_decay': 0.9,
+  'drop_path': 0.3,
+  'dropout': 0.1,
+  'clip_norm': 1.0,
+}
+
+
+@pytest.fixture(autouse=True)
+def _stripes(monkeypatch):
+  """No test of this file reads images from a disk."""
+  monkeypatch.setattr(datasets, 'of_or_stream', lambda config, options: SET)
+
+
+@pytest.fixture(scope='module')
+def root(tmp_path_factory):
+  """A folder with two architectures."""
+  folder = tmp_path_factory.mktemp('training')
+  tiny = spaces.tiny(num_classes=3)
+  for name, choice in CHOICES.items():
+    space.Architecture(tiny, choice).save(folder / f'{name}.json')
+  return folder
+
+
+def _train(root, workdir, name='small', **options):
+  given = {'architecture': str(root / f'{name}.json'), **options}
+  config = cli.defaults(train.OPTIONS) | given
+  return train.train_as_told(config, workdir, 'a command')
+
+
+@pytest.fixture(scope='module')
+def run(root):
+  """A finished training with all that a training can have but a teacher."""
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(datasets, 'of_or_stream', lambda config, options: SET)
+    _train(root, root / 'run', **FULL)
+  return root / 'run'
+
+
+def _files(workdir):
+  return {
+    path: path.stat().st_mtime_ns
+    for path in workdir.rglob('*')
+    if path.is_file()
+  }
+
+
+def test_an_evaluation_gives_what_was_recorded_and_writes_nothing(run, capsys):
+  result, before = loop.read_json(run / 'result.json'), _files(run)
+  found = train.evaluate(run, {'epochs': 3})
+  assert set(found) == {'last', 'best'}
+  for name, accuracy in found.items():
+    assert accuracy == result[f'{name}_test_accuracy']
+  assert result['test_accuracy'] == found[result['evaluated']]
+  assert _files(run) == before
+  train.say_evaluation(run, found)
+  lines = capsys.readouterr().out.splitlines()
+  assert [line.partition('recorded: ')[2] for line in lines] == [
+    'last weights',
+    'best weights (the one that counts)',
+  ]
+  assert all('as recorded' in line and 'not' not in line for line in lines)
+
+
+def test_an_interrupted_training_ends_where_it_would_have(
+  root, run, tmp_path, monkeypatch
+):
+  """Bit for bit: averages, best weights and every line of metrics."""
+  left = random.randint(4, 9)  # of 12 lines, four an epoch
+  described = training.described
+
+  def killed(metrics):
+    nonlocal left
+    left -= 1
+    if left == 0:
+      raise KeyboardInterrupt
+    return described(metrics)
+
+  monkeypatch.setattr(training, 'described', killed)
+  with pytest.raises(KeyboardInterrupt):
+    _train(root, tmp_path / 'run', **FULL)
+  assert not (tmp_path / 'run' / 'result.json').exists()
+  _train(root, tmp_path / 'run', **FULL)
+  for name in ('result.json', 'best.json', 'metrics.jsonl'):
+    assert (tmp_path / 'run' / name).read_text() == (run / name).read_text()
+  network = finished.read(run).network
+  for name in (weights.LAST, weights.BEST):
+    one, other = (
+      finished.content(weights.load(d, name, network))
+      for d in (run, tmp_path / 'run')
+    )
+    assert one == other
+
+
+def test_the_best_weights_are_the_first_of_the_highest_on_what_is_held_out(run):
+  rows = [r for r in loop.read_metrics(run) if 'valid_accuracy' in r]
+  assert [row['step'] for row in rows] == [4, 8, 12]
+  highest = max(row['valid_accuracy'] for row in rows)
+  first = next(r['step'] for r in rows if r['valid_accuracy'] == highest)
+  kept = loop.read_json(run / 'best.json')
+  assert kept == {'step': first, 'valid_accuracy': highest}
+  result = loop.read_json(run / 'result.json')
+  assert (result['train_images'], result['valid_images']) == (48, 12)
+  assert result['ops']['stage1_1'] == 'mbconv_k3_e1'
+
+
+@pytest.mark.parametrize('streamed', [False, True])
+def test_what_is_held_out_is_trained_on_by_nobody(streamed):
+  whole = SET
+  if streamed:
+    rows = [*zip(*SET.train, strict=True)]
+    fields = {'name': 's', 'train': rows, 'test': rows, 'class_names': ('a',)}
+    whole = datasets.stream.Streamed(
+      **fields, test_split='test', image_shape=(8, 8, 1)
+    )
+  fit, valid = datasets.held_out(whole, 0.2)
+
+  def pixels(part):
+    seen = (
+      part.images if isinstance(part, data.Arrays) else [x for x, _ in part]
+    )
+    return [x.tobytes() for x in seen]
+
+  assert (len(pixels(fit.train)), len(pixels(valid))) == (48, 12)
+  together = pixels(fit.train) + pixels(valid)
+  assert sorted(together) == sorted(pixels(SET.train))
+
+
+def test_another_architecture_is_refused_and_nothing_is_written(root, run):
+  before = _files(run)
+  other = {'architecture': str(root / 'large.json')}
+  refused(
+    'another architecture .slot stage1_1 is mbconv_k3_e1 .* not mbconv_k3_e3',
+    train.evaluate,
+    run,
+    other,
+  )
+  refused('--epochs=3, not 4', train.evaluate, run, {'epochs': 4})
+  refused('content was', _train, root, run, 'large', **FULL)
+  assert _files(run) == before
+
+
+def test_files_of_another_training_are_refused(root, run, tmp_path):
+  """Weights or checkpoints that somebody copied from another network's run."""
+  workdir = tmp_path / 'large'
+  _train(root, workdir, 'large', epochs=1, batch_size=12)
+  shutil.rmtree(workdir / 'weights')
+  shutil.copytree(run / 'weights', workdir / 'weights')
+  refused(
+    "last is not of 'tiny': of batch_stats/stage1_1/mbconv_k3.* network none",
+    train.evaluate,
+    workdir,
+    {},
+  )
+  (workdir / 'result.json').unlink()
+  refused('no finished training', train.evaluate, workdir, {})
+  shutil.rmtree(workdir / 'checkpoints')
+  shutil.copytree(run / 'checkpoints', workdir / 'checkpoints')
+  before = _files(workdir / 'checkpoints')
+  refused(
+    'damaged or of another run',
+    *(_train, root, workdir, 'large'),
+    epochs=1,
+    batch_size=12,
+  )
+  assert _files(workdir / 'checkpoints') == before
+
+
+def test_damaged_weights_are_one_line(run, tmp_path):
+  shutil.copytree(run, tmp_path / 'run')
+  for path in (tmp_path / 'run' / 'weights' / 'last').rglob('*'):
+    if path.is_file():
+      path.write_bytes(path.read_bytes()[:10])
+  refused('cannot be read as weights', train.evaluate, tmp_path / 'run', {})
+
+
+def test_a_student_is_recorded_with_its_teacher(root, run, tmp_path):
+  options = {'epochs': 1, 'batch_size': 12, 'teacher': str(run)}
+  result = _train(root, tmp_path / 'taught', **options, distill_weight=0.9)
+  alone = _train(root, tmp_path / 'alone', epochs=1, batch_size=12)
+  assert alone['teacher'] is None
+  teacher = result['teacher']
+  of_teacher = loop.read_json(run / 'result.json')
+  assert teacher['test_accuracy'] == of_teacher['test_accuracy']
+  assert (teacher['distill_weight'], teacher['weights']) == (0.9, 'best')
+  config = loop.read_json(tmp_path / 'taught' / 'config.json')
+  assert config['teacher_content'] == teacher['content']
+  network = finished.read(run).network
+  one, other = (
+    finished.content(weights.load(tmp_path / d, weights.LAST, network))
+    for d in ('taught', 'alone')
+  )
+  assert one != other
+
+
+def test_teachers_that_cannot_teach_are_refused(root, run, tmp_path):
+  def teach(dataset=SET, workdir=run, weight=0.5, temperature=4.0):
+    finished.teacher(workdir, dataset, weight, temperature)
+
+  teach()
+  wide = data.Arrays(images(9, 12), np.arange(9, dtype=np.int32) % 3)
+  refused(
+    r'takes images of \(8, 8, 1\), those of stripes are \(12, 12, 1\)',
+    teach,
+    dataclasses.replace(SET, train=wide),
+  )
+  refused(
+    'trained on stripes, whose classes are not those of dots',
+    teach,
+    dataclasses.replace(SET, name='dots', class_names=('a', 'b', 'd')),
+  )
+  refused('no finished training', teach, workdir=tmp_path)
+  refused('distill_weight is 0.0', teach, weight=0.0)
+  refused('distill_temperature is -1', teach, temperature=-1)
+  refused(
+    '--distill_weight=0.9 has no effect without --teacher',
+    _train,
+    *(root, tmp_path / 'no'),
+    distill_weight=0.9,
+  )
+  assert not (tmp_path / 'no').exists()
+
+
+# --- Recipes -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+  ('options', 'message'),
+  [
+    ({'optimizer': 'lion'}, "unknown optimizer 'lion'; choose from sgd"),
+    ({'schedule': 'linear'}, "unknown schedule 'linear'"),
+    ({'dtype': 'float16'}, "unknown dtype 'float16'"),
+    ({'optimizer': 'adamw', 'momentum': 0.8}, '--momentum=0.8 has no effect'),
+    ({'rms_epsilon': 1.0}, 'has no effect with --optimizer=sgd'),
+    ({'stair_factor': 0.5}, 'has no effect with --schedule=cosine'),
+    ({'ema_decay': 1.0}, 'ema_decay is 1.0; it must'),
+    ({'clip_norm': -1.0}, 'clip_norm is -1.0; it must'),
+    ({'warmup': 1.0}, 'warmup is 1.0; it must'),
+    ({'drop_path': 1.0}, 'drop_path is 1.0; it must'),
+    ({'dropout': -0.5}, 'dropout is -0.5; it must'),
+    ({'valid_fraction': 1.0}, 'valid_fraction is 1.0; it must'),
+  ],
+)
+def test_bad_recipes_are_one_line_and_write_nothing(
+  root, tmp_path, options, message
+):
+  refused(message, _train, root, tmp_path / 'run', **options)
+  assert not (tmp_path / 'run').exists()
+
+
+def test_shares_of_steps_are_not_lost_to_floats():
+  for steps in range(20, 2000, 20):
+    assert recipes._warmup_steps(recipes.Recipe(), steps) == steps // 20
