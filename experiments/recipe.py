@@ -120,6 +120,11 @@ class Recipe:
       bn_epsilon=self.bn_epsilon,
     )
 
+  @property
+  def coupled_decay(self) -> float:
+    """What the optimizer adds to gradients; AdamW's decay is apart of them."""
+    return 0.0 if self.optimizer == 'adamw' else self.weight_decay
+
   def of_network(self, network: Space) -> Space:
     """The network with what is dropped of it in training.
 
@@ -213,6 +218,13 @@ OPTIONS = {
     Recipe.mixup,
     'mixes training images, a share drawn from Beta(mixup, mixup); 0: none',
   ),
+}
+
+
+# What of it a search's weights can be trained with as well.
+SEARCH_OPTIONS = {
+  name: OPTIONS[name]
+  for name in ('optimizer', 'rms_epsilon', 'warmup', 'clip_norm', 'dtype')
 }
 
 

@@ -26,13 +26,14 @@ from experiments import (
   loop,
   names,
   outcome,
+  presets,
 )
+from experiments import recipe as recipes
 from nasjax import (
   batch,
   data,
   derive,
   guard,
-  optimize,
   relax,
   report,
   search,
@@ -40,8 +41,10 @@ from nasjax import (
 from nasjax import space as space_lib
 from nasjax.errors import InputError
 from nasjax.space import Architecture, Space
+from nasjax.train import cross_entropy
 
 OPTIONS = {
+  'preset': presets.option(presets.SEARCH),
   **datasets.OPTIONS,
   'space': ('mobile_small', f'{cli.one_of(names.SPACES)}, or module:function'),
   **constraints.OPTIONS,
@@ -52,7 +55,9 @@ OPTIONS = {
   'warmup_steps': (80, 'steps in which only weights learn'),
   'batch_size': (32, 'images per step'),
   'cutout': (0, 'edge of a black square in each image, in pixels; 0: none'),
-  'learning_rate': (0.05, "of the weights: SGD's peak"),
+  'learning_rate': (0.05, 'of the weights, at its peak'),
+  **recipes.SEARCH_OPTIONS,
+  'smoothing': (0.0, 'of the labels'),
   'weight_decay': (1e-4, 'of the weights: of kernels only'),
   'alpha_learning_rate': (0.05, "of the alphas: Adam's, at the start"),
   'alpha_weight_decay': (0.0, 'of the alphas, towards equal probabilities'),
@@ -84,6 +89,7 @@ def check_schedule(config: dict[str, Any]) -> None:
       )
   decays = ('weight_decay', 'alpha_weight_decay')
   cli.check_not_negative(**{name: config[name] for name in decays})
+  recipes.of(config)
 
 
 def temperature_schedule(config: dict[str, Any]) -> optax.Schedule:
@@ -181,17 +187,15 @@ def alpha_optimizer(config: dict[str, Any]) -> optax.GradientTransformation:
 
 def build(config: dict[str, Any], inputs: Inputs) -> search.Search:
   """The search's pure functions, with the optimizers that the flags name."""
+  recipe = recipes.of(config)
   return search.make(
     inputs.space,
     inputs.batches,
     inputs.kept.constraints,
     projection=inputs.kept.projection,
-    weight_tx=optimize.sgd(
-      optimize.cosine(config['learning_rate'], config['steps']),
-      weight_decay=config['weight_decay'],
-    ),
+    weight_tx=recipe.tx(config['steps']),
     regulariser=functools.partial(
-      optimize.decay, weight_decay=config['weight_decay']
+      optimize.decay, weight_decay=recipe.coupled_decay
     ),
     alpha_tx=alpha_optimizer(config),
     order=config['order'],
@@ -200,6 +204,8 @@ def build(config: dict[str, Any], inputs: Inputs) -> search.Search:
     relaxation=inputs.relaxation,
     temperature=inputs.temperature,
     guards=inputs.guarded.guards,
+    loss=functools.partial(cross_entropy, smoothing=config['smoothing']),
+    numerics=recipe.numerics,
   )
 
 
@@ -334,7 +340,9 @@ def run(
 
 def main() -> None:
   workdir = pathlib.Path(flags.FLAGS.workdir)
-  run(cli.values(OPTIONS), workdir, cli.command('experiments.search'))
+  config = cli.values(OPTIONS)
+  config = presets.applied(config, cli.given(OPTIONS), presets.SEARCH)
+  run(config, workdir, cli.command('experiments.search'))
   record = space_lib.read_record(workdir / 'architecture.json')
   print('\n'.join(outcome.lines(record)))
   for path in sorted(workdir.glob('*.json')) + sorted(workdir.glob('*.png')):

@@ -13,7 +13,15 @@ from typing import Any
 
 from absl import flags
 
-from experiments import cli, datasets, finished, loop, names, training
+from experiments import (
+  cli,
+  datasets,
+  finished,
+  loop,
+  names,
+  presets,
+  training,
+)
 from experiments import recipe as recipes
 from nasjax import data, stream
 from nasjax.errors import InputError
@@ -35,6 +43,7 @@ def network_for(
 
 
 OPTIONS = {
+  'preset': presets.option(presets.TRAIN),
   'architecture': (None, 'an architecture.json'),
   'ops': (None, 'module with ops of your own that --architecture names'),
   'network': (None, cli.one_of(names.NETWORKS)),
@@ -158,7 +167,8 @@ def main() -> None:
     say_evaluation(workdir, evaluate(workdir, given))
     return
   workdir, command = flags.FLAGS.workdir, cli.command('experiments.train')
-  result = train_as_told(cli.values(OPTIONS), workdir, command)
+  config = presets.applied(cli.values(OPTIONS), given, presets.TRAIN)
+  result = train_as_told(config, workdir, command)
   print(
     f'test accuracy {100 * result["test_accuracy"]:.2f} % on '
     f'{result["test_images"]} images, {result["macs"]} MACs, '

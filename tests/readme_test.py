@@ -11,7 +11,7 @@ import sys
 
 import numpy as np
 
-from experiments import loop, names
+from experiments import loop, names, presets
 from nasjax import cost, space
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -90,7 +90,7 @@ def test_commands_on_a_tfds_set_run(shared, tmp_path):
   )
   assert done.returncode == 0, f'MNIST could not be staged: {done.stderr}'
   commands = [command for command in _commands() if _on_tfds(command)]
-  assert len(commands) == 3
+  assert len(commands) == 4
   for command in commands:
     _run(command, tmp_path)
   result = json.loads((tmp_path / 'runs/mine_trained/result.json').read_text())
@@ -121,6 +121,16 @@ def test_every_preset_of_the_command_line_is_explained():
   rows = README.partition('### What is chosen')[2].partition('###')[0]
   named = set(re.findall(r'`(\w+)`', rows))
   assert set(names.SPACES) - {'tiny'} <= named
+
+
+def test_every_published_recipe_stands_there_with_its_accuracies():
+  rows = README.partition('| `--preset=` |')[2].partition('\n\n')[0]
+  rows = dict(re.findall(r'^\| `(\w+)` \| (.*)$', rows, re.MULTILINE))
+  assert list(rows) == list(presets.TRAIN)
+  for name, preset in presets.TRAIN.items():
+    assert preset.source.partition(',')[0].partition(';')[0] in rows[name]
+    assert all(f'{top1}' in rows[name] for top1 in preset.published.values())
+    assert ('| none: ' in rows[name]) == (name not in presets.SEARCH)
 
 
 def test_make_targets_of_the_readme_exist():

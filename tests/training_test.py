@@ -4,6 +4,7 @@ import dataclasses
 import random
 import shutil
 
+import jax
 import numpy as np
 import pytest
 from conftest import images, refused
@@ -13,12 +14,16 @@ from experiments import (
   datasets,
   finished,
   loop,
+  names,
+  presets,
+  search,
   train,
   training,
   weights,
 )
 from experiments import recipe as recipes
 from nasjax import data, space, spaces
+from nasjax import train as train_lib
 
 CHOICES = {
   'small': ('mbconv_k3_e1', 'mbconv_k3_e1', 'skip'),
@@ -291,3 +296,85 @@ def test_bad_recipes_are_one_line_and_write_nothing(
 def test_shares_of_steps_are_not_lost_to_floats():
   for steps in range(20, 2000, 20):
     assert recipes._warmup_steps(recipes.Recipe(), steps) == steps // 20
+
+
+# --- Presets -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize('script', [train, search])
+def test_a_preset_sets_flags_that_there_are_to_what_they_take(script):
+  table = presets.TRAIN if script is train else presets.SEARCH
+  unset = cli.defaults(script.OPTIONS)
+  for name, preset in table.items():
+    assert set(preset.flags) <= set(script.OPTIONS), name
+    config = presets.applied({**unset, 'preset': name}, {}, table)
+    assert {k: config[k] for k in preset.flags} == preset.flags
+    assert f'--preset={name} ' in preset.command
+    assert preset.source
+    assert preset.differs
+    assert set(preset.published) <= set(names.NETWORKS)
+
+
+def test_what_is_typed_counts_more_than_a_preset():
+  config = cli.defaults(train.OPTIONS) | {'preset': 'fbnet'}
+  given = {'architecture': 'a.json', 'epochs': 6}
+  found = presets.applied(config | given, given, presets.TRAIN)
+  assert (found['epochs'], found['batch_size']) == (6, 256)
+  assert (found['architecture'], found['network']) == ('a.json', None)
+  refused(
+    "unknown preset 'darts'; choose from mobilenet_v2",
+    *(presets.applied, config | {'preset': 'darts'}, {}, presets.TRAIN),
+  )
+
+
+@pytest.mark.parametrize('name', presets.TRAIN)
+def test_a_training_preset_builds_and_takes_two_steps(root, name):
+  """Its network is built; the steps are of a tiny one, with its recipe."""
+  config = cli.defaults(train.OPTIONS) | {'preset': name}
+  config = presets.applied(config, {}, presets.TRAIN)
+  recipe = recipes.of(config)
+  steps = recipe.epochs * (1_281_167 // recipe.batch_size)
+  tiny = str(root / 'large.json')
+  small = {'network': None, 'architecture': tiny}
+  networks = [train.network_for(config | small, SET)]
+  if config['network'] is not None:
+    networks.append(names.network(config['network'])(image_size=224))
+  for network in networks:
+    recipe.of_network(network)
+  batches = dataclasses.replace(
+    recipes.batches_for(dataclasses.replace(recipe, batch_size=6), SET)
+  )
+  parts = train_lib.make(
+    recipe.of_network(networks[0]),
+    batches,
+    tx=recipe.tx(steps),
+    smoothing=recipe.smoothing,
+    decay=recipe.ema_decay,
+    numerics=recipe.numerics,
+  )
+  first = state = jax.jit(parts.init)(jax.random.key(0), SET.train)
+  step = jax.jit(parts.step)
+  for _ in range(2):
+    state, metrics = step(state, SET.train)
+  assert np.isfinite(metrics['train_loss'])
+  moved = jax.tree.map(lambda a, b: (a != b).any(), first.params, state.params)
+  assert any(jax.tree.leaves(moved))
+
+
+@pytest.mark.parametrize('name', presets.SEARCH)
+def test_a_search_preset_builds_and_takes_two_steps(name, monkeypatch):
+  """Its space is built; the steps are of a tiny one, with its recipe."""
+  monkeypatch.setattr(datasets, 'of', lambda config, options: SET)
+  config = cli.defaults(search.OPTIONS) | {'preset': name}
+  given = {'limit': ['macs=6000'], 'space': 'tiny', 'batch_size': 6}
+  preset = presets.SEARCH[name].flags
+  assert names.space(preset['space'])(image_size=224).image_size == 224
+  config = presets.applied(config | given, given, presets.SEARCH)
+  inputs = search.prepare(config)
+  parts = search.build(config, inputs)
+  arrays = inputs.train, inputs.valid
+  state = jax.jit(parts.init)(jax.random.key(0), *arrays)
+  step = jax.jit(parts.step)
+  for _ in range(2):
+    state, metrics = step(state, *arrays)
+  assert np.isfinite(metrics['total_loss'])
