@@ -34,6 +34,7 @@ from nasjax import (
   data,
   derive,
   guard,
+  optimize,
   relax,
   report,
   search,
