@@ -9,6 +9,7 @@ nothing is estimated.
 import dataclasses
 import functools
 import math
+import numbers
 from collections.abc import Callable, Mapping
 
 import jax
@@ -182,8 +183,9 @@ def table(
     fixed: what every architecture costs besides.
 
   Raises:
-    InputError: candidates without a number (all are listed), numbers that are
-      negative or not finite, or names that the space does not have.
+    InputError: candidates without a number or with None (all are listed), what
+      is no number, is negative or not finite, or names that the space does not
+      have.
 
   Example:
     >>> from nasjax import spaces
@@ -194,19 +196,30 @@ def table(
     (1.5, 1.5)
   """
   wanted = {(s, o) for s, options in space.choices.items() for o in options}
+  for s, options in candidates.items():
+    if not isinstance(options, Mapping):
+      raise InputError(
+        f'table {name!r} has {options!r} for {s}, which takes a number for '
+        'each of its options'
+      )
   given = {
     (s, o): number
     for s, options in candidates.items()
     for o, number in options.items()
   }
+  numbered = {place for place, number in given.items() if number is not None}
   for what, names in (
-    ('lacks', wanted - set(given)),
+    ('lacks', wanted - numbered),
     ('names what the space does not have:', set(given) - wanted),
   ):
     if names:
       listed = ', '.join(f'{s}/{o}' for s, o in sorted(names))
       raise InputError(f'table {name!r} {what} {listed}')
   for (s, o), number in {**given, ('fixed', 'part'): fixed}.items():
+    if not isinstance(number, numbers.Real):
+      raise InputError(
+        f'table {name!r} has {number!r} at {s}/{o}; costs are numbers'
+      )
     if not (math.isfinite(number) and number >= 0):
       raise InputError(
         f'table {name!r} has {number} at {s}/{o}; costs are finite and at '

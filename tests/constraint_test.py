@@ -324,6 +324,7 @@ def test_a_chain_applies_its_links_in_order():
     lambda: constraint.lagrangian(1.0, -1.0),
     lambda: constraint.lagrangian(1.0, 1.0, -1.0),
     lambda: constraint.lagrangian(float('nan'), 1.0),
+    lambda: constraint.lagrangian(1.0, 1.0, float('nan'), equal=True),
     lambda: constraint.augmented_lagrangian(1.0, 1.0, 0.0),
     lambda: constraint.augmented_lagrangian(1.0, 2.0, 1.0),
   ],

@@ -141,7 +141,15 @@ def test_a_table_of_ones_own_is_summed_and_checked():
     refused(
       'stage2_2/skip; costs are finite', cost.table, s, 'e', 'mJ', numbers
     )
+  numbers['stage2_2']['skip'] = '3'
+  says = "'3' at stage2_2/skip; costs are numbers"
+  refused(says, cost.table, s, 'e', 'mJ', numbers)
+  numbers['stage2_2']['skip'] = None
+  refused('lacks stage2_2/skip', cost.table, s, 'e', 'mJ', numbers)
+  numbers['stage2_2'] = 3
+  refused('has 3 for stage2_2, which takes', cost.table, s, 'e', 'mJ', numbers)
   numbers['stage2_2'] = dict.fromkeys(s.choices['stage2_2'], 1.0)
+  refused('None at fixed/part', cost.table, s, 'e', 'mJ', numbers, fixed=None)
   numbers['attic'] = {'op': 1.0}
   refused('does not have: attic/op', cost.table, s, 'e', 'mJ', numbers)
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from nasjax.constraint.pair import (
   Constraint,
+  require_finite,
   require_not_negative,
   require_positive,
 )
@@ -45,7 +46,7 @@ def lagrangian(
   Args:
     limit: positive, in the cost's unit.
     rate: positive, step size of the ascent.
-    multiplier: where it starts; not negative unless `equal`.
+    multiplier: where it starts; finite, not negative unless `equal`.
     equal: use the whole limit.
     follow_strict: the multiplier, not the gradient, looks at the cost of the
       most probable options. That is a step function of alphas: it knows of
@@ -61,6 +62,7 @@ def lagrangian(
     (1.5, 1.25)
   """
   require_positive('lagrangian', limit=limit, rate=rate)
+  require_finite('lagrangian', multiplier=multiplier)
   if not equal:
     require_not_negative('lagrangian', multiplier=multiplier)
 

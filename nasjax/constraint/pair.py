@@ -61,6 +61,13 @@ def require_positive(name: str, **values: ArrayLike) -> None:
       raise ValueError(f'{name} requires a positive {field}, got {value}.')
 
 
+def require_finite(name: str, **values: ArrayLike) -> None:
+  """Raises ValueError, with the value, unless all are finite."""
+  for field, value in values.items():
+    if not math.isfinite(value):
+      raise ValueError(f'{name} requires a finite {field}, got {value}.')
+
+
 def require_not_negative(name: str, **values: ArrayLike) -> None:
   """Raises ValueError, with the value, unless all are 0 or more and finite."""
   for field, value in values.items():
