@@ -1,7 +1,6 @@
 """Constraints: one contract for all forms, and what each promises besides."""
 
 import functools
-import itertools
 from typing import NamedTuple
 
 import chex
@@ -392,9 +391,8 @@ def test_projected_alphas_keep_every_limit(preset, number, temperature):
 
 
 def test_projection_is_the_closest_distribution():
-  """Of all products of distributions that keep the limit, on a grid."""
+  """Of random neighbours, products of distributions, that keep the limit."""
   s = spaces.tiny()
-  (two,) = [n for n, o in itertools.islice(s.choices.items(), 1) if len(o) == 2]
   macs = cost.macs(s)
   alphas = space.init_alphas(s, jax.random.key(3), 1.0)
   before = relax.softmax(alphas)
@@ -409,7 +407,6 @@ def test_projection_is_the_closest_distribution():
   rng = np.random.default_rng(0)
   tried = 0
   for _ in range(2000):
-    # Random neighbours of what was found, as probabilities.
     p = {
       k: jax.nn.softmax(jnp.log(v) + 0.1 * rng.normal(size=v.shape))
       for k, v in after.items()
@@ -418,7 +415,6 @@ def test_projection_is_the_closest_distribution():
       tried += 1
       assert divergence(p) >= nearest - 1e-5
   assert tried > 500
-  assert two in after
 
 
 def test_equal_projection_uses_the_whole_limit():

@@ -252,11 +252,17 @@ def test_widths_have_their_published_millions(name, width, macs, params):
 
 
 @pytest.mark.parametrize(
-  ('width', 'params'),
-  [(1.4, 6.06), (1.0, 3.47), (0.75, 2.61), (0.5, 1.95), (0.35, 1.66)],
+  ('width', 'macs', 'params'),
+  [
+    (1.4, 582, 6.06),
+    (1.0, 300, 3.47),
+    (0.75, 209, 2.61),
+    (0.5, 97, 1.95),
+    (0.35, 59, 1.66),
+  ],
 )
-def test_mobilenet_v2_widths_without_batch_norm(width, params):
-  """Its README leaves batch norm out of the parameters."""
+def test_mobilenet_v2_widths_have_their_published_counts(width, macs, params):
+  """Both in millions, from its README, which leaves batch norm out."""
   network = zoo.mobilenet_v2(width=width)
   net = Supernet(network, ops.Numerics(depthwise='native'))
   images = jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32)
@@ -266,6 +272,7 @@ def test_mobilenet_v2_widths_without_batch_norm(width, params):
     for path, leaf in jax.tree_util.tree_leaves_with_path(variables['params'])
     if 'scale' in jax.tree_util.keystr(path)
   ]
+  assert abs(cost.macs(network).constant / 1e6 - macs) < 1
   counted = cost.params(network).constant - 2 * sum(scales)
   assert abs(counted / 1e6 - params) <= 0.005
 
