@@ -2,6 +2,9 @@
 
 import dataclasses
 import itertools
+import os
+import subprocess
+import sys
 
 import chex
 import flax.linen as nn
@@ -162,19 +165,49 @@ def test_costs_work_in_code_that_is_not_ours():
     for slot, n in s.choices.items()
   }
   one = lambda a: c(relax.softmax(a))  # noqa: E731
-  auto = (jax.sharding.AxisType.Auto,)
-  mesh = jax.make_mesh((1,), ('devices',), axis_types=auto)
-  spec = jax.sharding.PartitionSpec('devices')
-  sharded = jax.jit(
-    jax.shard_map(jax.vmap(one), mesh=mesh, in_specs=spec, out_specs=spec)
-  )
-  chex.assert_trees_all_close(sharded(batch), jax.vmap(one)(batch), rtol=1e-6)
   mapped = jax.jit(jax.vmap(jax.grad(one)))(batch)
   for i in range(2):
     single = jax.grad(one)(jax.tree.map(lambda x, i=i: x[i], batch))
     chex.assert_trees_all_close(
       jax.tree.map(lambda x, i=i: x[i], mapped), single, rtol=1e-5
     )
+
+
+SHARDED = """
+import chex
+import jax
+from jax.sharding import AxisType, PartitionSpec
+from nasjax import cost, relax, space, spaces
+
+s = spaces.tiny_width()
+macs = cost.macs(s)
+keys = jax.random.split(jax.random.key(0), 6)
+alphas = jax.vmap(lambda key: space.init_alphas(s, key, 1.0))(keys)
+one = jax.value_and_grad(lambda alphas: macs(relax.softmax(alphas)))
+each = jax.vmap(one)
+mesh = jax.make_mesh((3,), ('devices',), axis_types=(AxisType.Auto,))
+spec = PartitionSpec('devices')
+sharded = jax.jit(
+  jax.shard_map(each, mesh=mesh, in_specs=spec, out_specs=spec)
+)(alphas)
+for leaf in jax.tree.leaves(sharded):
+  assert len(leaf.sharding.device_set) == 3
+chex.assert_trees_all_close(sharded, jax.jit(each)(alphas), rtol=1e-5)
+assert all(g.any() for g in jax.tree.leaves(sharded[1]))
+"""
+
+
+def test_costs_and_gradients_are_the_same_over_several_devices():
+  flags = os.environ['XLA_FLAGS']
+  several = '--xla_force_host_platform_device_count=3'
+  run = subprocess.run(
+    [sys.executable, '-c', SHARDED],
+    env=os.environ
+    | {'XLA_FLAGS': f'{flags} {several}', 'JAX_PLATFORMS': 'cpu'},
+    capture_output=True,
+    text=True,
+  )
+  assert run.returncode == 0, run.stderr
 
 
 def test_ops_that_differ_in_shape_are_refused():
