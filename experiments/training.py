@@ -91,7 +91,7 @@ def run(
     **facts(network),
     'dataset': dataset.name,
     'classes': loop.fingerprint(dataset.class_names),
-    'normalisation': {'mean': batches.mean, 'std': batches.std},
+    'normalisation': {'mean': list(batches.mean), 'std': list(batches.std)},
     'seed': seed,
     'recipe': dataclasses.asdict(recipe),
     'teacher': taught.record,
