@@ -1,6 +1,5 @@
 """Presets: what their papers print, what they cost, and that all works."""
 
-import collections
 import dataclasses
 import functools
 import itertools
@@ -288,41 +287,6 @@ def test_drawing_weights_is_not_counted():
     count.params(variables),
     count.peak_memory(applied, variables, images).bytes,
   )
-
-
-def _blocks(s):
-  """Every place in which an op with closed forms can stand."""
-  for i in range(max(1, len(s.patterns))):
-    fixed = space.at_pattern(s, i) if s.patterns else s
-    size, before = fixed.image_size, None
-    for slot in fixed.slots:
-      for op, n, m in fixed.places(before, slot):
-        if isinstance(op, ops.MBConv):
-          yield op, m, slot.stride, (1, size, size, n)
-      size, before = -(-size // slot.stride), slot
-
-
-def test_closed_forms_are_the_traced_program_of_every_block(architectures):
-  """Of each kind of block some widths and sizes, or all of them."""
-  kinds = collections.defaultdict(dict)
-  for make in (*COUNTED, *TINY, *NETWORKS):
-    for block in _blocks(make()):
-      op, features, stride, (_, _, _, inputs) = block
-      expands, adds = op.expanded(inputs) != inputs, inputs == features
-      kinds[op, stride, expands, adds][block] = None
-  assert sum(map(len, kinds.values())) > 2000
-  rng = np.random.default_rng(0)
-  for places in map(list, kinds.values()):
-    number = len(places) if architectures >= 1000 else min(2, len(places))
-    for i in rng.permutation(len(places))[:number]:
-      block = places[i]
-      closed = Counts(
-        cost.op_macs(*block), cost.op_params(*block), cost.op_memory(*block)
-      )
-      assert closed == tuple(
-        cost.traced(resource, *block) for resource in Counts._fields
-      ), block
-      assert cost.op_shape(*block) == cost.traced_shape(*block), block
 
 
 @pytest.mark.parametrize('resource', Counts._fields)
