@@ -130,3 +130,35 @@ def test_a_search_learns_the_pattern():
   assert all(bool(x.all()) for x in jax.tree.leaves(changed))
   found = space_lib.argmax(SPACE, state.alphas)
   assert not space_lib.fix(SPACE, found).choices
+
+
+def test_a_search_learns_the_pattern_from_the_task():
+  """Without a price, by what its loss is above or below the baseline."""
+  images = np.random.default_rng(0).integers(0, 256, (32, 8, 8, 1), np.uint8)
+  arrays = data.Arrays(images, np.arange(32, dtype=np.int32) % 4)
+  macs = cost.macs(SPACE)
+  parts = search.make(
+    SPACE,
+    batch.Batches(8, (0.5,), (0.3,)),
+    [(macs, constraint.linear(0.0, macs.bounds()[1]))],
+    weight_tx=optax.sgd(0.05),
+    alpha_tx=optax.sgd(1.0),
+  )
+  step = jax.jit(parts.alpha_step)
+  start = jax.jit(parts.init)(jax.random.key(0), arrays, arrays)
+  first, metrics = step(start, arrays, arrays)
+  # The first loss is its own baseline.
+  np.testing.assert_array_equal(
+    first.alphas['pattern'], start.alphas['pattern']
+  )
+  assert first.baseline.weight > 0
+  mean = first.baseline.total / first.baseline.weight
+  np.testing.assert_allclose(mean, metrics['valid_loss'], rtol=1e-6)
+  second, metrics = step(first, arrays, arrays)
+  move = second.alphas['pattern'] - first.alphas['pattern']
+  # What was drawn gains where its loss is the lower one, and else it loses.
+  better = metrics['valid_loss'] < mean
+  assert (move[metrics['pattern']] > 0) == better
+  np.testing.assert_allclose(move.sum(), 0.0, atol=1e-6)
+  assert move.any()
+  assert second.baseline.weight > first.baseline.weight
