@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -70,6 +71,7 @@ def _run(command, directory):
     text=True,
   )
   assert done.returncode == 0, (command, done.stderr)
+  return done.stdout
 
 
 def test_commands_run(tmp_path):
@@ -77,8 +79,28 @@ def test_commands_run(tmp_path):
   (tmp_path / 'my_ops.py').write_text(own)
   commands = [command for command in _commands() if not _on_tfds(command)]
   assert len(commands) == 3
-  for command in commands:
-    _run(command, tmp_path)
+  printed = {command: _run(command, tmp_path) for command in commands}
+  file = tmp_path / 'runs/own/architecture.json'
+  dilated = runpy.run_path(str(tmp_path / 'my_ops.py'))['Dilated']
+  record = space.read_record(file)
+  found = space.Architecture.load(file, [dilated])
+  macs = cost.macs(found.space)
+  # The op stands wherever it fits, at what its module costs there.
+  slots = {slot.name: slot for slot in found.space.slots}
+  tables = {table.axes: table for table in macs.tables}
+  having = [
+    n for n, options in found.space.choices.items() if 'dilated' in options
+  ]
+  assert having == ['stage1_2', 'stage2_2']
+  for name, size in zip(having, (14, 7), strict=True):
+    index = {name: slots[name].op_names.index('dilated')}
+    weights = 3 * 3 * slots[name].features ** 2
+    assert tables[(name,)].at(index) == size**2 * weights
+  # The limit is kept, and the network counted, in these numbers.
+  row = record['resources']['macs']
+  assert row['cost'] == macs.exact(found) <= row['limit'] == 1_000_000
+  (counted,) = (out for command, out in printed.items() if '--ops' in command)
+  assert re.search(rf'^macs +{row["cost"]:,}$', counted, re.MULTILINE)
 
 
 def test_commands_on_a_tfds_set_run(shared, tmp_path):
