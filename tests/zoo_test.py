@@ -12,9 +12,9 @@ import pytest
 
 from experiments import count as count_script
 from experiments import names
-from nasjax import cost, count, ops, zoo
+from nasjax import batch, cost, count, data, derive, ops, train, zoo
 from nasjax.errors import InputError
-from nasjax.space import Architecture
+from nasjax.space import Architecture, fix
 from nasjax.supernet import Supernet
 
 # MACs and params at 224 pixels and 1000 classes.
@@ -42,6 +42,7 @@ TOTALS = {
   'resnet18': (1814073344, 11689512),
   'resnet50': (4089184256, 25557032),
 }
+NO_NORM = {'squeezenet_1_1'}
 
 
 def _totals(network):
@@ -376,6 +377,43 @@ def test_json_gives_back_the_network(name, tmp_path):
   network = Architecture(names.NETWORKS[name](image_size=64), ())
   network.save(tmp_path / 'a.json')
   assert Architecture.load(tmp_path / 'a.json') == network
+
+
+# --- Training and deriving ---------------------------------------------------
+
+
+def _shapes(tree):
+  return jax.tree.map(lambda x: (x.shape, x.dtype), tree)
+
+
+@pytest.mark.parametrize('name', TOTALS)
+def test_a_network_trains_and_derives_like_any_other(name):
+  """A step of its training, gradients and statistics, is traced, not run."""
+  network = names.NETWORKS[name](image_size=64, num_classes=10)
+  arrays = data.Arrays(
+    jax.ShapeDtypeStruct((8, 64, 64, 3), jnp.uint8),
+    jax.ShapeDtypeStruct((8,), jnp.int32),
+  )
+  parts = train.make(
+    network,
+    batch.Batches(4, (0.5,) * 3, (0.3,) * 3),
+    tx=train.sgd(0.1, 100),
+    numerics=ops.Numerics(depthwise='native'),
+  )
+  key = jax.eval_shape(jax.random.key, 0)
+  before = jax.eval_shape(lambda k: parts.init(k, arrays), key)
+  after, metrics = jax.eval_shape(parts.step, before, arrays)
+  assert _shapes(after) == _shapes(before)
+  assert metrics['train_loss'].shape == ()
+  assert count.params(after.params) == cost.params(network).constant
+  # Batch norm keeps statistics where a network has any.
+  assert bool(jax.tree.leaves(after.batch_stats)) == (name not in NO_NORM)
+  # With nothing to choose it is what is derived, if it keeps the limit.
+  macs = cost.macs(network)
+  found = derive.within(network, {}, {macs: macs.constant})
+  assert fix(network, found) == network
+  with pytest.raises(InputError, match='macs'):
+    derive.within(network, {}, {macs: macs.constant - 1})
 
 
 # --- Refusals ----------------------------------------------------------------
