@@ -400,3 +400,40 @@ def test_a_step_moves_every_choice(preset):
   # The first loss is its own baseline: of the pattern nothing is learned yet.
   for name in s.choices.keys() - pattern:
     assert (before.alphas[name] != after.alphas[name]).all(), name
+
+
+def _shapes(tree):
+  return jax.tree.map(lambda x: (x.shape, x.dtype), tree)
+
+
+@pytest.mark.parametrize('preset', COUNTED)
+def test_a_step_of_the_whole_preset_keeps_the_shapes_of_its_state(
+  preset, architectures
+):
+  """Both steps of the search, over all slots and candidates; none is run."""
+  if preset is not spaces.mobile_width_small and architectures < 1000:
+    pytest.skip('tracing it takes half a minute; `make check-full` does')
+  s = preset()
+  size, channels, n = s.image_size, s.channels, 16
+  arrays = data.Arrays(
+    jax.ShapeDtypeStruct((n, size, size, channels), jnp.uint8),
+    jax.ShapeDtypeStruct((n,), jnp.int32),
+  )
+  macs = macs_of(preset)
+  parts = search.make(
+    s,
+    batch.Batches(8, (0.5,) * channels, (0.3,) * channels),
+    [(macs, constraint.lagrangian(sum(macs.bounds()) / 2, rate=0.1))],
+    weight_tx=optax.sgd(0.05, momentum=0.9),
+    alpha_tx=optax.adam(0.1),
+    numerics=NATIVE,
+  )
+  key = jax.eval_shape(jax.random.key, 0)
+  before = jax.eval_shape(lambda k: parts.init(k, arrays, arrays), key)
+  after, metrics = jax.eval_shape(parts.step, before, arrays, arrays)
+  assert _shapes(after) == _shapes(before)
+  assert {name: p.shape for name, p in after.alphas.items()} == {
+    name: (len(options),) for name, options in s.choices.items()
+  }
+  assert {'train_loss', 'valid_loss', 'macs'} <= metrics.keys()
+  assert {m.shape for m in metrics.values()} == {()}
