@@ -1,10 +1,11 @@
 """What a search came to: its record, and in words."""
 
+import pathlib
 from typing import Any
 
 from experiments import constraints, loop, names
 from nasjax import derive, report
-from nasjax.space import Architecture, argmax, fix
+from nasjax.space import Alphas, Architecture, argmax, fix
 
 
 def describe(limits: constraints.Limits, metrics: dict[str, Any]) -> str:
@@ -47,7 +48,11 @@ def resources(
 
 
 def save(
-  workdir, architecture, logits, limits, config, command, stopped
+  workdir: pathlib.Path,
+  architecture: Architecture,
+  logits: Alphas,
+  limits: constraints.Limits,
+  **record: Any,
 ) -> None:
   """Writes `architecture.json`, with the record of where it came from.
 
@@ -67,11 +72,9 @@ def save(
       'unfilled_log_prob': derive.log_prob(unfilled, logits),
       'kept': kept,
     },
-    stopped=stopped,
-    command=command,
-    seed=config['seed'],
     versions=loop.versions(),
     alphas=loop.to_host(logits),
+    **record,
   )
 
 
@@ -100,6 +103,12 @@ def lines(record: dict[str, Any]) -> list[str]:
     f'limits, however little it uses: {certificate["unfilled_log_prob"]:.2f}; '
     f'of all: {certificate["argmax_log_prob"]:.2f})'
   )
+  inherited = record['supernet'].get('valid_accuracy')
+  if inherited is not None:
+    found.append(
+      f'with its part of the supernet: {inherited:.1%} of the images of the '
+      'alphas are labelled right'
+    )
   stopped = record['stopped']
   if stopped is None:
     return found

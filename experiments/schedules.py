@@ -73,3 +73,36 @@ def schedule(points: tuple[tuple[int, float], ...]) -> optax.Schedule:
 def _at(points: tuple[tuple[int, float], ...], step: Any) -> jax.Array:
   steps, values = np.array(points, np.float32).T
   return jnp.interp(step, steps, values)
+
+
+def check(config: dict[str, Any]) -> None:
+  """Raises InputError where the numbers of a schedule contradict each other."""
+  counts = ('steps', 'log_every', 'checkpoint_every')
+  cli.check_least(1, **{name: config[name] for name in counts})
+  cli.check_least(0, seed=config['seed'])
+  if not 0 <= config['warmup_steps'] <= config['steps']:
+    raise InputError(
+      f'warmup_steps is {config["warmup_steps"]}; with steps '
+      f'{config["steps"]} it must be 0 to {config["steps"]}'
+    )
+  rates = ('learning_rate', 'alpha_learning_rate')
+  temperatures = ('temperature', 'final_temperature')
+  cli.check_positive(**{name: config[name] for name in temperatures + rates})
+  for name in temperatures:
+    if config[name] < np.finfo(np.float32).tiny:
+      raise InputError(
+        f'{name} is {config[name]}, which is 0 in single precision; it must be '
+        'larger'
+      )
+  decays = ('weight_decay', 'alpha_weight_decay')
+  cli.check_not_negative(**{name: config[name] for name in decays})
+
+
+def temperature(config: dict[str, Any]) -> optax.Schedule:
+  """Constant through the warm-up, then geometric to the final temperature."""
+  return optax.exponential_decay(
+    config['temperature'],
+    transition_steps=max(1, config['steps'] - config['warmup_steps']),
+    decay_rate=config['final_temperature'] / config['temperature'],
+    transition_begin=config['warmup_steps'],
+  )

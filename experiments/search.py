@@ -9,12 +9,9 @@ the workdir. Started again after a kill it goes on where it was.
 
 import functools
 import pathlib
-from collections.abc import Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import Any, NamedTuple
+import sys
+from typing import Any
 
-import jax
-import numpy as np
 import optax
 from absl import flags
 
@@ -27,21 +24,15 @@ from experiments import (
   names,
   outcome,
   presets,
+  schedules,
+  searching,
+  supernets,
+  weights,
 )
 from experiments import recipe as recipes
-from nasjax import (
-  batch,
-  data,
-  derive,
-  guard,
-  optimize,
-  relax,
-  report,
-  search,
-)
+from nasjax import data, derive, optimize, relax, report, search
 from nasjax import space as space_lib
-from nasjax.errors import InputError
-from nasjax.space import Architecture, Space
+from nasjax.space import Architecture
 from nasjax.train import cross_entropy
 
 OPTIONS = {
@@ -49,6 +40,7 @@ OPTIONS = {
   **datasets.OPTIONS,
   'space': ('mobile_small', f'{cli.one_of(names.SPACES)}, or module:function'),
   **constraints.OPTIONS,
+  **supernets.OPTIONS,
   'relax': ('softmax', cli.one_of(names.RELAXATIONS)),
   'temperature': (1.0, 'of the relaxation, at the start'),
   'final_temperature': (0.2, 'of the relaxation, at the end'),
@@ -69,89 +61,14 @@ OPTIONS = {
 }
 
 
-def check_schedule(config: dict[str, Any]) -> None:
-  """Raises InputError where the numbers of a schedule contradict each other."""
-  counts = ('steps', 'log_every', 'checkpoint_every')
-  cli.check_least(1, **{name: config[name] for name in counts})
-  cli.check_least(0, seed=config['seed'])
-  if not 0 <= config['warmup_steps'] <= config['steps']:
-    raise InputError(
-      f'warmup_steps is {config["warmup_steps"]}; with steps '
-      f'{config["steps"]} it must be 0 to {config["steps"]}'
-    )
-  rates = ('learning_rate', 'alpha_learning_rate')
-  temperatures = ('temperature', 'final_temperature')
-  cli.check_positive(**{name: config[name] for name in temperatures + rates})
-  for name in temperatures:
-    if config[name] < np.finfo(np.float32).tiny:
-      raise InputError(
-        f'{name} is {config[name]}, which is 0 in single precision; it must be '
-        'larger'
-      )
-  decays = ('weight_decay', 'alpha_weight_decay')
-  cli.check_not_negative(**{name: config[name] for name in decays})
-  recipes.of(config)
-
-
-def temperature_schedule(config: dict[str, Any]) -> optax.Schedule:
-  """Constant through the warm-up, then geometric to the final temperature."""
-  return optax.exponential_decay(
-    config['temperature'],
-    transition_steps=max(1, config['steps'] - config['warmup_steps']),
-    decay_rate=config['final_temperature'] / config['temperature'],
-    transition_begin=config['warmup_steps'],
-  )
-
-
-class Inputs(NamedTuple):
-  """What the flags of a search name.
-
-  Attributes:
-    space: what is chosen from, at the data set's sizes.
-    train: the half of the training images that weights learn from.
-    valid: the half that alphas learn from.
-    batches: how a batch of either is made.
-    relaxation: alphas to probabilities.
-    temperature: of the relaxation, by the step.
-    kept: what keeps the limits, and the limits.
-    data_content: hash of the images, which may change under the same name.
-    guarded: what keeps the search from collapsing.
-  """
-
-  space: Space
-  train: data.Arrays
-  valid: data.Arrays
-  batches: batch.Batches
-  relaxation: relax.Relaxed
-  temperature: optax.Schedule
-  kept: constraints.Kept
-  data_content: str
-  guarded: guards.Guarded
-
-
-class Run(NamedTuple):
-  """What a checkpoint holds.
-
-  Attributes:
-    search: where the search is.
-    stop: what the rules that may stop it have seen.
-  """
-
-  search: search.State
-  stop: Any
-
-  @property
-  def step(self) -> jax.Array:
-    return self.search.step
-
-
-def prepare(config: dict[str, Any]) -> Inputs:
+def prepare(config: dict[str, Any]) -> searching.Inputs:
   """Flags to objects; writes nothing.
 
   Raises:
     InputError: bad input.
   """
-  check_schedule(config)
+  schedules.check(config)
+  recipes.of(config)
   relaxation = cli.lookup('relaxation', config['relax'], names.RELAXATIONS)
   make_space = names.space(config['space'])
   dataset = datasets.of(config, OPTIONS)
@@ -163,16 +80,17 @@ def prepare(config: dict[str, Any]) -> Inputs:
   space = make_space(**datasets.sizes_of(dataset))
   names.check_image_size(space)
   kept = constraints.of(config, space)
-  return Inputs(
+  return searching.Inputs(
     space=space,
     train=train,
     valid=valid,
     batches=batches,
     relaxation=relaxation,
-    temperature=temperature_schedule(config),
+    temperature=schedules.temperature(config),
     kept=kept,
     data_content=data.checksum(dataset),
     guarded=guards.of(config, space, relaxation),
+    supernet=supernets.kind_of(config, space, relaxation),
   )
 
 
@@ -186,7 +104,7 @@ def alpha_optimizer(config: dict[str, Any]) -> optax.GradientTransformation:
   return search.adam(rate, weight_decay=config['alpha_weight_decay'])
 
 
-def build(config: dict[str, Any], inputs: Inputs) -> search.Search:
+def build(config: dict[str, Any], inputs: searching.Inputs) -> search.Search:
   """The search's pure functions, with the optimizers that the flags name."""
   recipe = recipes.of(config)
   return search.make(
@@ -206,96 +124,26 @@ def build(config: dict[str, Any], inputs: Inputs) -> search.Search:
     temperature=inputs.temperature,
     guards=inputs.guarded.guards,
     loss=functools.partial(cross_entropy, smoothing=config['smoothing']),
+    supernet='entangled' if inputs.supernet == 'entangled' else 'mixed',
     numerics=recipe.numerics,
   )
 
 
-def take_steps(
-  config: dict[str, Any], inputs: Inputs, workdir: pathlib.Path
-) -> tuple[search.State, guard.Verdict | None]:
-  """Takes all steps, or those that an earlier process left.
-
-  Returns:
-    The last state, and why it is the last, if a rule stopped the search.
-  """
-  parts = build(config, inputs)
-  arrays = jax.device_put((inputs.train, inputs.valid))
-  state = loop.initial(parts.init, jax.random.key(config['seed']), *arrays)
-  law, temperature = inputs.relaxation.law, inputs.temperature
-  # Through the warm-up alphas, and with them the expected costs, stay these.
-  probs = law(state.alphas, temperature(state.step))
-  start = {c.name: float(c(probs)) for c in inputs.kept.limits}
-  rule = inputs.guarded.rule
-
-  def extra(run):
-    probs = law(run.search.alphas, temperature(run.step))
-    return {'probs': probs, 'entropy': guard.entropy(probs)}
-
-  with ThreadPoolExecutor() as pool:
-    run = loop.run(
-      workdir,
-      Run(state, rule.init(state.alphas)),
-      stepper(config, inputs.guarded, parts, pool, state, *arrays),
-      steps=config['steps'],
-      log_every=config['log_every'],
-      checkpoint_every=config['checkpoint_every'],
-      describe=lambda m: outcome.describe(inputs.kept.limits, {**start, **m}),
-      name='search',
-      extra=extra,
-      stopped=lambda run: rule.verdict(run.stop) is not None,
-    )
-  return run.search, rule.verdict(run.stop)
-
-
-def stepper(
+def inherited(
   config: dict[str, Any],
-  guarded: guards.Guarded,
-  parts: search.Search,
-  pool: Executor,
+  inputs: searching.Inputs,
+  architecture: Architecture,
   state: search.State,
-  train: data.Arrays,
-  valid: data.Arrays,
-) -> Callable[[Run, int], tuple[Run, dict[str, Any]]]:
-  """`(run, step) -> (run, metrics)`: a step, measured and looked at.
-
-  What it calls is compiled in `pool`: the alphas' program is ready when the
-  warm-up, which does without it, has run.
-  """
-  compiled = functools.partial(pool.submit, loop.compiled)
-  weight_step = compiled(parts.weight_step, state, train)
-  alpha_step = compiled(parts.alpha_step, state, train, valid)
-  if guarded.every is not None:
-    eigenvalue = compiled(parts.eigenvalue, state, valid, donate=False)
-
-  def advance(run, step):
-    state, metrics = weight_step.result()(run.search, train)
-    if step <= config['warmup_steps']:
-      return Run(state, run.stop), metrics
-    state, more = alpha_step.result()(state, train, valid)
-    metrics |= more
-    if guarded.measures(step):
-      metrics['eigenvalue'] = eigenvalue.result()(state, valid)
-    stop = guarded.rule.update(step, metrics, state.alphas, run.stop)
-    return Run(state, stop), metrics
-
-  return advance
-
-
-def check_finite(state: search.State, config: dict[str, Any]) -> None:
-  """Raises InputError where the search diverged."""
-  if not all(np.isfinite(a).all() for a in loop.to_host(state.alphas).values()):
-    raise InputError(
-      'the search diverged: its alphas are not finite; lower --learning_rate '
-      f'({config["learning_rate"]}) and give another --workdir'
-    )
-
-
-def returned(state: search.State, verdict: guard.Verdict) -> search.State:
-  """With the alphas to derive from, and the step that they are of."""
-  if verdict.alphas is None:
-    return state
-  # The step is that of the law's temperature, too.
-  return state._replace(alphas=verdict.alphas, step=np.int32(verdict.step))
+) -> supernets.Inherited:
+  """What the search leaves to an architecture before it is trained."""
+  return supernets.inherited(
+    inputs.supernet,
+    architecture,
+    state.params,
+    (inputs.train, inputs.valid),
+    inputs.batches,
+    recipes.of(config).numerics,
+  )
 
 
 def run(
@@ -321,19 +169,30 @@ def run(
     'data_content': inputs.data_content,
   }
   workdir = loop.claim(workdir, {**config, **content})
-  state, verdict = take_steps(config, inputs, workdir)
-  stopped = None
-  if verdict is not None:
-    stopped = {'step': int(state.step), 'reason': verdict.reason}
-    state = returned(state, verdict)
-    stopped['returned_to'] = int(state.step)
-  check_finite(state, config)
+  supernet = supernets.described(inputs.supernet, inputs.space)
+  for line in supernets.said(supernet):
+    print(line, file=sys.stderr)
+  parts = build(config, inputs)
+  state, stopped = searching.run(config, inputs, parts, workdir)
   space, limits = inputs.space, inputs.kept.limits
   # Of the law that the costs were of, which is not always a softmax.
   heat = inputs.temperature(state.step)
   logits = relax.logits(inputs.relaxation, state.alphas, heat)
   architecture = derive.within(space, logits, limits, fill=config['fill'])
-  outcome.save(workdir, architecture, logits, limits, config, command, stopped)
+  if inputs.supernet == 'entangled':
+    left = inherited(config, inputs, architecture, state)
+    weights.save(workdir, supernets.INHERITED, left.weights)
+    supernet |= left.record
+  outcome.save(
+    workdir,
+    architecture,
+    logits,
+    limits,
+    command=command,
+    seed=config['seed'],
+    stopped=stopped,
+    supernet=supernet,
+  )
   report.search_figures(workdir, loop.read_metrics(workdir), space, limits)
   report.architecture_figure(workdir / 'architecture.png', architecture)
   return architecture

@@ -22,8 +22,9 @@ def subweights(
   architecture: Architecture,
   params: Tree,
   collection: str = 'params',
+  kind: str = 'entangled',
 ) -> Tree:
-  """The part of an entangled supernet's weights that a derived network has.
+  """The part of a supernet's weights that a derived network has.
 
   Of kernels the middle taps and of each axis of channels the first: what
   `nasjax.nest.masks` leaves at one-hot. It is linear in the weights, and may be
@@ -32,14 +33,16 @@ def subweights(
   Args:
     space: the architecture's.
     architecture: what was derived.
-    params: of `nasjax.entangled.Entangled(space)`; where the space has patterns
-      those of any of them, since weights are shared.
+    params: of `nasjax.entangled.Entangled(space)`, or `Supernet(space)`; where
+      the space has patterns those of any of them, since weights are shared.
     collection: what `params` are; `'batch_stats'` are cut as well.
+    kind: of the supernet, `'entangled'` or `'mixed'`.
 
   Returns:
     The parameters of `Supernet(fix(space, architecture))`. With them it
-    computes what the supernet computes at one-hot, unless it has ops that
-    `nasjax.sharing.unentangled` names where a width is a choice.
+    computes what the supernet computes at one-hot, unless a width is a choice
+    and the supernet is mixed, or has ops that `nasjax.sharing.unentangled`
+    names.
 
   Raises:
     ValueError: `params` are not those of such a supernet.
@@ -62,7 +65,7 @@ def subweights(
   shapes = jax.eval_shape(
     lambda: Supernet(derived).init(jax.random.key(0), images, {}, train=False)
   )
-  names = _names(space, architecture)
+  names = _names(space, architecture, kind)
 
   def cut(path, shape):
     slot, op, *rest = (entry.key for entry in path)
@@ -74,7 +77,9 @@ def subweights(
   return jax.tree_util.tree_map_with_path(cut, shapes.get(collection, {}))
 
 
-def _names(space: Space, architecture: Architecture) -> dict[str, str]:
+def _names(
+  space: Space, architecture: Architecture, kind: str
+) -> dict[str, str]:
   """Slot to what the chosen op's parameters are called in the supernet."""
   index = dict(zip(space.choices, architecture.indices, strict=True))
   if space.patterns:
@@ -82,10 +87,11 @@ def _names(space: Space, architecture: Architecture) -> dict[str, str]:
   names, inputs = {}, space.channels
   for slot in space.slots:
     place = index.get(slot.name, 0)
-    paths = sharing.paths(slot, inputs)
-    (path,) = (path for path in paths if place in path.places)
-    own = slot.ops[place].name
-    names[slot.name] = own if path.nest is None else path.nest.name
+    nest = None
+    if kind == 'entangled':
+      paths = sharing.paths(slot, inputs)
+      ((_, nest),) = (path for path in paths if place in path.places)
+    names[slot.name] = slot.ops[place].name if nest is None else nest.name
     inputs = slot.features
   return names
 
@@ -95,7 +101,7 @@ def _cut(name: str, whole: Any, shape: tuple[int, ...]) -> jax.Array:
   if len(have) != len(shape) or any(map(int.__lt__, have, shape)):
     raise ValueError(
       f'{name} of the derived network is {shape}, which is no part of '
-      f'{have or "nothing"}: these are not the weights of its space, entangled.'
+      f'{have or "nothing"}: these are not the weights of its space.'
     )
   # Height and width of a kernel; a linear layer's has two axes of channels.
   spatial = 2 if len(shape) == 4 else 0

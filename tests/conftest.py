@@ -1,14 +1,33 @@
 """Settings that hold for every test."""
 
+# ruff: noqa: E402 (JAX reads the environment while it is imported)
+
 import io
 import os
 import pathlib
 import shutil
+import subprocess
+import sys
 import tempfile
 
 # Tests compile much and run little. Before JAX is imported, and inherited by
-# the processes that tests start.
-os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=0')
+# the processes that tests start. XLA ends a process at a flag that it does not
+# know, so what other versions may lack is tried first.
+_QUICK = '--xla_backend_optimization_level=0'
+_QUICKER = f'{_QUICK} --xla_cpu_use_fusion_emitters=false'
+
+
+def _starts_with(xla_flags: str) -> bool:
+  tried = subprocess.run(
+    [sys.executable, '-c', 'import jax; jax.devices()'],
+    env=os.environ | {'XLA_FLAGS': xla_flags},
+    capture_output=True,
+  )
+  return tried.returncode == 0
+
+
+if 'XLA_FLAGS' not in os.environ:
+  os.environ['XLA_FLAGS'] = _QUICKER if _starts_with(_QUICKER) else _QUICK
 # What one process of a run has compiled no other compiles again: those that it
 # starts inherit the place, which its own number names.
 os.environ.setdefault(

@@ -51,7 +51,7 @@ def _arrays(seed):
 TRAIN, VALID = _arrays(0), _arrays(1)
 
 
-def _make(order, *, form='taps', weight_tx=None, **kwargs):
+def _make(order, *, form='native', weight_tx=None, **kwargs):
   return search.make(
     SPACE,
     BATCHES,
@@ -81,7 +81,7 @@ def _weight_step():
 
 
 @functools.cache
-def _alpha_step(order, form='taps', **kwargs):
+def _alpha_step(order, form='native', **kwargs):
   return jax.jit(_make(order, form=form, **kwargs).alpha_step)
 
 
@@ -159,7 +159,7 @@ def test_the_first_term_alone_is_not_first_order_of_the_old_weights(x64):
     _check_unrolled(_gradient(_alpha_step('first'), _start())[0])
 
 
-@pytest.mark.parametrize('order', bilevel.ORDERS)
+@pytest.mark.parametrize('order', ['first', 'second'])
 def test_fast_forms_and_native_ones_have_the_same_gradient(x64, order):
   fast, native = (
     _gradient(_alpha_step(order, form), _start())[0]

@@ -8,6 +8,7 @@ import json
 
 import jax
 import jax.numpy as jnp
+import optax
 import pytest
 
 from experiments import count as count_script
@@ -397,7 +398,7 @@ def test_a_network_trains_and_derives_like_any_other(name):
   parts = train.make(
     network,
     batch.Batches(4, (0.5,) * 3, (0.3,) * 3),
-    tx=train.sgd(0.1, 100),
+    tx=optax.sgd(0.1, momentum=0.9),
     numerics=ops.Numerics(depthwise='native'),
   )
   key = jax.eval_shape(jax.random.key, 0)

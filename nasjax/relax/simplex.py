@@ -55,12 +55,13 @@ def _above(z: jax.Array) -> tuple[jax.Array, jax.Array]:
   """`z - t`, with the threshold t of `sparsemax`, and where it is positive."""
   # Near 0, where floats are dense; the result does not depend on it.
   z = z - jax.lax.stop_gradient(z.max(-1, keepdims=True))
-  falling = -jnp.sort(-jax.lax.stop_gradient(z))
+  order = jnp.argsort(-jax.lax.stop_gradient(z), axis=-1)
+  falling = jnp.take_along_axis(jax.lax.stop_gradient(z), order, -1)
   size = jax.lax.broadcasted_iota(z.dtype, z.shape, z.ndim - 1) + 1
-  # Those that stay above the threshold which they themselves define.
+  # Those that stay above the threshold which they themselves define. Told by
+  # their rank: a compiler may compute a value twice, and not to the same bit.
   stays = 1 + size * falling > jnp.cumsum(falling, -1)
-  smallest = jnp.where(stays, falling, 0).min(-1, keepdims=True)
-  support = z >= smallest
+  support = jnp.take_along_axis(stays, jnp.argsort(order, axis=-1), -1)
   # From the support alone, so that its derivative is the paper's Jacobian.
   total = jnp.where(support, z, 0).sum(-1, keepdims=True)
   return z - (total - 1) / support.sum(-1, keepdims=True), support

@@ -56,6 +56,7 @@ def make(
   temperature: Callable[[jax.Array], jax.Array] = lambda step: 1.0,
   loss: Loss = cross_entropy,
   guards: Guards = Guards(),  # noqa: B008 (frozen)
+  supernet: str = 'mixed',
   numerics: Numerics = Numerics(),  # noqa: B008 (frozen)
 ) -> Search:
   """Puts a search together.
@@ -84,6 +85,9 @@ def make(
     temperature: a schedule, of the number of weight steps done.
     loss: the task's, of logits and labels.
     guards: against collapse.
+    supernet: `'mixed'`, every op with weights of its own
+      (`nasjax.supernet.Supernet`), or `'entangled'`, ops as parts of the
+      largest (`nasjax.entangled.Entangled`).
     numerics: how the supernet is computed.
 
   Returns:
@@ -114,6 +118,11 @@ def make(
       f'order {order!r} requires a relaxation that runs all ops: how weights '
       'answer to alphas is not known from a few of them.'
     )
+  if few and supernet == 'entangled':
+    raise ValueError(
+      "supernet='entangled' requires a relaxation that runs all ops: a block "
+      'that is all of them is not run in part.'
+    )
   if guards.fairness is not None and order != 'first':
     raise ValueError(
       f"fairness requires order='first', got {order!r}: weights that are "
@@ -134,7 +143,7 @@ def make(
     temperature=temperature,
     loss=loss,
     guards=guards,
-    nets=tuple(pattern.networks(space, numerics)),
+    nets=tuple(pattern.networks(space, numerics, supernet)),
   )
   weight_step = functools.partial(steps.weight_step, setting)
   alpha_step = functools.partial(steps.alpha_step, setting)

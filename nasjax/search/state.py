@@ -10,6 +10,7 @@ import optax
 from nasjax import batch, bilevel, pattern, relax
 from nasjax.constraint import Constraint, Projection
 from nasjax.cost import Cost
+from nasjax.entangled import Entangled
 from nasjax.guard import Guards
 from nasjax.space import Alphas, Space
 from nasjax.supernet import Supernet
@@ -66,7 +67,7 @@ class Setting:
   temperature: Callable[[jax.Array], jax.Array]
   loss: Loss
   guards: Guards
-  nets: tuple[Supernet, ...]
+  nets: tuple[Supernet | Entangled, ...]
 
   def law(self, state: State, alphas: Alphas) -> Alphas:
     """The probabilities that costs take."""

@@ -1,0 +1,137 @@
+"""What `--supernet` stands for, and what it leaves to a derived network."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments import cli, datasets
+from nasjax import batch, data, relax, sharing, subnet, train
+from nasjax.errors import InputError
+from nasjax.ops import Numerics
+from nasjax.relax import Relaxed
+from nasjax.space import Architecture, Space, at_pattern, fix
+
+KINDS = ('mixed', 'sampled', 'entangled')
+
+OPTIONS = {
+  'supernet': (
+    None,
+    f'{cli.one_of(KINDS)}; not given: sampled where --relax draws which ops '
+    'run, else mixed',
+  ),
+}
+
+INHERITED = 'inherited'  # In `weights/`, beside those of trainings.
+_BATCHES = 16  # Of training images, for running statistics.
+
+
+def kind_of(
+  config: Mapping[str, Any], space: Space, relaxation: Relaxed
+) -> str:
+  """The kind that was named, or that the relaxation asks for.
+
+  Raises:
+    InputError: no such kind, or not with this relaxation.
+  """
+  drawn = relax.is_sampled(relaxation, space.choices)
+  kind = config['supernet']
+  if kind is None:
+    return 'sampled' if drawn else 'mixed'
+  cli.lookup('supernet', kind, dict.fromkeys(KINDS))
+  if drawn == (kind == 'sampled'):
+    return kind
+  does = 'draws which ops run' if drawn else 'runs all ops'
+  instead = 'sampled' if drawn else 'mixed or --supernet=entangled'
+  raise InputError(
+    f'--supernet={kind} does not go with --relax={config["relax"]}, which '
+    f'{does}; give --supernet={instead}'
+  )
+
+
+class Inherited(NamedTuple):
+  """A derived network before any training of its own.
+
+  Attributes:
+    weights: its part of the supernet's.
+    record: what is said of it: its accuracy on the alphas' images, and the
+      number of the weights' images that its running statistics are of.
+  """
+
+  weights: train.Weights
+  record: dict[str, Any]
+
+
+def inherited(
+  kind: str,
+  architecture: Architecture,
+  params: Any,
+  arrays: tuple[data.Arrays, data.Arrays],
+  batches: batch.Batches,
+  numerics: Numerics,
+) -> Inherited:
+  """What a supernet leaves to the network that was derived from it.
+
+  Args:
+    kind: of the supernet.
+    architecture: what was derived.
+    params: of the supernet.
+    arrays: the halves that weights and alphas learnt from.
+    batches: size and normalisation of a batch; nothing is augmented.
+    numerics: how the network is computed.
+  """
+  network = fix(architecture.space, architecture)
+  own = subnet.subweights(
+    architecture.space,
+    architecture,
+    params,
+    kind='entangled' if kind == 'entangled' else 'mixed',
+  )
+  learnt, held = arrays
+  size = batches.size
+  order = np.random.default_rng(0).permutation(len(learnt.labels))
+  order = order[: min(_BATCHES, len(order) // size) * size]
+  apply = jax.jit(subnet.statistics(network, numerics))
+  variables = subnet.reestimate(
+    apply, {'params': own}, _normalised(learnt.images[order], batches)
+  )
+  found = train.Weights(variables['params'], variables['batch_stats'])
+  predict = jax.jit(train.predict(network, batches, numerics))
+  accuracy = datasets.accuracy(predict, found, held, network.image_size)
+  record = {'valid_accuracy': accuracy, 'statistics_of': len(order)}
+  return Inherited(found, record)
+
+
+def _normalised(
+  images: np.ndarray, batches: batch.Batches
+) -> Iterator[jax.Array]:
+  for start in range(0, len(images), batches.size):
+    part = images[start : start + batches.size]
+    yield batch.normalise(jnp.asarray(part), batches.mean, batches.std)
+
+
+def described(kind: str, space: Space) -> dict[str, Any]:
+  """What a record says of the supernet.
+
+  Returns:
+    Its kind and, where it is entangled, by slot the ops that share no weights.
+  """
+  if kind != 'entangled':
+    return {'kind': kind}
+  each = [at_pattern(space, i) for i in range(len(space.patterns))]
+  alone: dict[str, list[str]] = {}
+  for one in each or [space]:
+    for slot, ops in sharing.unentangled(one).items():
+      alone[slot] = sorted({*alone.get(slot, ()), *ops})
+  return {'kind': kind, 'unentangled': alone}
+
+
+def said(found: Mapping[str, Any]) -> list[str]:
+  """What of the record is news to whoever asked for it, in words."""
+  alone = found.get('unentangled')
+  if not alone:
+    return []
+  slots = '; '.join(f'{slot}: {" ".join(ops)}' for slot, ops in alone.items())
+  return [f'these ops share no weights, and are mixed: {slots}']
