@@ -648,7 +648,7 @@ def test_the_bar_shows_losses_and_costs_against_limits_from_the_start(
   shown = [line for line in err.splitlines() if 'train ' in line]
   assert all(' of 60.0k' in line and '<' in line for line in shown)
   for step in range(3, 25, 3):
-    (line, *_) = (line for line in shown if f' {step}/24 ' in line)
+    *_, line = (line for line in shown if f' {step}/24 ' in line)
     assert ('valid ' in line) == (step > 6)  # Alphas wait.
 
 
