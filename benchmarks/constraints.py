@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from absl import flags
 
-from experiments import cli, constraints, loop
+from experiments import cli, compilation, constraints
 from experiments import search as script
 from nasjax import derive
 from nasjax.search import State
@@ -62,7 +62,7 @@ def parts(form: str):
 @functools.cache
 def begun(seed: int) -> State:
   key = jax.random.key(seed)
-  return bare(loop.initial(parts('lagrangian').init, key, *arrays(seed)))
+  return bare(compilation.initial(parts('lagrangian').init, key, *arrays(seed)))
 
 
 @functools.cache

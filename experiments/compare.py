@@ -18,7 +18,15 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from experiments import cli, constraints, datasets, loop, names, training
+from experiments import (
+  cli,
+  compilation,
+  constraints,
+  datasets,
+  loop,
+  names,
+  training,
+)
 from experiments import recipe as recipes
 from nasjax import batch, cost, data, derive, report
 from nasjax import space as space_lib
@@ -239,6 +247,7 @@ OPTIONS = {
 
 
 def main() -> None:
+  compilation.keep(flags.FLAGS.compile_cache)
   config = cli.values(OPTIONS)
   recipe = recipes.of(config)
   fractions = [
@@ -281,6 +290,7 @@ def main() -> None:
 
 if __name__ == '__main__':
   cli.define_workdir()
+  compilation.define()
   cli.define(OPTIONS)
   flags.DEFINE_integer('workers', 2, 'networks trained at a time')
   cli.run(main, required=('workdir', 'search'))

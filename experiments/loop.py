@@ -224,24 +224,6 @@ def progress_bar(name: str, steps: int) -> tqdm.tqdm:
   )
 
 
-def compiled(
-  step: Callable, state: Any, *args: Any, donate: bool = True
-) -> Callable:
-  """Compiles a step that may overwrite its state (`donate`); takes seconds."""
-  donated = 0 if donate else ()
-  return jax.jit(step, donate_argnums=donated).lower(state, *args).compile()
-
-
-def initial(init: Callable, *args: Any) -> Any:
-  """`init(*args)`, compiled without optimisation.
-
-  It runs once, for milliseconds; optimised, its many random draws would take
-  as long to compile as the training step does.
-  """
-  options = {'xla_backend_optimization_level': 0}
-  return jax.jit(init).lower(*args).compile(compiler_options=options)(*args)
-
-
 def versions() -> dict[str, str]:
   """Versions that the numbers of a run depend on."""
   names = ('nasjax', 'jax', 'jaxlib', 'flax', 'optax', 'numpy')

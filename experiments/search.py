@@ -17,6 +17,7 @@ from absl import flags
 
 from experiments import (
   cli,
+  compilation,
   constraints,
   datasets,
   guards,
@@ -199,6 +200,7 @@ def run(
 
 
 def main() -> None:
+  compilation.keep(flags.FLAGS.compile_cache)
   workdir = pathlib.Path(flags.FLAGS.workdir)
   config = cli.values(OPTIONS)
   config = presets.applied(config, cli.given(OPTIONS), presets.SEARCH)
@@ -211,5 +213,6 @@ def main() -> None:
 
 if __name__ == '__main__':
   cli.define_workdir()
+  compilation.define()
   cli.define(OPTIONS)
   cli.run(main, required=('workdir',))

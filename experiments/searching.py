@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import optax
 
-from experiments import constraints, guards, loop, outcome
+from experiments import compilation, constraints, guards, loop, outcome
 from nasjax import batch, data, guard, relax, search
 from nasjax.errors import InputError
 from nasjax.space import Space
@@ -98,7 +98,9 @@ def run(
 def _take_steps(config, inputs, parts, workdir):
   """The last state, and why it is the last if a rule stopped the search."""
   arrays = jax.device_put((inputs.train, inputs.valid))
-  state = loop.initial(parts.init, jax.random.key(config['seed']), *arrays)
+  state = compilation.initial(
+    parts.init, jax.random.key(config['seed']), *arrays
+  )
   law, temperature = inputs.relaxation.law, inputs.temperature
   # Through the warm-up alphas, and with them the expected costs, stay these.
   probs = law(state.alphas, temperature(state.step))
@@ -139,11 +141,13 @@ def stepper(
   What it calls is compiled in `pool`: the alphas' program is ready when the
   warm-up, which does without it, has run.
   """
-  compiled = functools.partial(pool.submit, loop.compiled)
-  weight_step = compiled(parts.weight_step, state, train)
-  alpha_step = compiled(parts.alpha_step, state, train, valid)
+  compiled = functools.partial(pool.submit, compilation.compiled)
+  weight_step = compiled('weight step', parts.weight_step, state, train)
+  alpha_step = compiled('alpha step', parts.alpha_step, state, train, valid)
   if guarded.every is not None:
-    eigenvalue = compiled(parts.eigenvalue, state, valid, donate=False)
+    eigenvalue = compiled(
+      'eigenvalue', parts.eigenvalue, state, valid, donate=False
+    )
 
   def advance(run, step):
     state, metrics = weight_step.result()(run.search, train)

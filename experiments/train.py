@@ -15,6 +15,7 @@ from absl import flags
 
 from experiments import (
   cli,
+  compilation,
   datasets,
   finished,
   loop,
@@ -161,6 +162,7 @@ def say_evaluation(workdir: pathlib.Path, found: dict[str, float]) -> None:
 
 
 def main() -> None:
+  compilation.keep(flags.FLAGS.compile_cache)
   given = cli.given(OPTIONS)
   if flags.FLAGS.evaluate:
     workdir = pathlib.Path(flags.FLAGS.workdir).expanduser()
@@ -179,6 +181,7 @@ def main() -> None:
 
 if __name__ == '__main__':
   cli.define_workdir()
+  compilation.define()
   cli.define(OPTIONS)
   flags.DEFINE_boolean(
     'evaluate', False, 'test what the finished run in --workdir left'

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import tqdm
 
-from experiments import datasets, finished, loop, weights
+from experiments import compilation, datasets, finished, loop, weights
 from experiments import recipe as recipes
 from experiments.recipe import Recipe
 from nasjax import batch, cost, data, stream, train
@@ -105,10 +105,12 @@ def run(
 
 def _steps(workdir, parts, feed, taught, seed, steps, epochs, bar, checked):
   """Takes all steps, or those that an earlier process left; the last state."""
-  state = loop.initial(parts.init, jax.random.key(seed), feed.like)
-  of_teacher = jax.device_put(taught.variables)
-  step = loop.compiled(parts.step, state, feed.like, of_teacher)
   who = '' if bar is None else f'{workdir.name}: '
+  state = compilation.initial(parts.init, jax.random.key(seed), feed.like)
+  of_teacher = jax.device_put(taught.variables)
+  step = compilation.compiled(
+    who + 'step', parts.step, state, feed.like, of_teacher
+  )
   return loop.run(
     workdir,
     state,

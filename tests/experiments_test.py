@@ -27,6 +27,7 @@ from experiments import (
   outcome,
   search,
   searching,
+  supernets,
   train,
 )
 from experiments import recipe as recipe_lib
@@ -922,9 +923,11 @@ def test_bad_recipes_are_one_line(options):
 
 def test_help_lists_the_flags():
   _, out, err = _finish(_start('search', '--help'))
-  assert all(f'--{name}:' in out for name in search.OPTIONS)
+  named = [*search.OPTIONS, 'workdir', 'compile_cache']
+  assert all(f'--{name}:' in out for name in named)
   words = ' '.join(out.split())
-  for known in (bilevel.ORDERS, guards.FAIRNESS, names.RELAXATIONS):
+  kinds = supernets.KINDS
+  for known in (bilevel.ORDERS, guards.FAIRNESS, names.RELAXATIONS, kinds):
     assert cli.one_of(known) in words
   assert not err
 

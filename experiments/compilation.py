@@ -1,0 +1,109 @@
+"""Programs, compiled once and kept for the next start.
+
+XLA's persistent cache is on: in `~/.cache/nasjax`, or where `--compile_cache=`
+or the environment variable `JAX_COMPILATION_CACHE_DIR` says. What is in it is
+found by content, versions and machine, so that it may be deleted at any time.
+"""
+
+import os
+import pathlib
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import tqdm
+from absl import flags
+
+from nasjax.errors import InputError
+
+# What is defined below is a script's own, so that its --help lists it.
+flags.disclaim_key_flags()
+
+VARIABLE = 'JAX_COMPILATION_CACHE_DIR'
+OFF = 'none'
+_HIT = '/jax/compilation_cache/cache_hits'
+
+# Compilations run in threads; each hears of its own.
+_heard = threading.local()
+
+
+def define() -> None:
+  """Defines `--compile_cache`, which decides nothing that is computed."""
+  flags.DEFINE_string(
+    'compile_cache',
+    None,
+    f'folder of compiled programs, or {OFF}; not given: ${VARIABLE}, or '
+    '~/.cache/nasjax',
+  )
+
+
+def keep(directory: str | None) -> None:
+  """Turns the cache on before anything is compiled.
+
+  Args:
+    directory: as given by the flag.
+
+  Raises:
+    InputError: it cannot be written to.
+  """
+  if directory == OFF:
+    jax.config.update('jax_enable_compilation_cache', False)
+    return
+  directory = directory or os.environ.get(VARIABLE) or '~/.cache/nasjax'
+  path = pathlib.Path(directory).expanduser()
+  try:
+    path.mkdir(parents=True, exist_ok=True)
+    writable = os.access(path, os.W_OK)
+  except OSError:
+    writable = False
+  if not writable:
+    raise InputError(
+      f'compile_cache {path} cannot be written to; give another folder, or '
+      f'--compile_cache={OFF}'
+    )
+  jax.config.update('jax_compilation_cache_dir', str(path.absolute()))
+  if 'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS' not in os.environ:
+    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.3)
+
+
+def compiled(
+  name: str, step: Callable, state: Any, *args: Any, donate: bool = True
+) -> Callable:
+  """Compiles a step that may overwrite its state (`donate`); takes seconds.
+
+  How many, and whether the cache had it, is said on stderr.
+  """
+  donated = 0 if donate else ()
+  start = time.monotonic()
+  lowered = jax.jit(step, donate_argnums=donated).lower(state, *args)
+  traced = time.monotonic()
+  _heard.hits = 0
+  found = lowered.compile()
+  seconds = time.monotonic() - traced
+  how = 'read from the cache' if _heard.hits else 'compiled'
+  tqdm.tqdm.write(
+    f'{name}: traced in {traced - start:.1f} s, {how} in {seconds:.1f} s',
+    file=sys.stderr,
+  )
+  return found
+
+
+def initial(init: Callable, *args: Any) -> Any:
+  """`init(*args)`, compiled without optimisation.
+
+  It runs once, for milliseconds; optimised, its many random draws would take
+  as long to compile as the training step does.
+  """
+  options = {'xla_backend_optimization_level': 0}
+  return jax.jit(init).lower(*args).compile(compiler_options=options)(*args)
+
+
+def _hear(event: str, **_: Any) -> None:
+  if event == _HIT:
+    _heard.hits = getattr(_heard, 'hits', 0) + 1
+
+
+jax.monitoring.register_event_listener(_hear)

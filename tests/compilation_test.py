@@ -1,0 +1,72 @@
+"""What is compiled once is kept, where it was said, and said to be."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+from conftest import refused
+
+from experiments import compilation
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+PROGRAM = """
+import sys
+import jax.numpy as jnp
+from experiments import compilation
+compilation.keep(*map(eval, sys.argv[1:]))
+step = compilation.compiled('step', lambda x: jnp.sin(x) @ x, jnp.ones((3, 3)))
+print(float(step(jnp.ones((3, 3))).sum()))
+"""
+
+
+def _run(directory, **variables):
+  """What a process prints that compiles one step, and what it says."""
+  env = {k: v for k, v in os.environ.items() if 'CACHE' not in k}
+  env |= {'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0', **variables}
+  done = subprocess.run(
+    [sys.executable, '-c', PROGRAM, repr(directory)],
+    cwd=ROOT,
+    env=env,
+    capture_output=True,
+    text=True,
+    check=True,
+  )
+  return done.stdout, done.stderr
+
+
+def _kept(path):
+  return [p for p in path.rglob('*') if p.is_file()]
+
+
+def test_a_second_start_reads_what_the_first_compiled(tmp_path):
+  where = tmp_path / 'new' / 'cache'
+  printed, said = _run(str(where))
+  assert 'step: traced in ' in said
+  assert ', compiled in ' in said
+  assert _kept(where)
+  again, said = _run(str(where))
+  assert ', read from the cache in ' in said
+  assert again == printed
+
+
+def test_the_variable_moves_the_cache_and_the_flag_turns_it_off(tmp_path):
+  moved = tmp_path / 'moved'
+  variable = {compilation.VARIABLE: str(moved), 'HOME': str(tmp_path)}
+  _run(compilation.OFF, **variable)
+  assert not moved.exists()
+  _, said = _run(None, **variable)
+  assert ', compiled in ' in said
+  assert _kept(moved)
+  # Without either it is the home folder's.
+  _run(None, HOME=str(tmp_path))
+  assert _kept(tmp_path / '.cache' / 'nasjax')
+
+
+def test_a_cache_that_cannot_be_written_to_is_refused(tmp_path):
+  file = tmp_path / 'file'
+  file.touch()
+  for path in (file, file / 'below'):
+    refused(
+      'compile_cache .* cannot be written to', compilation.keep, str(path)
+    )
