@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from absl import flags
 
-from experiments import cli, compilation, constraints
+from experiments import cli, compilation, constraints, searching
 from experiments import search as script
 from nasjax import derive
 from nasjax.search import State
@@ -33,7 +33,7 @@ ANY_LIMIT = 2_000_000  # Limits are data: whatever is compiled takes all.
 
 
 @functools.cache
-def inputs(form: str, limit: int, seed: int) -> script.Inputs:
+def inputs(form: str, limit: int, seed: int) -> searching.Inputs:
   """What the flags of one search name."""
   return script.prepare(config(form, limit, seed))
 
