@@ -16,6 +16,7 @@ from typing import Any
 import jax
 import tqdm
 from absl import flags
+from jax.sharding import NamedSharding
 
 from nasjax.errors import InputError
 
@@ -78,7 +79,11 @@ def compiled(
   """
   donated = 0 if donate else ()
   start = time.monotonic()
-  lowered = jax.jit(step, donate_argnums=donated).lower(state, *args)
+  # What is on all devices stays there, so that a step can follow a step.
+  where = jax.tree.leaves(state)[0].sharding
+  out = where if isinstance(where, NamedSharding) else None
+  jitted = jax.jit(step, donate_argnums=donated, out_shardings=out)
+  lowered = jitted.lower(state, *args)
   traced = time.monotonic()
   _heard.hits = 0
   found = lowered.compile()

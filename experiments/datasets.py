@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
+from jax.sharding import NamedSharding
 
-from experiments import cli
+from experiments import cli, devices
 from nasjax import augment, batch, data, folder_source, stream, train
 from nasjax.errors import InputError
 
@@ -155,7 +155,12 @@ def batches_of(
     images, resident = stream.sample(dataset.train, height), False
     policy = dataclasses.replace(policy, pad=0)
   return batch.Batches(
-    size, *batch.statistics(images), policy, dataset.num_classes, resident
+    size,
+    *batch.statistics(images),
+    policy,
+    dataset.num_classes,
+    resident,
+    devices.split(size),
   )
 
 
@@ -181,11 +186,13 @@ class Feed(NamedTuple):
     like: what each step is given, or zeros of its shapes.
     next: gives it.
     position: what keeps where the stream stands; None where nothing streams.
+    sharding: of the batches.
   """
 
   like: data.Arrays
   next: Callable[[], data.Arrays]
   position: Any = None
+  sharding: NamedSharding | None = None
 
 
 def feed_of(
@@ -194,6 +201,7 @@ def feed_of(
   *,
   seed: int,
   crop_area: float = stream.CROP_AREA,
+  sharding: NamedSharding | None = None,
 ) -> Feed:
   """All images on the device, or batches of them as they are needed.
 
@@ -202,10 +210,11 @@ def feed_of(
     batch_size: images per step.
     seed: of what a stream draws.
     crop_area: least share of an image that a stream cuts out of it.
+    sharding: of the batches.
   """
   if isinstance(dataset, data.Dataset):
-    arrays = jax.device_put(dataset.train)
-    return Feed(arrays, lambda: arrays)
+    arrays = devices.everywhere(dataset.train, sharding)
+    return Feed(arrays, lambda: arrays, sharding=sharding)
   shape = dataset.image_shape
   batches = stream.train_batches(
     dataset.train,
@@ -217,7 +226,7 @@ def feed_of(
   zeros = data.Arrays(
     np.zeros((batch_size, *shape), np.uint8), np.zeros(batch_size, np.int32)
   )
-  return Feed(zeros, lambda: next(batches), batches)
+  return Feed(zeros, lambda: next(batches), batches, sharding)
 
 
 def accuracy(

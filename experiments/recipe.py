@@ -53,6 +53,7 @@ class Recipe:
     dtype: what is computed in, a key of `DTYPES`.
     bn_momentum: of batch norm's running statistics.
     bn_epsilon: of batch norm.
+    remat: whether gradients compute each slot again, to save memory.
     cutout: edge in pixels of a black square in each training image; 0 for none.
     erasing: share of the training images of which a part becomes noise.
     mixup: how evenly training images are mixed; 0 for not at all.
@@ -78,6 +79,7 @@ class Recipe:
   dtype: str = 'float32'
   bn_momentum: float = 0.9
   bn_epsilon: float = 1e-5
+  remat: bool = False
   cutout: int = 0
   erasing: float = 0.0
   mixup: float = 0.0
@@ -118,6 +120,7 @@ class Recipe:
       dtype=DTYPES[self.dtype],
       bn_momentum=self.bn_momentum,
       bn_epsilon=self.bn_epsilon,
+      remat=self.remat,
     )
 
   @property
@@ -206,6 +209,7 @@ OPTIONS = {
   ),
   'bn_momentum': (Recipe.bn_momentum, "of batch norm's running statistics"),
   'bn_epsilon': (Recipe.bn_epsilon, "added to batch norm's variance"),
+  'remat': (Recipe.remat, 'gradients compute each slot again: less memory'),
   'cutout': (
     Recipe.cutout,
     'edge of a black square in each training image, in pixels; 0: none',
@@ -224,7 +228,14 @@ OPTIONS = {
 # What of it a search's weights can be trained with as well.
 SEARCH_OPTIONS = {
   name: OPTIONS[name]
-  for name in ('optimizer', 'rms_epsilon', 'warmup', 'clip_norm', 'dtype')
+  for name in (
+    'optimizer',
+    'rms_epsilon',
+    'warmup',
+    'clip_norm',
+    'dtype',
+    'remat',
+  )
 }
 
 

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import optax
 
-from experiments import compilation, constraints, guards, loop, outcome
+from experiments import compilation, constraints, devices, guards, loop, outcome
 from nasjax import batch, data, guard, relax, search
 from nasjax.errors import InputError
 from nasjax.space import Space
@@ -97,10 +97,11 @@ def run(
 
 def _take_steps(config, inputs, parts, workdir):
   """The last state, and why it is the last if a rule stopped the search."""
-  arrays = jax.device_put((inputs.train, inputs.valid))
-  state = compilation.initial(
-    parts.init, jax.random.key(config['seed']), *arrays
-  )
+  sharding = inputs.batches.sharding
+  arrays = devices.everywhere((inputs.train, inputs.valid), sharding)
+  key = jax.random.key(config['seed'])
+  state = compilation.initial(parts.init, key, *arrays)
+  state = devices.everywhere(state, sharding)
   law, temperature = inputs.relaxation.law, inputs.temperature
   # Through the warm-up alphas, and with them the expected costs, stay these.
   probs = law(state.alphas, temperature(state.step))

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import tqdm
 
-from experiments import compilation, datasets, finished, loop, weights
+from experiments import compilation, datasets, devices, finished, loop, weights
 from experiments import recipe as recipes
 from experiments.recipe import Recipe
 from nasjax import batch, cost, data, stream, train
@@ -76,7 +76,11 @@ def run(
   if valid is not None:
     checked = weights.keeper(workdir, functools.partial(measure, valid))
   feed = datasets.feed_of(
-    dataset, recipe.batch_size, seed=seed, crop_area=crop_area
+    dataset,
+    recipe.batch_size,
+    seed=seed,
+    crop_area=crop_area,
+    sharding=batches.sharding,
   )
   state = _steps(
     workdir, parts, feed, taught, seed, steps, recipe.epochs, bar, checked
@@ -107,7 +111,9 @@ def _steps(workdir, parts, feed, taught, seed, steps, epochs, bar, checked):
   """Takes all steps, or those that an earlier process left; the last state."""
   who = '' if bar is None else f'{workdir.name}: '
   state = compilation.initial(parts.init, jax.random.key(seed), feed.like)
-  of_teacher = jax.device_put(taught.variables)
+  state, of_teacher = devices.everywhere(
+    (state, taught.variables), feed.sharding
+  )
   step = compilation.compiled(
     who + 'step', parts.step, state, feed.like, of_teacher
   )

@@ -207,6 +207,9 @@ class Batches:
     num_classes: of the labels; only mixing needs to know.
     resident: whether a step is given whole sets, of which it draws a batch, or
       batches that were drawn before, as `nasjax.stream` does.
+    sharding: over which devices a batch is split, along its first axis; None
+      leaves it to the compiler. What is computed from it, batch norm's
+      statistics and gradients among it, is of the whole batch.
 
   Raises:
     InputError: the policy mixes, and the number of classes is not known.
@@ -218,6 +221,7 @@ class Batches:
   policy: Augment = Augment()  # noqa: RUF009 (frozen)
   num_classes: int = 0
   resident: bool = True
+  sharding: jax.sharding.Sharding | None = None
 
   def __post_init__(self):
     if self.policy.mixup and self.num_classes < 1:
@@ -267,6 +271,8 @@ class Batches:
     Returns:
       `(images, labels)`, as a call does.
     """
+    if self.sharding is not None:
+      arrays = jax.lax.with_sharding_constraint(arrays, self.sharding)
     images, labels = arrays
     mix_key = None
     if self.policy.mixup:

@@ -29,7 +29,7 @@ from nasjax.ops import (
 )
 from nasjax.slots import Slot, Width, channels
 from nasjax.space import Space
-from nasjax.supernet import channel_mask, check_choices
+from nasjax.supernet import channel_mask, check_choices, rematted
 
 
 class NestModule(nn.Module):
@@ -240,7 +240,8 @@ class Entangled(nn.Module):
     if self.numerics.dtype is not None:
       x = x.astype(self.numerics.dtype)
     inputs = self.space.channels
+    make = rematted(EntangledSlot) if self.numerics.remat else EntangledSlot
     for slot in self.space.slots:
-      module = EntangledSlot(slot, inputs, self.numerics, name=slot.name)
+      module = make(slot, inputs, self.numerics, name=slot.name)
       x, inputs = module(x, probs, train), slot.features
     return x

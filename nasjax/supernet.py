@@ -120,8 +120,9 @@ class Supernet(nn.Module):
     x = images
     if self.numerics.dtype is not None:
       x = x.astype(self.numerics.dtype)
+    make = rematted(Mixed) if self.numerics.remat else Mixed
     for slot in self.space.slots:
-      mixed = Mixed(slot, self.numerics, name=slot.name)
+      mixed = make(slot, self.numerics, name=slot.name)
       own = None if index is None else index.get(slot.name)
       x = mixed(x, probs.get(slot.name), train, own)
       if isinstance(slot.features, Width):
@@ -129,6 +130,16 @@ class Supernet(nn.Module):
         # Explicit axes, for callers who forbid implicit rank promotion.
         x = x * mask.astype(x.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
     return x
+
+
+def rematted(module: type[nn.Module]) -> type[nn.Module]:
+  """A slot's module whose gradient computes it again.
+
+  Args:
+    module: called with images, probs and whether it is trained, in this order.
+  """
+  train = 3  # The module itself is the first argument.
+  return nn.remat(module, static_argnums=(train,))
 
 
 def check_choices(space: Space, probs: Mapping[str, jax.Array]) -> None:

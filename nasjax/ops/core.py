@@ -34,12 +34,15 @@ class Numerics:
     dtype: what is computed in; parameters and statistics stay float32.
     bn_momentum: of the running statistics, per step.
     bn_epsilon: added to the variance.
+    remat: whether a gradient computes each slot again instead of keeping what
+      its ops left: less memory, a forward pass more.
   """
 
   depthwise: str = 'auto'
   dtype: DTypeLike | None = None
   bn_momentum: float = 0.9
   bn_epsilon: float = 1e-5
+  remat: bool = False
 
 
 class Op(Protocol):
