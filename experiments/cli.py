@@ -16,6 +16,8 @@ T = TypeVar('T')
 # What is defined below is a script's own, so that its --help lists it.
 flags.disclaim_key_flags()
 
+# What is computed with single precision has to be finite there.
+LARGEST = 3.4e38
 _SUFFIXES = {'k': 1e3, 'M': 1e6, 'G': 1e9}
 
 
@@ -133,7 +135,7 @@ def parse_limits(
     if resource in limits:
       raise InputError(f'two limits on {resource}: give one')
     limits[resource] = parse_number(number, f'limit {text!r}')
-    if not 0 < limits[resource] < float('inf'):
+    if not 0 < limits[resource] < LARGEST:
       raise InputError(f'limit {text!r} is not positive and finite')
   return limits
 
@@ -167,7 +169,7 @@ def check_positive(**numbers: float) -> None:
     >>> check_positive(learning_rate=0.1)
   """
   for name, number in numbers.items():
-    if not 0 < number < float('inf'):
+    if not 0 < number < LARGEST:
       raise InputError(f'{name} is {number}; it must be positive and finite')
 
 
@@ -178,7 +180,7 @@ def check_not_negative(**numbers: float) -> None:
     >>> check_not_negative(weight_decay=0.0)
   """
   for name, number in numbers.items():
-    if not 0 <= number < float('inf'):
+    if not 0 <= number < LARGEST:
       raise InputError(f'{name} is {number}; it must be 0 or more and finite')
 
 

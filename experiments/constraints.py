@@ -4,6 +4,8 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from experiments import cli, names
 from nasjax import constraint, cost, derive
 from nasjax.constraint import Constraint, Projection
@@ -23,12 +25,16 @@ class Form(NamedTuple):
     project: alphas are projected after each step; None, no; else whether a
       whole limit is to be used. Costs that cannot be projected, memory, are
       kept by the lagrangian then.
+    zero: whether the number may be 0.
+    most: that it may be.
   """
 
   make: Callable[[float, float], Constraint]
   number: float
   option: str = 'strength'
   project: bool | None = None
+  zero: bool = True
+  most: float = cli.LARGEST
 
 
 def _free(limit: float, number: float) -> Constraint:
@@ -52,13 +58,14 @@ def _ratio(limit: float, power: float) -> Constraint:
 _equal = functools.partial(constraint.lagrangian, equal=True)
 _strict = functools.partial(constraint.lagrangian, follow_strict=True)
 
+_dual = functools.partial(Form, number=0.02, option='dual_rate', zero=False)
+
 FORMS: Mapping[str, Form] = {
-  'lagrangian': Form(constraint.lagrangian, 0.02, 'dual_rate'),
-  'lagrangian_equal': Form(_equal, 0.02, 'dual_rate'),
-  'lagrangian_strict': Form(_strict, 0.02, 'dual_rate'),
-  'augmented_lagrangian': Form(
-    constraint.augmented_lagrangian, 0.02, 'dual_rate'
-  ),
+  'lagrangian': _dual(constraint.lagrangian),
+  'lagrangian_equal': _dual(_equal),
+  'lagrangian_strict': _dual(_strict),
+  # Its penalty is 1, and the textbook's rate at most that.
+  'augmented_lagrangian': _dual(constraint.augmented_lagrangian, most=1.0),
   'project': Form(_free, 0.0, 'project', project=False),
   'project_equal': Form(_free, 0.0, 'project', project=True),
   'linear': Form(_priced, 1.0),
@@ -66,7 +73,7 @@ FORMS: Mapping[str, Form] = {
   'absolute': Form(constraint.absolute, 1.0),
   'band': Form(constraint.band, 1.0),
   'log_power': Form(constraint.log_power, 0.6),
-  'log_power_additive': Form(_added_log, 1.0),
+  'log_power_additive': Form(_added_log, 1.0, zero=False),
   'ratio_power': Form(_ratio, 0.07),
 }
 
@@ -126,8 +133,13 @@ def of(config: Mapping[str, Any], space: Space) -> Kept:
   number = (
     form.number if given is None else cli.parse_number(str(given), form.option)
   )
+  _check_number(form, config['constraint'], number)
   limits = limits_of(config['limit'], space)
   derive.check_reachable(limits)
+  if len(limits) > 1:
+    # Each can be kept; whether all can at once is known before the search.
+    zeros = {k: np.zeros(len(v)) for k, v in space.choices.items()}
+    derive.within(space, zeros, limits)
   scales = limits
   if not limits:
     if config['constraint'] != 'linear':
@@ -146,6 +158,17 @@ def of(config: Mapping[str, Any], space: Space) -> Kept:
     )
   except ValueError as e:
     raise InputError(f'constraint {config["constraint"]}: {e}') from e
+
+
+def _check_number(form: Form, name: str, number: float) -> None:
+  """Raises InputError unless the number is one that the form can take."""
+  if not 0 <= number <= form.most or (number == 0 and not form.zero):
+    least = '0 or more' if form.zero else 'above 0'
+    most = 'finite' if form.most == cli.LARGEST else f'at most {form.most:g}'
+    raise InputError(
+      f'{form.option} is {number:g}; with --constraint={name} it must be '
+      f'{least} and {most}'
+    )
 
 
 def check_fill(fill: float) -> None:

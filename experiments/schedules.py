@@ -1,7 +1,6 @@
 """Numbers that change over a search, as one types them."""
 
 import functools
-import math
 from typing import Any
 
 import jax
@@ -12,6 +11,7 @@ import optax
 from experiments import cli
 from nasjax.errors import InputError
 
+_SMALLEST_RATIO = 1e-30  # A power of it is taken, in single precision.
 SYNTAX = 'a number, or step:value,... with straight lines between'
 
 
@@ -55,7 +55,7 @@ def parse(text: str, what: str, steps: int) -> tuple[tuple[int, float], ...]:
 
 def _finite(text: str, what: str) -> float:
   value = cli.parse_number(text, what)
-  if not math.isfinite(value):
+  if not abs(value) < cli.LARGEST:
     raise InputError(f'{what} is {value}; it must be finite')
   return value
 
@@ -80,10 +80,11 @@ def check(config: dict[str, Any]) -> None:
   counts = ('steps', 'log_every', 'checkpoint_every')
   cli.check_least(1, **{name: config[name] for name in counts})
   cli.check_least(0, seed=config['seed'])
-  if not 0 <= config['warmup_steps'] <= config['steps']:
+  most = config['steps'] - 1  # Alphas that never learn choose by their noise.
+  if not 0 <= config['warmup_steps'] <= most:
     raise InputError(
       f'warmup_steps is {config["warmup_steps"]}; with steps '
-      f'{config["steps"]} it must be 0 to {config["steps"]}'
+      f'{config["steps"]} it must be 0 to {most}'
     )
   rates = ('learning_rate', 'alpha_learning_rate')
   temperatures = ('temperature', 'final_temperature')
@@ -94,6 +95,13 @@ def check(config: dict[str, Any]) -> None:
         f'{name} is {config[name]}, which is 0 in single precision; it must be '
         'larger'
       )
+  ratio = config['final_temperature'] / config['temperature']
+  if not _SMALLEST_RATIO < ratio < 1 / _SMALLEST_RATIO:
+    raise InputError(
+      f'final_temperature is {config["final_temperature"]}, {ratio:.3g} times '
+      f'the temperature; it must be {_SMALLEST_RATIO:g} to '
+      f'{1 / _SMALLEST_RATIO:g} times it'
+    )
   decays = ('weight_decay', 'alpha_weight_decay')
   cli.check_not_negative(**{name: config[name] for name in decays})
 

@@ -103,9 +103,11 @@ def _take_steps(config, inputs, parts, workdir):
   state = compilation.initial(parts.init, key, *arrays)
   state = devices.everywhere(state, sharding)
   law, temperature = inputs.relaxation.law, inputs.temperature
-  # Through the warm-up alphas, and with them the expected costs, stay these.
+  # Through the warm-up alphas, and with them the costs, stay these.
   probs = law(state.alphas, temperature(state.step))
+  hard = search.harden(probs)
   start = {c.name: float(c(probs)) for c in inputs.kept.limits}
+  start |= {f'{c.name}_strict': float(c(hard)) for c in inputs.kept.limits}
   rule = inputs.guarded.rule
 
   def extra(run):
@@ -116,11 +118,11 @@ def _take_steps(config, inputs, parts, workdir):
     run = loop.run(
       workdir,
       Run(state, rule.init(state.alphas)),
-      stepper(config, inputs.guarded, parts, pool, state, *arrays),
+      stepper(config, inputs.guarded, parts, start, pool, state, *arrays),
       steps=config['steps'],
       log_every=config['log_every'],
       checkpoint_every=config['checkpoint_every'],
-      describe=lambda m: outcome.describe(inputs.kept.limits, {**start, **m}),
+      describe=functools.partial(outcome.describe, inputs.kept.limits),
       name='search',
       extra=extra,
       stopped=lambda run: rule.verdict(run.stop) is not None,
@@ -132,6 +134,7 @@ def stepper(
   config: Mapping[str, Any],
   guarded: guards.Guarded,
   parts: search.Search,
+  start: dict[str, float],
   pool: Executor,
   state: search.State,
   train: data.Arrays,
@@ -140,7 +143,7 @@ def stepper(
   """`(run, step) -> (run, metrics)`: a step, measured and looked at.
 
   What it calls is compiled in `pool`: the alphas' program is ready when the
-  warm-up, which does without it, has run.
+  warm-up, which does without it, has run. `start` are the costs until then.
   """
   compiled = functools.partial(pool.submit, compilation.compiled)
   weight_step = compiled('weight step', parts.weight_step, state, train)
@@ -153,7 +156,7 @@ def stepper(
   def advance(run, step):
     state, metrics = weight_step.result()(run.search, train)
     if step <= config['warmup_steps']:
-      return Run(state, run.stop), metrics
+      return Run(state, run.stop), {**start, **metrics}
     state, more = alpha_step.result()(state, train, valid)
     metrics |= more
     if guarded.measures(step):

@@ -119,7 +119,7 @@ def implicit(
 
   k from 0 to `terms - 1` (Lorraine et al. 2020, theorem 1, algorithms 2 and 3).
   The minus is that of the theorem. One term is `second` with SGD of that rate,
-  but with `dV/dw` at w instead of w'.
+  but with both derivatives of V at w instead of w'.
 
   Args:
     train_loss: L, with every regulariser that the weights are under.

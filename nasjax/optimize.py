@@ -233,7 +233,9 @@ def adamw(
     weight_decay: decoupled: kernels shrink by its product with the rate.
     b1: of the mean, in [0, 1).
     b2: of the mean square, in [0, 1).
-    epsilon: added to the root, positive.
+    epsilon: added to the root, positive. Its square is added under the root, so
+      that an update has a derivative where no gradient has been yet: what looks
+      ahead to it (`nasjax.bilevel.second`) needs one.
     clip_norm: greatest norm of the whole gradient; None is any.
 
   Raises:
@@ -249,6 +251,7 @@ def adamw(
       b1=b1,
       b2=b2,
       eps=epsilon,
+      eps_root=epsilon**2,
       weight_decay=weight_decay,
       mask=kernels,
     ),

@@ -10,7 +10,7 @@ import optax
 import pytest
 
 from experiments import cli, constraints, names
-from nasjax import batch, data, search
+from nasjax import batch, data, search, spaces
 from nasjax.ops import Classifier, Conv, Skip
 from nasjax.space import Slot, Space
 
@@ -111,3 +111,37 @@ def test_five_steps_are_finite_and_keep_their_shapes(name, form):
     (macs,) = kept.limits
     assert float(macs(law)) <= LIMIT * 1.001
     assert metrics[-1]['macs_dual'] == end.projection.duals[0]
+
+
+@pytest.mark.parametrize(
+  ('name', 'preset'),
+  [
+    *((name, spaces.tiny_width) for name in names.RELAXATIONS),
+    *((name, spaces.tiny_macro) for name in ('softmax', 'gdas')),
+  ],
+)
+def test_a_step_goes_with_widths_patterns_and_several_limits(name, preset):
+  """Traced, not run: what it returns can be given to it again."""
+  space = preset()
+  given = {'limit': ['macs=8k', 'params=1200', 'memory=1.5k']}
+  kept = constraints.of(cli.defaults(constraints.OPTIONS) | given, space)
+  size, depth = space.image_size, space.channels
+  arrays = data.Arrays(
+    jax.ShapeDtypeStruct((16, size, size, depth), jnp.uint8),
+    jax.ShapeDtypeStruct((16,), jnp.int32),
+  )
+  parts = search.make(
+    space,
+    batch.Batches(8, (0.5,) * depth, (0.3,) * depth),
+    kept.constraints,
+    projection=kept.projection,
+    weight_tx=optax.sgd(0.05, momentum=0.9),
+    alpha_tx=optax.adam(0.05),
+    relaxation=names.RELAXATIONS[name],
+    temperature=HEAT,
+  )
+  key = jax.eval_shape(jax.random.key, 0)
+  before = jax.eval_shape(parts.init, key, arrays, arrays)
+  after, metrics = jax.eval_shape(parts.step, before, arrays, arrays)
+  chex.assert_trees_all_equal_shapes_and_dtypes(before, after)
+  assert {'macs_dual', 'params_dual', 'memory_multiplier'} <= metrics.keys()

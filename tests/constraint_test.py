@@ -457,6 +457,27 @@ def test_equal_projection_meets_the_first_of_two_limits(preset):
   assert set(first) == {0, 1}
 
 
+@pytest.mark.parametrize('factor', [1.0, 2.0])
+def test_equal_projection_presses_towards_no_limit_that_all_keep(factor):
+  s = spaces.mobile_small()
+  macs, params = cost.macs(s), cost.params(s)
+  alphas = space.init_alphas(s, jax.random.key(0), 1.0)
+  free = factor * macs.bounds()[1]
+  keep = constraint.project([macs], [free], equal=True)
+  found, state = keep.update(alphas, relax.softmax, keep.init())
+  chex.assert_trees_all_equal(found, alphas)
+  assert state.duals.tolist() == [0.0]
+  # Beside one that binds it is as if it were not there.
+  limit = 1.2 * float(params(relax.softmax(alphas)))
+  both = constraint.project([macs, params], [free, limit], equal=True)
+  found, state = both.update(alphas, relax.softmax, both.init())
+  alone = constraint.project([params], [limit], equal=True)
+  wanted, _ = alone.update(alphas, relax.softmax, alone.init())
+  chex.assert_trees_all_close(found, wanted, atol=1e-5)
+  assert float(params(relax.softmax(found))) == pytest.approx(limit, rel=1e-4)
+  assert state.duals[0] == 0 > state.duals[1]
+
+
 def test_projection_of_the_unreachable_stays_finite_and_gets_near():
   s = spaces.mobile_small()
   macs = cost.macs(s)

@@ -49,14 +49,23 @@ def test_200_random_cases_equal_brute_force(preset):
   macs, params, memory = cost.macs(s), cost.params(s), cost.memory(s)
   every = _every(s)
   rng = np.random.default_rng(0)
+  # Additive as the first two are, and unlike them of no network's making.
+  numbers = {
+    k: {n: int(rng.integers(1, 100)) for n in names}
+    for k, names in s.choices.items()
+  }
+  price = cost.table(s, 'price', 'EUR', numbers)
   infeasible = 0
   for case in range(200):
     alphas = _alphas(s, rng)
     limits = {macs: _limit(macs, rng)}
     if case % 2:
       limits[params] = _limit(params, rng)
-    if case % 4 == 3:
-      limits[memory] = _limit(memory, rng)
+    if case % 4 > 1:
+      third = memory if case % 4 == 3 else price
+      limits[third] = _limit(third, rng)
+    if case % 8 == 7:
+      limits[price] = _limit(price, rng)
     kept = [
       derive.log_prob(a, alphas)
       for a in every

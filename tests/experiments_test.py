@@ -675,6 +675,44 @@ def test_every_constraint_is_there_by_name_for_several_limits(name):
       assert float(c(relax.softmax(alphas))) <= (1 + 1e-4) * limit
 
 
+@pytest.mark.parametrize('number', [-1.0, 1e39, 'nan'])
+@pytest.mark.parametrize('name', constraints.FORMS)
+def test_a_number_that_a_form_cannot_take_is_refused_by_its_flag(name, number):
+  form = constraints.FORMS[name]
+  if form.option == 'project':
+    return  # Takes none.
+  given = {'constraint': name, form.option: number, 'limit': ['macs=2M']}
+  config = cli.defaults(constraints.OPTIONS) | given
+  refused(
+    rf'^{form.option} is .*; with --constraint={name} it must be',
+    constraints.of,
+    config,
+    spaces.mobile_small(),
+  )
+
+
+def test_limits_that_cannot_be_kept_at_once_are_refused_before_the_search():
+  squeezed, wide = ops.MBConv(3, 1, se=1), ops.MBConv(3, mid=24)
+  s = spaces.mobile(
+    [spaces.Stage(32, 1)],
+    image_size=8,
+    num_classes=2,
+    stem=32,
+    stem_stride=1,
+    head=8,
+    candidates=(squeezed, wide),
+  )
+  few_macs, few_params = (
+    space.Architecture(s, (op.name,)) for op in (squeezed, wide)
+  )
+  macs, params = cost.macs(s), cost.params(s)
+  limit = [f'macs={macs.exact(few_macs)}', f'params={params.exact(few_params)}']
+  assert macs.exact(few_params) > macs.exact(few_macs)
+  assert params.exact(few_macs) > params.exact(few_params)
+  config = cli.defaults(constraints.OPTIONS) | {'limit': limit}
+  refused('no architecture', constraints.of, config, s)
+
+
 def test_a_strength_is_that_of_the_named_form():
   s = spaces.tiny()
   numbers = []
@@ -742,7 +780,7 @@ LAGRANGIAN = {'constraint': 'lagrangian'}
     ({'space': 'math.py:space'}, "no module 'math.py'"),
     ({'space': ':space'}, 'no name of a module'),
     ({'space': 'math:pi'}, "no function 'pi'"),
-    (LAGRANGIAN | {'dual_rate': float('inf')}, 'lagrangian: .*positive rate'),
+    (LAGRANGIAN | {'dual_rate': float('inf')}, 'above 0 and finite'),
     ({'space': 'huge'}, "unknown space 'huge'; choose from mobile_small"),
     ({'limit': ['20e6']}, 'names no resource; write it as macs=20e6'),
     (
@@ -760,8 +798,14 @@ LAGRANGIAN = {'constraint': 'lagrangian'}
     ({'limit': ['macs=1000']}, 'this space reaches 251984 to 4840624 MACs'),
     ({'limit': []}, 'project_equal needs a limit'),
     ({'constraint': 'hope'}, "unknown constraint 'hope'; choose from"),
-    ({'constraint': 'linear', 'strength': -1.0}, 'strength >= 0'),
-    (LAGRANGIAN | {'dual_rate': 0.0}, 'positive rate'),
+    (
+      LAGRANGIAN | {'dual_rate': 0.0},
+      'dual_rate is 0; with --constraint=lagrangian it must be above 0 and fin',
+    ),
+    (
+      {'constraint': 'augmented_lagrangian', 'dual_rate': 2},
+      'dual_rate is 2; .* it must be above 0 and at most 1',
+    ),
     ({'relax': 'hard'}, "unknown relaxation 'hard'; choose from softmax"),
     (
       {'relax': 'gdas', 'order': 'second'},
@@ -794,7 +838,18 @@ LAGRANGIAN = {'constraint': 'lagrangian'}
     ({'temperature': float('inf')}, 'must be positive and finite'),
     ({'steps': 0}, 'steps is 0; it must be at least 1'),
     ({'seed': -1}, 'seed is -1; it must be at least 0'),
-    ({'warmup_steps': 999}, 'warmup_steps is 999; with steps 240'),
+    ({'warmup_steps': 240}, 'warmup_steps is 240; with steps 240 .*0 to 239'),
+    (
+      {'temperature': 1e38, 'final_temperature': 1e-37},
+      'final_temperature is 1e-37, 1e-75 times the temperature; it must be',
+    ),
+    ({'limit': ['macs=1e39']}, "limit 'macs=1e39' is not positive and finite"),
+    ({'alpha_learning_rate': 1e39}, 'alpha_learning_rate is 1e.39; it must be'),
+    ({'entropy': '1e39'}, 'entropy is 1e.39; it must be finite'),
+    (
+      {'skip_dropout': '0.99999999'},
+      '0.99999999 must be at least 0 and below 1',
+    ),
     (
       {'order': 'third'},
       "unknown order 'third'; choose from first, second, im",
@@ -840,14 +895,6 @@ LAGRANGIAN = {'constraint': 'lagrangian'}
     (
       {'stop_skips': 1, 'steps': 89, 'warmup_steps': 80},
       'alphas learn for 9 steps .* at least 10',
-    ),
-    (
-      {'entropy': '0.1', 'steps': 80, 'warmup_steps': 80},
-      '--entropy=0.1 has no effect: alphas learn for 0 steps',
-    ),
-    (
-      {'skip_dropout': '0.1', 'steps': 80, 'warmup_steps': 80},
-      '--skip_dropout=0.1 has no effect: alphas learn for 0 steps',
     ),
     ({'stop_eigenvalue': 0.75}, 'give --eigenvalue_every, too'),
     (
@@ -927,7 +974,9 @@ def test_help_lists_the_flags():
   assert all(f'--{name}:' in out for name in named)
   words = ' '.join(out.split())
   kinds = supernets.KINDS
-  for known in (bilevel.ORDERS, guards.FAIRNESS, names.RELAXATIONS, kinds):
+  orders, relaxations = bilevel.ORDERS, names.RELAXATIONS
+  forms = constraints.FORMS
+  for known in (orders, guards.FAIRNESS, relaxations, kinds, forms):
     assert cli.one_of(known) in words
   assert not err
 

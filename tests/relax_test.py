@@ -544,6 +544,57 @@ def test_the_gradient_of_a_mixture_is_exact_for_a_linear_loss(x64, name):
     np.testing.assert_allclose(g[slot] @ e, (up - down) / (2 * h), atol=1e-8)
 
 
+def _nearest(z):
+  """The point of the simplex that is closest to z, of all supports."""
+  best = None
+  for places in itertools.product([False, True], repeat=len(z)):
+    s = np.array(places)
+    if not s.any():
+      continue
+    p = np.where(s, z - (z[s].sum() - 1) / s.sum(), 0)
+    distance = np.square(p - z).sum()
+    if (p >= 0).all() and (best is None or distance < best[0]):
+      best = distance, p
+  return best[1]
+
+
+@pytest.mark.parametrize('loss', LOSSES)
+@pytest.mark.parametrize('name', ['softmax', 'sparsemax'])
+def test_the_gradient_of_a_mixture_is_of_the_loss_at_the_law(x64, name, loss):
+  """By Jacobians in closed form; so its bias is that of f(E y) for E f(y)."""
+  law, jacobian = {}, {}
+  for slot, a in TINY.items():
+    z = a / TEMPERATURE
+    if name == 'softmax':
+      p = np.exp(z) / np.exp(z).sum()
+      slopes = np.diag(p) - np.outer(p, p)
+    else:
+      p = _nearest(z)
+      s = (p > 0).astype(float)
+      slopes = np.diag(s) - np.outer(s, s) / s.sum()
+    law[slot], jacobian[slot] = p, slopes / TEMPERATURE
+  slopes = jax.grad(lambda p: _loss_of(LOSSES[loss], p))(law)
+  wanted = {slot: jacobian[slot] @ slopes[slot] for slot in law}
+  found = jax.grad(lambda a: _loss_of(LOSSES[loss], ALL[name](a, TEMPERATURE)))(
+    jax.tree.map(jnp.array, TINY)
+  )
+  chex.assert_trees_all_close(found, wanted, rtol=1e-9, atol=1e-12)
+  # The gradient of the expectation, where one op at a time is chosen.
+  drawn = {
+    'a': jnp.array(
+      [
+        sum(
+          law['b'][j] * _loss_of(LOSSES[loss], {'a': x, 'b': y})
+          for j, y in enumerate(jnp.eye(3))
+        )
+        for x in jnp.eye(3)
+      ]
+    )
+  }
+  gap = np.abs(jacobian['a'] @ drawn['a'] - wanted['a']).max()
+  assert (gap < 1e-12) == (loss == 'linear')
+
+
 def test_two_gates_leave_the_probability_of_the_others(x64):
   """To first order in a step along the gradient (Cai et al. 2019)."""
   alphas = {'a': jnp.array([0.3, -1.0, 0.9, 0.2, 0.5])}

@@ -62,7 +62,8 @@ def project(
     costs: of one space.
     limits: of each cost, positive, in its unit.
     equal: use a whole limit: where all expected costs are below theirs, alphas
-      are tilted the other way until the first one meets its own.
+      are tilted the other way until the first one meets its own. A limit that
+      the largest architecture keeps is none: nothing is tilted towards it.
     rounds: passes over the costs.
     iterations: of Newton's method, in each round for each cost.
 
@@ -98,6 +99,8 @@ def project(
       )
     require_positive('project', **{f'limit on {cost.name}': limit})
 
+  highest = [cost.bounds()[1] for cost in costs] if equal else []
+
   def init():
     return ProjectState(
       jnp.zeros(len(costs), jnp.float32), jnp.asarray(limits, jnp.float32)
@@ -119,9 +122,12 @@ def project(
         tilted, step = _met(one, law, tilted, back, jnp.inf, iterations)
         duals = duals.at[k].add(step)
       if equal:
-        first = ratios(law(tilted)).argmax()
-        largest = lambda probs: ratios(probs).max()  # noqa: E731
-        tilted, step = _met(largest, law, tilted, -jnp.inf, 0.0, iterations)
+        binds = state.limits < jnp.asarray(highest)
+        bound = lambda probs: jnp.where(binds, ratios(probs), -1.0)  # noqa: E731
+        first = bound(law(tilted)).argmax()
+        farthest = jnp.where(binds.any(), -jnp.inf, 0.0)
+        largest = lambda probs: bound(probs).max()  # noqa: E731
+        tilted, step = _met(largest, law, tilted, farthest, 0.0, iterations)
         duals = duals.at[first].add(step)
       return tilted, duals
 
