@@ -80,13 +80,16 @@ def _check_same(
       f'workdir {workdir} holds a run with other flags: {differ}. Give the '
       'same flags or another --workdir'
     )
-  if differ := _differences(
-    *(c.get('versions') or {} for c in (found, config))
-  ):
+  if differ := _differences(*(_versions_in(c) for c in (found, config))):
     raise InputError(
       f'workdir {workdir} holds a run made by other versions: {differ}. '
       'Install those or give another --workdir'
     )
+
+
+def _versions_in(config: dict[str, Any]) -> dict[str, Any]:
+  found = config.get('versions')
+  return found if isinstance(found, dict) else {'all': found}
 
 
 def _differences(found: dict[str, Any], config: dict[str, Any]) -> str:

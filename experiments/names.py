@@ -78,7 +78,20 @@ def space(name: str) -> Callable[..., Space]:
   found = getattr(_module(module), function, None)
   if not callable(found):
     raise InputError(f'module {module!r} has no function {function!r}')
-  return found
+
+  def made(**sizes: int) -> Space:
+    try:
+      inspect.signature(found).bind(**sizes)
+    except (TypeError, ValueError) as e:
+      raise InputError(
+        f'space {name!r} is not made from {", ".join(sizes)}: {e}'
+      ) from e
+    own = found(**sizes)
+    if not isinstance(own, Space):
+      raise InputError(f'space {name!r} is no nasjax.space.Space but {own!r}')
+    return own
+
+  return made
 
 
 def ops_of(module: str | None) -> tuple[type, ...]:

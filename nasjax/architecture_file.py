@@ -14,6 +14,7 @@ from typing import Any
 from nasjax.errors import InputError
 from nasjax.slots import Slot, Width
 
+_LARGEST = 2**20  # pixels or channels, beyond which sizes are no ints.
 FORMAT = 1  # Raised when the meaning of a file changes.
 
 
@@ -55,7 +56,7 @@ def read_record(path: str | pathlib.Path) -> dict[str, Any]:
     document = json.loads(pathlib.Path(path).read_text())
   except OSError as e:
     raise InputError(f'architecture file {path}: {e.strerror}') from e
-  except ValueError as e:
+  except (ValueError, RecursionError) as e:
     raise InputError(
       f'architecture file {path} is truncated or no JSON: {e}'
     ) from e
@@ -86,7 +87,9 @@ def space_fields(
   known = {cls.__name__: cls for cls in classes}
   slots = tuple(_slot_from_json(slot, known) for slot in document['slots'])
   numbers = [document['image_size'], document['channels']]
-  if not slots or not all(isinstance(n, int) and n > 0 for n in numbers):
+  if not slots or not all(
+    isinstance(n, int) and 0 < n <= _LARGEST for n in numbers
+  ):
     raise InputError(
       'its space needs slots and a positive image_size and channels, got '
       f'{len(slots)} slots, {numbers[0]!r} and {numbers[1]!r}'
@@ -121,4 +124,13 @@ def _op_from_json(fields: Mapping[str, Any], known: Mapping[str, type]):
     raise InputError(
       f'op {name!r} does not exist; choose from {", ".join(known)}'
     )
-  return known[name](**fields)
+  op = known[name](**fields)
+  for field in dataclasses.fields(op):
+    value, usual = getattr(op, field.name), field.default
+    if usual is None or usual is dataclasses.MISSING:
+      wanted = (int, float, str, bool, type(None))
+    else:
+      wanted = (int, float) if isinstance(usual, float) else type(usual)
+    if not isinstance(value, wanted):
+      raise ValueError(f'op {name!r} has no {field.name} {value!r}')
+  return op

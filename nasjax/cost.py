@@ -40,6 +40,10 @@ class Cost:
     tables: one for every slot, in the order of the chain.
     reduction: `'sum'` for what adds up along the chain (MACs, parameters,
       latency, energy), `'max'` for what is used again by every slot (memory).
+    space: whose architectures it is of; None of any with these choices.
+
+  Raises:
+    ValueError: a number that is negative or not finite.
 
   Example:
     >>> from nasjax import relax, space, spaces
@@ -55,6 +59,19 @@ class Cost:
   unit: str
   tables: tuple[Table, ...]
   reduction: str = 'sum'
+  # What it costs is in the tables, which are compared.
+  space: Space | None = dataclasses.field(
+    default=None, repr=False, compare=False
+  )
+
+  def __post_init__(self):
+    for table in self.tables:
+      values = table.array()
+      if not (np.isfinite(values) & (values >= 0)).all():
+        raise ValueError(
+          f'cost {self.name!r} requires finite numbers of at least 0, got '
+          f'{min(table.values)} to {max(table.values)}.'
+        )
 
   def __call__(self, probs: Mapping[str, jax.Array]) -> jax.Array:
     """Cost of a distribution over architectures, `f32[]`, differentiable.
@@ -80,9 +97,25 @@ class Cost:
     return functools.reduce(combine, parts)
 
   def exact(self, architecture: Architecture) -> Number:
-    """Cost of the derived network, to the unit."""
+    """Cost of the derived network, to the unit.
+
+    Raises:
+      ValueError: it is of another space, or of this one at other sizes.
+    """
+    self.check_space(architecture.space)
     names = architecture.space.choices
     return self._at(dict(zip(names, architecture.indices, strict=True)))
+
+  def check_space(self, space: Space) -> None:
+    """Raises ValueError unless these are the costs of a space."""
+    if self.space is None or self.space is space or self.space == space:
+      return
+    own, other = (
+      f'{s.name!r} (images of {s.image_size} pixels and {s.channels} channels, '
+      f'{s.num_classes} classes)'
+      for s in (self.space, space)
+    )
+    raise ValueError(f'{self.name} is a cost of {own}, not of {other}.')
 
   @property
   def constant(self) -> Number:
@@ -130,7 +163,7 @@ def macs(space: Space) -> Cost:
     >>> macs(zoo.mobilenet_v2()).constant
     300774272
   """
-  return Cost('macs', 'MACs', slot_tables(space, op_macs))
+  return Cost('macs', 'MACs', slot_tables(space, op_macs), space=space)
 
 
 def params(space: Space) -> Cost:
@@ -144,7 +177,8 @@ def params(space: Space) -> Cost:
     >>> params(zoo.mobilenet_v2()).constant
     3504872
   """
-  return Cost('params', 'parameters', slot_tables(space, op_params))
+  tables = slot_tables(space, op_params)
+  return Cost('params', 'parameters', tables, space=space)
 
 
 def memory(space: Space) -> Cost:
@@ -163,7 +197,7 @@ def memory(space: Space) -> Cost:
     >>> memory(zoo.mobilenet_v2()).constant == 4 * 112 * 112 * (96 + 96 // 4)
     True
   """
-  return Cost('memory', 'bytes', slot_tables(space, op_memory), 'max')
+  return Cost('memory', 'bytes', slot_tables(space, op_memory), 'max', space)
 
 
 def table(
@@ -196,6 +230,11 @@ def table(
     (1.5, 1.5)
   """
   wanted = {(s, o) for s, options in space.choices.items() for o in options}
+  if not isinstance(candidates, Mapping):
+    raise InputError(
+      f'table {name!r} is {candidates!r}; it takes slot or width to option to '
+      'number'
+    )
   for s, options in candidates.items():
     if not isinstance(options, Mapping):
       raise InputError(
@@ -229,4 +268,4 @@ def table(
   for s, options in space.choices.items():
     values = tuple(given[s, o] for o in options)
     tables.append(Table((s,), (len(options),), values))
-  return Cost(name, unit, tuple(tables))
+  return Cost(name, unit, tuple(tables), space=space)

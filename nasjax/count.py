@@ -19,6 +19,8 @@ product counts, whoever wrote it (`jax.image.resize` multiplies matrices).
 * A network is counted as it runs: an equation whose result nobody uses counts,
   `vmap` of a `cond` runs both branches, `remat` in a gradient runs twice, and
   under `shard_map` all devices together count, replicated work included.
+* Gradients are programs like others, so that padding taps count in them, too:
+  with padding `SAME` a step costs three times the forward pass, else not quite.
 * Batch is no special axis: give inputs with a batch of 1 to count an inference.
 
 Parameters are the trainable ones. The rule for the peak memory of activations
@@ -31,6 +33,7 @@ from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
+import numpy as np
 from jax.extend import core
 
 from nasjax import program
@@ -156,6 +159,9 @@ def params(tree: Any) -> int:
   Returns:
     The count, exact.
 
+  Raises:
+    TypeError: a leaf is no array, but a module or a function.
+
   Example:
     >>> import jax.numpy as jnp
     >>> params(module_shapes(nn.Dense(10), jnp.zeros((1, 4))))
@@ -163,9 +169,14 @@ def params(tree: Any) -> int:
   """
   if program.has_collections(tree):
     tree = tree.get('params', {})
-  return sum(
-    program.size(jax.numpy.shape(leaf)) for leaf in jax.tree.leaves(tree)
-  )
+  leaves = jax.tree.leaves(tree)
+  for leaf in leaves:
+    if not hasattr(leaf, 'shape') and not np.isscalar(leaf):
+      raise TypeError(
+        f'count.params requires arrays, got {type(leaf).__name__}; of a module '
+        'give it module_shapes(module, *inputs).'
+      )
+  return sum(program.size(jax.numpy.shape(leaf)) for leaf in leaves)
 
 
 def module_shapes(module: nn.Module, *inputs: Any, **kwargs: Any) -> Any:

@@ -3,8 +3,6 @@
 import dataclasses
 import itertools
 
-import numpy as np
-
 from nasjax.ops import Op
 
 
@@ -77,7 +75,13 @@ class Slot:
   def __post_init__(self):
     if not self.ops:
       raise ValueError(f'slot {self.name!r} requires at least one op, got ().')
-    if min(self.widths) < 1 or np.min(self.stride) < 1:
+    strides = self.stride if isinstance(self.stride, tuple) else (self.stride,)
+    if not all(isinstance(n, int) for n in (*self.widths, *strides)):
+      raise ValueError(
+        f'slot {self.name!r} requires whole features and strides, got '
+        f'{self.features} and {self.stride}.'
+      )
+    if min(self.widths) < 1 or min(strides, default=0) < 1:
       raise ValueError(
         f'slot {self.name!r} requires positive features and stride, got '
         f'{self.features} and {self.stride}.'

@@ -40,6 +40,10 @@ class Space:
     patterns: names of ways to downsample, one of which is chosen; none where
       every stride is one number. See `at_pattern`.
 
+  Raises:
+    InputError: images without a pixel or a channel.
+    ValueError: slots that do not go together.
+
   Example:
     >>> from nasjax import spaces
     >>> space = spaces.tiny()
@@ -54,9 +58,21 @@ class Space:
   patterns: tuple[str, ...] = ()
 
   def __post_init__(self):
+    if self.image_size < 1 or self.channels < 1:
+      raise InputError(
+        f'space {self.name!r} requires images of at least 1 pixel and 1 '
+        f'channel, got image_size {self.image_size} and channels '
+        f'{self.channels}'
+      )
     if self.patterns:
       self._check_patterns()
       return
+    for slot in self.slots:
+      if not isinstance(slot.stride, int):
+        raise ValueError(
+          f'slot {slot.name!r} requires one stride, as {self.name!r} has no '
+          f'patterns, got {slot.stride}.'
+        )
     widths = {s.features for s in self.slots if isinstance(s.features, Width)}
     names = [part.name for part in (*self.slots, *widths)]
     if len(set(names)) < len(names):
@@ -197,6 +213,7 @@ class Architecture:
         document['space'], (*ops_lib.BUILTIN, *ops)
       )
       space = Space(**fields)
+      hash(space)  # A name or a number that is a list shows here.
       choice = document['choice']
       missing = [name for name in space.choices if name not in choice]
       if missing or len(choice) != len(space.choices):

@@ -81,3 +81,41 @@ def test_a_truncated_or_missing_file_is_said_so(tmp_path, draw):
     space.Architecture.load(path)
   with pytest.raises(InputError, match='No such file'):
     space.Architecture.load(tmp_path / 'none.json')
+
+
+def _places(value, path=()):
+  """Paths of all that a JSON value holds."""
+  items = enumerate(value) if isinstance(value, list) else value.items()
+  for key, part in items:
+    yield (*path, key)
+    if isinstance(part, dict | list):
+      yield from _places(part, (*path, key))
+
+
+def test_whatever_is_wrong_in_a_space_is_one_line_or_a_space(tmp_path, draw):
+  """Every field, replaced by what a damaged or foreign file may hold."""
+  a = draw(spaces.tiny_width())
+  path = tmp_path / 'a.json'
+  a.save(path)
+  whole, read, refused = json.loads(path.read_text()), 0, 0
+  for *outer, last in _places(whole['space']):
+    for value in (1.5, -1, 0, 'x', None, [1], {}, True, 10**30):
+      document = json.loads(json.dumps(whole))
+      part = document['space']
+      for key in outer:
+        part = part[key]
+      part[last] = value
+      path.write_text(json.dumps(document))
+      try:
+        hash(space.Architecture.load(path))
+        read += 1
+      except InputError:
+        refused += 1
+  assert refused > 10 * read > 0
+
+
+def test_a_file_that_is_nested_without_end_is_refused(tmp_path):
+  path = tmp_path / 'a.json'
+  path.write_text('[' * 100_000)
+  with pytest.raises(InputError, match='truncated or no JSON'):
+    space.Architecture.load(path)

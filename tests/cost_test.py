@@ -229,3 +229,23 @@ def test_ops_that_differ_in_shape_are_refused():
   slots = (space.Slot('a', (ops.Skip(), WrongOp()), 1),)
   with pytest.raises(ValueError, match='differ in size'):
     cost.macs(space.Space('s', 8, 1, slots))
+
+
+def test_a_cost_is_of_its_space_alone(draw):
+  """Other sizes have the same choices, and other costs."""
+  own, larger = spaces.tiny(), spaces.tiny(image_size=16)
+  macs, a = cost.macs(larger), draw(own)
+  with pytest.raises(ValueError, match=r'of 16 pixels .*not of .*of 8 pixels'):
+    macs.exact(a)
+  assert macs.exact(space.Architecture(larger, a.choice)) > cost.macs(
+    own
+  ).exact(a)
+  # An equal space is the same, whoever made it.
+  assert cost.macs(spaces.tiny()).exact(a) == cost.macs(own).exact(a)
+
+
+@pytest.mark.parametrize('number', [-1, float('nan'), float('inf')])
+def test_numbers_that_are_no_costs_are_refused(number):
+  table = cost.Table(('a',), (2,), (1.0, number))
+  with pytest.raises(ValueError, match='finite numbers of at least 0'):
+    cost.Cost('c', 'units', (table,))

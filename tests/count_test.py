@@ -663,6 +663,9 @@ def test_module_shapes_equal_those_of_init():
 def test_params_of_any_tree():
   assert count.params([shape(2, 3), jnp.zeros(4), 1.0]) == 11
   assert count.params({}) == 0
+  for other in (nn.Dense(10), lambda x: x):
+    with pytest.raises(TypeError, match=r'module_shapes\(module, \*inputs'):
+      count.params(other)
   # A normalisation without scale and bias has statistics only.
   norm = nn.BatchNorm(use_running_average=True, use_bias=False, use_scale=False)
   assert count.params(count.module_shapes(norm, X)) == 0

@@ -1,6 +1,7 @@
 """Deriving: limits are kept, and nothing more probable keeps them."""
 
 import collections
+import dataclasses
 import functools
 import itertools
 
@@ -515,13 +516,17 @@ def test_what_is_of_another_space_is_refused_with_what_is_wrong():
   s, (macs, _, _) = _costs(spaces.tiny)
   alphas = _alphas(s, np.random.default_rng(0))
   other = _costs(spaces.mobile_small)[1][0]
-  of_space = r'costs of tiny, got macs with stage1_1 \(7 options\)'
+  of_space = "macs is a cost of 'mobile_small' .*, not of 'tiny'"
   with pytest.raises(ValueError, match=of_space):
     derive.within(s, alphas, {other: 1e9})
   with pytest.raises(ValueError, match=of_space):
     derive.sample_within(s, {other: 1e9}, 1, np.random.default_rng(0))
   with pytest.raises(ValueError, match=of_space):
     derive.pareto(s, alphas, other)
+  anyones = dataclasses.replace(other, space=None)
+  options = r'costs of tiny, got macs with stage1_1 \(7 options\)'
+  with pytest.raises(ValueError, match=options):
+    derive.within(s, alphas, {anyones: 1e9})
   alphas['stage2_1'] = np.zeros(9)
   for derived in (
     lambda: derive.within(s, alphas, {macs: 1e9}),

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -631,6 +632,10 @@ def test_a_workdir_belongs_to_one_run(tmp_path):
   )
   before = (workdir / 'config.json').read_text()
   refused('steps was 3', loop.claim, workdir, {'steps': 4, 'limit': []})
+  config = json.loads((workdir / 'config.json').read_text())
+  (workdir / 'config.json').write_text(json.dumps({**config, 'versions': 3}))
+  same = {k: v for k, v in config.items() if k != 'versions'}
+  refused('made by other versions: all was 3', loop.claim, workdir, same)
   assert (workdir / 'config.json').read_text() == before
   (tmp_path / 'other').mkdir()
   (tmp_path / 'other' / 'thesis.tex').write_text('')
@@ -651,6 +656,8 @@ def test_the_bar_shows_losses_and_costs_against_limits_from_the_start(
   for step in range(3, 25, 3):
     *_, line = (line for line in shown if f' {step}/24 ' in line)
     assert ('valid ' in line) == (step > 6)  # Alphas wait.
+    assert re.search(r'<\d\d:\d\d\]', line)  # Time left.
+    assert re.search(r'train \d\.\d{3}', line)
 
 
 @pytest.mark.parametrize('name', constraints.FORMS)
@@ -780,6 +787,8 @@ LAGRANGIAN = {'constraint': 'lagrangian'}
     ({'space': 'math.py:space'}, "no module 'math.py'"),
     ({'space': ':space'}, 'no name of a module'),
     ({'space': 'math:pi'}, "no function 'pi'"),
+    ({'space': 'math:sqrt'}, "'math:sqrt' is not made from image_size, chan"),
+    ({'space': 'builtins:dict'}, "'builtins:dict' is no nasjax.space.Space"),
     (LAGRANGIAN | {'dual_rate': float('inf')}, 'above 0 and finite'),
     ({'space': 'huge'}, "unknown space 'huge'; choose from mobile_small"),
     ({'limit': ['20e6']}, 'names no resource; write it as macs=20e6'),

@@ -24,14 +24,18 @@ from nasjax import (
 # Depthwise convolutions of two sizes, pooling and a skip; small enough for
 # float64, and with dropout, so that noise has to be the same where it should.
 SPACE = spaces.mobile(
-  [spaces.Stage(6, 1), spaces.Stage(8, 2, 2)],
+  [
+    spaces.Stage(
+      6, 1, candidates=(ops.MBConv(3, 1), ops.MaxPool(3), ops.Skip())
+    ),
+    spaces.Stage(8, 1, 2, candidates=(ops.MBConv(3, 1), ops.MBConv(5, 2))),
+  ],
   image_size=8,
   channels=1,
   num_classes=4,
-  stem=4,
+  stem=6,
   stem_stride=2,
   head=16,
-  candidates=(ops.MBConv(3, 1), ops.MBConv(5, 2), ops.MaxPool(3), ops.Skip()),
   dropout=0.2,
 )
 MACS = cost.macs(SPACE)

@@ -72,9 +72,10 @@ def scores_of(
 
 
 def check_costs(space: Space, costs: Iterable[Cost]) -> None:
-  """Raises ValueError where a cost has choices that the space has not."""
+  """Raises ValueError where a cost is not one of the space."""
   sizes = {name: len(options) for name, options in space.choices.items()}
   for cost in costs:
+    cost.check_space(space)
     wrong = {
       axis: f'{axis} ({size} options)'
       for table in cost.tables
@@ -213,7 +214,9 @@ def cost_at_pattern(cost: Cost, index: int) -> Cost:
     values = table.values[index * size : (index + 1) * size]
     return Table(table.axes[1:], table.shape[1:], values)
 
-  return dataclasses.replace(cost, tables=tuple(map(taken, cost.tables)))
+  # Of its architectures, which are not those of the cost's own space.
+  tables = tuple(map(taken, cost.tables))
+  return dataclasses.replace(cost, tables=tables, space=None)
 
 
 def _solve(
