@@ -632,11 +632,11 @@ def test_a_workdir_belongs_to_one_run(tmp_path):
   )
   before = (workdir / 'config.json').read_text()
   refused('steps was 3', loop.claim, workdir, {'steps': 4, 'limit': []})
-  config = json.loads((workdir / 'config.json').read_text())
-  (workdir / 'config.json').write_text(json.dumps({**config, 'versions': 3}))
-  same = {k: v for k, v in config.items() if k != 'versions'}
-  refused('made by other versions: all was 3', loop.claim, workdir, same)
   assert (workdir / 'config.json').read_text() == before
+  damaged = {**json.loads(before), 'versions': 3}
+  (workdir / 'config.json').write_text(json.dumps(damaged))
+  same = {'steps': 3, 'limit': ['macs=1M']}
+  refused('made by other versions: all was 3', loop.claim, workdir, same)
   (tmp_path / 'other').mkdir()
   (tmp_path / 'other' / 'thesis.tex').write_text('')
   refused('holds files but no run', loop.claim, tmp_path / 'other', {})
@@ -788,7 +788,8 @@ LAGRANGIAN = {'constraint': 'lagrangian'}
     ({'space': ':space'}, 'no name of a module'),
     ({'space': 'math:pi'}, "no function 'pi'"),
     ({'space': 'math:sqrt'}, "'math:sqrt' is not made from image_size, chan"),
-    ({'space': 'builtins:dict'}, "'builtins:dict' is no nasjax.space.Space"),
+    ({'space': 'builtins:dict'}, "'builtins:dict' is not made from"),
+    ({'space': 'unittest.mock:MagicMock'}, "Mock' is no nasjax.space.Space"),
     (LAGRANGIAN | {'dual_rate': float('inf')}, 'above 0 and finite'),
     ({'space': 'huge'}, "unknown space 'huge'; choose from mobile_small"),
     ({'limit': ['20e6']}, 'names no resource; write it as macs=20e6'),
