@@ -20,7 +20,7 @@ test: .venv/installed
 # and 500 cases of deriving instead of 30. Writes its log.
 check-full: .venv/installed
 	mkdir -p results
-	(echo '$(FULL)'; $(FULL) $(RUN) -m pytest -v --no-header -n 2 --dist=load \
+	(echo '$(FULL)'; $(FULL) $(RUN) -m pytest -v --no-header -n 2 --dist=worksteal \
 	  -k 'built_network or every_block or whole_preset or never_exceeded' \
 	  tests/spaces_test.py tests/closed_form_test.py tests/derive_test.py) \
 	  | tee results/check_full.txt
