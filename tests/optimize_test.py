@@ -59,6 +59,19 @@ def test_rmsprop_is_tensorflows_recurrence(x64):
   np.testing.assert_allclose(found, path, rtol=1e-6)
 
 
+@pytest.mark.parametrize('gradient', [0.0, 1e-3])
+def test_adamw_can_be_looked_ahead_to_where_no_gradient_has_been(gradient):
+  """As a hypergradient does: through the update, in the gradient."""
+  tx, weight = optimize.adamw(0.1), jnp.ones(())
+
+  def after(g):
+    update, _ = tx.update(g, tx.init(weight), weight)
+    return update
+
+  slope = jax.grad(after)(jnp.float32(gradient))
+  assert np.isfinite(slope)
+
+
 def test_adamw_is_its_papers_recurrence(x64):
   w, m, v, path = np.ones((3, 1)), 0.0, 0.0, []
   gradients = GRADIENTS[..., None]
