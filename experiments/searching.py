@@ -114,7 +114,8 @@ def _take_steps(config, inputs, parts, workdir):
     probs = law(run.search.alphas, temperature(run.step))
     return {'probs': probs, 'entropy': guard.entropy(probs)}
 
-  with ThreadPoolExecutor() as pool:
+  # One after the other: each takes gigabytes, and the first is waited for.
+  with ThreadPoolExecutor(max_workers=1) as pool:
     run = loop.run(
       workdir,
       Run(state, rule.init(state.alphas)),
