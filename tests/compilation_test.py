@@ -53,7 +53,9 @@ def test_a_second_start_reads_what_the_first_compiled(tmp_path):
 def test_the_variable_moves_the_cache_and_the_flag_turns_it_off(tmp_path):
   moved = tmp_path / 'moved'
   variable = {compilation.VARIABLE: str(moved), 'HOME': str(tmp_path)}
-  _run(compilation.OFF, **variable)
+  for _ in range(2):
+    _, said = _run(compilation.OFF, **variable)
+    assert ', compiled in ' in said
   assert not moved.exists()
   _, said = _run(None, **variable)
   assert ', compiled in ' in said
