@@ -61,7 +61,8 @@ def parts(form: str):
 @functools.cache
 def begun(seed: int) -> State:
   key = jax.random.key(seed)
-  return bare(compilation.initial(parts('lagrangian').init, key, *arrays(seed)))
+  _, start = compilation.initial(parts('lagrangian').init, key, *arrays(seed))
+  return bare(start())
 
 
 @functools.cache

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -18,6 +19,7 @@ import tqdm
 from absl import flags
 from jax.sharding import NamedSharding
 
+from experiments import devices, quick_random
 from nasjax.errors import InputError
 
 # What is defined below is a script's own, so that its --help lists it.
@@ -75,6 +77,8 @@ def compiled(
 ) -> Callable:
   """Compiles a step that may overwrite its state (`donate`); takes seconds.
 
+  Of state and arguments only the shapes are used, so that shapes will do.
+
   How many, and whether the cache had it, is said on stderr.
   """
   donated = 0 if donate else ()
@@ -96,14 +100,32 @@ def compiled(
   return found
 
 
-def initial(init: Callable, *args: Any) -> Any:
-  """`init(*args)`, compiled without optimisation.
+def initial(
+  init: Callable, *args: Any, sharding: NamedSharding | None = None
+) -> tuple[Any, Callable[[], Any]]:
+  """The shapes of `init(*args)`, and the function that waits for its arrays.
 
-  It runs once, for milliseconds; optimised, its many random draws would take
-  as long to compile as the training step does.
+  It is compiled in a thread of its own, so that what takes its result can be
+  compiled meanwhile. Its many random draws would take as long to compile as a
+  training step: they are made by a simpler generator, and not optimised, since
+  they run once, for milliseconds.
+
+  Args:
+    init: a pure function.
+    *args: its arguments, a key first.
+    sharding: how batches are split; the result is on all those devices.
   """
-  options = {'xla_backend_optimization_level': 0}
-  return jax.jit(init).lower(*args).compile(compiler_options=options)(*args)
+  lowered = jax.jit(quick_random.drawn_quickly(init)).lower(*args)
+
+  def run():
+    options = {'xla_backend_optimization_level': 0}
+    compiled = lowered.compile(compiler_options=options)
+    return devices.everywhere(compiled(*args), sharding)
+
+  pool = ThreadPoolExecutor(max_workers=1)
+  found = pool.submit(run)
+  pool.shutdown(wait=False)
+  return devices.shapes_everywhere(lowered.out_info, sharding), found.result
 
 
 def _hear(event: str, **_: Any) -> None:

@@ -37,4 +37,16 @@ def everywhere(tree: Any, sharding: NamedSharding | None) -> Any:
   """Puts arrays on every device over which batches are split."""
   if sharding is None:
     return jax.device_put(tree)
-  return jax.device_put(tree, NamedSharding(sharding.mesh, PartitionSpec()))
+  return jax.device_put(tree, _copied(sharding))
+
+
+def shapes_everywhere(tree: Any, sharding: NamedSharding | None) -> Any:
+  """Shapes of what `everywhere` gives for arrays of the shapes in `tree`."""
+  where = None if sharding is None else _copied(sharding)
+  return jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where), tree
+  )
+
+
+def _copied(sharding: NamedSharding) -> NamedSharding:
+  return NamedSharding(sharding.mesh, PartitionSpec())

@@ -3,7 +3,7 @@
 import functools
 import pathlib
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -60,6 +60,20 @@ class Run(NamedTuple):
     return self.search.step
 
 
+class Programs(NamedTuple):
+  """Steps that are being compiled; of `search.Search`.
+
+  Attributes:
+    weight_step: gives it when it is ready.
+    alpha_step: likewise.
+    eigenvalue: likewise; None where nothing measures it.
+  """
+
+  weight_step: Future
+  alpha_step: Future
+  eigenvalue: Future | None
+
+
 def run(
   config: Mapping[str, Any],
   inputs: Inputs,
@@ -100,68 +114,94 @@ def _take_steps(config, inputs, parts, workdir):
   sharding = inputs.batches.sharding
   arrays = devices.everywhere((inputs.train, inputs.valid), sharding)
   key = jax.random.key(config['seed'])
-  state = compilation.initial(parts.init, key, *arrays)
-  state = devices.everywhere(state, sharding)
+  shapes, start = compilation.initial(
+    parts.init, key, *arrays, sharding=sharding
+  )
   law, temperature = inputs.relaxation.law, inputs.temperature
-  # Through the warm-up alphas, and with them the costs, stay these.
-  probs = law(state.alphas, temperature(state.step))
-  hard = search.harden(probs)
-  start = {c.name: float(c(probs)) for c in inputs.kept.limits}
-  start |= {f'{c.name}_strict': float(c(hard)) for c in inputs.kept.limits}
   rule = inputs.guarded.rule
 
-  def extra(run):
-    probs = law(run.search.alphas, temperature(run.step))
+  # In one piece: op by op, the first call of each would compile for seconds.
+  @jax.jit
+  def costs_of(alphas, step):
+    probs = law(alphas, temperature(step))
+    hard, limits = search.harden(probs), inputs.kept.limits
+    return {c.name: c(probs) for c in limits} | {
+      f'{c.name}_strict': c(hard) for c in limits
+    }
+
+  @jax.jit
+  def described(alphas, step):
+    probs = law(alphas, temperature(step))
     return {'probs': probs, 'entropy': guard.entropy(probs)}
 
   # One after the other: each takes gigabytes, and the first is waited for.
   with ThreadPoolExecutor(max_workers=1) as pool:
+    compiling = programs(inputs.guarded, parts, pool, shapes, *arrays)
+    state = start()
+    # Through the warm-up alphas, and with them the costs, stay these.
+    costs = loop.to_host(costs_of(state.alphas, state.step))
+    warmup = config['warmup_steps']
+    advance = stepper(warmup, inputs.guarded, compiling, costs, *arrays)
     run = loop.run(
       workdir,
       Run(state, rule.init(state.alphas)),
-      stepper(config, inputs.guarded, parts, start, pool, state, *arrays),
+      advance,
       steps=config['steps'],
       log_every=config['log_every'],
       checkpoint_every=config['checkpoint_every'],
       describe=functools.partial(outcome.describe, inputs.kept.limits),
       name='search',
-      extra=extra,
+      extra=lambda run: described(run.search.alphas, run.step),
       stopped=lambda run: rule.verdict(run.stop) is not None,
     )
   return run.search, rule.verdict(run.stop)
 
 
-def stepper(
-  config: Mapping[str, Any],
+def programs(
   guarded: guards.Guarded,
   parts: search.Search,
-  start: dict[str, float],
   pool: Executor,
   state: search.State,
+  train: data.Arrays,
+  valid: data.Arrays,
+) -> Programs:
+  """What the steps call, compiled in `pool`, in the order of first use.
+
+  The program of the alphas is ready when the warm-up, which does without it,
+  has run. Of `state` only the shapes are used.
+  """
+  compiled = functools.partial(pool.submit, compilation.compiled)
+  weight_step = compiled('weight step', parts.weight_step, state, train)
+  alpha_step = compiled('alpha step', parts.alpha_step, state, train, valid)
+  eigenvalue = None
+  if guarded.every is not None:
+    eigenvalue = compiled(
+      'eigenvalue', parts.eigenvalue, state, valid, donate=False
+    )
+  return Programs(weight_step, alpha_step, eigenvalue)
+
+
+def stepper(
+  warmup_steps: int,
+  guarded: guards.Guarded,
+  run_by: Programs,
+  costs: dict[str, float],
   train: data.Arrays,
   valid: data.Arrays,
 ) -> Callable[[Run, int], tuple[Run, dict[str, Any]]]:
   """`(run, step) -> (run, metrics)`: a step, measured and looked at.
 
-  What it calls is compiled in `pool`: the alphas' program is ready when the
-  warm-up, which does without it, has run. `start` are the costs until then.
+  `costs` are those of the alphas in the warm-up.
   """
-  compiled = functools.partial(pool.submit, compilation.compiled)
-  weight_step = compiled('weight step', parts.weight_step, state, train)
-  alpha_step = compiled('alpha step', parts.alpha_step, state, train, valid)
-  if guarded.every is not None:
-    eigenvalue = compiled(
-      'eigenvalue', parts.eigenvalue, state, valid, donate=False
-    )
 
   def advance(run, step):
-    state, metrics = weight_step.result()(run.search, train)
-    if step <= config['warmup_steps']:
-      return Run(state, run.stop), {**start, **metrics}
-    state, more = alpha_step.result()(state, train, valid)
+    state, metrics = run_by.weight_step.result()(run.search, train)
+    if step <= warmup_steps:
+      return Run(state, run.stop), {**costs, **metrics}
+    state, more = run_by.alpha_step.result()(state, train, valid)
     metrics |= more
     if guarded.measures(step):
-      metrics['eigenvalue'] = eigenvalue.result()(state, valid)
+      metrics['eigenvalue'] = run_by.eigenvalue.result()(state, valid)
     stop = guarded.rule.update(step, metrics, state.alphas, run.stop)
     return Run(state, stop), metrics
 

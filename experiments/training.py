@@ -110,16 +110,17 @@ def run(
 def _steps(workdir, parts, feed, taught, seed, steps, epochs, bar, checked):
   """Takes all steps, or those that an earlier process left; the last state."""
   who = '' if bar is None else f'{workdir.name}: '
-  state = compilation.initial(parts.init, jax.random.key(seed), feed.like)
-  state, of_teacher = devices.everywhere(
-    (state, taught.variables), feed.sharding
+  key, sharding = jax.random.key(seed), feed.sharding
+  shapes, start = compilation.initial(
+    parts.init, key, feed.like, sharding=sharding
   )
+  of_teacher = devices.everywhere(taught.variables, sharding)
   step = compilation.compiled(
-    who + 'step', parts.step, state, feed.like, of_teacher
+    who + 'step', parts.step, shapes, feed.like, of_teacher
   )
   return loop.run(
     workdir,
-    state,
+    start(),
     lambda state, i: step(state, feed.next(), of_teacher),
     steps=steps,
     log_every=max(1, steps // epochs // 4),

@@ -90,11 +90,14 @@ def call(
   Returns:
     Logits, and statistics of which those of the drawn pattern are new.
   """
-  own = jax.tree.map(lambda x: x[index], stats)
   if len(apply) == 1:
-    logits, new = apply[0](own)
-  else:
-    logits, new = jax.lax.switch(index, apply, own)
+    # Without looking anything up, which would compile longer than the rest of
+    # a batch norm.
+    logits, new = apply[0](jax.tree.map(lambda x: x.squeeze(0), stats))
+    one = lambda whole, x: x[None].astype(whole.dtype)  # noqa: E731
+    return logits, jax.tree.map(one, stats, new)
+  own = jax.tree.map(lambda x: x[index], stats)
+  logits, new = jax.lax.switch(index, apply, own)
 
   def kept(all_patterns, own):
     return all_patterns.at[index].set(own.astype(all_patterns.dtype))

@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 
+from nasjax import beside
 from nasjax.ops import Numerics, Op
 from nasjax.space import Slot, Space, Width
 
@@ -34,7 +35,7 @@ class Mixed(nn.Module):
       return runs[0](self, x)
     # At the start every op makes its parameters.
     if index is None or self.is_initializing():
-      outputs = [run(self, x) for run in runs]
+      outputs = self._outputs(runs, x, train)
       return sum(probs[i].astype(y.dtype) * y for i, y in enumerate(outputs))
     # Rematerialised: a branch of a conditional has to hand out, filled with
     # zeros, what the other branches save for their gradients. That costs more
@@ -46,6 +47,26 @@ class Mixed(nn.Module):
       y = nn.switch(i, branches, self, x)
       total += probs[i].astype(y.dtype) * y
     return total
+
+  def _outputs(self, runs, x, train):
+    """What each op computes, together with others where it can be."""
+    slot, found = self.slot, {}
+    # At the start every op makes its parameters.
+    together = [] if self.is_initializing() else beside.groups(slot.ops)
+    for places in together:
+      outputs, stats = beside.outputs(
+        [slot.ops[i] for i in places],
+        max(slot.widths),
+        slot.stride,
+        self.numerics,
+        {name: self.variables[name] for name in ('params', 'batch_stats')},
+        x,
+        train,
+      )
+      found |= zip(places, outputs, strict=True)
+      for name, value in stats.items() if train else ():
+        self.put_variable('batch_stats', name, value)
+    return [found[i] if i in found else r(self, x) for i, r in enumerate(runs)]
 
 
 def _run(op: Op, train: bool, mixed: Mixed, x: jax.Array) -> jax.Array:

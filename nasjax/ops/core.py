@@ -1,7 +1,7 @@
 """What all ops are made of: the protocol, layers, and checks of fields."""
 
 import dataclasses
-from typing import Protocol
+from typing import Any, Protocol
 
 import flax.linen as nn
 import jax
@@ -159,7 +159,9 @@ def conv(
   )
 
 
-def batch_norm(numerics: Numerics, train: bool, name: str) -> nn.BatchNorm:
+def batch_norm(
+  numerics: Numerics, train: bool, name: str | None = None, **linen: Any
+) -> nn.BatchNorm:
   """Batch normalisation with this project's settings, as a Linen module."""
   return nn.BatchNorm(
     use_running_average=not train,
@@ -167,6 +169,7 @@ def batch_norm(numerics: Numerics, train: bool, name: str) -> nn.BatchNorm:
     epsilon=numerics.bn_epsilon,
     dtype=numerics.dtype,
     name=name,
+    **linen,
   )
 
 
