@@ -18,7 +18,13 @@ import jax.numpy as jnp
 from experiments import cli, names
 from nasjax import cost, count
 from nasjax.ops import Numerics
-from nasjax.space import Architecture, Space, fix, resize
+from nasjax.space import (
+  Architecture,
+  Space,
+  check_image_size,
+  fix,
+  resize,
+)
 from nasjax.supernet import Supernet
 
 OPTIONS = {
@@ -50,7 +56,7 @@ def network(config: dict[str, Any]) -> Space:
     ops = names.ops_of(config['ops'])
     architecture = Architecture.load(config['architecture'], ops)
     space = fix(resize(architecture.space, **sizes), architecture)
-  names.check_image_size(space)
+  check_image_size(space)
   return space
 
 

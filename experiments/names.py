@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import importlib
 import inspect
-import math
 import types
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from experiments import cli
 from nasjax import cost, relax, spaces, zoo
 from nasjax.errors import InputError
-from nasjax.space import Space, at_pattern
+from nasjax.space import Space
 
 SPACES = {
   'mobile_small': spaces.mobile_small,
@@ -203,19 +202,3 @@ def for_images(
     ) from e
   # Its counts differ from the published one's, so its name does.
   return dataclasses.replace(adapted, name=f'{adapted.name}_small_images')
-
-
-def check_image_size(space: Space) -> None:
-  """Raises InputError where a space would halve images of a single pixel.
-
-  Example:
-    >>> check_image_size(spaces.mobile_small(image_size=5))
-  """
-  for i in range(max(1, len(space.patterns))):
-    one = at_pattern(space, i) if space.patterns else space
-    least = 1 + math.prod(s.stride for s in one.slots) // 2
-    if one.image_size < least:
-      raise InputError(
-        f'images are {one.image_size} pixels high; {space.name!r} downsamples '
-        f'so often that it takes at least {least}'
-      )

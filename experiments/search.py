@@ -79,7 +79,7 @@ def prepare(config: dict[str, Any]) -> searching.Inputs:
     dataset, config['batch_size'], smaller, config['cutout']
   )
   space = make_space(**datasets.sizes_of(dataset))
-  names.check_image_size(space)
+  space_lib.check_image_size(space)
   kept = constraints.of(config, space)
   return searching.Inputs(
     space=space,

@@ -26,7 +26,13 @@ from experiments import (
 from experiments import recipe as recipes
 from nasjax import data, stream
 from nasjax.errors import InputError
-from nasjax.space import Architecture, Space, fix, resize
+from nasjax.space import (
+  Architecture,
+  Space,
+  check_image_size,
+  fix,
+  resize,
+)
 
 
 def network_for(
@@ -87,7 +93,7 @@ def train_as_told(config: dict[str, Any], workdir: str, command: str) -> dict:
   cli.check_least(0, seed=config['seed'])
   dataset = datasets.of_or_stream(config, OPTIONS)
   network = network_for(config, dataset)
-  names.check_image_size(network)
+  check_image_size(network)
   recipe.of_network(network)
   taught = teacher_for(config, dataset)
   content = {

@@ -18,7 +18,13 @@ import numpy as np
 
 from nasjax import count
 from nasjax.ops import Numerics, Op
-from nasjax.space import Slot, Space, Width, at_pattern
+from nasjax.space import (
+  Slot,
+  Space,
+  Width,
+  at_pattern,
+  check_image_size,
+)
 
 Number = int | float
 Shape = tuple[int, ...]
@@ -175,6 +181,7 @@ def slot_tables(space: Space, measure: Measure) -> tuple[Table, ...]:
     axis is the pattern.
 
   Raises:
+    InputError: images are too small for the strides.
     ValueError: ops of one slot differ in the shape that leaves them.
 
   Example:
@@ -182,6 +189,7 @@ def slot_tables(space: Space, measure: Measure) -> tuple[Table, ...]:
     >>> [t.axes for t in slot_tables(spaces.tiny(), op_macs)][:2]
     [(), ('stage1_1',)]
   """
+  check_image_size(space)
   if not space.patterns:
     return _tables(space, measure)
   each = [

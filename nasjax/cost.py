@@ -156,6 +156,7 @@ def macs(space: Space) -> Cost:
   Convolutions and linear layers, padding taps included; see `nasjax.count`.
 
   Raises:
+    InputError: images are too small for the strides.
     ValueError: ops of one slot differ in the shape that leaves them.
 
   Example:
@@ -170,6 +171,7 @@ def params(space: Space) -> Cost:
   """Trainable parameters: batch norm's scale and bias in, statistics out.
 
   Raises:
+    InputError: images are too small for the strides.
     ValueError: ops of one slot differ in the shape that leaves them.
 
   Example:
@@ -190,6 +192,7 @@ def memory(space: Space) -> Cost:
   filter on candidates.
 
   Raises:
+    InputError: images are too small for the strides.
     ValueError: ops of one slot differ in the shape that leaves them.
 
   Example:

@@ -10,6 +10,7 @@ width to `f32[options]`, the last axis being the choice.
 
 import dataclasses
 import itertools
+import math
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -272,6 +273,29 @@ def at_pattern(space: Space, index: int) -> Space:
   return dataclasses.replace(
     space, slots=tuple(map(fixed, space.slots)), patterns=()
   )
+
+
+def check_image_size(space: Space) -> None:
+  """Refuses a space that would halve images of a single pixel.
+
+  Costs and networks do so; that a space itself may be made leaves room to adapt
+  its strides first (`nasjax.zoo.small_images`).
+
+  Raises:
+    InputError: with the least size that it takes.
+
+  Example:
+    >>> from nasjax import spaces
+    >>> check_image_size(spaces.mobile_small(image_size=5))
+  """
+  for i in range(max(1, len(space.patterns))):
+    one = at_pattern(space, i) if space.patterns else space
+    least = 1 + math.prod(slot.stride for slot in one.slots) // 2
+    if one.image_size < least:
+      raise InputError(
+        f'images are {one.image_size} pixels high; {space.name!r} downsamples '
+        f'so often that it takes at least {least}'
+      )
 
 
 def resize(

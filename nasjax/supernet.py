@@ -9,7 +9,7 @@ import numpy as np
 
 from nasjax import beside
 from nasjax.ops import Numerics, Op
-from nasjax.space import Slot, Space, Width
+from nasjax.space import Slot, Space, Width, check_image_size
 
 
 class Mixed(nn.Module):
@@ -132,6 +132,7 @@ class Supernet(nn.Module):
       `f32[N, num_classes]`.
 
     Raises:
+      InputError: images are too small for the strides.
       ValueError: `probs` lacks a choice, `index` a slot, or the space still has
         patterns.
     """
@@ -164,7 +165,12 @@ def rematted(module: type[nn.Module]) -> type[nn.Module]:
 
 
 def check_choices(space: Space, probs: Mapping[str, jax.Array]) -> None:
-  """Raises ValueError where a space has patterns or `probs` lacks a choice."""
+  """Refuses patterns, `probs` that lack a choice, and images too small.
+
+  Raises:
+    InputError: images are too small for the strides.
+    ValueError: the space has patterns, or `probs` lacks a choice.
+  """
   if space.patterns:
     raise ValueError(
       f'{space.name} has the patterns {", ".join(space.patterns)}; '
@@ -173,6 +179,7 @@ def check_choices(space: Space, probs: Mapping[str, jax.Array]) -> None:
   missing = [name for name in space.choices if name not in probs]
   if missing:
     raise ValueError(f'probs lacks the choices {", ".join(missing)}')
+  check_image_size(space)
 
 
 def _check_index(space: Space, index: Mapping[str, jax.Array]) -> None:

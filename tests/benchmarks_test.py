@@ -19,9 +19,8 @@ for name in sys.argv[1:]:
 
 
 def test_every_benchmark_loads_and_its_page_has_its_command():
-  names = sorted(
-    p.stem for p in (ROOT / 'benchmarks').glob('*.py') if p.stem != '__init__'
-  )
+  scripts = (ROOT / 'benchmarks').glob('*.py')
+  names = sorted(p.stem for p in scripts if 'def main' in p.read_text())
   assert len(names) > 5
   done = subprocess.run(
     [sys.executable, '-c', LOAD, *names],

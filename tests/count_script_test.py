@@ -112,7 +112,7 @@ def test_networks_count_at_usual_sizes_and_for_small_images(name):
   for image_size in (None, 64, 32, 17):
     count.network(options | {'image_size': image_size})
   small = names.for_images(name, 1, image_size=28, channels=1, num_classes=10)
-  names.check_image_size(small)
+  space.check_image_size(small)
 
 
 def start(*args, unbuffered=''):

@@ -6,7 +6,7 @@ from conftest import refused
 from PIL import Image
 
 from experiments import cli, datasets, names
-from nasjax import data, spaces
+from nasjax import data
 
 
 def _dataset(**given):
@@ -57,20 +57,6 @@ def test_images_that_are_not_square_are_told_the_flag_that_makes_them_so():
   empty = data.Arrays(np.zeros((4, 20, 30, 1), np.uint8), np.zeros(4, np.int32))
   dataset = data.Dataset('wide', empty, empty, ('a', 'b'))
   refused('20x30; .* give --image_size=20', datasets.sizes_of, dataset)
-
-
-def test_images_that_a_network_cannot_halve_are_refused():
-  # Five strides of 2: 17 pixels become 9, 5, 3, 2 and 1.
-  names.check_image_size(spaces.mobile_224(image_size=17))
-  refused(
-    "images are 16 pixels high; 'mobile_224' downsamples so often that it "
-    'takes at least 17',
-    names.check_image_size,
-    spaces.mobile_224(image_size=16),
-  )
-  for space in (spaces.mobile_macro_small, spaces.mobile_small):
-    names.check_image_size(space(image_size=28))
-    refused('takes at least', names.check_image_size, space(image_size=4))
 
 
 def test_a_published_network_says_if_images_are_too_small_for_it():

@@ -2,9 +2,14 @@
 
 import dataclasses
 
+import jax
+import jax.numpy as jnp
 import pytest
+from conftest import refused
 
-from nasjax import ops, space, spaces
+from nasjax import cost, ops, relax, space, spaces, zoo
+from nasjax.entangled import Entangled
+from nasjax.supernet import Supernet
 
 
 def test_spaces_are_static():
@@ -63,3 +68,29 @@ def _patterned(patterns, stride, name='a'):
 def test_impossible_structures_are_refused(make):
   with pytest.raises(ValueError, match=r'requires|does not fit'):
     make()
+
+
+def test_images_that_a_network_cannot_halve_are_refused():
+  """By whatever counts or computes it, in a library or a script."""
+  # Five strides of 2: 17 pixels become 9, 5, 3, 2 and 1.
+  space.check_image_size(spaces.mobile_224(image_size=17))
+  cost.macs(spaces.mobile_224(image_size=17))
+  small = spaces.mobile_224(image_size=16)
+  message = (
+    "images are 16 pixels high; 'mobile_224' downsamples so often that it "
+    'takes at least 17'
+  )
+  refused(message, space.check_image_size, small)
+  for resource in (cost.macs, cost.params, cost.memory):
+    refused(message, resource, small)
+  images, probs = (
+    jnp.zeros((1, 16, 16, 3)),
+    relax.softmax(space.init_alphas(small)),
+  )
+  for net in (Supernet(small), Entangled(small)):
+    refused(message, net.init, jax.random.key(0), images, probs, train=False)
+  refused('takes at least 17', cost.macs, zoo.mobilenet_v2(image_size=8))
+  # One of the patterns is enough.
+  for preset in (spaces.mobile_macro_small, spaces.mobile_small):
+    space.check_image_size(preset(image_size=28))
+    refused('takes at least', cost.macs, preset(image_size=4))
