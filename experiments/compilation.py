@@ -77,9 +77,8 @@ def compiled(
 ) -> Callable:
   """Compiles a step that may overwrite its state (`donate`); takes seconds.
 
-  Of state and arguments only the shapes are used, so that shapes will do.
-
-  How many, and whether the cache had it, is said on stderr.
+  How many, and whether the cache had it, is said on stderr. Of state and
+  arguments only the shapes are used, so that shapes will do.
   """
   donated = 0 if donate else ()
   start = time.monotonic()

@@ -22,7 +22,16 @@ def drawn_quickly(init: Callable) -> Callable:
   """`init`, whose first argument is a key, with this generator's numbers.
 
   Keys that it returns are of the given key's kind again.
+
+  Args:
+    init: a pure function; what it returns is a pytree of arrays.
+
+  Example:
+    >>> init = drawn_quickly(lambda key: jax.random.normal(key, (2,)))
+    >>> init(jax.random.key(0)).shape
+    (2,)
   """
+  own = jax.random.key(0, impl=IMPL).dtype
 
   def run(key: jax.Array, *args: Any) -> Any:
     kind = jax.random.key_impl(key)
@@ -31,7 +40,7 @@ def drawn_quickly(init: Callable) -> Callable:
     out = init(jax.random.wrap_key_data(words, impl=IMPL), *args)
 
     def returned(x):
-      if x.dtype != jax.random.key(0, impl=IMPL).dtype:
+      if x.dtype != own:
         return x
       shape = jax.random.key_data(jax.random.key(0, impl=kind)).shape
       fresh = jax.vmap(lambda k: jax.random.bits(k, shape, 'uint32'))

@@ -3,7 +3,8 @@
 Ops that see the same input are one wide op up to their projections: one matrix
 product, one batch norm and one depthwise convolution over the channels of all
 of them. Each op computes the same by itself, because up to there every channel
-is on its own. The program is half as long, and compiled in about half the time.
+is on its own. A step computes the same in the same time, but is compiled in two
+thirds of the time, because its program is so much shorter.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,11 @@ Tree = Any
 
 def groups(ops: Sequence[Op]) -> list[list[int]]:
   """The places of ops that are computed together, at least two in each group.
+
+  They are of one kernel, activation and bias.
+
+  Args:
+    ops: of a slot.
 
   Example:
     >>> from nasjax.ops import Skip
@@ -68,6 +74,17 @@ def outputs(
   Returns:
     `[N, H', W', features]` for each op, and name of an op to its new
     `batch_stats`, which are the old ones unless `train`.
+
+  Example:
+    >>> from nasjax.slots import Slot
+    >>> from nasjax.supernet import Mixed
+    >>> ops = MBConv(3, 1), MBConv(3, 2)
+    >>> x, probs = jnp.ones((1, 4, 4, 2)), jnp.ones(2) / 2
+    >>> init = jax.jit(Mixed(Slot('a', ops, 6)).init, static_argnums=3)
+    >>> variables = init(jax.random.key(0), x, probs, False)
+    >>> ys, stats = outputs(ops, 6, 1, Numerics(), variables, x, False)
+    >>> [y.shape for y in ys], list(stats)
+    ([(1, 4, 4, 6), (1, 4, 4, 6)], ['mbconv_k3_e1', 'mbconv_k3_e2'])
   """
   inputs, bias = x.shape[-1], ops[0].bias
   act = ACTIVATIONS[ops[0].activation]

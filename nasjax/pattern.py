@@ -91,8 +91,8 @@ def call(
     Logits, and statistics of which those of the drawn pattern are new.
   """
   if len(apply) == 1:
-    # Without looking anything up, which would compile longer than the rest of
-    # a batch norm.
+    # Without looking anything up: for hundreds of statistics that would be a
+    # fifth of the time that tracing a step takes.
     logits, new = apply[0](jax.tree.map(lambda x: x.squeeze(0), stats))
     one = lambda whole, x: x[None].astype(whole.dtype)  # noqa: E731
     return logits, jax.tree.map(one, stats, new)

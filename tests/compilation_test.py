@@ -5,6 +5,9 @@ import pathlib
 import subprocess
 import sys
 
+import jax
+import jax.numpy as jnp
+import pytest
 from conftest import refused
 
 from experiments import compilation
@@ -72,3 +75,36 @@ def test_a_cache_that_cannot_be_written_to_is_refused(tmp_path):
     refused(
       'compile_cache .* cannot be written to', compilation.keep, str(path)
     )
+
+
+def test_what_a_start_looks_like_is_known_before_it_is_there():
+  """A program compiled for the shapes takes the arrays."""
+
+  def init(key, x):
+    after, own = jax.random.split(key)
+    return {'w': x * jax.random.normal(own, (3,)), 'key': after}
+
+  def step(state):
+    return {**state, 'w': state['w'] + 1}, state['w'].sum()
+
+  key = jax.random.key(0)
+  shapes, start = compilation.initial(init, key, jnp.float32(2))
+  program = compilation.compiled('step', step, shapes, donate=False)
+  state = start()
+  assert state['key'].dtype == key.dtype
+  after, _ = program(state)
+  assert (after['w'] == state['w'] + 1).all()
+  assert (start()['w'] == state['w']).all()
+
+
+def test_a_start_that_fails_says_so_to_who_waits():
+  def init(key):
+    return jax.pure_callback(_fails, jax.ShapeDtypeStruct((), 'float32'))
+
+  _, start = compilation.initial(init, jax.random.key(0))
+  with pytest.raises(Exception, match='no start'):
+    jax.block_until_ready(start())
+
+
+def _fails():
+  raise ValueError('no start')
