@@ -27,6 +27,8 @@ OTHERS = (
   MBConv(3, 3, bias=True),
   MBConv(3, 2, groups=2),
   MBConv(3, 1, 'hard_swish', se=2, se_from='input'),
+  MBConv(3, 4),
+  MBConv(3, 1),
 )
 
 

@@ -7,8 +7,10 @@ import sys
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from conftest import refused
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from experiments import compilation
 
@@ -95,6 +97,17 @@ def test_what_a_start_looks_like_is_known_before_it_is_there():
   after, _ = program(state)
   assert (after['w'] == state['w'] + 1).all()
   assert (start()['w'] == state['w']).all()
+
+
+def test_a_start_and_its_shapes_are_where_batches_are_split():
+  mesh = Mesh(np.array(jax.devices()[:1]), ('batch',))
+  shapes, start = compilation.initial(
+    lambda key: jax.random.normal(key, (3,)),
+    jax.random.key(0),
+    sharding=NamedSharding(mesh, PartitionSpec('batch')),
+  )
+  everywhere = NamedSharding(mesh, PartitionSpec())
+  assert shapes.sharding == start().sharding == everywhere
 
 
 def test_a_start_that_fails_says_so_to_who_waits():

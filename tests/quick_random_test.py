@@ -42,6 +42,29 @@ def test_every_bit_is_even_and_goes_its_own_way():
       assert np.abs((b ^ c).mean(0) - 0.5).max() < near
 
 
+def test_any_bit_of_a_key_or_a_position_turns_half_of_the_bits():
+  words = np.array([5, 2**31 + 1], np.uint32)
+  bits = jax.jit(
+    lambda words: jax.random.bits(
+      jax.random.wrap_key_data(words, impl=quick_random.IMPL), (N,), 'uint32'
+    )
+  )
+  here = np.asarray(bits(words))
+  near = 6 * 0.5 / N**0.5
+
+  def turned(other):
+    return ((here ^ other)[:, None] >> np.arange(32) & 1).mean(0)
+
+  for word in range(2):
+    for bit in range(32):
+      flipped = words.copy()
+      flipped[word] ^= np.uint32(1 << bit)
+      assert np.abs(turned(np.asarray(bits(flipped))) - 0.5).max() < near
+  for bit in range(16):
+    moved = here[np.arange(N) ^ (1 << bit)]
+    assert np.abs(turned(moved) - 0.5).max() < 2**0.5 * near
+
+
 def test_normals_are_normal():
   """Kolmogorov and Smirnov's distance, at odds of a thousand to one."""
   x = np.sort(np.asarray(jax.random.normal(_key(3), (N,))))

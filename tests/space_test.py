@@ -91,6 +91,18 @@ def test_images_that_a_network_cannot_halve_are_refused():
     refused(message, net.init, jax.random.key(0), images, probs, train=False)
   refused('takes at least 17', cost.macs, zoo.mobilenet_v2(image_size=8))
   # One of the patterns is enough.
+  stage = spaces.Stage(8, 1, (1, 2))
+  two = spaces.mobile(
+    [stage],
+    image_size=2,
+    num_classes=2,
+    stem=8,
+    stem_stride=(1, 2),
+    head=8,
+    patterns=('late', 'early'),
+  )
+  space.check_image_size(space.at_pattern(two, 0))
+  refused('takes at least 3', cost.macs, two)
   for preset in (spaces.mobile_macro_small, spaces.mobile_small):
     space.check_image_size(preset(image_size=28))
     refused('takes at least', cost.macs, preset(image_size=4))
