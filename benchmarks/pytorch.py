@@ -37,7 +37,7 @@ _REPEATS = flags.DEFINE_integer('repeats', 9, 'Timings of each.', 1)
 _BATCH_SIZE = flags.DEFINE_integer('batch_size', 64, 'Images in a step.', 1)
 _ONE = flags.DEFINE_string('one', None, 'Side and network, for its memory.')
 
-FORMATS = ('channels_last', 'contiguous')
+FORMATS = ('channels_last', 'contiguous_format')
 RATE, MOMENTUM = 0.01, 0.9
 
 
@@ -136,7 +136,7 @@ class OfTorch:
     from benchmarks import torch_nets
 
     own = network(kind)
-    layout = getattr(torch, f'{memory}_format')
+    layout = getattr(torch, memory)
     self.net = torch_nets.Network(own, kind).to(memory_format=layout)
     if params is not None:
       torch_nets.load(self.net, params)

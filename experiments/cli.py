@@ -10,6 +10,7 @@ from typing import Any, TextIO, TypeVar
 
 from absl import app, flags, logging
 
+from experiments import allocator
 from nasjax.errors import InputError
 
 T = TypeVar('T')
@@ -49,6 +50,7 @@ def run(main: Callable[[], None], required: Sequence[str] = ()) -> None:
       if missing:
         wanted = (f'--{n} ({flags.FLAGS[n].help})' for n in missing)
         raise InputError(f'missing {" and ".join(wanted)}')
+      allocator.keep_pages()
       main()
     except InputError as e:
       print(f'error: {e}', file=sys.stderr)

@@ -17,7 +17,7 @@ import json
 import pathlib
 import platform
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TextIO
 
 import jax
 import numpy as np
@@ -194,25 +194,52 @@ def run(
     shown.initial += start
     shown.update(start)
     with (workdir / 'metrics.jsonl').open('a') as file:
+      late = _Late(
+        file, lambda metrics: shown.set_postfix_str(describe(metrics))
+      )
       for step in range(start + 1, steps + 1):
         if stopped(state):
           break
         state, metrics = advance(state, step)
+        late.write()
         shown.update()
         last = step == steps or stopped(state)
         due = step % checkpoint_every == 0 or last
         found = checked(state, step) if due else {}
         if step % log_every == 0 or last or found:
-          metrics = {**to_host(metrics), **found}
-          shown.set_postfix_str(describe(metrics))
-          row = {'step': step, **metrics, **to_host(extra(state))}
-          file.write(json.dumps(row) + '\n')
-          file.flush()
+          late.put(step, {**metrics, **found}, extra(state))
         if due:
+          # Every line up to a checkpoint is there before it.
+          late.write()
           save(step, state)
     if bar is None:
       shown.close()
   return state
+
+
+class _Late:
+  """Writes what a step measured once the device has the next step to do.
+
+  To read a metric is to wait for the step that computes it. Read at once, it
+  would leave the device without work until the next step was called.
+  """
+
+  def __init__(self, file: TextIO, show: Callable[[dict[str, Any]], None]):
+    self._file, self._show, self._kept = file, show, None
+
+  def put(self, step: int, metrics: Any, extra: Any) -> None:
+    self._kept = step, metrics, extra
+
+  def write(self) -> None:
+    if self._kept is None:
+      return
+    step, metrics, extra = self._kept
+    self._kept = None
+    metrics = to_host(metrics)
+    self._show(metrics)
+    row = {'step': step, **metrics, **to_host(extra)}
+    self._file.write(json.dumps(row) + '\n')
+    self._file.flush()
 
 
 def progress_bar(name: str, steps: int) -> tqdm.tqdm:

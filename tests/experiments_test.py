@@ -476,6 +476,42 @@ def test_a_run_stops_where_it_is_told_and_stays_there(tmp_path):
   assert taken == list(range(1, 21))
 
 
+class _Read:
+  """A metric on a device: says when it is read."""
+
+  def __init__(self, step, said):
+    self.step, self.said = step, said
+
+  def __array__(self, dtype=None, copy=None):
+    self.said.append(f'read {self.step}')
+    return np.asarray(self.step, np.float32)
+
+
+def test_a_metric_is_read_when_the_device_has_the_next_step(tmp_path):
+  """Once each, and none that no line holds: nothing else is waited for."""
+  said = []
+
+  def advance(state, step):
+    said.append(f'call {step}')
+    return _Count(state.step + 1), {'x': _Read(step, said)}
+
+  loop.run(
+    tmp_path,
+    _Count(jax.numpy.int32(0)),
+    advance,
+    steps=7,
+    log_every=2,
+    checkpoint_every=4,
+    describe=lambda metrics: '',
+    name='late',
+  )
+  # Before a checkpoint, every line up to it is written.
+  order = 'call 1, call 2, call 3, read 2, call 4, read 4, call 5, call 6, '
+  assert ', '.join(said) == order + 'call 7, read 6, read 7'
+  rows = loop.read_metrics(tmp_path)
+  assert [(r['step'], r['x']) for r in rows] == [(i, i) for i in (2, 4, 6, 7)]
+
+
 class _Alphas(NamedTuple):
   step: jax.Array
   alphas: dict

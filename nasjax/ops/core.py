@@ -10,6 +10,7 @@ from jax.typing import DTypeLike
 
 from nasjax import depthwise
 from nasjax.errors import InputError
+from nasjax.ops.norm import BatchNorm
 
 ACTIVATIONS = {
   'relu': nn.relu,
@@ -161,13 +162,13 @@ def conv(
 
 def batch_norm(
   numerics: Numerics, train: bool, name: str | None = None, **linen: Any
-) -> nn.BatchNorm:
+) -> BatchNorm:
   """Batch normalisation with this project's settings, as a Linen module."""
-  return nn.BatchNorm(
-    use_running_average=not train,
-    momentum=numerics.bn_momentum,
-    epsilon=numerics.bn_epsilon,
-    dtype=numerics.dtype,
+  return BatchNorm(
+    train,
+    numerics.bn_momentum,
+    numerics.bn_epsilon,
+    numerics.dtype,
     name=name,
     **linen,
   )
