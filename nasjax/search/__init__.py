@@ -7,6 +7,7 @@ pure and meant to be jitted apart, so that the warm-up, in which only weights
 learn, compiles nothing of its own.
 """
 
+from nasjax.search import population
 from nasjax.search.parts import Search, adam, make
 from nasjax.search.state import Loss, Metrics, Setting, State
 from nasjax.search.step import harden
@@ -22,4 +23,5 @@ __all__ = [
   'cross_entropy',
   'harden',
   'make',
+  'population',
 ]
