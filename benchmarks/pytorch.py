@@ -1,4 +1,4 @@
-"""Times steps of a search and of training against PyTorch's, on the CPU.
+"""Times steps of a search and of training against PyTorch's.
 
   python -m benchmarks.pytorch [--repeats=9] [--batch_size=64]
 
@@ -8,14 +8,19 @@ training MobileNetV2 there, a weight step (gradient and SGD with momentum) and
 an alpha step (gradient). The networks are the same function with the same
 weights, which is checked first; PyTorch runs eagerly in both memory formats.
 Sides alternate within one run; the figures are medians. Memory is the peak of a
-process that does nothing but three steps of one side, compilation included.
+process that does nothing but three steps of one side, compilation included; on
+a GPU, of what that process had allocated there.
+
+Both sides have what helps them: on Linux freed pages are kept (see
+`experiments.allocator`), and on a GPU matrix products may be in TF32.
 """
 
 import dataclasses
 import datetime
 import os
+import pathlib
 import platform
-import resource
+import re
 import subprocess
 import sys
 import time
@@ -27,7 +32,7 @@ import numpy as np
 import optax
 from absl import app, flags
 
-from experiments import names
+from experiments import allocator, names
 from nasjax import relax, space, spaces, train
 from nasjax.entangled import Entangled
 from nasjax.ops import Classifier
@@ -39,6 +44,9 @@ _ONE = flags.DEFINE_string('one', None, 'Side and network, for its memory.')
 
 FORMATS = ('channels_last', 'contiguous_format')
 RATE, MOMENTUM = 0.01, 0.9
+
+
+ON_GPU = jax.default_backend() == 'gpu'
 
 
 def network(kind: str) -> space.Space:
@@ -107,7 +115,8 @@ class OfNasjax:
 
     stats = variables['batch_stats']
     self.state = self.params, stats, tx.init(self.params)
-    self.first = jax.jit(lambda p: loss(p, logits, stats)[1][1])(self.params)
+    with jax.default_matmul_precision('highest'):
+      self.first = jax.jit(lambda p: loss(p, logits, stats)[1][1])(self.params)
     self.compile_s, programs = [], []
     for step, arguments in (
       (weight_step, self.state),
@@ -136,16 +145,17 @@ class OfTorch:
     from benchmarks import torch_nets
 
     own = network(kind)
-    layout = getattr(torch, memory)
-    self.net = torch_nets.Network(own, kind).to(memory_format=layout)
+    layout, device = getattr(torch, memory), 'cuda' if ON_GPU else 'cpu'
+    net = torch_nets.Network(own, kind)
     if params is not None:
-      torch_nets.load(self.net, params)
+      torch_nets.load(net, params)
+    self.net = net.to(device, memory_format=layout)
     images, labels = batch(own, batch_size)
-    images = torch.tensor(images.transpose(0, 3, 1, 2))
+    images = torch.tensor(images.transpose(0, 3, 1, 2), device=device)
     self.images = images.contiguous(memory_format=layout)
-    self.labels = torch.tensor(labels)
+    self.labels = torch.tensor(labels, device=device)
     self.logits = {
-      name: torch.tensor(a, requires_grad=True)
+      name: torch.tensor(a, requires_grad=True, device=device)
       for name, a in alphas(own).items()
     }
     self.optimizer = torch.optim.SGD(self.net.parameters(), RATE, MOMENTUM)
@@ -164,6 +174,7 @@ class OfTorch:
       a.requires_grad_(False)
     self._loss().backward()
     self.optimizer.step()
+    self._wait()
 
   def alphas(self):
     for a in self.logits.values():
@@ -173,6 +184,22 @@ class OfTorch:
     self.torch.autograd.grad(self._loss(), list(self.logits.values()))
     for p in self.net.parameters():
       p.requires_grad_(True)
+    self._wait()
+
+  def _wait(self):
+    if ON_GPU:
+      self.torch.cuda.synchronize()
+
+  def first(self):
+    """Logits, in single precision throughout."""
+    self._allow_tf32(False)
+    found = self.forward().detach().cpu().numpy()
+    self._allow_tf32(ON_GPU)
+    return found
+
+  def _allow_tf32(self, allowed):
+    self.torch.backends.cuda.matmul.allow_tf32 = allowed
+    self.torch.backends.cudnn.allow_tf32 = allowed
 
 
 def medians_ms(calls: list[Callable[[], None]], repeats: int) -> np.ndarray:
@@ -202,7 +229,20 @@ def alone(side: str, kind: str) -> None:
     run.weights()
     if run.searches:
       run.alphas()
-  print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+  print(allocated_mb(side))
+
+
+def allocated_mb(side: str) -> float:
+  """The most that this process had, on the GPU where there is one."""
+  if not ON_GPU:
+    # What `getrusage` says counts from before the program was started.
+    status = pathlib.Path('/proc/self/status').read_text()
+    return int(re.search(r'VmHWM:\s+(\d+) kB', status)[1]) / 1024
+  if side == 'nasjax':
+    return jax.devices()[0].memory_stats()['peak_bytes_in_use'] / 2**20
+  import torch
+
+  return torch.cuda.max_memory_allocated() / 2**20
 
 
 def compared(kind: str) -> list[str]:
@@ -211,8 +251,7 @@ def compared(kind: str) -> list[str]:
   ours = OfNasjax(kind, size)
   theirs = {m: OfTorch(kind, size, m, ours.params) for m in FORMATS}
   for other in theirs.values():
-    found = other.forward().detach().numpy()
-    np.testing.assert_allclose(found, ours.first, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(other.first(), ours.first, rtol=1e-3, atol=1e-3)
   runs = [ours, *theirs.values()]
   calls = [run.weights for run in runs]
   calls += [run.alphas for run in runs if run.searches]
@@ -232,6 +271,7 @@ def compared(kind: str) -> list[str]:
 
 
 def main(_):
+  allocator.keep_pages()
   if _ONE.value is not None:
     alone(*_ONE.value.split(':'))
     return
@@ -239,8 +279,9 @@ def main(_):
 
   print(
     f'{datetime.date.today()}, {platform.machine()}, {os.cpu_count()} cores, '
-    f'Python {platform.python_version()}, jax {jax.__version__}, PyTorch '
-    f'{torch.__version__} with {torch.get_num_threads()} threads, float32; '
+    f'{jax.devices()[0].device_kind}, Python {platform.python_version()}, jax '
+    f'{jax.__version__}, PyTorch {torch.__version__}, '
+    f'{torch.get_num_threads()} threads, float32; '
     f'batches of {_BATCH_SIZE.value}, medians of {_REPEATS.value}\n'
   )
   head = ['network', 'nasjax ms', *(f'PyTorch {m} ms' for m in FORMATS)]

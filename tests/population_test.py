@@ -117,7 +117,7 @@ for mesh in None, Mesh(np.array(jax.devices()), ('member',)):
   many = search.population.together(parts, t.SPACE, relax.SOFTMAX, mesh)
   step = jax.jit(many.weight_step).lower(states, arrays).compile()
   text = step.as_text()
-  print('f32[1,16,8,8,' in text, 'f32[8,16,8,8,' in text, 'all-' in text)
+  print('f32[8,16,8,8,' in text, 'all-' in text)
   ends.append(jax.device_get(step(states, arrays)[0].params))
 gaps = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), *ends)
 print(max(jax.tree.leaves(gaps)))
@@ -136,8 +136,8 @@ def test_members_are_split_over_devices_that_do_not_talk():
   )
   assert done.returncode == 0, done.stderr
   whole, split, gap = done.stdout.splitlines()
-  assert whole == 'False True False'
-  assert split == 'True False False'
+  # No device holds the images of all members, or waits for another.
+  assert (whole, split) == ('True False', 'False False')
   assert float(gap) < 1e-5
 
 
