@@ -16,7 +16,7 @@ demo: .venv/installed
 test: .venv/installed
 	$(RUN) -m pytest -q -n 2
 
-# Every block and search step; of every preset 1,000 architectures instead of 20
+# Every block, and the step of every preset; of each 1,000 architectures instead of 20
 # and 500 cases of deriving instead of 30. Writes its log.
 check-full: .venv/installed
 	mkdir -p results
