@@ -234,6 +234,87 @@ def test_widths_have_their_published_params(name, width, millions, params):
   assert abs(macs / 1e6 - millions) <= 0.5
 
 
+# MACs and params of other implementations, counted layer by layer on them:
+# torchvision 0.29 and timm 1.0.31, which agree where both have a network, and
+# pytorchcv 0.0.74 for the widths of MobileNet V1 that have to be rounded.
+SCALED = {
+  'mobilenet_v1': {
+    0.25: (41030272, 470072),
+    0.35: (75464759, 765881),
+    0.5: (149497088, 1331592),
+    0.75: (325400448, 2585560),
+    1.25: (879516800, 6270840),
+    1.4: (1094373002, 7671481),
+  },
+  'mobilenet_v2': {
+    0.25: (37201312, 1519112),
+    0.35: (59285808, 1677128),
+    0.5: (97131840, 1968680),
+    0.75: (209069792, 2636424),
+    1.3: (509374560, 5386792),
+    1.4: (582195824, 6108776),
+    2.0: (1137428224, 11258088),
+  },
+  'mobilenet_v3_large': {
+    0.75: (154560624, 3993528),
+    1.25: (355221920, 7551976),
+    1.4: (415765088, 8814624),
+  },
+  'mobilenet_v3_small': {
+    0.75: (43399344, 2041872),
+    1.25: (90800864, 3205384),
+    1.4: (103073984, 3644456),
+  },
+  'mnasnet_b1': {
+    0.35: (58878912, 1788232),
+    0.5: (104455968, 2218512),
+    0.75: (215493104, 3170208),
+    1.3: (526362432, 6282256),
+    1.4: (588799408, 7115728),
+  },
+  'mnasnet_a1': {
+    0.5: (103162992, 2082006),
+    0.75: (223448480, 2912278),
+    1.4: (586317952, 6105992),
+  },
+  'shufflenet_v2': {
+    0.5: (40476448, 1366792),
+    1.5: (295759392, 3503624),
+    2.0: (583253464, 7393996),
+  },
+}
+BY_TORCHVISION = {
+  'mobilenet_v3_large': {
+    0.5: (64962192, 1734576),
+    0.75: (140033816, 3377576),
+    1.4: (414926736, 9989328),
+  },
+  'mobilenet_v3_small': {
+    0.5: (18970736, 917264),
+    0.75: (39115576, 1653920),
+    1.4: (103657088, 4373824),
+  },
+}
+
+
+@pytest.mark.parametrize('name', SCALED)
+def test_widths_have_the_counts_of_other_implementations(name):
+  make = names.NETWORKS[name]
+  for width, counts in SCALED[name].items():
+    assert _totals(make(width=width)) == counts, width
+  for width, counts in BY_TORCHVISION.get(name, {}).items():
+    assert _totals(make(width=width, rule='torchvision')) == counts, width
+
+
+def test_every_network_with_a_width_is_among_them():
+  takes = {
+    name
+    for name, make in names.NETWORKS.items()
+    if 'width' in inspect.signature(make).parameters
+  }
+  assert takes == set(SCALED)
+
+
 @pytest.mark.parametrize(
   ('name', 'width', 'macs', 'params'),
   [

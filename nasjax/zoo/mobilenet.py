@@ -43,11 +43,11 @@ def mobilenet_v1(
   image_size: int = 224,
   channels: int = 3,
   num_classes: int = 1000,
-  divisor: int = 8,
 ) -> Space:
   """MobileNet (Howard et al. 2017), table 1, scaled by `width`.
 
-  All widths scale (section 3.3), rounded as in MobileNetV2; the paper's own
+  All widths scale (section 3.3) and are rounded down, to 8 at least, as in its
+  authors' code: multiples of 8 came with MobileNetV2. The paper's own
   multipliers 0.75, 0.5 and 0.25 need no rounding.
 
   Args:
@@ -55,22 +55,19 @@ def mobilenet_v1(
     image_size: height and width of the images.
     channels: of the images.
     num_classes: of the classifier.
-    divisor: widths are multiples of it.
   """
   name = build.check('mobilenet_v1', image_size, channels, num_classes, width)
-  stages = [
-    build.repeat(
-      Separable(3), round_to_multiple(width * features, divisor), blocks, stride
-    )
-    for features, blocks, stride in _V1
-  ]
+  scaled = lambda features: max(8, int(features * width))  # noqa: E731
   return build.mobile(
     name,
-    stages,
+    [
+      build.repeat(Separable(3), scaled(features), blocks, stride)
+      for features, blocks, stride in _V1
+    ],
     image_size=image_size,
     channels=channels,
     num_classes=num_classes,
-    stem=round_to_multiple(width * 32, divisor),
+    stem=scaled(32),
     head=None,
     classifier=Classifier(),
   )
