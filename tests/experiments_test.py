@@ -1150,6 +1150,40 @@ def test_decays_and_rates_reach_their_own_optimizer():
   assert moved[1e-3] == pytest.approx(-0.07, rel=1e-3)  # Adam's first step.
 
 
+# Runs scripts as `python -m` does, each in a process of its own that does not
+# have to import everything again, and prints what each of them left.
+FORKED = """
+import json, os, runpy, sys, traceback
+import experiments.compare, experiments.count, experiments.search
+import experiments.train
+ends = []
+for module, args in json.loads(sys.argv[1]):
+  name = f'experiments.{module}'
+  files = [os.memfd_create(stream) for stream in ('out', 'err')]
+  child = os.fork()
+  if not child:
+    del sys.modules[name]
+    for stream, file in enumerate(files, 1):
+      os.dup2(file, stream)
+    sys.argv = [name, *args]
+    code = 1
+    try:
+      runpy.run_module(name, run_name='__main__', alter_sys=True)
+      code = 0
+    except SystemExit as e:
+      code = e.code if isinstance(e.code, int) else 1
+    except BaseException:
+      traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+  code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+  texts = [os.pread(file, 1 << 20, 0).decode() for file in files]
+  ends.append([code, *texts])
+print(json.dumps(ends))
+"""
+
+
 def test_an_error_is_one_line_on_stderr_and_a_code(searched, tmp_path):
   """As a person sees it: no traceback, and the run is as it was."""
   before = sorted(p.stat().st_mtime_ns for p in searched.rglob('*'))
@@ -1183,8 +1217,12 @@ def test_an_error_is_one_line_on_stderr_and_a_code(searched, tmp_path):
     ('count', ['--json=maybe'], '--json=maybe: it takes true or false'),
     ('count', ['--network'], 'Missing value for flag --network'),
   ]
-  for module, args, message in cases:
-    code, out, err = _finish(_start(module, *args))
+  given = json.dumps([case[:2] for case in cases])
+  done = subprocess.run(
+    [sys.executable, '-c', FORKED, given], cwd=ROOT, capture_output=True
+  )
+  ends = json.loads(done.stdout)
+  for (_, _, message), (code, out, err) in zip(cases, ends, strict=True):
     assert code == 1
     assert err.startswith('error: ')
     assert err.count('\n') == 1

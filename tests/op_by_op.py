@@ -23,9 +23,10 @@ def call(fn, *args):
   return jax.tree.unflatten(jax.tree.structure(shapes), found)
 
 
-def _run(closed, args):
-  jaxpr, env = closed.jaxpr, {}
-  env.update(zip(jaxpr.constvars, closed.consts, strict=True))
+def _run(jaxpr, args):
+  consts = getattr(jaxpr, 'consts', ())
+  jaxpr = program.open_jaxpr(jaxpr)
+  env = dict(zip(jaxpr.constvars, consts, strict=True))
   env.update(zip(jaxpr.invars, args, strict=True))
 
   def read(atom):
@@ -41,9 +42,8 @@ def _one(eqn, ins):
   name, params = eqn.primitive.name, eqn.params
   if name == 'cond':
     return _run(params['branches'][int(ins[0])], ins[1:])
-  if program.called(eqn) is not None:
-    closed = (v for v in params.values() if isinstance(v, core.ClosedJaxpr))
-    return _run(next(closed), ins)
+  if (body := program.called(eqn)) is not None:
+    return _run(body, ins)
   if name == 'split':
     return np.split(ins[0], np.cumsum(params['sizes'])[:-1], params['axis'])
   if name in _NUMPY and not _has_keys(eqn):
