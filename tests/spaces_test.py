@@ -5,6 +5,7 @@ import functools
 import itertools
 from typing import NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,6 +29,7 @@ from nasjax import (
   spaces,
   zoo,
 )
+from nasjax.ops.mbconv import MBConvModule
 from nasjax.supernet import Supernet
 
 NATIVE = ops.Numerics(depthwise='native')
@@ -247,6 +249,14 @@ def _built(network):
   )
 
 
+@pytest.fixture
+def blocks_are_traced_once(monkeypatch):
+  """Jit keeps the trace of a block for whatever network has one like it."""
+  kept = nn.jit(MBConvModule, static_argnums=2)
+  monkeypatch.setattr(ops.MBConv, 'module', lambda op, *where: kept(op, *where))
+
+
+@pytest.mark.usefixtures('blocks_are_traced_once')
 @pytest.mark.parametrize('preset', COUNTED)
 def test_exact_is_the_count_of_the_built_network(preset, draw, architectures):
   s = preset()
