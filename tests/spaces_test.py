@@ -252,8 +252,15 @@ def _built(network):
 @pytest.fixture
 def blocks_are_traced_once(monkeypatch):
   """Jit keeps the trace of a block for whatever network has one like it."""
-  kept = nn.jit(MBConvModule, static_argnums=2)
-  monkeypatch.setattr(ops.MBConv, 'module', lambda op, *where: kept(op, *where))
+  kept, make = nn.jit(MBConvModule, static_argnums=2), ops.MBConv.module
+  fields = ('op', 'features', 'stride', 'numerics')
+
+  def module(op, *where):
+    made = make(op, *where)
+    assert type(made) is MBConvModule
+    return kept(**{name: getattr(made, name) for name in fields})
+
+  monkeypatch.setattr(ops.MBConv, 'module', module)
 
 
 @pytest.mark.usefixtures('blocks_are_traced_once')
