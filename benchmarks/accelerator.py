@@ -1,14 +1,12 @@
-"""What a step costs on an accelerator: against its roofline, and side by side.
+"""What a step costs on an accelerator, against its roofline.
 
-  python -m benchmarks.accelerator [--steps=50] [--members=8] [--quick]
+  python -m benchmarks.accelerator [--steps=50] [--dtype=float32] [--sizes=64]
 
-prints three Markdown tables, of `mobile_small` at 32 pixels: a weight step of
-each supernet against what the device could do at best, the largest of its
-arithmetic over the measured rate of matrix products and its bytes over the
-measured bandwidth, both as XLA counts them for the compiled program; a search
-step of several members side by side against one after the other
-(`nasjax.search.population`); and the depthwise convolution, native and as taps.
-`--quick` shrinks all, for a look on a CPU.
+prints Markdown tables: a weight step of each supernet of `mobile_small` at 32
+pixels against what the device could do at best, the larger of its arithmetic
+over the measured rate of matrix products and its bytes over the measured
+bandwidth, both as XLA counts them for the compiled program; and the depthwise
+convolution, native and as taps.
 """
 
 import datetime
@@ -28,10 +26,17 @@ from nasjax import batch, constraint, cost, data, depthwise, relax, search
 from nasjax.ops import Numerics
 
 _STEPS = flags.DEFINE_integer('steps', 50, 'In a row, per timing.', 1)
-_MEMBERS = flags.DEFINE_integer('members', 8, 'Of the population.', 2)
-_QUICK = flags.DEFINE_bool('quick', False, 'Whether to look only.')
+_SIZES = flags.DEFINE_list('sizes', '64,1024', 'Images in a step.')
+_DTYPE = flags.DEFINE_enum(
+  'dtype', 'float32', ['float32', 'bfloat16'], 'What is computed in.'
+)
+_KINDS = flags.DEFINE_list(
+  'supernets', 'mixed,entangled,sampled', 'Which of them.'
+)
+# Of matrix products and of copies, for the roofline.
+_EDGE = flags.DEFINE_integer('edge', 8192, 'Of the matrices.', 64)
+_COPIED = flags.DEFINE_integer('copied', 2**30, 'Numbers in a copy.', 64)
 
-KINDS = 'mixed', 'entangled', 'sampled'
 _TIMINGS = 5
 
 
@@ -50,11 +55,10 @@ def seconds(call: Callable[[], object], times: int) -> float:
 
 def peaks(dtype: str) -> tuple[float, float]:
   """FLOP/s of a large matrix product, and bytes/s of a large copy."""
-  n = 256 if _QUICK.value else 8192
-  key = jax.random.key(0)
-  a = jax.random.normal(key, (n, n), dtype)
+  n = _EDGE.value
+  a = jax.random.normal(jax.random.key(0), (n, n), dtype)
   product = jax.jit(lambda a: a @ a)
-  many = jnp.zeros((1 if _QUICK.value else 16) * 2**26, 'float32')
+  many = jnp.zeros(_COPIED.value, 'float32')
   copy = jax.jit(lambda x: x + 1)
   flops = 2 * n**3 / seconds(lambda: product(a), 5)
   return flops, 2 * many.nbytes / seconds(lambda: copy(many), 5)
@@ -101,63 +105,37 @@ class Steps:
 
 
 def roofline_rows(arrays: data.Arrays) -> None:
-  print('| supernet | batch | dtype | ms | at best | share | compile s |')
-  print('|---|---:|---|---:|---:|---:|---:|')
-  sizes = (16,) if _QUICK.value else (64, 1024)
-  for dtype in 'float32', 'bfloat16':
-    flops, bandwidth = peaks(dtype)
-    for kind in KINDS[:1] if _QUICK.value else KINDS:
-      for size in sizes:
-        parts = search_of(kind, size, None if dtype == 'float32' else dtype)
-        init = jax.jit(parts.init)
-        run = Steps(
-          parts.weight_step, init(jax.random.key(0), arrays, arrays), arrays
-        )
-        took = seconds(run, _STEPS.value)
-        counted = run.program.cost_analysis()
-        best = max(
-          counted['flops'] / flops, counted['bytes accessed'] / bandwidth
-        )
-        print(
-          f'| {kind} | {size} | {dtype} | {1e3 * took:.2f} | {1e3 * best:.2f} '
-          f'| {best / took:.0%} | {run.compile_s:.0f} |',
-          flush=True,
-        )
-    print(
-      f'\nmeasured: {flops / 1e12:.0f} TFLOP/s in {dtype} products, '
-      f'{bandwidth / 1e12:.2f} TB/s\n'
-    )
-
-
-def population_rows(arrays: data.Arrays) -> None:
-  members = _MEMBERS.value
-  print(f'| supernet | batch | {members} in turn, ms | side by side | ratio |')
-  print('|---|---:|---:|---:|---:|')
-  for kind in KINDS[:1] if _QUICK.value else KINDS[:2]:
-    size = 16 if _QUICK.value else 64
-    parts = search_of(kind, size, None)
-    own = pytorch.network(kind)
-    many = search.population.together(parts, own, relax.SOFTMAX)
-    keys = jax.random.split(jax.random.key(0), members)
-    states = jax.jit(many.init)(keys, arrays, arrays)
-    one = jax.jit(parts.init)(keys[0], arrays, arrays)
-    alone = Steps(parts.step, one, arrays, arrays)
-    beside = Steps(many.step, states, arrays, arrays)
-    times = max(1, _STEPS.value // 5)
-    turn = members * seconds(alone, times)
-    side = seconds(beside, times)
-    print(
-      f'| {kind} | {size} | {1e3 * turn:.1f} | {1e3 * side:.1f} '
-      f'| {side / turn:.2f} |',
-      flush=True,
-    )
+  dtype = _DTYPE.value
+  flops, bandwidth = peaks(dtype)
+  print(
+    f'{dtype}: {flops / 1e12:.1f} TFLOP/s in matrix products, '
+    f'{bandwidth / 1e12:.2f} TB/s in copies\n'
+  )
+  print('| supernet | batch | ms | at best | share | images / s | compile s |')
+  print('|---|---:|---:|---:|---:|---:|---:|')
+  for kind in _KINDS.value:
+    for size in map(int, _SIZES.value):
+      parts = search_of(kind, size, None if dtype == 'float32' else dtype)
+      state = jax.jit(parts.init)(jax.random.key(0), arrays, arrays)
+      run = Steps(parts.weight_step, state, arrays)
+      took = seconds(run, _STEPS.value)
+      counted = run.program.cost_analysis()
+      best = max(
+        counted['flops'] / flops, counted['bytes accessed'] / bandwidth
+      )
+      print(
+        f'| {kind} | {size} | {1e3 * took:.2f} | {1e3 * best:.2f} '
+        f'| {best / took:.0%} | {size / took:,.0f} | {run.compile_s:.0f} |',
+        flush=True,
+      )
+  print()
 
 
 def depthwise_rows() -> None:
   print('| N, H, C, k | native forward, both gradients | taps | ratio |')
   print('|---|---:|---:|---:|')
   sizes = [(64, 16, 144, 5), (1024, 16, 144, 3), (256, 112, 96, 3)]
-  for n, h, c, k in sizes[:1] if _QUICK.value else sizes:
+  for n, h, c, k in sizes:
     key = jax.random.key(0)
     x = jax.random.normal(key, (n, h, h, c))
     w = jax.random.normal(key, (k, k, 1, c))
@@ -186,8 +164,6 @@ def main(_) -> None:
   )
   arrays = images()
   roofline_rows(arrays)
-  population_rows(arrays)
-  print()
   depthwise_rows()
 
 

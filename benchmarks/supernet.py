@@ -3,11 +3,15 @@
   python -m benchmarks.supernet [--repeats=9] [--batch_size=32] [--quick]
 
 prints one Markdown table: the mixed and the entangled supernet, and training
-the largest network that they hold; for `mobile_small`, and for its slots with 3
-to 12 candidates of which the largest is the same. A step of a search has two
-passes, one for the weights and one for the probabilities; one of training has
-the first alone. The networks alternate within one run, so that what else the
-machine does falls on all; the figures are medians.
+the largest network that they hold; for `mobile_small`, for its slots with 3 to
+12 candidates of which the largest is the same, and for fewer of its slots. A
+step of a search has two passes, one for the weights and one for the
+probabilities; one of training has the first alone. The networks alternate
+within one run, so that what else the machine does falls on all; the figures are
+medians.
+
+A second table is of the sampled supernet, with candidates whose mean is the
+same: it computes one of each slot, so each figure is of 8 draws.
 """
 
 import dataclasses
@@ -22,6 +26,7 @@ import jax
 import numpy as np
 from absl import app, flags
 
+from experiments import allocator
 from nasjax import ops, relax, space, spaces, train
 from nasjax.entangled import Entangled
 from nasjax.supernet import Supernet
@@ -36,15 +41,33 @@ CANDIDATES = tuple(
 )
 
 
-def of_candidates(number: int) -> space.Space:
-  """The slots of `mobile_small` with other candidates, and no skip."""
+# Expansions with a mean of 4, each with three kernels.
+SAME_MEAN = {3: (4,), 6: (3, 5), 9: (2, 4, 6), 12: (2, 3, 5, 6)}
+_DRAWS = 8
+
+
+def with_candidates(own: tuple[ops.Op, ...]) -> space.Space:
+  """The slots of `mobile_small` with other candidates."""
   small = spaces.mobile_small()
 
   def slot(old):
-    own = CANDIDATES[:number] if len(old.ops) > 1 else old.ops
-    return dataclasses.replace(old, ops=own)
+    return dataclasses.replace(old, ops=own) if len(old.ops) > 1 else old
 
   return dataclasses.replace(small, slots=tuple(map(slot, small.slots)))
+
+
+def of_slots(number: int) -> space.Space:
+  """`mobile_small` where only the first slots are chosen; the rest is fixed."""
+  small = spaces.mobile_small()
+  chosen = list(small.choices)[:number]
+  fixed = {slot.name: slot.ops[0] for slot in small.slots}
+  slots = (
+    slot
+    if slot.name in chosen
+    else dataclasses.replace(slot, ops=(fixed[slot.name],))
+    for slot in small.slots
+  )
+  return dataclasses.replace(small, slots=tuple(slots))
 
 
 def largest(searched: space.Space) -> space.Space:
@@ -71,8 +94,11 @@ class Passes(NamedTuple):
   compile_s: list[float]
 
 
-def passes(net: Any, batch_size: int) -> Passes:
-  """Compiles what a step of a search computes, but for the optimizers."""
+def passes(net: Any, batch_size: int, index: Any = None) -> Passes:
+  """Compiles what a step of a search computes, but for the optimizers.
+
+  With an index, the pass of the weights alone, which takes it last.
+  """
   own = net.space
   rng = np.random.default_rng(0)
   shape = batch_size, own.image_size, own.image_size, own.channels
@@ -93,19 +119,22 @@ def passes(net: Any, batch_size: int) -> Passes:
   # What draws them in JAX would have to be compiled, too.
   variables = jax.tree.map(drawn, shapes)
 
-  def loss(params, alphas, stats):
+  def loss(params, alphas, stats, index=None):
     logits, new = net.apply(
       {'params': params, 'batch_stats': stats},
       images,
       relax.softmax(alphas),
       train=True,
+      index=index,
       mutable=['batch_stats'],
     )
     return train.cross_entropy(logits, labels), new
 
   arguments = variables['params'], alphas, variables['batch_stats']
+  if index is not None:
+    arguments += (index,)
   found = Passes([], [])
-  for position in range(2 if alphas else 1):
+  for position in range(2 if alphas and index is None else 1):
     start = time.perf_counter()
     grad = jax.jit(jax.grad(loss, position, has_aux=True))
     program = grad.lower(*arguments).compile()
@@ -114,9 +143,8 @@ def passes(net: Any, batch_size: int) -> Passes:
   return found
 
 
-def compare(nets: list[Any], batch_size: int, repeats: int):
-  """For each network milliseconds and compile seconds, `f64[passes]` each."""
-  each = [passes(net, batch_size) for net in nets]
+def timed(each: list[Passes], repeats: int) -> list[np.ndarray]:
+  """Milliseconds of every pass of each, `f64[passes]`."""
   flat = [run for found in each for run in found.runs]
   times_ms = np.zeros((repeats + 1, len(flat)))
   for row in times_ms:
@@ -125,17 +153,50 @@ def compare(nets: list[Any], batch_size: int, repeats: int):
       jax.block_until_ready(run())
       row[i] = 1e3 * (time.perf_counter() - start)
   medians = iter(np.median(times_ms[1:], axis=0))  # the first warms up
-  return [
-    (np.array([next(medians) for _ in found.runs]), np.array(found.compile_s))
-    for found in each
+  return [np.array([next(medians) for _ in found.runs]) for found in each]
+
+
+def drawing(net: Supernet, batch_size: int) -> Passes:
+  """The pass of the weights, of ops that are drawn anew each time."""
+  rng = np.random.default_rng(1)
+  choices = {name: len(options) for name, options in net.space.choices.items()}
+  draws = [
+    {name: np.array([rng.integers(n)], np.int32) for name, n in choices.items()}
+    for _ in range(_DRAWS)
   ]
+  found = passes(net, batch_size, draws[0])
+  program = found.runs[0].func
+  arguments = found.runs[0].args[:-1]
+
+  def run():
+    for draw in draws:
+      out = program(*arguments, draw)
+    return out
+
+  return Passes([run], found.compile_s)
 
 
 def row(cells) -> str:
   return '| ' + ' | '.join(cells) + ' |'
 
 
+def sampled_rows(numbers: tuple[int, ...]) -> None:
+  print(row(['candidates, mean held', 'sampled, ms a pass', 'compile s']))
+  print('|---|---:|---:|')
+  nets = {}
+  for n in numbers:
+    blocks = (ops.MBConv(k, e) for e in SAME_MEAN[n] for k in (7, 5, 3))
+    nets[n] = Supernet(with_candidates(tuple(blocks)))
+  each = [drawing(net, _BATCH_SIZE.value) for net in nets.values()]
+  for n, found, times_ms in zip(
+    nets, each, timed(each, _REPEATS.value), strict=True
+  ):
+    cells = f'{times_ms[0] / _DRAWS:.0f}', f'{found.compile_s[0]:.0f}'
+    print(row([str(n), *cells]), flush=True)
+
+
 def main(_):
+  allocator.keep_pages()
   print(
     f'{datetime.date.today()}, {platform.machine()}, {os.cpu_count()} cores, '
     f'{jax.devices()[0].device_kind}, jax {jax.__version__}, float32; batches '
@@ -144,8 +205,11 @@ def main(_):
   )
   print(row(['slots', 'network', 'ms a pass', 'of the largest', 'compile s']))
   print('|---|---|---:|---:|---:|')
-  cases = {f'{n} candidates': of_candidates(n) for n in (3, 6, 9, 12)}
-  cases = {'`mobile_small`': spaces.mobile_small(), **cases}
+  cases = {
+    '`mobile_small`': spaces.mobile_small(),
+    **{f'{n} candidates': with_candidates(CANDIDATES[:n]) for n in SAME_MEAN},
+    **{f'{n} slots': of_slots(n) for n in (2, 4)},
+  }
   if _QUICK.value:
     cases = {'`tiny`': spaces.tiny()}
   for name, own in cases.items():
@@ -154,12 +218,14 @@ def main(_):
       'entangled': Entangled(own),
       'largest alone': Supernet(largest(own)),
     }
-    found = compare(list(nets.values()), _BATCH_SIZE.value, _REPEATS.value)
-    alone = found[-1][0].mean()
-    for kind, (times_ms, compile_s) in zip(nets, found, strict=True):
-      mean = times_ms.mean()
-      cells = f'{mean:.0f}', f'{mean / alone:.2f}', f'{compile_s.mean():.1f}'
+    each = [passes(net, _BATCH_SIZE.value) for net in nets.values()]
+    means = [t.mean() for t in timed(each, _REPEATS.value)]
+    for kind, found, mean in zip(nets, each, means, strict=True):
+      compile_s = np.mean(found.compile_s)
+      cells = f'{mean:.0f}', f'{mean / means[-1]:.2f}', f'{compile_s:.1f}'
       print(row([name, kind, *cells]), flush=True)
+  print()
+  sampled_rows((3,) if _QUICK.value else tuple(SAME_MEAN))
 
 
 if __name__ == '__main__':
