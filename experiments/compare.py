@@ -28,7 +28,7 @@ from experiments import (
   training,
 )
 from experiments import recipe as recipes
-from nasjax import batch, cost, data, derive, report
+from nasjax import batch, cost, data, derive, report, stream
 from nasjax import space as space_lib
 from nasjax.errors import InputError
 from nasjax.space import Architecture, Space, fix
@@ -156,11 +156,12 @@ def scaled_mobilenet_v2(space: Space, budget: int) -> Space:
 def run(
   workdir: pathlib.Path,
   entries: list[Entry],
-  dataset: data.Dataset,
+  dataset: data.Dataset | stream.Streamed,
   batches: batch.Batches,
   recipe: recipes.Recipe,
   *,
   seed: int,
+  crop_area: float = stream.CROP_AREA,
   workers: int,
 ) -> list[dict[str, Any]]:
   """Trains every entry, some at a time; rows for `nasjax.report`."""
@@ -187,6 +188,7 @@ def run(
       seed=seed,
       record=record,
       bar=bar,
+      crop_area=crop_area,
     )
 
   with bar, ThreadPoolExecutor(workers) as pool:
@@ -265,8 +267,9 @@ def main() -> None:
     found, record, fractions, config['random'], config['seed'], config['fill']
   )
   # Searches of before there were so many flags lack some.
-  known = cli.defaults(datasets.OPTIONS) | searched
-  dataset = datasets.of(known, datasets.OPTIONS)
+  options = {**datasets.OPTIONS, **datasets.STREAM_OPTIONS}
+  known = cli.defaults(options) | searched
+  dataset = datasets.of_or_stream(known, options)
   batches = recipes.batches_for(recipe, dataset)
   drawn_from = loop.fingerprint(found.space, record.get('alphas'))
   content = {
@@ -281,6 +284,7 @@ def main() -> None:
     batches,
     recipe,
     seed=config['seed'],
+    crop_area=known['crop_area'],
     workers=flags.FLAGS.workers,
   )
   command = cli.command('experiments.compare')

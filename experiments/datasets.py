@@ -4,10 +4,9 @@ import dataclasses
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from jax.sharding import NamedSharding
 
 from experiments import cli, devices
 from nasjax import augment, batch, data, folder_source, stream, train
@@ -179,56 +178,6 @@ def sizes_of(dataset: data.Dataset | stream.Streamed) -> dict[str, int]:
   }
 
 
-class Feed(NamedTuple):
-  """How training images come to the steps.
-
-  Attributes:
-    like: what each step is given, or zeros of its shapes.
-    next: gives it.
-    position: what keeps where the stream stands; None where nothing streams.
-    sharding: of the batches.
-  """
-
-  like: data.Arrays
-  next: Callable[[], data.Arrays]
-  position: Any = None
-  sharding: NamedSharding | None = None
-
-
-def feed_of(
-  dataset: data.Dataset | stream.Streamed,
-  batch_size: int,
-  *,
-  seed: int,
-  crop_area: float = stream.CROP_AREA,
-  sharding: NamedSharding | None = None,
-) -> Feed:
-  """All images on the device, or batches of them as they are needed.
-
-  Args:
-    dataset: decoded or streamed.
-    batch_size: images per step.
-    seed: of what a stream draws.
-    crop_area: least share of an image that a stream cuts out of it.
-    sharding: of the batches.
-  """
-  if isinstance(dataset, data.Dataset):
-    arrays = devices.everywhere(dataset.train, sharding)
-    return Feed(arrays, lambda: arrays, sharding=sharding)
-  shape = dataset.image_shape
-  batches = stream.train_batches(
-    dataset.train,
-    batch_size,
-    shape[0],
-    seed=seed % 2**32,
-    area=(crop_area, 1.0),
-  )
-  zeros = data.Arrays(
-    np.zeros((batch_size, *shape), np.uint8), np.zeros(batch_size, np.int32)
-  )
-  return Feed(zeros, lambda: next(batches), batches, sharding)
-
-
 def accuracy(
   predict: Callable,
   weights: train.Weights,
@@ -307,7 +256,36 @@ def held_out(
       f'valid_fraction {fraction} holds out {count} of {dataset.num_train} '
       'images; both sides need at least 1'
     )
-  order = np.random.default_rng(0).permutation(dataset.num_train)
-  places = np.sort(order[:count]), np.sort(order[count:])
-  valid, fit = (Part(dataset.train, part) for part in places)
+  valid, fit = _parted(dataset.train, count, seed=0)
   return dataclasses.replace(dataset, train=fit), valid
+
+
+def halves(
+  dataset: data.Dataset | stream.Streamed, seed: int
+) -> tuple[data.Arrays, data.Arrays] | tuple[Part, Part]:
+  """The training images that weights learn from, and those of the alphas.
+
+  Disjoint, together all of them; of decoded sets with as many of each class.
+
+  Args:
+    dataset: decoded or streamed.
+    seed: decides which images go where.
+
+  Raises:
+    InputError: there are too few.
+  """
+  if isinstance(dataset, data.Dataset):
+    return data.split(dataset.train, 0.5, seed=seed)
+  if dataset.num_train < 2:
+    raise InputError(
+      f'data set {dataset.name!r} has {dataset.num_train} training images; at '
+      'least 2 are needed, for weights and for alphas'
+    )
+  return _parted(dataset.train, (dataset.num_train + 1) // 2, seed)
+
+
+def _parted(rows: Sequence, count: int, seed: int) -> tuple[Part, Part]:
+  """So many of the rows, drawn at random, and the others; each in order."""
+  order = np.random.default_rng(seed).permutation(len(rows))
+  places = np.sort(order[:count]), np.sort(order[count:])
+  return Part(rows, places[0]), Part(rows, places[1])

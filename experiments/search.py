@@ -31,7 +31,7 @@ from experiments import (
   weights,
 )
 from experiments import recipe as recipes
-from nasjax import data, derive, optimize, relax, report, search
+from nasjax import derive, optimize, relax, report, search
 from nasjax import space as space_lib
 from nasjax.space import Architecture
 from nasjax.train import cross_entropy
@@ -39,6 +39,7 @@ from nasjax.train import cross_entropy
 OPTIONS = {
   'preset': presets.option(presets.SEARCH),
   **datasets.OPTIONS,
+  **datasets.STREAM_OPTIONS,
   'space': ('mobile_small', f'{cli.one_of(names.SPACES)}, or module:function'),
   **constraints.OPTIONS,
   **supernets.OPTIONS,
@@ -72,9 +73,9 @@ def prepare(config: dict[str, Any]) -> searching.Inputs:
   recipes.of(config)
   relaxation = cli.lookup('relaxation', config['relax'], names.RELAXATIONS)
   make_space = names.space(config['space'])
-  dataset = datasets.of(config, OPTIONS)
-  train, valid = data.split(dataset.train, 0.5, seed=config['seed'])
-  smaller = min(len(train.labels), len(valid.labels))
+  dataset = datasets.of_or_stream(config, OPTIONS)
+  train, valid = datasets.halves(dataset, config['seed'])
+  smaller = min(datasets.size_of(train), datasets.size_of(valid))
   batches = datasets.batches_of(
     dataset, config['batch_size'], smaller, config['cutout']
   )
@@ -89,9 +90,10 @@ def prepare(config: dict[str, Any]) -> searching.Inputs:
     relaxation=relaxation,
     temperature=schedules.temperature(config),
     kept=kept,
-    data_content=data.checksum(dataset),
+    data_content=datasets.content_of(dataset),
     guarded=guards.of(config, space, relaxation),
     supernet=supernets.kind_of(config, space, relaxation),
+    crop_area=config['crop_area'],
   )
 
 

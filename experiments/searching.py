@@ -2,7 +2,7 @@
 
 import functools
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -10,8 +10,15 @@ import jax
 import numpy as np
 import optax
 
-from experiments import compilation, constraints, devices, guards, loop, outcome
-from nasjax import batch, data, guard, relax, search
+from experiments import (
+  compilation,
+  constraints,
+  feeds,
+  guards,
+  loop,
+  outcome,
+)
+from nasjax import batch, data, guard, relax, search, stream
 from nasjax.errors import InputError
 from nasjax.space import Space
 
@@ -21,7 +28,8 @@ class Inputs(NamedTuple):
 
   Attributes:
     space: what is chosen from, at the data set's sizes.
-    train: the half of the training images that weights learn from.
+    train: the half of the training images that weights learn from, decoded or
+      rows that are streamed.
     valid: the half that alphas learn from.
     batches: how a batch of either is made.
     relaxation: alphas to probabilities.
@@ -30,11 +38,12 @@ class Inputs(NamedTuple):
     data_content: hash of the images, which may change under the same name.
     guarded: what keeps the search from collapsing.
     supernet: one of `supernets.KINDS`.
+    crop_area: least share of an image that a stream cuts out for the weights.
   """
 
   space: Space
-  train: data.Arrays
-  valid: data.Arrays
+  train: data.Arrays | Sequence
+  valid: data.Arrays | Sequence
   batches: batch.Batches
   relaxation: relax.Relaxed
   temperature: optax.Schedule
@@ -42,6 +51,7 @@ class Inputs(NamedTuple):
   data_content: str
   guarded: guards.Guarded
   supernet: str
+  crop_area: float = stream.CROP_AREA
 
 
 class Run(NamedTuple):
@@ -111,11 +121,10 @@ def run(
 
 def _take_steps(config, inputs, parts, workdir):
   """The last state, and why it is the last if a rule stopped the search."""
-  sharding = inputs.batches.sharding
-  arrays = devices.everywhere((inputs.train, inputs.valid), sharding)
-  key = jax.random.key(config['seed'])
+  train, valid = fed(inputs, config['seed'])
+  key, arrays = jax.random.key(config['seed']), (train.like, valid.like)
   shapes, start = compilation.initial(
-    parts.init, key, *arrays, sharding=sharding
+    parts.init, key, *arrays, sharding=inputs.batches.sharding
   )
   law, temperature = inputs.relaxation.law, inputs.temperature
   rule = inputs.guarded.rule
@@ -141,7 +150,7 @@ def _take_steps(config, inputs, parts, workdir):
     # Through the warm-up alphas, and with them the costs, stay these.
     costs = loop.to_host(costs_of(state.alphas, state.step))
     warmup = config['warmup_steps']
-    advance = stepper(warmup, inputs.guarded, compiling, costs, *arrays)
+    advance = stepper(warmup, inputs.guarded, compiling, costs, train, valid)
     run = loop.run(
       workdir,
       Run(state, rule.init(state.alphas)),
@@ -153,8 +162,31 @@ def _take_steps(config, inputs, parts, workdir):
       name='search',
       extra=lambda run: described(run.search.alphas, run.step),
       stopped=lambda run: rule.verdict(run.stop) is not None,
+      feed=feeds.position(train=train, valid=valid),
     )
   return run.search, rule.verdict(run.stop)
+
+
+def fed(inputs: Inputs, seed: int) -> tuple[feeds.Feed, feeds.Feed]:
+  """How images come to the weights, and to the alphas.
+
+  Alphas are judged on images as they are: of what streams, on the middle.
+  """
+  space, batches = inputs.space, inputs.batches
+  shape = (space.image_size, space.image_size, space.channels)
+  halves = (inputs.train, inputs.crop_area), (inputs.valid, None)
+  train, valid = (
+    feeds.of(
+      images,
+      batches.size,
+      shape,
+      seed=seed + i,
+      crop_area=area,
+      sharding=batches.sharding,
+    )
+    for i, (images, area) in enumerate(halves)
+  )
+  return train, valid
 
 
 def programs(
@@ -186,8 +218,8 @@ def stepper(
   guarded: guards.Guarded,
   run_by: Programs,
   costs: dict[str, float],
-  train: data.Arrays,
-  valid: data.Arrays,
+  train: feeds.Feed,
+  valid: feeds.Feed,
 ) -> Callable[[Run, int], tuple[Run, dict[str, Any]]]:
   """`(run, step) -> (run, metrics)`: a step, measured and looked at.
 
@@ -195,13 +227,14 @@ def stepper(
   """
 
   def advance(run, step):
-    state, metrics = run_by.weight_step.result()(run.search, train)
+    state, metrics = run_by.weight_step.result()(run.search, train.next())
     if step <= warmup_steps:
       return Run(state, run.stop), {**costs, **metrics}
-    state, more = run_by.alpha_step.result()(state, train, valid)
+    images = train.peek(), valid.next()
+    state, more = run_by.alpha_step.result()(state, *images)
     metrics |= more
     if guarded.measures(step):
-      metrics['eigenvalue'] = run_by.eigenvalue.result()(state, valid)
+      metrics['eigenvalue'] = run_by.eigenvalue.result()(state, valid.peek())
     stop = guarded.rule.update(step, metrics, state.alphas, run.stop)
     return Run(state, stop), metrics
 

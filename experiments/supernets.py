@@ -1,6 +1,6 @@
 """What `--supernet` stands for, and what it leaves to a derived network."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import cli, datasets
-from nasjax import batch, data, relax, sharing, subnet, train
+from nasjax import batch, data, relax, sharing, stream, subnet, train
 from nasjax.errors import InputError
 from nasjax.ops import Numerics
 from nasjax.relax import Relaxed
@@ -68,7 +68,7 @@ def inherited(
   kind: str,
   architecture: Architecture,
   params: Any,
-  arrays: tuple[data.Arrays, data.Arrays],
+  halves: tuple[data.Arrays | Sequence, data.Arrays | Sequence],
   batches: batch.Batches,
   numerics: Numerics,
 ) -> Inherited:
@@ -78,7 +78,7 @@ def inherited(
     kind: of the supernet.
     architecture: what was derived.
     params: of the supernet.
-    arrays: the halves that weights and alphas learnt from.
+    halves: what weights and alphas learnt from, decoded or streamed.
     batches: size and normalisation of a batch; nothing is augmented.
     numerics: how the network is computed.
   """
@@ -89,13 +89,13 @@ def inherited(
     params,
     kind='entangled' if kind == 'entangled' else 'mixed',
   )
-  learnt, held = arrays
+  learnt, held = halves
   size = batches.size
-  order = np.random.default_rng(0).permutation(len(learnt.labels))
+  order = np.random.default_rng(0).permutation(datasets.size_of(learnt))
   order = order[: min(_BATCHES, len(order) // size) * size]
   apply = jax.jit(subnet.statistics(network, numerics))
   variables = subnet.reestimate(
-    apply, {'params': own}, _normalised(learnt.images[order], batches)
+    apply, {'params': own}, _normalised(learnt, order, batches, network)
   )
   found = train.Weights(variables['params'], variables['batch_stats'])
   predict = jax.jit(train.predict(network, batches, numerics))
@@ -105,10 +105,20 @@ def inherited(
 
 
 def _normalised(
-  images: np.ndarray, batches: batch.Batches
+  images: data.Arrays | Sequence,
+  order: np.ndarray,
+  batches: batch.Batches,
+  network: Space,
 ) -> Iterator[jax.Array]:
-  for start in range(0, len(images), batches.size):
-    part = images[start : start + batches.size]
+  """The images in an order, batch by batch."""
+  if isinstance(images, data.Arrays):
+    places = range(0, len(order), batches.size)
+    parts = (images.images[order[i : i + batches.size]] for i in places)
+  else:
+    rows = datasets.Part(images, order)
+    drawn = stream.once(rows, batches.size, network.image_size)
+    parts = (one.images for one in drawn)
+  for part in parts:
     yield batch.normalise(jnp.asarray(part), batches.mean, batches.std)
 
 

@@ -9,7 +9,15 @@ from typing import Any
 import jax
 import tqdm
 
-from experiments import compilation, datasets, devices, finished, loop, weights
+from experiments import (
+  compilation,
+  datasets,
+  devices,
+  feeds,
+  finished,
+  loop,
+  weights,
+)
 from experiments import recipe as recipes
 from experiments.recipe import Recipe
 from nasjax import batch, cost, data, stream, train
@@ -75,9 +83,10 @@ def run(
   checked = None
   if valid is not None:
     checked = weights.keeper(workdir, functools.partial(measure, valid))
-  feed = datasets.feed_of(
-    dataset,
+  feed = feeds.of(
+    dataset.train,
     recipe.batch_size,
+    dataset.image_shape,
     seed=seed,
     crop_area=crop_area,
     sharding=batches.sharding,

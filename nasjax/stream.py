@@ -15,6 +15,7 @@ Grain, which reads ahead in threads, is imported when it is needed:
 """
 
 import dataclasses
+import functools
 import importlib.util
 import os
 from collections.abc import Iterator, Sequence
@@ -177,7 +178,7 @@ def train_batches(
   seed: int,
   process_index: int = 0,
   process_count: int = 1,
-  area: tuple[float, float] = (CROP_AREA, 1.0),
+  area: tuple[float, float] | None = (CROP_AREA, 1.0),
 ) -> Iterator[Arrays]:
   """The training batches of one process, without end.
 
@@ -189,7 +190,8 @@ def train_batches(
     process_index: which of the processes this is, from 0.
     process_count: how many there are.
     area: least and largest share of an image's area that is cut out; see
-      `image.random_square`.
+      `image.random_square`. None takes the middle, as of test images, and
+      leaves nothing random but the order.
 
   Returns:
     An iterator of grain: batches of `uint8[size, image_size, image_size,
@@ -214,7 +216,7 @@ def train_batches(
       f'batch_size is {size} in each of {process_count} processes; with '
       f'{len(rows)} examples it must be 1 to {len(rows) // process_count}'
     )
-  if not 0 < area[0] <= area[1] <= 1:
+  if area is not None and not 0 < area[0] <= area[1] <= 1:
     raise InputError(
       f'the share of an image that is cut out is {area[0]} to {area[1]}; it '
       'must be above 0 and at most 1'
@@ -222,6 +224,8 @@ def train_batches(
   import grain
 
   def cut(row: tuple[np.ndarray, np.int32], rng: np.random.Generator) -> Arrays:
+    if area is None:
+      return _middle(row, image_size)
     picture = image.of_pixels(row[0])
     return Arrays(image.random_square(picture, image_size, rng, area), row[1])
 
@@ -249,12 +253,7 @@ def once(
   """
   import grain
 
-  def middle(row: tuple[np.ndarray, np.int32]) -> Arrays:
-    picture = image.of_pixels(row[0])
-    # A border of an eighth is left out, as far as that does not enlarge.
-    share = max(_TEST_SHARE, min(1.0, image_size / min(picture.size)))
-    return Arrays(image.square(picture, image_size, share), row[1])
-
+  middle = functools.partial(_middle, image_size=image_size)
   all_rows = grain.MapDataset.source(rows).map(middle)
   return iter(_read_ahead(all_rows, size).batch(size, drop_remainder=False))
 
@@ -270,6 +269,13 @@ def sample(rows: Sequence, image_size: int, most: int = 1024) -> np.ndarray:
   places = np.unique(np.linspace(0, len(rows) - 1, most).astype(int))
   picked = [image.of_pixels(rows[i][0]) for i in places.tolist()]
   return np.stack([image.square(picture, image_size) for picture in picked])
+
+
+def _middle(row: tuple[np.ndarray, np.int32], image_size: int) -> Arrays:
+  picture = image.of_pixels(row[0])
+  # A border of an eighth is left out, as far as that does not enlarge.
+  share = max(_TEST_SHARE, min(1.0, image_size / min(picture.size)))
+  return Arrays(image.square(picture, image_size, share), row[1])
 
 
 def _read_ahead(stream: Any, size: int) -> Any:

@@ -128,6 +128,28 @@ def test_what_is_left_is_the_supernet_at_one_hot(kind, net, draw):
   }
 
 
+def test_what_is_left_is_the_same_where_images_are_streamed(draw):
+  """Rows that are as large as what is cut of them are cut to themselves."""
+  a = draw(TINY)
+  size = TINY.image_size
+  rng = np.random.default_rng(0)
+  images = rng.integers(0, 256, (30, size, size, 1), np.uint8)
+  arrays = data.Arrays(images, rng.integers(0, 3, 30).astype(np.int32))
+  batches = batch.Batches(10, (0.4,), (0.3,))
+  init = jax.jit(
+    lambda key, probs: Supernet(TINY, NUMERICS).init(
+      key, jnp.zeros((1, size, size, 1)), probs, train=False
+    )
+  )
+  params = init(jax.random.key(1), space.one_hot(a))['params']
+  decoded, streamed = (
+    supernets.inherited('mixed', a, params, (half, half), batches, NUMERICS)
+    for half in (arrays, list(zip(*arrays, strict=True)))
+  )
+  chex.assert_trees_all_equal(decoded, streamed)
+  assert decoded.record['statistics_of'] == 30
+
+
 def test_an_entangled_search_leaves_the_weights_that_it_reports(tmp_path):
   workdir = tmp_path / 'run'
   config = _config(

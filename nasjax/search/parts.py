@@ -24,10 +24,15 @@ class Search(NamedTuple):
   Attributes:
     init: `(key, train, valid) -> state`; the key is consumed, of the arrays
       only the sizes are used.
-    weight_step: `(state, train) -> (state, metrics)`.
+    weight_step: `(state, train) -> (state, metrics)`. Here and below `train`
+      and `valid` are whole halves or, where batches are not resident, the next
+      batch of each.
     alpha_step: `(state, train, valid) -> (state, metrics)`; first order does
-      not look at `train`.
-    step: both, weights first: `(state, train, valid) -> (state, metrics)`.
+      not look at `train`, of which it is given what the next weight step will
+      be given.
+    step: both, weights first: `(state, train, valid) -> (state, metrics)`. Of
+      whole halves: where batches are given, orders that look at `train` would
+      be shown one that the weights have had.
     eigenvalue: `(state, valid) -> f32[]`, the largest one of the Hessian of
       the task's loss in the alphas, on the batch of the next alpha step. It
       uses up nothing: whether a search is measured does not change it.

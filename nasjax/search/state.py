@@ -33,8 +33,8 @@ class State(NamedTuple):
     constraints: one constraint state per cost.
     projection: of the projection; () without one.
     baseline: mean of the losses that patterns were drawn for.
-    train: position in the images of the weights.
-    valid: position in the images of the alphas.
+    train: position in the images of the weights; () where batches are given.
+    valid: position in the images of the alphas; likewise.
   """
 
   step: jax.Array
@@ -47,8 +47,8 @@ class State(NamedTuple):
   constraints: tuple
   projection: tuple
   baseline: pattern.Baseline
-  train: batch.Sampler
-  valid: batch.Sampler
+  train: batch.Sampler | tuple[()]
+  valid: batch.Sampler | tuple[()]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from nasjax import batch, data, guard, pattern, relax, sampled
+from nasjax import data, guard, pattern, relax, sampled
 from nasjax.augment import Augment
 from nasjax.search.state import Metrics, Setting, State
 from nasjax.space import Alphas, init_alphas
@@ -39,8 +39,8 @@ def init(
     constraints=setting.constraint.init(),
     projection=() if projection is None else projection.init(),
     baseline=pattern.baseline_init(),
-    train=batch.sampler_init(for_train, len(train.labels)),
-    valid=batch.sampler_init(for_valid, len(valid.labels)),
+    train=setting.batches.begin(for_train, train),
+    valid=setting.batches.begin(for_valid, valid),
   )
 
 
