@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 
 from experiments import cli, devices
-from nasjax import augment, batch, data, folder_source, stream, train
+from nasjax import (
+  augment,
+  batch,
+  data,
+  folder_listing,
+  folder_source,
+  stream,
+  train,
+)
 from nasjax.errors import InputError
 
 TEST_BATCH = 256  # Images at a time where they are streamed.
@@ -17,7 +25,8 @@ TEST_BATCH = 256  # Images at a time where they are streamed.
 OPTIONS = {
   'dataset': (
     data.EMBEDDED,
-    'embedded, of TFDS, or folder:DIR, which has a folder of images per class',
+    'embedded, of TFDS, or folder:DIR, which has a folder of images per class '
+    '(or such folders in DIR/train/ and DIR/test/)',
   ),
   'data_dir': (None, 'where TFDS sets are prepared and decoded folders kept'),
   'train_split': (None, "of a TFDS set, as train[:80%]; if none, 'train'"),
@@ -78,7 +87,7 @@ def of_or_stream(
     cli.refuse_ignored(config, options, ['crop_area'], 'without --stream')
     return of(config, options)
   name = config['dataset']
-  if name == data.EMBEDDED or name.startswith(folder_source.PREFIX):
+  if name == data.EMBEDDED or name.startswith(folder_listing.PREFIX):
     raise InputError(
       f'--stream reads sets of TFDS, --dataset={name} is none; leave it out'
     )
@@ -99,8 +108,11 @@ def check_flags(config: Mapping[str, Any], options: cli.Options) -> None:
   if name == data.EMBEDDED:
     ignored = ['data_dir', 'image_size', *splits, *folders]
     cli.refuse_ignored(config, options, ignored, f'with --dataset={name}')
-  elif name.startswith(folder_source.PREFIX):
+  elif name.startswith(folder_listing.PREFIX):
     cli.refuse_ignored(config, options, splits, 'with --dataset=folder:DIR')
+    if folder_listing.is_split(name.removeprefix(folder_listing.PREFIX)):
+      why = 'where the folder holds train/ and test/'
+      cli.refuse_ignored(config, options, ['test_fraction'], why)
   else:
     cli.refuse_ignored(config, options, folders, f'with --dataset={name}')
 

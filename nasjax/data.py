@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from jax.typing import ArrayLike
 
-from nasjax import folder_source, tfds_source
+from nasjax import folder_listing, folder_source, tfds_source
 from nasjax.errors import InputError
 
 EMBEDDED = 'fashion_mnist_5k'
@@ -96,14 +96,16 @@ def load(
   Args:
     name: 'fashion_mnist_5k', which comes with the package and needs nothing
       else; the name of a TFDS set, as 'cifar10' or 'emnist/letters'; or
-      'folder:DIR', a folder with a folder of images per class.
+      'folder:DIR', a folder with a folder of images per class, or with two
+      such folders, train/ and test/.
     data_dir: where TFDS sets are prepared, None is TFDS's own default; where
       what was decoded of a folder is kept, None is the user's cache folder. A
       TFDS set that is not there is prepared if TensorFlow is installed.
     train_split: of TFDS sets, as 'train[:80%]'; None is 'train'.
     test_split: likewise; None is 'test', or 'validation' where there is no
       labelled one.
-    test_fraction: of folders, the share of images that is for the test, about.
+    test_fraction: of folders, the share of images that is for the test, about;
+      of no effect on one that holds DIR/train/ and DIR/test/.
     image_size: edge in pixels of what each image's middle is resized to; None
       leaves images as they are, in folders only where all are alike.
     broken: of folders, what to do with files that cannot be read as images:
@@ -127,9 +129,9 @@ def load(
     raise InputError(f'image_size is {image_size}; it must be at least 1')
   if name == EMBEDDED:
     dataset = _embedded()
-  elif name.startswith(folder_source.PREFIX):
+  elif name.startswith(folder_listing.PREFIX):
     read = folder_source.read(
-      name.removeprefix(folder_source.PREFIX),
+      name.removeprefix(folder_listing.PREFIX),
       data_dir,
       image_size=image_size,
       test_fraction=test_fraction,

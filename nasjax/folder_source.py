@@ -1,10 +1,7 @@
 """Reads a folder of class folders of images, of any kind and size.
 
-    DIR/cat/one.jpg, DIR/cat/two.png, ..., DIR/dog/one.jpg, ...
-
-The name of a folder is the name of a class. A hash of a file's name decides
-whether its image is for training or for the test, so it stays on its side
-whatever comes, goes, or happens to other files.
+Which images there are, and which are for the test, says
+`nasjax.folder_listing`.
 
 What was decoded is kept in a cache, one file per folder and size, which is
 made anew when the name, size or time of any image has changed.
@@ -13,8 +10,6 @@ made anew when the name, size or time of any image has changed.
 import concurrent.futures
 import hashlib
 import os
-import pathlib
-import unicodedata
 from typing import NamedTuple
 
 import numpy as np
@@ -22,8 +17,8 @@ import PIL
 
 from nasjax import folder_cache, image
 from nasjax.errors import InputError
+from nasjax.folder_listing import PREFIX, Listing, is_test, list_folder
 
-PREFIX = 'folder:'
 DEFAULT_SIZE = 64
 
 _LISTED = 10  # Files in a message, which is to stay one line.
@@ -46,22 +41,6 @@ class Source(NamedTuple):
   broken: tuple[str, ...]
 
 
-class Listing(NamedTuple):
-  """What lies in a folder.
-
-  Attributes:
-    root: the folder.
-    class_names: one per class folder, sorted.
-    files: paths of the images from `root`, sorted, with '/'.
-    labels: the class of each file, from 0.
-  """
-
-  root: pathlib.Path
-  class_names: tuple[str, ...]
-  files: tuple[str, ...]
-  labels: tuple[int, ...]
-
-
 def read(
   root: str | os.PathLike,
   cache: str | os.PathLike | None = None,
@@ -78,7 +57,8 @@ def read(
       user's own cache folder.
     image_size: edge in pixels of what each image's middle is resized to; None
       is that of the images if they are square and of one size, else 64.
-    test_fraction: share of the images that is for the test, about.
+    test_fraction: share of the images that is for the test, about; of no effect
+      on a folder that is split.
     broken: what to do with files that cannot be read: 'refuse' or 'skip'.
 
   Returns:
@@ -111,8 +91,12 @@ def read(
     )
   if kept is None:
     folder_cache.save(path, key, decoded)
-  in_test = np.array([is_test(f, test_fraction) for f in decoded.files], bool)
-  _check_sides(name, found.class_names, decoded.labels, in_test, test_fraction)
+  if found.split:
+    in_test = np.char.startswith(decoded.files, 'test/')
+  else:
+    in_test = np.array([is_test(f, test_fraction) for f in decoded.files], bool)
+  fraction = None if found.split else test_fraction
+  _check_sides(name, found.class_names, decoded.labels, in_test, fraction)
   images, labels = decoded.images, decoded.labels
   return Source(
     (images[~in_test], labels[~in_test]),
@@ -122,62 +106,6 @@ def read(
   )
 
 
-def list_folder(root: str | os.PathLike) -> Listing:
-  """Lists class folders and what they hold; hidden files are left out.
-
-  Raises:
-    InputError: there is no such folder, it has no class folders, one of them
-      is empty or holds folders.
-  """
-  name = f'data set {PREFIX}{root}'
-  if not str(root):
-    raise InputError(f'data set {PREFIX!r} names no folder; give folder:DIR')
-  root = pathlib.Path(root).expanduser()
-  if not root.is_dir():
-    wrong = 'is a file' if root.exists() else 'does not exist'
-    raise InputError(f'{name}: {wrong}; give a folder of class folders')
-  folders = [path for path in _visible(root) if path.is_dir()]
-  if not folders:
-    raise InputError(
-      f'{name}: has no class folders; put the images of each class into a '
-      'folder of its name, as DIR/cat/1.jpg'
-    )
-  files, labels = [], []
-  for label, folder in enumerate(folders):
-    inside = _visible(folder)
-    if nested := [path.name for path in inside if path.is_dir()]:
-      raise InputError(
-        f'{name}: its folder {folder.name!r} holds folders, as {nested[0]!r}; '
-        'class folders hold images alone, and the test is split from them'
-      )
-    if not inside:
-      raise InputError(f'{name}: its class folder {folder.name!r} is empty')
-    files += [f'{folder.name}/{path.name}' for path in inside]
-    labels += [label] * len(inside)
-  names = tuple(folder.name for folder in folders)
-  return Listing(root, names, tuple(files), tuple(labels))
-
-
-def is_test(file: str, fraction: float) -> bool:
-  """Whether an image is for the test; depends on its name alone.
-
-  What is for the test at one fraction is so at every larger one.
-
-  Args:
-    file: class folder and file name, with '/'.
-    fraction: share of the images that is for the test.
-
-  Example:
-    >>> files = [f'cat/{i}.jpg' for i in range(1000)]
-    >>> sum(is_test(file, 0.2) for file in files)
-    210
-  """
-  # Systems store accents in two ways; a copied folder is to split the same.
-  text = unicodedata.normalize('NFC', file).encode(errors='surrogateescape')
-  drawn = int.from_bytes(hashlib.sha256(text).digest()[:8])
-  return drawn < fraction * 2**64
-
-
 def listed(names: np.ndarray | tuple[str, ...]) -> str:
   """The first names, and how many there are besides."""
   more = len(names) - _LISTED
@@ -185,33 +113,32 @@ def listed(names: np.ndarray | tuple[str, ...]) -> str:
   return text + (f' and {more} more' if more > 0 else '')
 
 
-def _visible(folder: pathlib.Path) -> list[pathlib.Path]:
-  try:
-    return sorted(p for p in folder.iterdir() if not p.name.startswith('.'))
-  except OSError as error:
-    raise InputError(f'folder {folder}: {error.strerror}') from error
-
-
 def _check_sides(
   name: str,
   class_names: tuple[str, ...],
   labels: np.ndarray,
   in_test: np.ndarray,
-  fraction: float,
+  fraction: float | None,
 ) -> None:
   for label, of in enumerate(class_names):
     if not (labels == label).any():
       raise InputError(f'{name}: no file of class {of!r} can be read')
-    if not (~in_test & (labels == label)).any():
-      raise InputError(
-        f'{name}: test_fraction {fraction} leaves class {of!r} no training '
-        f'image of its {(labels == label).sum()}; add images or lower it'
-      )
-  if not in_test.any():
+    if (~in_test & (labels == label)).any():
+      continue
+    if fraction is None:
+      raise InputError(f'{name}: no training file of class {of!r} can be read')
     raise InputError(
-      f'{name}: test_fraction {fraction} leaves none of {len(labels)} images '
-      'for the test; add images or raise it'
+      f'{name}: test_fraction {fraction} leaves class {of!r} no training '
+      f'image of its {(labels == label).sum()}; add images or lower it'
     )
+  if in_test.any():
+    return
+  if fraction is None:
+    raise InputError(f'{name}: no file in test/ can be read')
+  raise InputError(
+    f'{name}: test_fraction {fraction} leaves none of {len(labels)} images '
+    'for the test; add images or raise it'
+  )
 
 
 def _decode(found: Listing, image_size: int | None) -> folder_cache.Decoded:

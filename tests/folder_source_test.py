@@ -8,7 +8,8 @@ import pytest
 from conftest import refused as _refused
 from PIL import Image
 
-from nasjax import data, folder_source
+from experiments import cli, datasets
+from nasjax import data, folder_listing, folder_source
 
 
 def _write(path, pixels, **options):
@@ -155,18 +156,18 @@ def test_an_image_stays_on_its_side_whatever_else_changes(tmp_path, load):
 @pytest.mark.parametrize('fraction', [0.1, 0.5])
 def test_the_fraction_of_the_test_is_about_what_was_asked(fraction):
   names = [f'{c}/{i}.jpg' for c in 'ab' for i in range(2000)]
-  test = {n for n in names if folder_source.is_test(n, fraction)}
+  test = {n for n in names if folder_listing.is_test(n, fraction)}
   # Five standard deviations of a binomial count.
   off = 5 * (4000 * fraction * (1 - fraction)) ** 0.5
   assert abs(len(test) - 4000 * fraction) < off
-  larger = {n for n in names if folder_source.is_test(n, fraction + 0.1)}
+  larger = {n for n in names if folder_listing.is_test(n, fraction + 0.1)}
   assert test < larger
 
 
 def test_accents_split_alike_however_they_are_stored():
   for i in range(50):
     composed, decomposed = f'a/\u00e9{i}.jpg', f'a/e\u0301{i}.jpg'
-    assert folder_source.is_test(composed, 0.5) == folder_source.is_test(
+    assert folder_listing.is_test(composed, 0.5) == folder_listing.is_test(
       decomposed, 0.5
     )
 
@@ -212,6 +213,76 @@ def test_a_class_of_broken_files_alone_is_refused(tmp_path, load):
   (root / 'eel').mkdir()
   (root / 'eel/a.png').write_text('no image')
   _refused("no file of class 'eel' can be read", load, root, broken='skip')
+
+
+# A folder that is split.
+
+
+def _split(root):
+  """As `_folder`, of which every fifth image is for the test."""
+  for path in sorted(_folder(root / 'all').rglob('*.png')):
+    side = 'test' if int(path.stem) % 5 == 4 else 'train'
+    (root / side / path.parent.name).mkdir(parents=True, exist_ok=True)
+    path.rename(root / side / path.parent.name / path.name)
+  shutil.rmtree(root / 'all')
+  return root
+
+
+def test_a_split_that_a_folder_has_is_kept(tmp_path, load):
+  root = _split(tmp_path / 'set')
+  shutil.rmtree(root / 'test/dog')  # A test need not have every class.
+  (root / '.hidden').write_text('')
+  for _ in range(2):  # Decoded, then from the cache.
+    dataset = load(root)
+    assert dataset.class_names == ('cat', 'dog')
+    values = {*range(10, 30), *range(110, 130)}
+    tested = {value for value in values if value % 5 == 4}
+    assert _values(dataset.train) == sorted(values - tested)
+    assert _values(dataset.test) == [14, 19, 24, 29]
+    for arrays in (dataset.train, dataset.test):
+      np.testing.assert_array_equal(
+        arrays.labels, arrays.images[:, 0, 0, 0] >= 100
+      )
+
+
+def test_train_and_test_may_be_the_names_of_classes(tmp_path, load):
+  root = _folder(tmp_path / 'set')
+  (root / 'cat').rename(root / 'test')
+  (root / 'dog').rename(root / 'train')
+  dataset = load(root)
+  assert dataset.class_names == ('test', 'train')
+  assert dataset.num_train + dataset.num_test == 40
+
+
+def test_splits_of_no_use_are_refused(tmp_path, load):
+  roots = {name: _split(tmp_path / name) for name in 'abcdef'}
+  _write(roots['a'] / 'valid/cat/1.png', np.zeros((6, 6)))
+  _write(roots['b'] / 'test/eel/1.png', np.zeros((6, 6)))
+  shutil.rmtree(roots['c'] / 'test')
+  (roots['c'] / 'test').mkdir()
+  linked = roots['d'] / 'test/dog/again.png'
+  linked.symlink_to(roots['d'] / 'train/dog/3.png')
+  for path in (roots['e'] / 'train/cat').iterdir():
+    path.write_text('no image')
+  for path in (roots['f'] / 'test').rglob('*.png'):
+    path.write_text('no image')
+  messages = [
+    "holds 'valid' beside train/ and test/",
+    "its test/ has the class 'eel', its train/ has not",
+    'test has no class folders; put the images of each class',
+    'split overlaps: test/dog/again.png and train/dog/3.png are one file',
+    "no training file of class 'cat' can be read",
+    'no file in test/ can be read',
+  ]
+  for root, message in zip(roots.values(), messages, strict=True):
+    _refused(message, load, root, broken='skip')
+  config = cli.defaults(datasets.OPTIONS) | {'test_fraction': 0.3}
+  _refused(
+    '--test_fraction=0.3 has no effect where the folder holds',
+    datasets.of,
+    config | {'dataset': f'folder:{roots["a"]}'},
+    datasets.OPTIONS,
+  )
 
 
 # The cache.
@@ -270,7 +341,7 @@ def test_a_damaged_cache_is_made_anew(tmp_path, load, damage):
     path.write_bytes(whole[: len(whole) // 2 if damage == 'cut' else 0])
   assert data.checksum(load(root)) == data.checksum(first)
   assert folder_source.folder_cache.load(
-    path, folder_source.key_of(folder_source.list_folder(root))
+    path, folder_source.key_of(folder_listing.list_folder(root))
   )
 
 
