@@ -301,6 +301,14 @@ def test_shares_of_steps_are_not_lost_to_floats():
 # --- Presets -----------------------------------------------------------------
 
 
+def _parses(command, script):
+  """Holds that a command names flags that its script has."""
+  python, _, module, *given = command.split()
+  assert (python, module) == ('python', script.__name__)
+  names = {text.removeprefix('--').partition('=')[0] for text in given}
+  assert names <= {'workdir', *script.OPTIONS}, names
+
+
 @pytest.mark.parametrize('script', [train, search])
 def test_a_preset_sets_flags_that_there_are_to_what_they_take(script):
   table = presets.TRAIN if script is train else presets.SEARCH
@@ -312,6 +320,8 @@ def test_a_preset_sets_flags_that_there_are_to_what_they_take(script):
     assert f'--preset={name} ' in preset.command
     assert preset.source
     assert preset.differs
+    assert preset.unstated
+    _parses(preset.command, script)
     assert set(preset.published) <= set(names.NETWORKS)
 
 
