@@ -1,4 +1,4 @@
-"""All devices of this machine, in one step.
+"""All devices of a run, in one step.
 
 A batch is split over them and everything else is on each; the compiler does the
 rest, so that a step computes what it computes on one device.
@@ -21,7 +21,7 @@ def split(batch_size: int) -> NamedSharding | None:
   Raises:
     InputError: the batch cannot be split evenly.
   """
-  found = jax.local_devices()
+  found = jax.devices()
   if len(found) == 1:
     return None
   if batch_size % len(found):
@@ -34,10 +34,38 @@ def split(batch_size: int) -> NamedSharding | None:
 
 
 def everywhere(tree: Any, sharding: NamedSharding | None) -> Any:
-  """Puts arrays on every device over which batches are split."""
+  """Puts arrays on every device over which batches are split.
+
+  Where these belong to several processes, each has the same arrays.
+  """
   if sharding is None:
     return jax.device_put(tree)
-  return jax.device_put(tree, _copied(sharding))
+  where = _copied(sharding)
+  if where.is_fully_addressable:
+    return jax.device_put(tree, where)
+  return jax.tree.map(lambda leaf: _global(leaf, where), tree)
+
+
+def joined(tree: Any, sharding: NamedSharding | None) -> Any:
+  """A batch, split over all devices, of the share that each process has."""
+  if sharding is None:
+    return tree
+  return jax.tree.map(lambda leaf: _global(leaf, sharding), tree)
+
+
+def own(tree: Any) -> Any:
+  """What every device has, for this process alone."""
+  return tree if jax.process_count() == 1 else jax.device_get(tree)
+
+
+def _global(leaf: Any, sharding: NamedSharding) -> jax.Array:
+  if isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(
+    leaf.dtype, jax.dtypes.prng_key
+  ):
+    data = _global(jax.random.key_data(leaf), sharding)
+    return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
+  found = np.asarray(leaf)
+  return jax.make_array_from_process_local_data(sharding, found)
 
 
 def shapes_everywhere(tree: Any, sharding: NamedSharding | None) -> Any:

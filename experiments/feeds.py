@@ -1,8 +1,10 @@
 """How training images come to the steps: all at once, or as they are needed."""
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from jax.sharding import NamedSharding
 
@@ -14,7 +16,7 @@ class Feed(NamedTuple):
   """How the images of one part of a set come to the steps.
 
   Attributes:
-    like: what each step is given, or zeros of its shapes.
+    like: what each step is given, or its shapes.
     next: gives it, and uses it up.
     peek: gives what `next` will give.
     position: what keeps where the stream stands, with `get_state` and
@@ -42,7 +44,7 @@ def of(
 
   Args:
     images: decoded, or rows that are streamed.
-    batch_size: images per step.
+    batch_size: images per step, of all processes together.
     image_shape: height, width and channels of what a step is given.
     seed: of what a stream draws.
     crop_area: least share of an image that a stream cuts out of it; None takes
@@ -54,17 +56,25 @@ def of(
     return Feed(arrays, lambda: arrays, lambda: arrays, sharding=sharding)
   batches = stream.train_batches(
     images,
-    batch_size,
+    batch_size // jax.process_count(),
     image_shape[0],
     seed=seed % 2**32,
+    process_index=jax.process_index(),
+    process_count=jax.process_count(),
     area=None if crop_area is None else (crop_area, 1.0),
   )
-  zeros = data.Arrays(
-    np.zeros((batch_size, *image_shape), np.uint8),
-    np.zeros(batch_size, np.int32),
+  shape = functools.partial(jax.ShapeDtypeStruct, sharding=sharding)
+  like = data.Arrays(
+    shape((batch_size, *image_shape), np.uint8), shape((batch_size,), np.int32)
   )
   ahead = Ahead(batches)
-  return Feed(zeros, ahead.next, ahead.peek, ahead, sharding)
+  return Feed(
+    like,
+    lambda: devices.joined(ahead.next(), sharding),
+    lambda: devices.joined(ahead.peek(), sharding),
+    ahead,
+    sharding,
+  )
 
 
 class Ahead:

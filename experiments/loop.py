@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
+import os
 import pathlib
 import platform
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ import jax
 import numpy as np
 import tqdm
 
+from experiments import processes
 from nasjax.errors import InputError
 
 
@@ -42,10 +44,16 @@ def claim(workdir: str | pathlib.Path, config: dict[str, Any]) -> pathlib.Path:
       run of these scripts wrote. Nothing is changed then.
   """
   workdir = pathlib.Path(workdir).expanduser()
+  if not processes.first():
+    processes.wait('claim')
   try:
     return _claim(workdir, {**config, 'versions': versions()})
   except OSError as e:
     raise InputError(f'workdir {workdir}: {e.strerror}') from e
+  finally:
+    # Whatever came of it: the others find the same.
+    if processes.first():
+      processes.wait('claim')
 
 
 def _claim(workdir: pathlib.Path, config: dict[str, Any]) -> pathlib.Path:
@@ -188,12 +196,14 @@ def run(
   with _checkpoints(workdir / 'checkpoints', feed) as (restore, save):
     state = restore(state)
     start = int(state.step)
-    cut_metrics(workdir, start)
+    if processes.first():
+      cut_metrics(workdir, start)
     shown = progress_bar(name, steps) if bar is None else bar
     # What an earlier process did does not count as this one's speed.
     shown.initial += start
     shown.update(start)
-    with (workdir / 'metrics.jsonl').open('a') as file:
+    kept = workdir / 'metrics.jsonl' if processes.first() else os.devnull
+    with open(kept, 'a') as file:
       late = _Late(
         file, lambda metrics: shown.set_postfix_str(describe(metrics))
       )

@@ -124,7 +124,7 @@ def _take_steps(config, inputs, parts, workdir):
   train, valid = fed(inputs, config['seed'])
   key, arrays = jax.random.key(config['seed']), (train.like, valid.like)
   shapes, start = compilation.initial(
-    parts.init, key, *arrays, sharding=inputs.batches.sharding
+    lambda key: parts.init(key, *arrays), key, sharding=train.sharding
   )
   law, temperature = inputs.relaxation.law, inputs.temperature
   rule = inputs.guarded.rule

@@ -21,6 +21,7 @@ from experiments import (
   loop,
   names,
   presets,
+  processes,
   training,
 )
 from experiments import recipe as recipes
@@ -100,6 +101,7 @@ def train_as_told(config: dict[str, Any], workdir: str, command: str) -> dict:
     'content': loop.fingerprint(network),
     'data_content': datasets.content_of(dataset),
     'teacher_content': taught.record and taught.record['content'],
+    **processes.content(),
   }
   fit, valid = datasets.held_out(dataset, config['valid_fraction'])
   batches = recipes.batches_for(recipe, fit)
@@ -169,6 +171,8 @@ def say_evaluation(workdir: pathlib.Path, found: dict[str, float]) -> None:
 
 def main() -> None:
   compilation.keep(flags.FLAGS.compile_cache)
+  parsed = flags.FLAGS
+  processes.start(parsed.processes, parsed.process, parsed.coordinator)
   given = cli.given(OPTIONS)
   if flags.FLAGS.evaluate:
     workdir = pathlib.Path(flags.FLAGS.workdir).expanduser()
@@ -177,6 +181,8 @@ def main() -> None:
   workdir, command = flags.FLAGS.workdir, cli.command('experiments.train')
   config = presets.applied(cli.values(OPTIONS), given, presets.TRAIN)
   result = train_as_told(config, workdir, command)
+  if not processes.first():
+    return
   print(
     f'test accuracy {100 * result["test_accuracy"]:.2f} % on '
     f'{result["test_images"]} images, {result["macs"]} MACs, '
@@ -188,6 +194,7 @@ def main() -> None:
 if __name__ == '__main__':
   cli.define_workdir()
   compilation.define()
+  processes.define()
   cli.define(OPTIONS)
   flags.DEFINE_boolean(
     'evaluate', False, 'test what the finished run in --workdir left'

@@ -16,6 +16,7 @@ from experiments import (
   feeds,
   finished,
   loop,
+  processes,
   weights,
 )
 from experiments import recipe as recipes
@@ -64,11 +65,12 @@ def run(
       bar.initial += steps
       bar.update(steps)
     return loop.read_json(workdir / 'result.json')
-  if not (workdir / 'architecture.json').exists():
+  if processes.first() and not (workdir / 'architecture.json').exists():
     Architecture(network, ()).save(workdir / 'architecture.json')
   predict = jax.jit(train.predict(network, batches, recipe.numerics))
 
   def measure(images, own: train.Weights) -> float:
+    own = devices.own(own)
     return datasets.accuracy(predict, own, images, network.image_size)
 
   parts = train.make(
@@ -94,7 +96,8 @@ def run(
   state = _steps(
     workdir, parts, feed, taught, seed, steps, recipe.epochs, bar, checked
   )
-  weights.save(workdir, weights.LAST, train.weights(state))
+  if processes.first():
+    weights.save(workdir, weights.LAST, devices.own(train.weights(state)))
   test = functools.partial(measure, dataset.test)
   result = {
     **accuracies(workdir, network, test, state),
@@ -112,7 +115,8 @@ def run(
     'device': jax.devices()[0].device_kind,
     **record,
   }
-  loop.write_json(workdir / 'result.json', result)
+  if processes.first():
+    loop.write_json(workdir / 'result.json', result)
   return result
 
 
@@ -121,7 +125,7 @@ def _steps(workdir, parts, feed, taught, seed, steps, epochs, bar, checked):
   who = '' if bar is None else f'{workdir.name}: '
   key, sharding = jax.random.key(seed), feed.sharding
   shapes, start = compilation.initial(
-    parts.init, key, feed.like, sharding=sharding
+    lambda key: parts.init(key, feed.like), key, sharding=sharding
   )
   of_teacher = devices.everywhere(taught.variables, sharding)
   step = compilation.compiled(

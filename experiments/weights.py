@@ -13,7 +13,7 @@ from typing import Any
 
 import jax
 
-from experiments import loop
+from experiments import devices, loop, processes
 from nasjax import train
 from nasjax.errors import InputError
 from nasjax.ops import Numerics
@@ -28,7 +28,7 @@ def save(workdir: pathlib.Path, name: str, found: train.Weights) -> None:
   import orbax.checkpoint as ocp  # Takes a second: not for who only counts.
 
   path = workdir / 'weights' / name
-  with ocp.StandardCheckpointer() as writer:
+  with ocp.StandardCheckpointer(**_alone()) as writer:
     writer.save(path.absolute(), found._asdict(), force=True)
     writer.wait_until_finished()
 
@@ -45,7 +45,7 @@ def load(workdir: pathlib.Path, name: str, network: Space) -> train.Weights:
   if not path.is_dir():
     raise InputError(f'{workdir} holds no finished training: no weights/{name}')
   like = jax.eval_shape(lambda: _init(network))._asdict()
-  with ocp.StandardCheckpointer() as reader:
+  with ocp.StandardCheckpointer(**_alone()) as reader:
     try:
       there = reader.metadata(path.absolute()).item_metadata.tree
       check_same(path, there, like, network.name)
@@ -55,6 +55,21 @@ def load(workdir: pathlib.Path, name: str, network: Space) -> train.Weights:
         raise
       line = str(e).strip().partition('\n')[0]
       raise InputError(f'{path} cannot be read as weights: {line}') from e
+
+
+def _alone() -> dict[str, Any]:
+  """What makes Orbax wait for no other process."""
+  if jax.process_count() == 1:
+    return {}
+  import orbax.checkpoint as ocp
+
+  index = jax.process_index()
+  options = ocp.options.MultiprocessingOptions(
+    primary_host=index,
+    active_processes={index},
+    barrier_sync_key_prefix=f'process_{index}',
+  )
+  return {'multiprocessing_options': options}
 
 
 def check_same(path: pathlib.Path, there: Any, like: Any, name: str) -> None:
@@ -117,8 +132,9 @@ def keeper(
     found = train.weights(state)
     accuracy = measure(found)
     before = best(workdir)
-    if before is None or accuracy > before['valid_accuracy']:
-      save(workdir, BEST, found)
+    better = before is None or accuracy > before['valid_accuracy']
+    if better and processes.first():
+      save(workdir, BEST, devices.own(found))
       now = {'step': step, 'valid_accuracy': accuracy}
       loop.write_json(workdir / 'best.json', now)
     return {'valid_accuracy': accuracy}

@@ -109,7 +109,8 @@ def test_a_batch_is_split_and_its_statistics_are_of_the_whole():
 
 
 def test_a_batch_that_cannot_be_split_is_refused(monkeypatch):
-  monkeypatch.setattr(jax, 'local_devices', lambda: jax.devices() * 8)
+  found = jax.devices() * 8
+  monkeypatch.setattr(jax, 'devices', lambda: found)
   refused('batch_size is 30; .* over 8 devices .*multiple', devices.split, 30)
 
 
