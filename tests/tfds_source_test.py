@@ -36,6 +36,22 @@ def test_a_prepared_set_comes_back_pixel_for_pixel(tmp_path, channels):
     assert got == expected
 
 
+def test_a_set_is_read_where_tensorflow_cannot_be_imported(
+  tmp_path, monkeypatch
+):
+  _prepare(tmp_path, _images(40), np.arange(40) % 3)
+
+  class Refuses:
+    def find_spec(self, name, *args):
+      if name.partition('.')[0] == 'tensorflow':
+        raise ImportError(name)
+
+  monkeypatch.setattr(sys, 'meta_path', [Refuses(), *sys.meta_path])
+  dataset = data.load('colours', tmp_path, train_split='train[10%:]')
+  assert dataset.num_train == 36
+  assert 'tensorflow' not in sys.modules
+
+
 def test_images_decoded_by_several_threads_keep_their_labels(tmp_path):
   labels = np.arange(150) % 3
   images = np.broadcast_to(

@@ -22,7 +22,7 @@ from experiments import (
   weights,
 )
 from experiments import recipe as recipes
-from nasjax import data, space, spaces
+from nasjax import cost, data, space, spaces
 from nasjax import train as train_lib
 
 CHOICES = {
@@ -105,6 +105,48 @@ def test_an_evaluation_gives_what_was_recorded_and_writes_nothing(run, capsys):
     'best weights (the one that counts)',
   ]
   assert all('as recorded' in line and 'not' not in line for line in lines)
+
+
+def test_a_result_has_what_a_comparison_needs(root, run):
+  result = loop.read_json(run / 'result.json')
+  a = space.Architecture.load(root / 'small.json')
+  network = space.fix(a.space, a)
+  given = cli.defaults(train.OPTIONS) | FULL
+  assert (
+    result
+    | {
+      'macs': cost.macs(a.space).exact(a),
+      'params': cost.params(a.space).exact(a),
+      'memory': cost.memory(a.space).exact(a),
+      'ops': dict(zip(a.space.choices, CHOICES['small'], strict=True))
+      | {s.name: s.ops[0].name for s in network.slots},
+      'train_images': 48,
+      'valid_images': 12,
+      'test_images': 30,
+      'dataset': 'stripes',
+      'seed': 0,
+      'teacher': None,
+      'command': 'a command',
+      'recipe': dataclasses.asdict(recipes.of(given)),
+      'versions': loop.versions(),
+      'device': jax.devices()[0].device_kind,
+    }
+    == result
+  )
+  for name in ('test', 'last_test', 'best_test', 'raw_test', 'valid'):
+    assert 0 <= result[f'{name}_accuracy'] <= 1
+
+
+def test_images_that_are_too_small_are_refused(root, tmp_path):
+  large = spaces.mobile_224(image_size=32, num_classes=3)
+  first = [0] * len(large.choices)
+  space.Architecture.from_indices(large, first).save(root / 'strided.json')
+  message = "images are 8 pixels high; 'mobile_224' .* takes at least 17"
+  refused(message, _train, root, tmp_path / 'run', 'strided')
+  config = cli.defaults(search.OPTIONS)
+  config |= {'space': 'mobile_224', 'limit': ['macs=9M'], 'batch_size': 6}
+  refused(message, search.run, config, tmp_path / 'run')
+  assert not (tmp_path / 'run').exists()
 
 
 def test_an_interrupted_training_ends_where_it_would_have(
