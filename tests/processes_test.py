@@ -1,7 +1,7 @@
 """Several processes train what one trains, and write it once."""
 
+import contextlib
 import pathlib
-import signal
 import socket
 import subprocess
 import sys
@@ -57,19 +57,22 @@ def _free_port():
     return taken.getsockname()[1]
 
 
-def _start(root, workdir):
-  port = _free_port()
+@contextlib.contextmanager
+def _started(root, workdir):
+  """Both processes, which do not outlive the test."""
   given = {'architecture': root / 'a.json', 'dataset': 'colours', **OWN}
   given |= {'data_dir': root, 'workdir': workdir, 'processes': 2}
-  given |= {'coordinator': f'localhost:{port}'}
+  given |= {'coordinator': f'localhost:{_free_port()}'}
   flags = [f'--{name}={value}' for name, value in given.items()]
   command = [sys.executable, '-m', 'experiments.train', '--stream', *flags]
-  return [
-    subprocess.Popen(
-      [*command, f'--process={i}'], cwd=ROOT, stderr=subprocess.PIPE, text=True
-    )
-    for i in range(2)
-  ]
+  options = {'cwd': ROOT, 'stderr': subprocess.PIPE, 'text': True}
+  with contextlib.ExitStack() as ends:
+    running = []
+    for i in range(2):
+      process = subprocess.Popen([*command, f'--process={i}'], **options)
+      running.append(ends.enter_context(process))
+      ends.callback(process.kill)
+    yield running
 
 
 def test_two_processes_that_are_killed_end_where_one_ends(tmp_path):
@@ -85,18 +88,20 @@ def test_two_processes_that_are_killed_end_where_one_ends(tmp_path):
   given |= {'data_dir': str(tmp_path), 'stream': True}
   config = cli.defaults(train.OPTIONS) | OWN | given
   train.train_as_told(config, alone, '')
-  running = _start(tmp_path, both)
-  while all(p.poll() is None for p in running):
-    if any(p.name.isdigit() for p in (both / 'checkpoints').glob('[0-9]*')):
-      break
-    time.sleep(0.002)
-  for process in running:
-    process.send_signal(signal.SIGKILL)
-  errors = [process.communicate(timeout=100)[1] for process in running]
-  assert not (both / 'result.json').exists(), errors
-  running = _start(tmp_path, both)
-  errors = [process.communicate(timeout=200)[1] for process in running]
-  assert [process.returncode for process in running] == [0, 0], errors
+  kept = both / 'checkpoints'
+  with _started(tmp_path, both) as running:
+    while all(process.poll() is None for process in running):
+      if any(path.name.isdigit() for path in kept.glob('[0-9]*')):
+        break
+      time.sleep(0.002)
+    for process in running:
+      process.kill()
+    errors = [process.communicate()[1] for process in running]
+  assert any(path.name.isdigit() for path in kept.iterdir()), errors
+  assert not (both / 'result.json').exists()
+  with _started(tmp_path, both) as running:
+    errors = [process.communicate(timeout=200)[1] for process in running]
+    assert [process.returncode for process in running] == [0, 0], errors
   one, other = (loop.read_metrics(d) for d in (alone, both))
   assert [row['step'] for row in one] == [row['step'] for row in other]
   for a, b in zip(one, other, strict=True):
