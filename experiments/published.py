@@ -222,8 +222,8 @@ SEARCH: Mapping[str, Preset] = {
     },
     source='Wu et al. 2019, section 4.1: 90 epochs of 100 classes of ImageNet, '
     'the first 10 without alphas; temperature times exp(-0.045) an epoch. '
-    "Compared with others' code after the paper, AnnaAraslanova/FBNet and "
-    'JunrQ/NAS, which agree on all but the batch (only in the latter)',
+    "Epochs, temperature and rates are compared with others' code after the "
+    'paper (AnnaAraslanova/FBNet), the batch with another (JunrQ/NAS)',
     command=_search('fbnet'),
     differs='They search under latency, alphas move in a part of each epoch of '
     'their own, on 20 % of the images, and their rate stays. The command reads '
