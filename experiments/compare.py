@@ -9,7 +9,6 @@ within the middle one. Writes `report.md`, `results.json` and figures. Started
 again after a kill it goes on where it was.
 """
 
-import bisect
 import dataclasses
 import pathlib
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +24,7 @@ from experiments import (
   datasets,
   loop,
   names,
+  scaled,
   training,
 )
 from experiments import recipe as recipes
@@ -115,7 +115,7 @@ def plan(
     searched[a] = Entry(name, 'searched', budget, fix(space, a), a)
   entries = list(searched.values())
   for budget in budgets:
-    network = scaled_mobilenet_v2(space, budget)
+    network = scaled.within('mobilenet_v2', space, cost.macs, budget)
     name = f'mobilenet_v2_{report.si(budget)}'
     entries.append(Entry(name, 'MobileNetV2', budget, network))
   middle = budgets[len(budgets) // 2]
@@ -126,31 +126,6 @@ def plan(
   for i, a in enumerate(drawn, 1):
     entries.append(Entry(f'random_{i}', 'random', middle, fix(space, a), a))
   return entries
-
-
-def scaled_mobilenet_v2(space: Space, budget: int) -> Space:
-  """MobileNetV2 at the largest width, in hundredths, within the budget."""
-
-  def network(hundredths: int) -> Space:
-    return names.for_images(
-      'mobilenet_v2',
-      hundredths / 100,
-      image_size=space.image_size,
-      channels=space.channels,
-      num_classes=space.num_classes,
-    )
-
-  def macs(hundredths: int) -> int:
-    return cost.macs(network(hundredths)).constant
-
-  # MACs grow with the width, so bisection finds the first one beyond.
-  beyond = bisect.bisect_right(range(1, 401), budget, key=macs)
-  if beyond == 0:
-    raise InputError(
-      f'mobilenet_v2 has no width within {budget} MACs; the smallest needs '
-      f'{macs(1)}'
-    )
-  return network(beyond)
 
 
 def run(

@@ -101,13 +101,14 @@ def compiled(
 
 def initial(
   init: Callable, *args: Any, sharding: NamedSharding | None = None
-) -> tuple[Any, Callable[[], Any]]:
+) -> tuple[Any, Callable[..., Any]]:
   """The shapes of `init(*args)`, and the function that waits for its arrays.
 
-  It is compiled in a thread of its own, so that what takes its result can be
-  compiled meanwhile. Its many random draws would take as long to compile as a
-  training step: they are made by a simpler generator, and not optimised, since
-  they run once, for milliseconds.
+  The function may be called again, with other arguments of the same shapes; of
+  none it makes those given here. It is compiled in a thread of its own, so that
+  what takes its result can be compiled meanwhile. Its many random draws would
+  take as long to compile as a training step: they are made by a simpler
+  generator, and not optimised, since they run once, for milliseconds.
 
   Args:
     init: a pure function.
@@ -116,15 +117,16 @@ def initial(
   """
   lowered = jax.jit(quick_random.drawn_quickly(init)).lower(*args)
 
-  def run():
-    options = {'xla_backend_optimization_level': 0}
-    compiled = lowered.compile(compiler_options=options)
-    return devices.everywhere(compiled(*args), sharding)
-
+  options = {'xla_backend_optimization_level': 0}
   pool = ThreadPoolExecutor(max_workers=1)
-  found = pool.submit(run)
+  found = pool.submit(lowered.compile, compiler_options=options)
   pool.shutdown(wait=False)
-  return devices.shapes_everywhere(lowered.out_info, sharding), found.result
+
+  def start(*others: Any) -> Any:
+    made = found.result()(*(others or args))
+    return devices.everywhere(made, sharding)
+
+  return devices.shapes_everywhere(lowered.out_info, sharding), start
 
 
 def _hear(event: str, **_: Any) -> None:

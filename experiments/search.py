@@ -10,6 +10,7 @@ the workdir. Started again after a kill it goes on where it was.
 import functools
 import pathlib
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import optax
@@ -31,7 +32,7 @@ from experiments import (
   weights,
 )
 from experiments import recipe as recipes
-from nasjax import derive, optimize, relax, report, search
+from nasjax import data, derive, optimize, relax, report, search, stream
 from nasjax import space as space_lib
 from nasjax.space import Architecture
 from nasjax.train import cross_entropy
@@ -63,8 +64,15 @@ OPTIONS = {
 }
 
 
-def prepare(config: dict[str, Any]) -> searching.Inputs:
+def prepare(
+  config: dict[str, Any],
+  dataset: data.Dataset | stream.Streamed | None = None,
+) -> searching.Inputs:
   """Flags to objects; writes nothing.
+
+  Args:
+    config: a value for every option of `OPTIONS`.
+    dataset: what is searched on; None is what the flags name.
 
   Raises:
     InputError: bad input.
@@ -73,7 +81,7 @@ def prepare(config: dict[str, Any]) -> searching.Inputs:
   recipes.of(config)
   relaxation = cli.lookup('relaxation', config['relax'], names.RELAXATIONS)
   make_space = names.space(config['space'])
-  dataset = datasets.of_or_stream(config, OPTIONS)
+  dataset = dataset or datasets.of_or_stream(config, OPTIONS)
   train, valid = datasets.halves(dataset, config['seed'])
   smaller = min(datasets.size_of(train), datasets.size_of(valid))
   batches = datasets.batches_of(
@@ -150,7 +158,13 @@ def inherited(
 
 
 def run(
-  config: dict[str, Any], workdir: str, command: str = ''
+  config: dict[str, Any],
+  workdir: str | pathlib.Path,
+  command: str = '',
+  *,
+  dataset: data.Dataset | stream.Streamed | None = None,
+  compiled: Callable[..., searching.Compiled] | None = None,
+  keep_supernet: bool = False,
 ) -> Architecture:
   """Searches, derives, writes and draws; see the head of this module.
 
@@ -158,6 +172,9 @@ def run(
     config: a value for every option of `OPTIONS`.
     workdir: where the run is kept.
     command: what was typed, for the record.
+    dataset: what is searched on; None is what the flags name.
+    compiled: as of `searching.run`, for searches that share it.
+    keep_supernet: whether all of its weights are kept, in `weights/supernet`.
 
   Returns:
     The derived architecture.
@@ -165,7 +182,7 @@ def run(
   Raises:
     InputError: bad input; nothing was written then. Or the search diverged.
   """
-  inputs = prepare(config)
+  inputs = prepare(config, dataset)
   # A space of one's own may change under the same name.
   content = {
     'space_content': loop.fingerprint(inputs.space),
@@ -176,7 +193,9 @@ def run(
   for line in supernets.said(supernet):
     print(line, file=sys.stderr)
   parts = build(config, inputs)
-  state, stopped = searching.run(config, inputs, parts, workdir)
+  state, stopped = searching.run(config, inputs, parts, workdir, compiled)
+  if keep_supernet:
+    weights.store(workdir, supernets.WHOLE, {'params': state.params})
   space, limits = inputs.space, inputs.kept.limits
   # Of the law that the costs were of, which is not always a softmax.
   heat = inputs.temperature(state.step)

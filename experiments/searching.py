@@ -84,11 +84,32 @@ class Programs(NamedTuple):
   eigenvalue: Future | None
 
 
+class Compiled(NamedTuple):
+  """All that a search compiles.
+
+  Searches that differ by their seed, by the numbers of their limits or by their
+  strength alone can share it: those are in the state.
+
+  Attributes:
+    programs: its steps.
+    start: `key -> state`, with the limits and strengths of the search that it
+      was compiled for.
+    costs_of: `(alphas, step)` to the costs under limits.
+    described: `(alphas, step)` to what else is logged.
+  """
+
+  programs: Programs
+  start: Callable[..., search.State]
+  costs_of: Callable[..., dict[str, jax.Array]]
+  described: Callable[..., dict[str, Any]]
+
+
 def run(
   config: Mapping[str, Any],
   inputs: Inputs,
   parts: search.Search,
   workdir: pathlib.Path,
+  compiled: Callable[..., Compiled] | None = None,
 ) -> tuple[search.State, dict[str, Any] | None]:
   """Takes all steps, or those that an earlier process left.
 
@@ -97,6 +118,8 @@ def run(
     inputs: what it names.
     parts: the search's pure functions.
     workdir: claimed.
+    compiled: gives what `compile_for` gives, for searches that share it, with
+      a start at their own limits.
 
   Returns:
     The state to derive from, and what is said of where and why a rule stopped
@@ -105,7 +128,8 @@ def run(
   Raises:
     InputError: the search diverged.
   """
-  state, verdict = _take_steps(config, inputs, parts, workdir)
+  take = compiled or compile_for
+  state, verdict = _take_steps(config, inputs, parts, workdir, take)
   stopped = None
   if verdict is not None:
     stopped = {'step': int(state.step), 'reason': verdict.reason}
@@ -119,15 +143,44 @@ def run(
   return state, stopped
 
 
-def _take_steps(config, inputs, parts, workdir):
+def _take_steps(config, inputs, parts, workdir, compiled):
   """The last state, and why it is the last if a rule stopped the search."""
   train, valid = fed(inputs, config['seed'])
-  key, arrays = jax.random.key(config['seed']), (train.like, valid.like)
+  key, rule = jax.random.key(config['seed']), inputs.guarded.rule
+  its = compiled(inputs, parts, key, train, valid)
+  state = its.start(key)
+  # Through the warm-up alphas, and with them the costs, stay these.
+  costs = loop.to_host(its.costs_of(state.alphas, state.step))
+  warmup = config['warmup_steps']
+  run = loop.run(
+    workdir,
+    Run(state, rule.init(state.alphas)),
+    stepper(warmup, inputs.guarded, its.programs, costs, train, valid),
+    steps=config['steps'],
+    log_every=config['log_every'],
+    checkpoint_every=config['checkpoint_every'],
+    describe=functools.partial(outcome.describe, inputs.kept.limits),
+    name='search',
+    extra=lambda run: its.described(run.search.alphas, run.step),
+    stopped=lambda run: rule.verdict(run.stop) is not None,
+    feed=feeds.position(train=train, valid=valid),
+  )
+  return run.search, rule.verdict(run.stop)
+
+
+def compile_for(
+  inputs: Inputs,
+  parts: search.Search,
+  key: jax.Array,
+  train: feeds.Feed,
+  valid: feeds.Feed,
+) -> Compiled:
+  """Compiles a search, in threads; of key and feeds only shapes are used."""
+  arrays = train.like, valid.like
   shapes, start = compilation.initial(
     lambda key: parts.init(key, *arrays), key, sharding=train.sharding
   )
   law, temperature = inputs.relaxation.law, inputs.temperature
-  rule = inputs.guarded.rule
 
   # In one piece: op by op, the first call of each would compile for seconds.
   @jax.jit
@@ -144,27 +197,10 @@ def _take_steps(config, inputs, parts, workdir):
     return {'probs': probs, 'entropy': guard.entropy(probs)}
 
   # One after the other: each takes gigabytes, and the first is waited for.
-  with ThreadPoolExecutor(max_workers=1) as pool:
-    compiling = programs(inputs.guarded, parts, pool, shapes, *arrays)
-    state = start()
-    # Through the warm-up alphas, and with them the costs, stay these.
-    costs = loop.to_host(costs_of(state.alphas, state.step))
-    warmup = config['warmup_steps']
-    advance = stepper(warmup, inputs.guarded, compiling, costs, train, valid)
-    run = loop.run(
-      workdir,
-      Run(state, rule.init(state.alphas)),
-      advance,
-      steps=config['steps'],
-      log_every=config['log_every'],
-      checkpoint_every=config['checkpoint_every'],
-      describe=functools.partial(outcome.describe, inputs.kept.limits),
-      name='search',
-      extra=lambda run: described(run.search.alphas, run.step),
-      stopped=lambda run: rule.verdict(run.stop) is not None,
-      feed=feeds.position(train=train, valid=valid),
-    )
-  return run.search, rule.verdict(run.stop)
+  pool = ThreadPoolExecutor(max_workers=1)
+  steps = programs(inputs.guarded, parts, pool, shapes, *arrays)
+  pool.shutdown(wait=False)
+  return Compiled(steps, start, costs_of, described)
 
 
 def fed(inputs: Inputs, seed: int) -> tuple[feeds.Feed, feeds.Feed]:

@@ -25,6 +25,7 @@ OPTIONS = {
 }
 
 INHERITED = 'inherited'  # In `weights/`, beside those of trainings.
+WHOLE = 'supernet'  # Likewise: of all candidates.
 _BATCHES = 16  # Of training images, for running statistics.
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import pathlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import tqdm
@@ -25,6 +25,40 @@ from nasjax import batch, cost, data, stream, train
 from nasjax.space import Architecture, Space
 
 
+class Built(NamedTuple):
+  """The pure functions of a training.
+
+  Trainings that share them, as those of several seeds, are traced once.
+
+  Attributes:
+    parts: its start and its step.
+    predict: `(params, batch_stats, images) -> labels`, jitted.
+  """
+
+  parts: train.Train
+  predict: Callable
+
+
+def build(
+  network: Space,
+  dataset: data.Dataset | stream.Streamed,
+  batches: batch.Batches,
+  recipe: Recipe,
+  taught: finished.Taught = finished.Taught(),  # noqa: B008 (immutable)
+) -> Built:
+  """What `run` makes of its arguments, which see."""
+  parts = train.make(
+    recipe.of_network(network),
+    batches,
+    tx=recipe.tx(recipes.steps_of(recipe, dataset)),
+    smoothing=recipe.smoothing,
+    decay=recipe.ema_decay,
+    teacher=taught.teacher,
+    numerics=recipe.numerics,
+  )
+  return Built(parts, jax.jit(train.predict(network, batches, recipe.numerics)))
+
+
 def run(
   workdir: pathlib.Path,
   network: Space,
@@ -37,7 +71,9 @@ def run(
   bar: tqdm.tqdm | None = None,
   crop_area: float = stream.CROP_AREA,
   valid: data.Arrays | Sequence | None = None,
+  choose: bool = True,
   taught: finished.Taught = finished.Taught(),  # noqa: B008 (immutable)
+  built: Built | None = None,
 ) -> dict[str, Any]:
   """Trains on all training images, tests on all test images.
 
@@ -54,7 +90,10 @@ def run(
     crop_area: least share of an image that a stream cuts out of it.
     valid: images that were held out; after each epoch they decide whether its
       weights are the best ones. None keeps the last weights alone.
+    choose: False, and `valid` chooses nothing: the last weights are tested, and
+      their accuracy on it is noted.
     taught: the teacher and its weights, if there is one.
+    built: of a training that differs by its seed alone; None builds its own.
 
   Returns:
     What was written to `result.json`.
@@ -67,23 +106,14 @@ def run(
     return loop.read_json(workdir / 'result.json')
   if processes.first() and not (workdir / 'architecture.json').exists():
     Architecture(network, ()).save(workdir / 'architecture.json')
-  predict = jax.jit(train.predict(network, batches, recipe.numerics))
+  built = built or build(network, dataset, batches, recipe, taught)
 
   def measure(images, own: train.Weights) -> float:
     own = devices.own(own)
-    return datasets.accuracy(predict, own, images, network.image_size)
+    return datasets.accuracy(built.predict, own, images, network.image_size)
 
-  parts = train.make(
-    recipe.of_network(network),
-    batches,
-    tx=recipe.tx(steps),
-    smoothing=recipe.smoothing,
-    decay=recipe.ema_decay,
-    teacher=taught.teacher,
-    numerics=recipe.numerics,
-  )
   checked = None
-  if valid is not None:
+  if valid is not None and choose:
     checked = weights.keeper(workdir, functools.partial(measure, valid))
   feed = feeds.of(
     dataset.train,
@@ -94,13 +124,17 @@ def run(
     sharding=batches.sharding,
   )
   state = _steps(
-    workdir, parts, feed, taught, seed, steps, recipe.epochs, bar, checked
+    workdir, built.parts, feed, taught, seed, steps, recipe.epochs, bar, checked
   )
   if processes.first():
     weights.save(workdir, weights.LAST, devices.own(train.weights(state)))
   test = functools.partial(measure, dataset.test)
+  noted = {}
+  if valid is not None and not choose:
+    noted['valid_accuracy'] = measure(valid, train.weights(state))
   result = {
     **accuracies(workdir, network, test, state),
+    **noted,
     'train_images': dataset.num_train,
     'valid_images': 0 if valid is None else datasets.size_of(valid),
     'test_images': dataset.num_test,

@@ -25,11 +25,16 @@ LAST, BEST = 'last', 'best'
 
 def save(workdir: pathlib.Path, name: str, found: train.Weights) -> None:
   """Writes weights, whole or not at all."""
+  store(workdir, name, found._asdict())
+
+
+def store(workdir: pathlib.Path, name: str, arrays: dict[str, Any]) -> None:
+  """Writes arrays, whole or not at all."""
   import orbax.checkpoint as ocp  # Takes a second: not for who only counts.
 
   path = workdir / 'weights' / name
   with ocp.StandardCheckpointer(**_alone()) as writer:
-    writer.save(path.absolute(), found._asdict(), force=True)
+    writer.save(path.absolute(), arrays, force=True)
     writer.wait_until_finished()
 
 
@@ -39,17 +44,34 @@ def load(workdir: pathlib.Path, name: str, network: Space) -> train.Weights:
   Raises:
     InputError: there are none, they are another network's, or damaged.
   """
+  like = jax.eval_shape(lambda: _init(network))._asdict()
+  return train.Weights(**restore(workdir, name, like, network.name))
+
+
+def restore(
+  workdir: pathlib.Path, name: str, like: dict[str, Any], what: str
+) -> dict[str, Any]:
+  """Reads arrays.
+
+  Args:
+    workdir: of the run.
+    name: which of its weights.
+    like: their shapes.
+    what: they are wanted for.
+
+  Raises:
+    InputError: there are none, they have other shapes, or are damaged.
+  """
   import orbax.checkpoint as ocp
 
   path = workdir / 'weights' / name
   if not path.is_dir():
     raise InputError(f'{workdir} holds no finished training: no weights/{name}')
-  like = jax.eval_shape(lambda: _init(network))._asdict()
   with ocp.StandardCheckpointer(**_alone()) as reader:
     try:
       there = reader.metadata(path.absolute()).item_metadata.tree
-      check_same(path, there, like, network.name)
-      return train.Weights(**reader.restore(path.absolute(), like))
+      check_same(path, there, like, what)
+      return reader.restore(path.absolute(), like)
     except (OSError, ValueError, KeyError, AttributeError) as e:
       if isinstance(e, InputError):
         raise

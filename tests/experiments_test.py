@@ -26,6 +26,7 @@ from experiments import (
   loop,
   names,
   outcome,
+  scaled,
   search,
   searching,
   supernets,
@@ -363,7 +364,7 @@ def test_budgets_that_would_share_a_folder_are_refused():
 def test_mobilenet_v2_is_scaled_to_the_largest_width_within():
   s = spaces.mobile_small()
   for budget in (LIMIT, LIMIT // 2, LIMIT // 4):
-    network = compare.scaled_mobilenet_v2(s, budget)
+    network = scaled.within('mobilenet_v2', s, cost.macs, budget)
     width = float(network.name.partition('@')[2].partition('_')[0])
     wider = names.for_images(
       'mobilenet_v2', width + 0.01, image_size=28, channels=1, num_classes=10

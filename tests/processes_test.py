@@ -1,6 +1,7 @@
 """Several processes train what one trains, and write it once."""
 
 import contextlib
+import os
 import pathlib
 import socket
 import subprocess
@@ -13,11 +14,12 @@ import pytest
 from conftest import prepare_tfds, refused
 
 from experiments import cli, feeds, loop, processes, train
-from nasjax import space, spaces
+from nasjax import ops, space, spaces
 
 pytest.importorskip('grain')
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-OWN = {'batch_size': 10, 'epochs': 6, 'valid_fraction': 0.2, 'seed': 3}
+_CACHE = 'JAX_PERSISTENT_CACHE'
+OWN = {'batch_size': 10, 'epochs': 4, 'valid_fraction': 0.2, 'seed': 3}
 
 
 class _Numbers:
@@ -66,6 +68,8 @@ def _started(root, workdir):
   flags = [f'--{name}={value}' for name, value in given.items()]
   command = [sys.executable, '-m', 'experiments.train', '--stream', *flags]
   options = {'cwd': ROOT, 'stderr': subprocess.PIPE, 'text': True}
+  # Those that go on compile nothing that those that were killed have compiled.
+  options['env'] = os.environ | {f'{_CACHE}_MIN_COMPILE_TIME_SECS': '0'}
   with contextlib.ExitStack() as ends:
     running = []
     for i in range(2):
@@ -75,14 +79,27 @@ def _started(root, workdir):
     yield running
 
 
+def _dot():
+  """Next to nothing to trace and to compile."""
+  return spaces.mobile(
+    [spaces.Stage(4, 1, 2)],
+    name='dot',
+    image_size=8,
+    channels=3,
+    num_classes=3,
+    stem=4,
+    stem_stride=2,
+    head=8,
+    candidates=(ops.MBConv(3, 1), ops.MBConv(3, 3)),
+  )
+
+
 def test_two_processes_that_are_killed_end_where_one_ends(tmp_path):
   """But for another order of sums: images are constant, and so is every cut."""
   values = np.arange(60, dtype=np.uint8).reshape(-1, 1, 1, 1) * 4
   pixels = np.broadcast_to(values, (60, 8, 8, 3))
   prepare_tfds(tmp_path, pixels, np.arange(60) % 3)
-  network = spaces.tiny(image_size=8, channels=3, num_classes=3)
-  some = [0] * len(network.choices)
-  space.Architecture.from_indices(network, some).save(tmp_path / 'a.json')
+  space.Architecture(_dot(), ('mbconv_k3_e1',)).save(tmp_path / 'a.json')
   alone, both = tmp_path / 'alone', tmp_path / 'both'
   given = {'architecture': str(tmp_path / 'a.json'), 'dataset': 'colours'}
   given |= {'data_dir': str(tmp_path), 'stream': True}

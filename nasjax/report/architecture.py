@@ -113,14 +113,14 @@ def _architecture(space: Space, title: str | None = None) -> Figure:
   _bands(axes, space, rows, top)
   _image(axes, space, top + _ROW / 2)
   ops = [b.slot.ops[0] for b in rows]
-  colours = canvas.colours(op for op in ops if not _neutral(op))
+  colours = canvas.colours(op for op in ops if not is_neutral(op))
   for i, (block, op) in enumerate(zip(rows, ops, strict=True)):
     y = top + _ROW * (i + 1.5)
     _row(axes, block, y, rows, colours.get(op.name, _NEUTRAL))
   return figure
 
 
-def _neutral(op: Op) -> bool:
+def is_neutral(op: Op) -> bool:
   """Whether an op belongs to the frame, not to what is usually searched."""
   return isinstance(op, (Conv, Classifier, ConvClassifier, MaxPool))
 

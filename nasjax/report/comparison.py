@@ -62,8 +62,8 @@ def _comparison(
   _marks(axes, rows, x)
   limits = {row['limit'] for row in rows if row.get('limit') is not None}
   limits = sorted(limits) if x == limited else []
-  _budgets(axes, limits)
-  _scale(axes, [*(row[x] for row in rows), *limits])
+  draw_limits(axes, limits)
+  scale(axes, [*(row[x] for row in rows), *limits])
   axes.set_xlabel(unit, fontsize=10)
   axes.set_ylabel('test accuracy (%)', fontsize=10)
   axes.set_title(
@@ -113,7 +113,8 @@ def _marks(axes: Axes, rows: Sequence[Row], x: str) -> None:
     )
 
 
-def _budgets(axes: Axes, limits: Sequence[float]) -> None:
+def draw_limits(axes: Axes, limits: Sequence[float]) -> None:
+  """A line at each limit, which is named above the axes."""
   for limit in limits:
     axes.axvline(limit, color=canvas.FAINT, linewidth=1, zorder=1)
     axes.annotate(
@@ -145,7 +146,8 @@ def _means(rows: Sequence[Row], x: str) -> tuple[list[float], list[float]]:
   return [p[0] for p in points], [p[1] for p in points]
 
 
-def _scale(axes: Axes, values: Sequence[float]) -> None:
+def scale(axes: Axes, values: Sequence[float]) -> None:
+  """Scales the horizontal axis for some values, and names them shortly."""
   if values and min(values) > 0 and max(values) > 3 * min(values):
     axes.set_xscale('log')
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

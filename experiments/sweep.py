@@ -1,0 +1,134 @@
+"""Searches at several limits, trains what was found beside alternatives.
+
+  python -m experiments.sweep --workdir=runs/sweep --dataset=fashion_mnist_5k \\
+    --limits=macs=1M,2M,3M --search_seeds=5 --outer_seeds=1 --train_seeds=2
+
+or `--strengths=0.1,0.3,1,3 --constraint=linear`, which prices MACs and limits
+nothing. Writes `report.md`, `report.html`, `results.csv`, figures and the files
+of all architectures. `--dry_run` says what there is to do and writes nothing.
+
+Every search and every training is a piece of its own: what is finished is read,
+what was killed goes on where it was. `--part=2/8` does every eighth piece, so
+that eight processes share the work; those of the searches first, and when all
+are done the same command goes on with the trainings. Without `--part` all that
+is missing is done, and reported. Images are decoded into memory: of what is
+read as a stream there is no sweep.
+"""
+
+import contextlib
+import fcntl
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+from absl import flags
+
+from experiments import (
+  cli,
+  compilation,
+  loop,
+  sweep_dry,
+  sweep_networks,
+  sweep_pieces,
+  sweep_plan,
+  sweep_report,
+  sweep_setup,
+)
+from experiments.sweep_setup import OPTIONS
+from nasjax.errors import InputError
+
+
+@contextlib.contextmanager
+def _alone(folder: pathlib.Path) -> Iterator[None]:
+  """Makes a folder; other processes that come here wait meanwhile."""
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+  except OSError as e:
+    raise InputError(f'folder {folder}: {e.strerror}') from e
+  try:
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    yield
+  finally:
+    os.close(handle)
+
+
+def run(
+  config: dict[str, Any],
+  workdir: str | pathlib.Path,
+  command: str = '',
+  *,
+  part: sweep_plan.Part = sweep_plan.Part(),  # noqa: B008 (immutable)
+  workers: int = 1,
+) -> list[str]:
+  """Does what is missing, or a part of it; see the head of this module.
+
+  Args:
+    config: a value for every option of `OPTIONS`.
+    workdir: where the sweep is kept.
+    command: what was typed, for the record.
+    part: of the pieces.
+    workers: networks trained at a time.
+
+  Returns:
+    What was done, in lines.
+
+  Raises:
+    InputError: bad input; nothing was written then. Or a search diverged.
+  """
+  prepared = sweep_setup.prepare(config, workdir, command)
+  levels, sizes, setting, space, *_ = prepared
+  with _alone(setting.workdir.parent):
+    loop.claim(setting.workdir, {**config, **prepared.content})
+  members = sweep_plan.members(levels, sizes)
+  sweep_pieces.run_searches(setting, part(members))
+  left = [
+    m.name for m in members if not sweep_pieces.is_searched(setting.workdir, m)
+  ]
+  if left:
+    return [
+      f'searches of other parts are not finished: {", ".join(left)}; type '
+      'this again when they are'
+    ]
+  found = sweep_pieces.read_searches(setting, members)
+  plan = sweep_networks.plan(space, setting.resource, levels, sizes, found)
+  trainings = sweep_plan.trainings(plan.networks, sizes)
+  sweep_pieces.run_trainings(setting, plan, part(trainings), workers)
+  sweep_pieces.run_inherited(
+    setting, members[0], plan, part(list(plan.networks))
+  )
+  results = sweep_pieces.results(setting.workdir, trainings)
+  if part.of > 1:
+    return [f'{len(results)} of {len(trainings)} trainings are finished']
+  written = sweep_report.write(prepared, plan, results)
+  return [f'wrote {path}' for path in written]
+
+
+def main() -> None:
+  compilation.keep(flags.FLAGS.compile_cache)
+  config, workdir = cli.values(OPTIONS), flags.FLAGS.workdir
+  command = cli.command('experiments.sweep')
+  cli.check_least(1, workers=flags.FLAGS.workers)
+  if flags.FLAGS.dry_run:
+    prepared = sweep_setup.prepare(config, workdir, command)
+    seconds = flags.FLAGS.seconds_per_search, flags.FLAGS.seconds_per_training
+    print('\n'.join(sweep_dry.lines(prepared, *seconds)))
+    return
+  part = sweep_plan.part(flags.FLAGS.part)
+  lines = run(config, workdir, command, part=part, workers=flags.FLAGS.workers)
+  print('\n'.join(lines))
+
+
+if __name__ == '__main__':
+  cli.define_workdir()
+  compilation.define()
+  cli.define(OPTIONS)
+  flags.DEFINE_boolean(
+    'dry_run', False, 'say what there is to do, write nothing'
+  )
+  flags.DEFINE_string('part', None, 'do every so manieth piece, as 2/8')
+  flags.DEFINE_integer('workers', 1, 'networks trained at a time')
+  flags.DEFINE_float('seconds_per_search', None, 'for --dry_run')
+  flags.DEFINE_float('seconds_per_training', None, 'for --dry_run')
+  cli.run(main, required=('workdir',))

@@ -1,0 +1,112 @@
+"""What a sweep would do, and about how long it would take."""
+
+from collections import Counter
+from typing import Any
+
+import jax
+
+from experiments import sweep_networks, sweep_pieces, sweep_plan
+from nasjax import cost
+from nasjax.space import Space
+
+# Of training, forward and backward, on one core of a server's CPU, measured
+# with networks of 1.5 to 2.1 MMACs; small batches and other machines differ.
+SECONDS_PER_MAC = 4e-10
+SECONDS_TO_COMPILE = 10
+
+
+def lines(
+  prepared: Any,
+  seconds_per_search: float | None = None,
+  seconds_per_training: float | None = None,
+) -> list[str]:
+  """The plan, in words.
+
+  Args:
+    prepared: of `sweep_setup.prepare`.
+    seconds_per_search: None is an estimate.
+    seconds_per_training: likewise.
+  """
+  levels, sizes, setting, space, *_ = prepared
+  members = sweep_plan.members(levels, sizes)
+  done = [m for m in members if sweep_pieces.is_searched(setting.workdir, m)]
+  found = sweep_pieces.read_searches(setting, done)
+  plan = sweep_networks.plan(space, setting.resource, levels, sizes, found)
+  said = [f'searches: {len(members)}, of which {len(done)} are finished']
+  said += [f'  {m.name}' for m in members]
+  said += _networks(plan, members, done, levels, sizes)
+  networks = len(plan.networks) + _unknown(members, done, levels, sizes)
+  trainings = sizes.train_seeds * networks
+  most = '' if len(done) == len(members) else 'at most '
+  results = sweep_pieces.results(
+    setting.workdir, sweep_plan.trainings(plan.networks, sizes)
+  )
+  said.append(
+    f'trainings: {most}{trainings} ({most}{networks} networks, '
+    f'{sizes.train_seeds} seeds each), of which {len(results)} are finished'
+  )
+  search = seconds_per_search or _search_seconds(setting, space)
+  training = seconds_per_training or _training_seconds(setting, plan, levels)
+  todo = len(members) - len(done), trainings - len(results)
+  total = todo[0] * search + todo[1] * training
+  said.append(
+    f'time: {todo[0]} searches of {search:.0f} s and {todo[1]} trainings of '
+    f'{training:.0f} s, {total / 60:.0f} minutes in one process on '
+    f'{jax.devices()[0].device_kind}'
+  )
+  if seconds_per_search is None or seconds_per_training is None:
+    said.append(
+      f'  assumed: {SECONDS_PER_MAC:g} s per MAC and image (one CPU core) and '
+      f'{SECONDS_TO_COMPILE} s to compile; --seconds_per_search= and '
+      '--seconds_per_training= say what was measured'
+    )
+  return said
+
+
+def _unknown(members, done, levels, sizes) -> int:
+  """Networks that searches still have to find, at most."""
+  left = [m for m in members if m not in done]
+  found = len(left) + sum(m.level.middle for m in left)  # And their argmax.
+  for level in levels:
+    if level.limit is None and not any(m.level == level for m in done):
+      wanted = sizes.middle if level.middle else sizes.outer
+      found += wanted.randoms + len(wanted.zoo) + 3  # Made by hand.
+  return found
+
+
+def _networks(plan, members, done, levels, sizes) -> list[str]:
+  said = ['networks:']
+  for level in levels:
+    own = [e for e in plan.entries if e.level == level]
+    kinds = [f'{n} {kind}' for kind, n in Counter(e.kind for e in own).items()]
+    left = [m for m in members if m.level == level and m not in done]
+    if left:
+      kinds.insert(0, f'at most {len(left)} still to be searched')
+    said.append(f'  {level.name}: {", ".join(kinds)}')
+    said += [
+      f'    {e.name}: {cost.macs(e.network).constant:,} MACs, '
+      f'{cost.params(e.network).constant:,} parameters'
+      for e in own
+    ]
+  return [*said, *(f'  {line}' for line in plan.missing)]
+
+
+def _training_seconds(setting, plan, levels) -> float:
+  macs = [cost.macs(e.network).constant for e in plan.networks.values()]
+  if not macs:
+    macs = [level.limit or 0 for level in levels]
+  images = setting.recipe.epochs * setting.dataset.num_train
+  one = SECONDS_PER_MAC * images * sum(macs) / len(macs)
+  return one + SECONDS_TO_COMPILE
+
+
+def _search_seconds(setting, space: Space) -> float:
+  """As if every op of a slot took half of what the dearest takes."""
+  config = setting.config
+  ops = [len(slot.ops) for slot in space.slots if len(slot.ops) > 1]
+  entangled = config['supernet'] == 'entangled'
+  at_once = 1 if entangled or not ops else sum(ops) / len(ops) / 2
+  macs = at_once * cost.macs(space).bounds()[1]
+  steps = 2 * config['steps'] - config['warmup_steps']
+  seconds = SECONDS_PER_MAC * macs * steps * config['batch_size']
+  return seconds + 3 * SECONDS_TO_COMPILE

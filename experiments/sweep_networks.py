@@ -1,0 +1,192 @@
+"""The networks of a sweep: what was searched, and what it is compared with."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from experiments import handmade, names, scaled
+from experiments.sweep_plan import Level, Member, Sizes
+from nasjax import derive
+from nasjax.cost import Cost
+from nasjax.errors import InputError
+from nasjax.space import Alphas, Architecture, Space, argmax, fix
+
+SEARCHED, ARGMAX, RANDOM = 'searched', 'argmax', 'random'
+ZOO, HANDMADE = 'zoo', 'hand-made'
+
+
+class Found(NamedTuple):
+  """What a search came to.
+
+  Attributes:
+    member: which.
+    architecture: that was derived.
+    alphas: from which.
+  """
+
+  member: Member
+  architecture: Architecture
+  alphas: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+  """A network in its role.
+
+  Attributes:
+    name: of it; folders and rows have it.
+    kind: `SEARCHED`, `ARGMAX`, `RANDOM`, `ZOO` or `HANDMADE`.
+    level: at which it is compared.
+    budget: of the level, in units of the resource.
+    network: one op in every slot.
+    architecture: where it is one of the searched space.
+    member: the search that it is from; None without.
+    folder: where it is trained: the name of the first entry that is the same
+      network.
+  """
+
+  name: str
+  kind: str
+  level: Level
+  budget: float
+  network: Space
+  architecture: Architecture | None = None
+  member: str | None = None
+  folder: str = ''
+
+
+class Plan(NamedTuple):
+  """All networks of a sweep.
+
+  Attributes:
+    entries: in the order of the report.
+    missing: what could not be made, a line for each.
+  """
+
+  entries: tuple[Entry, ...]
+  missing: tuple[str, ...]
+
+  @property
+  def networks(self) -> dict[str, Entry]:
+    """By folder, the first entry of each network."""
+    found: dict[str, Entry] = {}
+    for entry in self.entries:
+      found.setdefault(entry.folder, entry)
+    return found
+
+
+def plan(
+  space: Space,
+  resource: str,
+  at: Sequence[Level],
+  sizes: Sizes,
+  searched: Sequence[Found],
+) -> Plan:
+  """All networks; without what is searched where there was no search yet."""
+  cost = names.COSTS[resource](space)
+  entries: list[Entry] = []
+  missing: list[str] = []
+  for level in at:
+    own = [f for f in searched if f.member.level == level]
+    budget = level.limit
+    if budget is None:
+      if not own:
+        continue
+      # Of networks without a limit: what is compared may cost as much as any.
+      budget = max(cost.exact(f.architecture) for f in own)
+    entries += _searched(space, level, budget, own)
+    more, lines = alternatives(space, resource, level, budget, sizes)
+    entries += more
+    missing += lines
+  folders: dict[Space, str] = {}
+  for entry in entries:
+    folders.setdefault(entry.network, entry.name)
+  return Plan(
+    tuple(dataclasses.replace(e, folder=folders[e.network]) for e in entries),
+    tuple(missing),
+  )
+
+
+def _searched(
+  space: Space, level: Level, budget: float, found: Sequence[Found]
+) -> list[Entry]:
+  """What the searches derived, and at the middle their argmax, if another."""
+
+  def entry(kind: str, one: Found, a: Architecture) -> Entry:
+    name = f'{kind}_{one.member.name}'
+    network = fix(space, a)
+    return Entry(name, kind, level, budget, network, a, one.member.name)
+
+  entries = [entry(SEARCHED, one, one.architecture) for one in found]
+  for one in found if level.middle else ():
+    plain = argmax(space, one.alphas)
+    if plain != one.architecture:
+      entries.append(entry(ARGMAX, one, plain))
+  return entries
+
+
+def alternatives(
+  space: Space, resource: str, level: Level, budget: float, sizes: Sizes
+) -> tuple[list[Entry], list[str]]:
+  """What a level's searches are compared with, and what cannot be."""
+  make = names.COSTS[resource]
+  wanted = sizes.middle if level.middle else sizes.outer
+  limits = {make(space): budget}
+  entries, missing = [], []
+
+  def add(kind: str, name: str, network: Space, a: Architecture | None):
+    called = f'{name}_{level.name}'
+    entries.append(Entry(called, kind, level, budget, network, a))
+
+  for i, a in enumerate(_drawn(space, limits, wanted.randoms, sizes), 1):
+    add(RANDOM, f'random{i}', fix(space, a), a)
+  drawn = len(entries)
+  if drawn < wanted.randoms:
+    missing.append(
+      f'at {level.name} of {wanted.randoms} random architectures {drawn} were '
+      'found within the budget'
+    )
+  for name in wanted.zoo:
+    _tried(
+      missing,
+      f'{name} cannot be scaled to {level.name}',
+      lambda n=name: add(ZOO, n, scaled.within(n, space, make, budget), None),
+    )
+  for name in handmade.names_for(space):
+
+    def made(name=name):
+      a = handmade.within(space, name, limits, fill=sizes.fill)
+      add(HANDMADE, f'hand_{name}', fix(space, a), a)
+
+    _tried(missing, f'hand_{name} cannot be made within {level.name}', made)
+  return entries, missing
+
+
+def _tried(missing: list[str], what: str, make: Callable[[], None]) -> None:
+  try:
+    make()
+  except InputError as e:
+    missing.append(f'{what}: {e}')
+
+
+def _drawn(
+  space: Space, limits: Mapping[Cost, float], number: int, sizes: Sizes
+) -> list[Architecture]:
+  """Random architectures within limits, fewer where there are not as many."""
+  for n in range(number, 0, -1):
+    rng = np.random.default_rng(sizes.seed)
+    try:
+      return derive.sample_within(
+        space, limits, n, rng, fill=sizes.fill, distinct=True
+      )
+    except InputError:
+      if n == 1:
+        raise
+  return []
+
+
+def alphas_of(record: Mapping[str, Any]) -> Alphas:
+  """What a search's record says of its alphas, as arrays."""
+  return {k: np.asarray(v) for k, v in record['alphas'].items()}

@@ -1,0 +1,277 @@
+"""The page that a sweep writes, block by block."""
+
+import dataclasses
+import math
+import statistics
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from experiments import datasets, loop, sweep_results
+from experiments.sweep_results import Comparison, Group
+from nasjax.report.document import (
+  Block,
+  Code,
+  Figure,
+  Heading,
+  Items,
+  Table,
+  Text,
+)
+from nasjax.report.intervals import Correlation
+from nasjax.report.table import UNITS
+
+
+class Ranks(NamedTuple):
+  """Networks of the space by a supernet and by training.
+
+  Attributes:
+    member: the search whose supernet it is.
+    pairs: kind, accuracy with its weights, test accuracy after training.
+    correlation: of the ranks.
+  """
+
+  member: str
+  pairs: list[tuple[str, float, float]]
+  correlation: Correlation
+
+
+class Content(NamedTuple):
+  """What the page is made of.
+
+  Attributes:
+    groups: rows of the table.
+    comparisons: searched against others.
+    ranks: of supernet and training.
+    missing: what could not be made, a line for each.
+    members: a record of each search.
+    results: of all trainings.
+    networks: how many were trained.
+  """
+
+  groups: list[Group]
+  comparisons: list[Comparison]
+  ranks: Ranks
+  missing: tuple[str, ...]
+  members: list[dict[str, Any]]
+  results: list[Mapping[str, Any]]
+  networks: int
+
+
+def blocks(prepared: Any, content: Content) -> list[Block]:
+  """The page.
+
+  Args:
+    prepared: of `sweep_setup.prepare`.
+    content: what came out.
+  """
+  setting = prepared.setting
+  return [
+    Heading(f'A sweep on {setting.dataset.name}', 1),
+    Text('Made by'),
+    Code(setting.command or 'experiments.sweep'),
+    Text(_sizes(prepared, content)),
+    *_shown(content),
+    *_accuracy(prepared, content),
+    *_differences(content),
+    *_pictures(content),
+    *_ranks(content.ranks),
+    *_searches(content),
+    *_method(prepared, content),
+  ]
+
+
+def _sizes(prepared: Any, content: Content) -> str:
+  """How small it is."""
+  setting, recipe = prepared.setting, prepared.setting.recipe
+  fit, held = setting.dataset.num_train, datasets.size_of(setting.valid)
+  used = fit + held
+  return (
+    f'{used:,} of {prepared.all_images:,} training images '
+    f'({used / prepared.all_images:.0%}) are used: {fit:,} to search and to '
+    f'train, {held:,} for validation. {content.networks} networks were trained '
+    f'{prepared.sizes.train_seeds} times each, for {recipe.epochs} epochs, and '
+    f'tested on all {setting.dataset.num_test:,} test images. '
+    f'{len(content.members)} searches of {content.members[0]["steps"]} steps.'
+  )
+
+
+def _shown(content: Content) -> list[Block]:
+  lines = [sweep_results.verdict(c) for c in content.comparisons]
+  found: list[Block] = [
+    Heading('What it shows'),
+    Items(lines),
+    Text(
+      'Differences are of mean test accuracies, with intervals after Welch. '
+      'The unit is a search, or a random architecture: the trainings of one '
+      'network are averaged first, and what several searches found counts '
+      'once. Of the best published and the best hand-made network, which the '
+      'validation images chose, the unit is a training. Each interval stands '
+      'for itself: of many at 95 % some exclude 0 by chance. Of fewer than '
+      f'{sweep_results.FEWEST} searches nothing is claimed.'
+    ),
+  ]
+  if min(g.interval.mean for g in content.groups) > 0.985:
+    found.append(
+      Text('All networks are above 98.5 %: this set hardly tells them apart.')
+    )
+  return found
+
+
+def _accuracy(prepared: Any, content: Content) -> list[Block]:
+  resource = UNITS[prepared.setting.resource]
+  rows = [_row(group) for group in content.groups]
+  head = ('at', 'networks', 'kind', 'n', 'MACs', 'parameters')
+  head += ('validation (%)', 'test (%)', '95 % interval')
+  return [
+    Heading('Accuracy'),
+    Figure('macs.png', 'test accuracy against MACs'),
+    Figure('params.png', 'test accuracy against parameters'),
+    Text(
+      'Small dots are networks. A bar is the interval of a mean over networks, '
+      'after Student; of a single network that of its mean over trainings, by '
+      'the noise between trainings of one network, pooled over all of them. '
+      'Bars may be longer than the picture. Marks of one budget are moved '
+      'beside each other where MACs are limited; the table has the numbers.'
+    ),
+    Table(head, rows, left=3),
+    Text(
+      'n is the number of networks, of single ones that of trainings; '
+      f'{resource} are limited. * is the best of its kind on the validation '
+      'images. `results.csv` has every training.'
+    ),
+  ]
+
+
+def _row(group: Group) -> tuple[str, ...]:
+  i, each = group.interval, group.scored
+  ends = '-'
+  if not math.isnan(i.low):
+    ends = f'{100 * i.low:.2f} to {100 * i.high:.2f}'
+  mean = lambda values: statistics.fmean(values)  # noqa: E731
+  return (
+    group.level.name,
+    _called(group),
+    group.kind,
+    str(i.n),
+    f'{mean(s.macs for s in each):,.0f}',
+    f'{mean(s.params for s in each):,.0f}',
+    f'{100 * mean(s.valid for s in each):.2f}',
+    f'{100 * i.mean:.2f}',
+    ends,
+  )
+
+
+def _called(group: Group) -> str:
+  if group.searches > len(group.scored):
+    return f'{group.label} (by {group.searches} searches)'
+  return group.label + (' *' if group.chosen else '')
+
+
+def _differences(content: Content) -> list[Block]:
+  if not content.comparisons:
+    return []
+  return [
+    Heading('Differences'),
+    Figure('differences.png', 'searched networks less others'),
+  ]
+
+
+def _pictures(content: Content) -> list[Block]:
+  return [
+    Heading('Architectures'),
+    Figure('architectures.png', 'architectures side by side'),
+    Text(
+      'Searched networks, then hand-made ones. Boxes are as wide as there are '
+      'features (by the root), their colour says kernel (blue 3, orange 5) and '
+      'expansion (the darker, the more); the number at the left is the edge of '
+      'the feature map, dashed is skipped. Every network that was trained has '
+      'a file and a picture in `architectures/`.'
+    ),
+  ]
+
+
+def _ranks(ranks: Ranks) -> list[Block]:
+  if not ranks.pairs:
+    return []
+  c = ranks.correlation
+  said = 'one of the two does not vary, so there is none'
+  if not math.isnan(c.rho):
+    said = f'Spearman {c.rho:+.2f}'
+    if not math.isnan(c.low):
+      said += f', 95 % interval {c.low:+.2f} to {c.high:+.2f}'
+      excludes = c.low > 0 or c.high < 0
+      said += '' if excludes else ': it may be none'
+  return [
+    Heading('Does the supernet rank as training does?'),
+    Figure('ranks.png', 'accuracy after training against the supernet'),
+    Text(
+      f'{c.n} networks of the space, with their part of the weights of the '
+      f'search {ranks.member} on the images of its alphas, and after training '
+      f'on the test images: {said}.'
+    ),
+  ]
+
+
+def _searches(content: Content) -> list[Block]:
+  rows = [
+    (
+      m['name'],
+      m['trained_as'],
+      f'{m["resources"]["macs"]["cost"]:,}',
+      f'{m["resources"]["macs"]["argmax_cost"]:,}',
+      f'{m["images"]:,}',
+      '-' if m['seconds'] is None else f'{m["seconds"]:.0f}',
+      f'{m["compile_seconds"]:.0f}',
+      m['device'],
+    )
+    for m in content.members
+  ]
+  head = ('search', 'trained as', 'MACs', 'MACs of argmax', 'images seen')
+  known = [m['seconds'] for m in content.members if m['seconds'] is not None]
+  total = f'{sum(known):.0f} s in all' if known else 'not measured'
+  return [
+    Heading('What the searches cost'),
+    Table((*head, 'seconds', 'before', 'device'), rows, left=2),
+    Text(
+      f'{total}, besides what was before the first step: loading and, for the '
+      'first search of a process, compiling. Of a search that was killed, the '
+      'seconds are those of its last process, in proportion.'
+    ),
+  ]
+
+
+def _method(prepared: Any, content: Content) -> list[Block]:
+  setting, sizes = prepared.setting, prepared.sizes
+  recipe = dataclasses.asdict(setting.recipe)
+  first = sizes.seed
+  lines = [
+    f'Searches have the seeds {first} to {first + sizes.search_seeds - 1} at '
+    f'the middle level, {first} to {first + sizes.outer_seeds - 1} at others; '
+    f'trainings {first} to {first + sizes.train_seeds - 1}; random '
+    f'architectures {first}.',
+    'Every network is trained from scratch by one recipe, and its last weights '
+    'are tested; validation images choose neither weights nor epochs.',
+    'Random architectures are uniform draws from those of '
+    f'`{prepared.space.name}` that keep the budget and use at least '
+    f'{sizes.fill:.0%} of it.',
+    'Published networks have the largest width within the budget, in '
+    'hundredths where the family has any width. Under 64 pixels their earliest '
+    'strides of 2 become 1 until the last feature map is at least 2 pixels '
+    'high, and widths are multiples of 4.',
+    'Hand-made networks are of the searched space: kernel 3, expansion 3 (1 '
+    'where nothing else fits), stages about equally wide, one for each place '
+    'to downsample, as deep and wide as the budget allows.',
+    *(f'Not there: {line}.' for line in content.missing),
+  ]
+  devices = sorted({r['device'] for r in content.results})
+  versions = ', '.join(f'{k} {v}' for k, v in loop.versions().items())
+  return [
+    Heading('How it was done'),
+    Items(lines),
+    Text(f'Trained on {", ".join(devices)}, with {versions}. The recipe:'),
+    Code(', '.join(f'{k}={v}' for k, v in recipe.items())),
+    Text('The searches:'),
+    Code(
+      ', '.join(f'{k}={v}' for k, v in setting.config.items() if v is not None)
+    ),
+  ]

@@ -1,0 +1,292 @@
+"""The pieces of a sweep: each is done once, by whoever comes first to it.
+
+searches/MEMBER/     as `experiments.search` leaves it, and member.json,
+                     which says what it took and is written last
+trainings/NAME_seedN/  as `experiments.train` leaves it
+inherited/NAME.json  accuracy with the weights of a search's supernet
+"""
+
+import dataclasses
+import pathlib
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import jax
+
+from experiments import (
+  devices,
+  finished,
+  loop,
+  search,
+  searching,
+  supernets,
+  training,
+  weights,
+)
+from experiments import recipe as recipes
+from experiments.sweep_networks import Found, Plan, alphas_of
+from experiments.sweep_plan import Member, Training
+from nasjax import batch, data
+from nasjax import search as search_lib
+from nasjax import space as space_lib
+from nasjax.space import Architecture, Space, fix
+
+
+class Setting(NamedTuple):
+  """What all pieces of a sweep share.
+
+  Attributes:
+    workdir: claimed.
+    config: a value for every option of `experiments.search`, of which those of
+      its members are not looked at.
+    resource: that is limited.
+    dataset: without the images for validation.
+    valid: those images.
+    batches: of trainings.
+    recipe: of trainings.
+    ops: op classes of the user's own.
+    command: what was typed.
+  """
+
+  workdir: pathlib.Path
+  config: dict[str, Any]
+  resource: str
+  dataset: data.Dataset
+  valid: data.Arrays
+  batches: batch.Batches
+  recipe: recipes.Recipe
+  ops: tuple[type, ...]
+  command: str
+
+
+def config_of(
+  config: dict[str, Any], resource: str, member: Member
+) -> dict[str, Any]:
+  """What `experiments.search` is told for a member."""
+  level, own = member.level, {'seed': member.seed, 'limit': []}
+  if level.limit is not None:
+    own['limit'] = [f'{resource}={level.limit:.15g}']
+  else:
+    own['strength'] = f'{level.strength:.15g}'
+  return {**config, **own}
+
+
+def compiled_once(
+  ready: Callable[[], None] = lambda: None,
+) -> Callable[..., searching.Compiled]:
+  """As `searching.compile_for`, for the first of many searches alone.
+
+  The others start with their own limits and strengths, which are all that is
+  different in what was compiled.
+
+  Args:
+    ready: called when the steps of a search are compiled and it may begin.
+  """
+  made: list[searching.Compiled] = []
+
+  def call(inputs: searching.Inputs, *args: Any) -> searching.Compiled:
+    if not made:
+      made.append(searching.compile_for(inputs, *args))
+      for program in filter(None, made[0].programs):
+        program.result()
+    ready()
+
+    def start(key: jax.Array) -> search_lib.State:
+      kept, sharding = inputs.kept, inputs.batches.sharding
+      own = search_lib.population.member(
+        made[0].start(key), [c for _, c in kept.constraints], kept.projection
+      )
+      # Steps take what is on all devices; these numbers are new.
+      return devices.everywhere(own, sharding)
+
+    return made[0]._replace(start=start)
+
+  return call
+
+
+def is_searched(workdir: pathlib.Path, member: Member) -> bool:
+  return (workdir / 'searches' / member.name / 'member.json').exists()
+
+
+def run_searches(setting: Setting, members: Sequence[Member]) -> None:
+  """Runs what is not finished of some members, with one compilation."""
+  begun: list[float] = []
+  compiled = compiled_once(lambda: begun.append(time.monotonic()))
+  left = [m for m in members if not is_searched(setting.workdir, m)]
+  if left:
+    cpu = jax.default_backend() == 'cpu'
+    why = (
+      'several in one step are slower on a CPU, which one keeps busy'
+      if cpu
+      else 'processes with --part= fill a device that one does not'
+    )
+    print(
+      f'{len(left)} searches, one after the other by the same compiled steps, '
+      f'as limits, strengths and seeds are in the state: {why}',
+      file=sys.stderr,
+    )
+  for member in left:
+    print(f'search {member.name}', file=sys.stderr)
+    _search(setting, member, compiled, begun)
+
+
+def _search(
+  setting: Setting, member: Member, compiled: Callable, begun: list[float]
+) -> None:
+  folder = setting.workdir / 'searches' / member.name
+  config = config_of(setting.config, setting.resource, member)
+  before, start = _steps_in(folder), time.monotonic()
+  search.run(
+    config,
+    folder,
+    setting.command,
+    dataset=setting.dataset,
+    compiled=compiled,
+    keep_supernet=True,
+  )
+  seconds = time.monotonic() - begun[-1]
+  steps = loop.read_metrics(folder)[-1]['step']
+  here = steps - before
+  alpha_steps = max(0, steps - config['warmup_steps'])
+  record = {
+    'steps': steps,
+    'images': config['batch_size'] * (steps + alpha_steps),
+    # What an earlier process did is taken to have been as fast.
+    'seconds': seconds * steps / here if here else None,
+    'compile_seconds': begun[-1] - start,
+    'device': jax.devices()[0].device_kind,
+  }
+  loop.write_json(folder / 'member.json', record)
+
+
+def _steps_in(folder: pathlib.Path) -> int:
+  """Steps that an earlier process left."""
+  found = (folder / 'checkpoints').glob('[0-9]*')
+  return max((int(p.name) for p in found if p.name.isdigit()), default=0)
+
+
+def read_searches(setting: Setting, members: Sequence[Member]) -> list[Found]:
+  """What finished searches came to."""
+  found = []
+  for member in members:
+    path = setting.workdir / 'searches' / member.name / 'architecture.json'
+    record = space_lib.read_record(path)
+    a = Architecture.load(path, setting.ops)
+    found.append(Found(member, a, alphas_of(record)))
+  return found
+
+
+def folder_of(workdir: pathlib.Path, one: Training) -> pathlib.Path:
+  return workdir / 'trainings' / f'{one.folder}_seed{one.seed}'
+
+
+def run_trainings(
+  setting: Setting, plan: Plan, wanted: Sequence[Training], workers: int
+) -> None:
+  """Trains what is not finished of some trainings, several at a time.
+
+  Seeds of one network follow each other, so that it is traced once.
+  """
+  recipe, batches = setting.recipe, setting.batches
+  by_network: dict[str, list[Training]] = {}
+  for one in wanted:
+    by_network.setdefault(one.folder, []).append(one)
+  # Once, not once for each training.
+  resident = devices.everywhere(setting.dataset.train, batches.sharding)
+  dataset = dataclasses.replace(setting.dataset, train=resident)
+  bar = loop.progress_bar(
+    'sweep', recipes.steps_of(recipe, dataset) * len(wanted)
+  )
+
+  def train(folder: str) -> None:
+    network = plan.networks[folder].network
+    built = training.build(network, dataset, batches, recipe)
+    for one in by_network[folder]:
+      own = folder_of(setting.workdir, one)
+      own.mkdir(parents=True, exist_ok=True)
+      _check_network(own, network, setting.ops)
+      training.run(
+        own,
+        network,
+        dataset,
+        batches,
+        recipe,
+        seed=one.seed,
+        record={'name': folder},
+        bar=bar,
+        valid=setting.valid,
+        choose=False,
+        built=built,
+      )
+
+  with bar, ThreadPoolExecutor(workers) as pool:
+    list(pool.map(train, by_network))
+
+
+def _check_network(
+  folder: pathlib.Path, network: Space, ops: tuple[type, ...]
+) -> None:
+  """Raises InputError where another one was trained there, by older code."""
+  path = folder / 'architecture.json'
+  if path.exists():
+    a = Architecture.load(path, ops)
+    run = finished.Run(folder, fix(a.space, a), {})
+    finished.check_network(run, network)
+
+
+def results(
+  workdir: pathlib.Path, wanted: Sequence[Training]
+) -> dict[Training, dict[str, Any]]:
+  """Of finished trainings."""
+  paths = {one: folder_of(workdir, one) / 'result.json' for one in wanted}
+  return {o: loop.read_json(p) for o, p in paths.items() if p.exists()}
+
+
+def inherited_path(workdir: pathlib.Path, folder: str) -> pathlib.Path:
+  return workdir / 'inherited' / f'{folder}.json'
+
+
+def run_inherited(
+  setting: Setting, member: Member, plan: Plan, folders: Sequence[str]
+) -> None:
+  """Measures some networks of the space with a supernet's weights.
+
+  Args:
+    setting: of the sweep.
+    member: the search whose supernet it is.
+    plan: all networks.
+    folders: which of them; those of other spaces are passed over.
+  """
+  left = {
+    folder: plan.networks[folder].architecture
+    for folder in folders
+    if not inherited_path(setting.workdir, folder).exists()
+  }
+  left = {folder: a for folder, a in left.items() if a is not None}
+  if not left:
+    return
+  config = config_of(setting.config, setting.resource, member)
+  inputs = search.prepare(config, setting.dataset)
+  halves, key = (inputs.train, inputs.valid), jax.random.key(0)
+  parts = search.build(config, inputs)
+  whole = weights.restore(
+    setting.workdir / 'searches' / member.name,
+    supernets.WHOLE,
+    {'params': jax.eval_shape(parts.init, key, *halves).params},
+    inputs.space.name,
+  )
+  (setting.workdir / 'inherited').mkdir(exist_ok=True)
+  for folder, a in left.items():
+    found = supernets.inherited(
+      inputs.supernet,
+      a,
+      whole['params'],
+      halves,
+      inputs.batches,
+      recipes.of(config).numerics,
+    )
+    record = {'member': member.name, **found.record}
+    loop.write_json(inherited_path(setting.workdir, folder), record)

@@ -1,0 +1,181 @@
+"""Writes the report of a sweep: a page, figures, a table, all architectures."""
+
+import csv
+import io
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+from experiments import loop, sweep_page, sweep_pieces, sweep_results
+from experiments.sweep_networks import HANDMADE, SEARCHED, Plan
+from experiments.sweep_results import Group, Results, Scored
+from nasjax import report
+from nasjax.report import document, gallery, intervals
+from nasjax.report import sweep as figures
+from nasjax.space import Architecture
+
+_MOST_PICTURES = 18
+
+
+def write(prepared: Any, plan: Plan, results: Results) -> list[pathlib.Path]:
+  """Writes everything into the workdir.
+
+  Args:
+    prepared: of `sweep_setup.prepare`.
+    plan: all networks.
+    results: of all trainings.
+
+  Returns:
+    The files that are for people.
+  """
+  workdir, resource = prepared.setting.workdir, prepared.setting.resource
+  found = sweep_results.scored(plan, results)
+  content = sweep_page.Content(
+    groups=sweep_results.groups(prepared.levels, found),
+    comparisons=sweep_results.comparisons(prepared.levels, found),
+    ranks=_ranks(workdir, plan, found),
+    missing=plan.missing,
+    members=_members(prepared, plan),
+    results=list(results.values()),
+    networks=len(plan.networks),
+  )
+  limits = sorted({e.budget for e in plan.entries})
+  for x in ('macs', 'params'):
+    report.accuracy_figure(
+      workdir / f'{x}.png',
+      [_mark(group, x) for group in content.groups],
+      x=x,
+      limits=limits if x == resource else (),
+    )
+  if content.comparisons:
+    report.differences_figure(
+      workdir / 'differences.png',
+      [
+        (f'{c.level.name}: {c.label}', c.difference, bool(c.claim))
+        for c in content.comparisons
+      ],
+    )
+  if content.ranks.pairs:
+    report.ranks_figure(
+      workdir / 'ranks.png', content.ranks.pairs, content.ranks.correlation
+    )
+  report.gallery_figure(workdir / 'architectures.png', _pictures(found))
+  _write_architectures(workdir / 'architectures', plan, found)
+  inherited = {k: v['valid_accuracy'] for k, v in _inherited(workdir, plan)}
+  rows = sweep_results.csv_rows(plan, results, inherited)
+  table = io.StringIO()
+  writer = csv.DictWriter(table, rows[0], lineterminator='\n')
+  writer.writeheader()
+  writer.writerows(rows)
+  blocks = sweep_page.blocks(prepared, content)
+  return [
+    _written(workdir / 'report.md', document.markdown(blocks)),
+    _written(workdir / 'report.html', document.page(blocks, workdir)),
+    _written(workdir / 'results.csv', table.getvalue()),
+  ]
+
+
+def _written(path: pathlib.Path, text: str) -> pathlib.Path:
+  """Writes a file whole or not at all."""
+  part = path.with_name(path.name + '.part')
+  part.write_text(text)
+  part.replace(path)
+  return path
+
+
+def _inherited(
+  workdir: pathlib.Path, plan: Plan
+) -> list[tuple[str, dict[str, Any]]]:
+  """By folder, what was measured with a supernet's weights."""
+  paths = {f: sweep_pieces.inherited_path(workdir, f) for f in plan.networks}
+  return [(f, loop.read_json(p)) for f, p in paths.items() if p.exists()]
+
+
+def _ranks(
+  workdir: pathlib.Path, plan: Plan, found: Sequence[Scored]
+) -> sweep_page.Ranks:
+  scores = {s.entry.folder: s for s in reversed(found)}
+  records = _inherited(workdir, plan)
+  pairs = [
+    (scores[f].entry.kind, record['valid_accuracy'], scores[f].test)
+    for f, record in records
+  ]
+  return sweep_page.Ranks(
+    records[0][1]['member'] if records else '',
+    pairs,
+    intervals.spearman([p[1] for p in pairs], [p[2] for p in pairs]),
+  )
+
+
+def _members(prepared: Any, plan: Plan) -> list[dict[str, Any]]:
+  """What each search took and gave."""
+  searches = prepared.setting.workdir / 'searches'
+  found = []
+  for entry in plan.entries:
+    if entry.kind == SEARCHED:
+      folder = searches / entry.member
+      record = loop.read_json(folder / 'architecture.json')
+      found.append(
+        {
+          'name': entry.member,
+          'trained_as': entry.folder,
+          'resources': record['resources'],
+          'log_prob': record['certificate'],
+          **loop.read_json(folder / 'member.json'),
+        }
+      )
+  return found
+
+
+def _mark(group: Group, x: str) -> figures.Mark:
+  """A group as the figures take it."""
+  each = [(getattr(s, x), s.test) for s in group.scored]
+  return figures.Mark(
+    group.kind,
+    group.label,
+    sum(p[0] for p in each) / len(each),
+    group.interval.mean,
+    group.interval.low,
+    group.interval.high,
+    each if group.kind in sweep_results.GROUPS else (),
+    group.chosen,
+  )
+
+
+def _pictures(found: Sequence[Scored]) -> list[gallery.Picture]:
+  """Of the searched networks, and of the hand-made ones beside them."""
+  kinds = SEARCHED, HANDMADE
+  shown = sweep_results.distinct(s for s in found if s.entry.kind in kinds)
+  # Where there is not room for all, the searched ones come first.
+  shown = sorted(shown, key=lambda s: kinds.index(s.entry.kind))
+  return [
+    gallery.Picture(
+      s.entry.network,
+      s.entry.name,
+      f'test {100 * s.test:.2f} %, n = {len(s.tests)}',
+    )
+    for s in shown[:_MOST_PICTURES]
+  ]
+
+
+def _write_architectures(
+  folder: pathlib.Path, plan: Plan, found: Sequence[Scored]
+) -> None:
+  """A file and a picture of each network that was trained."""
+  folder.mkdir(exist_ok=True)
+  scores = {s.entry.folder: s for s in found}
+  for name, entry in plan.networks.items():
+    own = entry.architecture or Architecture(entry.network, ())
+    own.save(
+      folder / f'{name}.json',
+      name=name,
+      kind=entry.kind,
+      budget=entry.budget,
+      search=entry.member,
+      macs=scores[name].macs,
+      params=scores[name].params,
+      test_accuracies=list(scores[name].tests),
+    )
+    path = folder / f'{name}.png'
+    if not path.exists():
+      report.architecture_figure(path, entry.network, title=name)

@@ -1,0 +1,247 @@
+"""What the trainings of a sweep came to: groups, choices, differences."""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from experiments.sweep_networks import (
+  ARGMAX,
+  HANDMADE,
+  RANDOM,
+  SEARCHED,
+  ZOO,
+  Entry,
+  Plan,
+)
+from experiments.sweep_plan import Level, Training
+from nasjax.report import intervals
+from nasjax.report.intervals import Difference, Interval
+
+GROUPS = (SEARCHED, ARGMAX, RANDOM)  # Their unit is a network.
+FEWEST = 3  # Searches of which something is claimed.
+Results = Mapping[Training, Mapping[str, Any]]
+
+
+class Scored(NamedTuple):
+  """A network in its role, with what its trainings gave.
+
+  Attributes:
+    entry: which.
+    tests: test accuracy of each training.
+    valids: accuracy on the validation images.
+    macs: of the network.
+    params: of the network.
+  """
+
+  entry: Entry
+  tests: tuple[float, ...]
+  valids: tuple[float, ...]
+  macs: int
+  params: int
+
+  @property
+  def test(self) -> float:
+    return statistics.fmean(self.tests)
+
+  @property
+  def valid(self) -> float:
+    return statistics.fmean(self.valids)
+
+
+def scored(plan: Plan, results: Results) -> list[Scored]:
+  """Every entry of a plan of which all is trained."""
+  by_folder: dict[str, list] = {}
+  for one, result in results.items():
+    by_folder.setdefault(one.folder, []).append(result)
+  return [
+    Scored(
+      entry,
+      tuple(r['test_accuracy'] for r in by_folder[entry.folder]),
+      tuple(r['valid_accuracy'] for r in by_folder[entry.folder]),
+      by_folder[entry.folder][0]['macs'],
+      by_folder[entry.folder][0]['params'],
+    )
+    for entry in plan.entries
+  ]
+
+
+class Group(NamedTuple):
+  """Networks of one row of the table.
+
+  Attributes:
+    level: where.
+    kind: of an entry.
+    label: what the row is called.
+    scored: one for each network; several searches may have found it.
+    interval: of the mean over networks or, of a single one, over its trainings
+      with the noise of all.
+    chosen: whether it is the best of its kind on the validation images.
+    searches: how many found them; 0 where none did.
+  """
+
+  level: Level
+  kind: str
+  label: str
+  scored: tuple[Scored, ...]
+  interval: Interval
+  chosen: bool = False
+  searches: int = 0
+
+
+def groups(levels: Sequence[Level], found: Sequence[Scored]) -> list[Group]:
+  """Searched, argmax and random each as one; others one by one."""
+  noise = intervals.pooled({s.entry.folder: s.tests for s in found}.values())
+  rows = []
+  for level in levels:
+    own = [s for s in found if s.entry.level == level]
+    for kind in GROUPS:
+      every = _of(own, kind)
+      if every:
+        each = distinct(every)
+        mean = intervals.mean_interval(s.test for s in each)
+        by = 0 if kind == RANDOM else len(every)
+        rows.append(Group(level, kind, kind, each, mean, searches=by))
+    for kind in (HANDMADE, ZOO):
+      best = best_of(own, kind)
+      for s in own:
+        if s.entry.kind == kind:
+          rows.append(_single(s, noise, s == best))
+  return rows
+
+
+def _single(one: Scored, noise: float, chosen: bool) -> Group:
+  half, n = noise / math.sqrt(len(one.tests)), len(one.tests)
+  interval = Interval(one.test, one.test - half, one.test + half, n)
+  label = one.entry.name.removesuffix(f'_{one.entry.level.name}')
+  return Group(one.entry.level, one.entry.kind, label, (one,), interval, chosen)
+
+
+def distinct(found) -> tuple[Scored, ...]:
+  """Of entries that are the same network the first."""
+  by_folder: dict[str, Scored] = {}
+  for one in found:
+    by_folder.setdefault(one.entry.folder, one)
+  return tuple(by_folder.values())
+
+
+def best_of(found: Sequence[Scored], kind: str) -> Scored | None:
+  """The best of a kind on the validation images; of equal ones the first."""
+  own = [s for s in found if s.entry.kind == kind]
+  return max(own, key=lambda s: s.valid, default=None)
+
+
+class Comparison(NamedTuple):
+  """The searched networks of a level against others.
+
+  Attributes:
+    level: where.
+    label: of the others, as in a sentence.
+    difference: searched less others, in accuracies of 0 to 1.
+  """
+
+  level: Level
+  label: str
+  difference: Difference
+
+  @property
+  def claim(self) -> int:
+    """1 or -1 where searched networks are better or worse, else 0.
+
+    Of fewer than three searches nothing is claimed: two that happen to be alike
+    have an interval that is too narrow.
+    """
+    return self.difference.sign if self.difference.n[0] >= FEWEST else 0
+
+
+def comparisons(
+  levels: Sequence[Level], found: Sequence[Scored]
+) -> list[Comparison]:
+  """Of each level: against random, argmax, the best zoo and hand-made one.
+
+  The unit of what was searched is the search, of random ones the architecture:
+  trainings are averaged first. Networks that several searches found count once.
+  Of a single network the unit is the training.
+  """
+  rows = []
+  for level in levels:
+    own = [s for s in found if s.entry.level == level]
+    searched = [s.test for s in distinct(_of(own, SEARCHED))]
+    if not searched:
+      continue
+    for kind, label in ((RANDOM, 'random ones'), (ARGMAX, 'the plain argmax')):
+      others = [s.test for s in distinct(_of(own, kind))]
+      if others:
+        difference = intervals.welch(searched, others)
+        rows.append(Comparison(level, label, difference))
+    for kind in (ZOO, HANDMADE):
+      best = best_of(own, kind)
+      if best is not None:
+        label = _single(best, math.nan, True).label
+        difference = intervals.welch(searched, best.tests)
+        rows.append(Comparison(level, f'{label} (best {kind})', difference))
+  return rows
+
+
+def _of(found: Sequence[Scored], kind: str) -> list[Scored]:
+  return [s for s in found if s.entry.kind == kind]
+
+
+def verdict(one: Comparison) -> str:
+  """What a comparison shows, in words; never more than its interval."""
+  d = one.difference
+  seen = f'{100 * d.mean:+.2f} points'
+  if math.isnan(d.low):
+    return (
+      f'{one.level.name}: no statement on searched networks against '
+      f'{one.label}: {seen}, and no interval (n = {d.n[0]} and {d.n[1]}).'
+    )
+  numbers = (
+    f'{seen}, 95 % interval {100 * d.low:+.2f} to {100 * d.high:+.2f}; '
+    f'{100 * d.mean / d.base:+.2f} % of {100 * d.base:.2f} %; n = {d.n[0]} and '
+    f'{d.n[1]}'
+  )
+  if d.sign and not one.claim:
+    return (
+      f'{one.level.name}: no statement on searched networks against '
+      f'{one.label}: {d.n[0]} searches are too few for one ({numbers}).'
+    )
+  if not d.sign:
+    return (
+      f'{one.level.name}: **no difference** between searched networks and '
+      f'{one.label} ({numbers}).'
+    )
+  word = 'better' if d.sign > 0 else 'worse'
+  return (
+    f'{one.level.name}: searched networks are **{word}** than {one.label} '
+    f'({numbers}).'
+  )
+
+
+def csv_rows(
+  plan: Plan, results: Results, inherited: Mapping[str, float]
+) -> list[dict[str, Any]]:
+  """A row for each training of each entry."""
+  rows = []
+  for entry in plan.entries:
+    for one, result in results.items():
+      if one.folder != entry.folder:
+        continue
+      rows.append(
+        {
+          'name': entry.name,
+          'kind': entry.kind,
+          'level': entry.level.name,
+          'budget': entry.budget,
+          'search': entry.member,
+          'trained_as': entry.folder,
+          'network': result['network'],
+          'seed': one.seed,
+          'macs': result['macs'],
+          'params': result['params'],
+          'valid_accuracy': result['valid_accuracy'],
+          'test_accuracy': result['test_accuracy'],
+          'supernet_accuracy': inherited.get(entry.folder),
+        }
+      )
+  return rows

@@ -1,0 +1,193 @@
+"""The flags of a sweep, and the objects that they stand for."""
+
+import dataclasses
+import pathlib
+from typing import Any, NamedTuple
+
+from experiments import (
+  cli,
+  constraints,
+  datasets,
+  loop,
+  names,
+  search,
+  sweep_pieces,
+  sweep_plan,
+)
+from experiments import recipe as recipes
+from nasjax import data
+from nasjax.errors import InputError
+from nasjax.space import Space
+
+ZOO = (
+  'mobilenet_v1,mobilenet_v2,mobilenet_v3_large,mobilenet_v3_small,'
+  'shufflenet_v2,mnasnet_a1,efficientnet_lite0'
+)
+# What a member is told by flags of the same name; all others have a prefix, as
+# trainings have flags of the same names.
+_SHARED = {*datasets.OPTIONS, 'space', 'constraint', 'strength', 'dual_rate'}
+_SHARED |= {'fill'}
+_OWN = {'preset', 'limit', 'seed'}  # A sweep says these itself.
+_OWN |= {*datasets.STREAM_OPTIONS}  # All pieces share images that are decoded.
+_OUTER = {'search_seeds': 'outer_seeds', 'random': 'outer_random'}
+_OUTER |= {'zoo': 'outer_zoo'}
+_PREFIXED = [n for n in search.OPTIONS if n not in _SHARED | _OWN]
+
+OPTIONS = {
+  'limits': (None, 'of one resource, macs or params, as macs=1M,2M,3M'),
+  'strengths': (None, 'instead of limits: prices of MACs, as 0.1,0.3,1'),
+  **{name: search.OPTIONS[name] for name in search.OPTIONS if name in _SHARED},
+  'space': ('mobile_macro_small', search.OPTIONS['space'][1]),
+  'ops': (None, 'module with ops of your own that --space uses'),
+  'search_seeds': (5, 'searches at the middle limit or strength'),
+  'outer_seeds': (int, 'searches at each other one; not given: as many'),
+  'train_seeds': (2, 'trainings of each network'),
+  'random': (8, 'random architectures at the middle limit or strength'),
+  'outer_random': (int, 'at each other one; not given: as many'),
+  'zoo': (ZOO, 'published networks, scaled to the middle limit or strength'),
+  'outer_zoo': (None, 'to each other one; not given: the same'),
+  'train_images': (int, 'of all, the same share of each class; not given: all'),
+  'valid_fraction': (
+    0.1,
+    'share of the training images that nothing learns from: they choose the '
+    'best alternative',
+  ),
+  'seed': (0, 'the first one, of searches and of trainings'),
+  **recipes.OPTIONS,
+  'epochs': (14, recipes.OPTIONS['epochs'][1]),
+  **{
+    f'search_{name}': (default, f'of searches: {text}')
+    for name, (default, text) in search.OPTIONS.items()
+    if name in _PREFIXED
+  },
+}
+
+
+def search_config(config: dict[str, Any]) -> dict[str, Any]:
+  """What all searches are told alike."""
+  own = {n: config[n] for n in search.OPTIONS if n in _SHARED}
+  own |= {name: config[f'search_{name}'] for name in _PREFIXED}
+  return cli.defaults(search.OPTIONS) | own
+
+
+def sizes_of(config: dict[str, Any]) -> sweep_plan.Sizes:
+  """How much there is to do.
+
+  Raises:
+    InputError: too little, or a network that there is not.
+  """
+  outer = {
+    name: config[name] if config[other] is None else config[other]
+    for name, other in _OUTER.items()
+  }
+  cli.check_least(1, search_seeds=config['search_seeds'])
+  cli.check_least(1, train_seeds=config['train_seeds'])
+  cli.check_least(0, seed=config['seed'], random=config['random'])
+  cli.check_least(1, outer_seeds=outer['search_seeds'])
+  cli.check_least(0, outer_random=outer['random'])
+  constraints.check_fill(config['fill'])
+  wanted = [
+    sweep_plan.Wanted(own['random'], _names(own['zoo']))
+    for own in (config, outer)
+  ]
+  return sweep_plan.Sizes(
+    config['seed'],
+    config['search_seeds'],
+    outer['search_seeds'],
+    config['train_seeds'],
+    *wanted,
+    config['fill'],
+  )
+
+
+def _names(text: str) -> tuple[str, ...]:
+  found = tuple(name for name in text.split(',') if name)
+  for name in found:
+    cli.lookup('network', name, names.NETWORKS)
+  return found
+
+
+class Prepared(NamedTuple):
+  """What the flags name; nothing is written yet.
+
+  Attributes:
+    levels: limits or strengths.
+    sizes: how much there is to do.
+    setting: of the pieces; its workdir is not claimed.
+    space: that is searched, at the sizes of the images.
+    all_images: training images that there are.
+    content: what tells data and space from others of the same names.
+  """
+
+  levels: tuple[sweep_plan.Level, ...]
+  sizes: sweep_plan.Sizes
+  setting: sweep_pieces.Setting
+  space: Space
+  all_images: int
+  content: dict[str, str]
+
+
+def prepare(
+  config: dict[str, Any], workdir: str | pathlib.Path, command: str
+) -> Prepared:
+  """Flags to objects; writes nothing.
+
+  Raises:
+    InputError: bad input.
+  """
+  resource, levels = sweep_plan.levels(config['limits'], config['strengths'])
+  sizes, recipe = sizes_of(config), recipes.of(config)
+  if config['strengths'] is not None:
+    if config['constraint'] != 'linear':
+      raise InputError(
+        f'--constraint={config["constraint"]} needs limits; with --strengths, '
+        'which are prices, give --constraint=linear'
+      )
+    cli.refuse_ignored(config, OPTIONS, ['strength'], 'with --strengths')
+  whole = datasets.of(config, OPTIONS)
+  dataset = subset(whole, config['train_images'])
+  if not config['valid_fraction']:
+    raise InputError(
+      'valid_fraction is 0; images are needed that choose the best alternative'
+    )
+  fit, valid = datasets.held_out(dataset, config['valid_fraction'])
+  batches = recipes.batches_for(recipe, fit)
+  told = search_config(config)
+  for member in sweep_plan.members(levels, sizes._replace(search_seeds=1)):
+    inputs = search.prepare(sweep_pieces.config_of(told, resource, member), fit)
+  content = {
+    'space_content': loop.fingerprint(inputs.space),
+    'data_content': datasets.content_of(dataset),
+  }
+  setting = sweep_pieces.Setting(
+    pathlib.Path(workdir).expanduser(),
+    told,
+    resource,
+    fit,
+    valid,
+    batches,
+    recipe,
+    names.ops_of(config['ops']),
+    command,
+  )
+  return Prepared(
+    levels, sizes, setting, inputs.space, whole.num_train, content
+  )
+
+
+def subset(dataset: data.Dataset, images: int | None) -> data.Dataset:
+  """So many of the training images, of each class the same share.
+
+  Raises:
+    InputError: more than there are, or too few for the classes.
+  """
+  if images is None:
+    return dataset
+  if not 0 < images <= dataset.num_train:
+    raise InputError(
+      f'train_images is {images}; {dataset.name} has {dataset.num_train}'
+    )
+  if images == dataset.num_train:
+    return dataset
+  few, _ = data.split(dataset.train, images / dataset.num_train)
+  return dataclasses.replace(dataset, train=few)

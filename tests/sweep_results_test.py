@@ -1,0 +1,103 @@
+"""What a sweep concludes, from results that are made up."""
+
+import pytest
+
+from experiments import sweep_results
+from experiments.sweep_networks import Entry
+from experiments.sweep_plan import Level
+from experiments.sweep_results import Scored
+from nasjax import spaces
+from nasjax.report import intervals
+
+LEVEL = Level('1.00M', 1e6, None, True)
+
+
+def _scored(name, kind, tests, valid=0.5, folder=None):
+  entry = Entry(name, kind, LEVEL, 1e6, spaces.tiny(), folder=folder or name)
+  return Scored(entry, tuple(tests), (valid,) * len(tests), 10, 20)
+
+
+def _found(shift=0.0):
+  searched = [0.80 + shift, 0.81 + shift, 0.82 + shift]
+  return [
+    *(_scored(f's{i}', 'searched', (x, x)) for i, x in enumerate(searched)),
+    *(
+      _scored(f'r{i}', 'random', (x,)) for i, x in enumerate((0.79, 0.82, 0.8))
+    ),
+    _scored('zoo_a_1.00M', 'zoo', (0.70, 0.71), valid=0.9),
+    _scored('zoo_b_1.00M', 'zoo', (0.98, 0.99), valid=0.1),
+    _scored('hand_1.00M', 'hand-made', (0.78, 0.80)),
+  ]
+
+
+def test_the_unit_is_the_search_and_trainings_are_averaged_first():
+  found = sweep_results.comparisons([LEVEL], _found())
+  random, zoo, hand = found
+  assert random.difference == intervals.welch(
+    [0.80, 0.81, 0.82], [0.79, 0.82, 0.8]
+  )
+  assert zoo.difference.n == (3, 2)
+  assert hand.difference.n == (3, 2)
+
+
+def test_the_best_alternative_is_chosen_by_validation_not_by_test():
+  zoo = sweep_results.comparisons([LEVEL], _found())[1]
+  assert 'zoo_a' in zoo.label
+  rows = sweep_results.groups([LEVEL], _found())
+  assert [g.label for g in rows if g.chosen] == ['hand', 'zoo_a']
+
+
+def test_a_network_that_several_searches_found_counts_once():
+  twice = [
+    _scored('s0', 'searched', (0.8,)),
+    _scored('s1', 'searched', (0.8,), folder='s0'),
+    _scored('s2', 'searched', (0.9,)),
+    _scored('r0', 'random', (0.7,)),
+    _scored('r1', 'random', (0.6,)),
+  ]
+  (one,) = sweep_results.comparisons([LEVEL], twice)
+  assert one.difference == intervals.welch([0.8, 0.9], [0.7, 0.6])
+  group = sweep_results.groups([LEVEL], twice)[0]
+  assert (group.interval.n, group.searches) == (2, 3)
+
+
+@pytest.mark.parametrize(
+  ('shift', 'word'), [(0.0, 'no difference'), (0.2, 'better'), (-0.2, 'worse')]
+)
+def test_a_verdict_says_no_more_than_its_interval(shift, word):
+  one = sweep_results.comparisons([LEVEL], _found(shift))[0]
+  text = sweep_results.verdict(one)
+  words = {'no difference', 'better', 'worse', 'no statement'}
+  assert [w for w in words if w in text] == [word]
+  d = one.difference
+  assert (d.low <= 0 <= d.high) == (word == 'no difference')
+  assert f'{100 * d.low:+.2f} to {100 * d.high:+.2f}' in text
+  assert f'{100 * d.mean / d.base:+.2f} %' in text
+
+
+def test_two_searches_are_no_statement_however_narrow_their_interval():
+  two = [s for s in _found(0.2) if s.entry.name != 's1']
+  for one in sweep_results.comparisons([LEVEL], two):
+    text = sweep_results.verdict(one)
+    assert one.claim == 0
+    assert 'better' not in text
+    assert 'no statement' in text or 'no difference' in text
+  assert sweep_results.comparisons([LEVEL], two)[0].difference.sign == 1
+
+
+def test_a_single_search_is_no_statement():
+  single = [s for s in _found(0.2) if s.entry.name not in ('s1', 's2')]
+  text = sweep_results.verdict(sweep_results.comparisons([LEVEL], single)[0])
+  assert 'no statement' in text
+  assert 'better' not in text
+
+
+def test_single_networks_have_the_noise_of_all():
+  found = _found()
+  rows = {g.label: g for g in sweep_results.groups([LEVEL], found)}
+  half = intervals.pooled([s.tests for s in found]) / 2**0.5
+  zoo = rows['zoo_b'].interval
+  assert (zoo.low, zoo.high) == pytest.approx((0.985 - half, 0.985 + half))
+  assert rows['searched'].interval == intervals.mean_interval(
+    [0.80, 0.81, 0.82]
+  )

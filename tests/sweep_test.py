@@ -1,0 +1,290 @@
+"""A sweep: planned, done in pieces, killed, shared out, reported."""
+
+import csv
+import json
+import re
+import shutil
+
+import chex
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+from conftest import refused
+from sweep_cases import SPACE, config, known
+
+from experiments import (
+  search,
+  searching,
+  sweep,
+  sweep_dry,
+  sweep_networks,
+  sweep_pieces,
+  sweep_plan,
+  sweep_setup,
+  training,
+)
+from nasjax import cost, report, space
+
+COMPILE_FOR = searching.compile_for
+
+
+@pytest.fixture(scope='module', autouse=True)
+def compiled_once():
+  """What searches and trainings compile is made once for all tests."""
+  with known() as patch:
+    patch.setattr(searching, 'compile_for', _once(COMPILE_FOR))
+    patch.setattr(training, 'build', _once(training.build, lambda net: net))
+    # What a search draws is looked at elsewhere.
+    patch.setattr(report, 'search_figures', lambda *_: None)
+    yield
+
+
+def _once(function, key=lambda first: None):
+  """The function, called once for each key, which is of its first argument."""
+  made = {}
+
+  def call(first, *args):
+    if key(first) not in made:
+      made[key(first)] = function(first, *args)
+    return made[key(first)]
+
+  return call
+
+
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory):
+  """A sweep that nothing interrupted."""
+  workdir = tmp_path_factory.mktemp('sweep') / 'run'
+  sweep.run(config(), workdir, 'a command')
+  return workdir
+
+
+def _reported(workdir):
+  """All that a sweep reports, but how long searches took."""
+  text = (workdir / 'report.md').read_text()
+  text = re.sub(r'(\| \d+ ){2}\| (?=cpu)', '', text)
+  text = re.sub(r'\d+ s in all', '', text)
+  files = {
+    p.name: p.read_bytes()
+    for p in sorted((workdir / 'architectures').iterdir())
+  }
+  return text, (workdir / 'results.csv').read_text(), files
+
+
+def _state(workdir):
+  """Every array of the last checkpoint, as bytes."""
+  (*_, last) = sorted(
+    int(p.name) for p in (workdir / 'checkpoints').glob('[0-9]*')
+  )
+  with ocp.StandardCheckpointer() as reader:
+    path = workdir / 'checkpoints' / str(last) / 'default'
+    tree = reader.restore(path.absolute())
+
+  def raw(x):
+    is_key = jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
+    return np.asarray(jax.random.key_data(x) if is_key else x).tobytes()
+
+  return last, jax.tree.map(raw, tree)
+
+
+def test_a_dry_run_counts_what_there_is_to_do_and_writes_nothing(tmp_path):
+  workdir = tmp_path / 'run'
+  prepared = sweep_setup.prepare(config(), workdir, '')
+  text = '\n'.join(sweep_dry.lines(prepared, 60.0, 30.0))
+  assert not any(tmp_path.iterdir())
+  assert 'searches: 3, of which 0 are finished' in text
+  # 3 searched, 2 argmax, 1 random, 1 published, 2 made by hand, of which the
+  # last four may be the same.
+  networks = int(re.search(r'at most (\d+) networks, 2 seeds', text).group(1))
+  assert 5 + 2 <= networks <= 5 + 4
+  assert f'trainings: at most {2 * networks} ' in text
+  minutes = round((3 * 60 + 2 * networks * 30) / 60)
+  assert f'{minutes} minutes' in text
+  assert 'efficientnet_lite0 cannot be scaled to' in text
+  assert 'assumed' not in text
+  assert 'assumed: 4e-10 s per MAC' in '\n'.join(sweep_dry.lines(prepared))
+
+
+def test_a_dry_run_of_what_is_done_has_nothing_left(whole):
+  prepared = sweep_setup.prepare(config(), whole, '')
+  text = '\n'.join(sweep_dry.lines(prepared))
+  assert 'searches: 3, of which 3 are finished' in text
+  trained = len(list((whole / 'trainings').iterdir()))
+  assert f'trainings: {trained} (' in text
+  assert 'time: 0 searches of' in text
+  assert 'and 0 trainings of' in text
+
+
+def test_all_is_trained_tested_and_reported(whole):
+  with (whole / 'results.csv').open() as file:
+    rows = list(csv.DictReader(file))
+  kinds = {row['kind'] for row in rows}
+  assert kinds >= {'searched', 'random', 'hand-made', 'zoo'}
+  for row in rows:
+    path = whole / 'architectures' / f'{row["trained_as"]}.json'
+    found = space.Architecture.load(path)
+    exact = cost.macs(space.fix(found.space, found)).constant
+    assert int(row['macs']) == exact
+    if row['kind'] != 'argmax':
+      assert exact <= float(row['budget'])
+    result = json.loads(
+      (
+        whole / f'trainings/{row["trained_as"]}_seed{row["seed"]}/result.json'
+      ).read_text()
+    )
+    # The last weights are tested, and looked at on what was held out.
+    assert result['evaluated'] == 'last'
+    assert float(row['test_accuracy']) == result['last_test_accuracy']
+    assert float(row['valid_accuracy']) == result['valid_accuracy']
+    assert (result['train_images'], result['valid_images']) == (110, 10)
+    assert (row['supernet_accuracy'] == '') == (row['kind'] == 'zoo')
+    seeds = {(row['trained_as'], row['seed']) for row in rows}
+  assert len(seeds) == len(list((whole / 'trainings').iterdir()))
+  text = (whole / 'report.md').read_text()
+  html = (whole / 'report.html').read_text()
+  for words in (
+    'a command',
+    '120 of 120 training images',
+    'Welch',
+    'efficient',
+  ):
+    assert words in text, words
+    assert words in html, words
+  assert html.count('data:image/png;base64,') == text.count('![') == 5
+
+
+def test_killed_again_and_again_and_shared_out_it_ends_in_the_same_report(
+  whole, tmp_path, monkeypatch
+):
+  workdir = tmp_path / 'run'
+  shutil.copytree(whole, workdir)
+  prepared = sweep_setup.prepare(config(), workdir, '')
+  members = sweep_plan.members(prepared.levels, prepared.sizes)
+  found = sweep_pieces.read_searches(prepared.setting, members)
+  networks = sweep_networks.plan(
+    SPACE, 'macs', prepared.levels, prepared.sizes, found
+  ).networks
+  folders = list(networks)
+  left = [f for f in folders if networks[f].architecture is not None][-2:]
+  # What is left is a search of the second part, both seeds of two networks,
+  # what a supernet gives those, which is a piece of each part, and the report.
+  shutil.rmtree(workdir / 'searches' / members[1].name)
+  for folder in left:
+    (workdir / 'inherited' / f'{folder}.json').unlink()
+    for path in (workdir / 'trainings').glob(f'{folder}_seed*'):
+      shutil.rmtree(path)
+  for path in workdir.glob('re*.*'):
+    path.unlink()
+  shutil.rmtree(workdir / 'architectures')
+  before = _finished(workdir)
+  trained, last = 2 * len(folders) - 4, folders.index(left[-1]) + 1
+  assert len(before) >= 2 + trained + len(folders) - 3
+
+  def do(index=1, of=1):
+    part = sweep_plan.Part(index, of)
+    return sweep.run(config(), workdir, 'a command', part=part)
+
+  def killed(where, name, function):
+    with monkeypatch.context() as patch:
+      patch.setattr(where, name, function)
+      with pytest.raises(KeyboardInterrupt):
+        do(2, 2)
+
+  (line,) = do(1, 2)
+  wait = f'searches of other parts are not finished: {members[1].name};'
+  assert line.startswith(wait)
+  assert _finished(workdir) == before
+  killed(searching, 'stepper', _dies(searching.stepper, 7))
+  assert _finished(workdir) == before
+  # At the second of its trainings that are left.
+  killed(training, 'run', _raises_at(training.run, last))
+  (line,) = do(1, 2)
+  assert line.startswith(f'{trained + 3} of {trained + 4} trainings')
+  killed(sweep_pieces.supernets, 'inherited', _raises_at(None, 1))
+  (line,) = do(2, 2)
+  assert line.startswith(f'{trained + 4} of {trained + 4} trainings')
+  assert not (workdir / 'report.md').exists()
+  before |= _finished(workdir)
+  with monkeypatch.context() as patch:
+    patch.setattr(sweep.sweep_report, '_written', _raises_at(_kept, 2))
+    with pytest.raises(KeyboardInterrupt):
+      do()
+  do()
+  assert _reported(workdir) == _reported(whole)
+  assert _state(workdir / 'searches' / members[1].name) == _state(
+    whole / 'searches' / members[1].name
+  )
+  # Nothing that was finished was done again.
+  assert _finished(workdir) == before
+
+
+def _finished(workdir):
+  """Pieces that are done, and when."""
+  return {
+    p: p.stat().st_mtime_ns
+    for p in workdir.rglob('*.json')
+    if p.name in ('result.json', 'member.json') or p.parent.name == 'inherited'
+  }
+
+
+def _kept(path, text):
+  path.write_text(text)
+  return path
+
+
+def test_a_training_of_another_network_is_not_taken_for_its_own(
+  whole, tmp_path
+):
+  workdir = tmp_path / 'run'
+  shutil.copytree(whole, workdir)
+  one, *_, other = sorted((workdir / 'trainings').iterdir())
+  shutil.copy(other / 'architecture.json', one)
+  refused('another architecture', sweep.run, config(), workdir)
+
+
+def _raises_at(function, call):
+  """The function, which is killed at one of its calls."""
+  calls = []
+
+  def counted(*args, **kwargs):
+    calls.append(args)
+    if len(calls) == call:
+      raise KeyboardInterrupt
+    return function(*args, **kwargs)
+
+  return counted
+
+
+def _dies(stepper, step):
+  """A run that it makes steps for is killed at one of them."""
+
+  def make(*args):
+    advance = stepper(*args)
+
+    def dying(state, i):
+      if i == step:
+        raise KeyboardInterrupt
+      return advance(state, i)
+
+    return dying
+
+  return make
+
+
+def test_members_are_bit_for_bit_single_searches(whole, tmp_path, monkeypatch):
+  """Though they share programs that were compiled for another limit."""
+  monkeypatch.setattr(searching, 'compile_for', COMPILE_FOR)
+  prepared = sweep_setup.prepare(config(), whole, '')
+  setting, levels = prepared.setting, prepared.levels
+  first, *_, other = sweep_plan.members(levels, prepared.sizes)
+  assert other.level != first.level
+  folder = whole / 'searches' / other.name
+  told = sweep_pieces.config_of(setting.config, setting.resource, other)
+  found = search.run(told, tmp_path / 'single', dataset=setting.dataset)
+  assert space.Architecture.load(folder / 'architecture.json') == found
+  one, single = (
+    (d / 'metrics.jsonl').read_text() for d in (folder, tmp_path / 'single')
+  )
+  assert one == single
+  chex.assert_trees_all_equal(_state(folder), _state(tmp_path / 'single'))
