@@ -30,26 +30,37 @@ def conv_macs(eqn: core.JaxprEqn) -> int:
     eqn.params['rhs_dilation'],
     strict=True,
   )
-  return size((batch, features, group_inputs)) * size(_axis(*a) for a in axes)
+  to_kernel = _is_gradient_to_kernel(numbers.lhs_spec, numbers.rhs_spec)
+  each = size(_axis(*axis, to_kernel) for axis in axes)
+  return size((batch, features, group_inputs)) * each
 
 
-def _axis(inputs, taps, outputs, stride, low, lhs_dilation, rhs_dilation):
+def _is_gradient_to_kernel(lhs_spec, rhs_spec):
+  """Whether a kernel comes out, and not images, as JAX's transposes write it.
+
+  By shapes alone it cannot be told. Images and their cotangent are then laid
+  out alike, as no kernel is: these have their outputs first, or are 'HWIO'.
+  """
+  last = len(rhs_spec) - 1
+  is_kernel = rhs_spec[0] == 0 or rhs_spec[:2] == (last, last - 1)
+  return lhs_spec == rhs_spec and not is_kernel
+
+
+def _axis(
+  inputs, taps, outputs, stride, low, lhs_dilation, rhs_dilation, to_kernel
+):
   """How often an input meets a tap along one axis of a convolution."""
   if lhs_dilation == 1:
     return outputs * taps
   # Input i and tap t meet in output o where
   # i * lhs_dilation + low == o * stride + t * rhs_dilation.
-  found = min(
-    outputs * taps,
-    _pairs(inputs, lhs_dilation, low, taps, rhs_dilation, stride),
-  )
-  if (outputs - 1) * stride < (inputs - 1) * lhs_dilation:
-    # Less comes out than goes in: the gradient of a transposed convolution to
-    # its kernel, with the cotangent as 'taps'. Most pairs have no output.
-    found = min(
-      found, _pairs(inputs, lhs_dilation, low, outputs, stride, rhs_dilation)
-    )
-  return found
+  if to_kernel:
+    # Of a transposed convolution. The cotangent stands where the taps were,
+    # and the taps come out.
+    taps, outputs = outputs, taps
+    stride, rhs_dilation = rhs_dilation, stride
+  pairs = _pairs(inputs, lhs_dilation, low, taps, rhs_dilation, stride)
+  return min(outputs * taps, pairs)
 
 
 def _pairs(n, n_step, start, m, m_step, modulus):

@@ -334,20 +334,35 @@ def test_gradient_of_a_convolution_counts_twice_more(strides, groups):
   assert count.macs(gradient, X, w) == 3 * count.macs(fn, X, w)
 
 
-@pytest.mark.parametrize('layout', ['NHWC', 'NCHW', 'HWCN'])
+@pytest.mark.parametrize(
+  ('images', 'kernel'),
+  [
+    ('NHWC', 'HWIO'),
+    ('NHWC', 'OHWI'),
+    ('NCHW', 'OIHW'),
+    ('NCHW', 'HWIO'),
+    ('HWCN', 'HWIO'),
+  ],
+)
 @pytest.mark.parametrize('padding', ['SAME', 'VALID'])
-@pytest.mark.parametrize('taps', [2, 3, 5])
+@pytest.mark.parametrize('taps', [1, 2, 3, 5])
 def test_gradient_of_a_transposed_convolution_counts_twice_more(
-  layout, padding, taps
+  images, kernel, padding, taps
 ):
+  numbers = images, kernel, images
+
   def fn(x, w):
-    numbers = (layout, 'HWIO', layout)
     return lax.conv_transpose(x, w, (2, 2), padding, dimension_numbers=numbers)
 
-  x = dict(zip('NHWC', (1, 5, 5, 3), strict=True))
   gradient = jax.grad(lambda x, w: fn(x, w).sum(), argnums=(0, 1))
-  args = shape(*(x[axis] for axis in layout)), shape(taps, taps, 3, 8)
-  assert count.macs(gradient, *args) == 3 * count.macs(fn, *args)
+  # Images larger than the kernel, and smaller ones: by shapes alone these are
+  # transposed convolutions with the cotangent as kernel.
+  for side in (1, 2, 5):
+    x = dict(zip('NHWC', (1, side, side, 3), strict=True))
+    w = dict(zip('HWIO', (taps, taps, 3, 8), strict=True))
+    args = shape(*(x[a] for a in images)), shape(*(w[a] for a in kernel))
+    assert count.macs(fn, *args) == side**2 * taps**2 * 3 * 8
+    assert count.macs(gradient, *args) == 3 * count.macs(fn, *args), side
 
 
 @pytest.mark.parametrize('taps', [5, 7])
