@@ -37,6 +37,8 @@ os.environ.setdefault(
   f'{tempfile.gettempdir()}/nasjax_tests_{os.getpid()}',
 )
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.3')
+# NumPy multiplies small matrices; threads would wait for each other.
+os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
 
 import jax
 import numpy as np

@@ -16,8 +16,7 @@ from nasjax import program
 
 def call(fn, *args):
   """`fn(*args)`, of pytrees of arrays."""
-  with jax.disable_jit():  # So that what is called has no constants.
-    closed, shapes = jax.make_jaxpr(fn, return_shape=True)(*args)
+  closed, shapes = jax.make_jaxpr(fn, return_shape=True)(*args)
   with np.errstate(all='ignore'):  # As in XLA.
     found = _run(closed, jax.tree.leaves(args))
   return jax.tree.unflatten(jax.tree.structure(shapes), found)
@@ -42,8 +41,9 @@ def _one(eqn, ins):
   name, params = eqn.primitive.name, eqn.params
   if name == 'cond':
     return _run(params['branches'][int(ins[0])], ins[1:])
-  if (body := program.called(eqn)) is not None:
-    return _run(body, ins)
+  if program.called(eqn) is not None:
+    # With its constants.
+    return _run(params.get('jaxpr', params.get('call_jaxpr')), ins)
   if name == 'split':
     return np.split(ins[0], np.cumsum(params['sizes'])[:-1], params['axis'])
   if name in _NUMPY and not _has_keys(eqn):
@@ -99,14 +99,8 @@ def _slice(x, *, start_indices, limit_indices, strides, **_):
 
 def _dot_general(x, y, *, dimension_numbers, **_):
   contract, batch = dimension_numbers
-  xs, ys = list(range(x.ndim)), list(range(x.ndim, x.ndim + y.ndim))
-  for pair in (contract, batch):
-    for i, j in zip(*pair, strict=True):
-      ys[j] = xs[i]
-  both = [xs[i] for i in batch[0]]
-  gone = {xs[i] for i in contract[0]}.union(both)
-  free = [axis for axis in (*xs, *ys) if axis not in gone]
-  return np.einsum(x, xs, y, ys, both + free, optimize=True)
+  assert batch == ((), ()), 'a product of stacks, which tensordot has not'
+  return np.tensordot(x, y, contract)
 
 
 _ELEMENT_WISE = {
@@ -119,6 +113,7 @@ _ELEMENT_WISE = {
   'gt': np.greater,
   'lt': np.less,
   'max': np.maximum,
+  'min': np.minimum,
   'mul': np.multiply,
   'neg': np.negative,
   'rsqrt': lambda x: 1 / np.sqrt(x),

@@ -27,6 +27,7 @@ from nasjax import (
   search,
   space,
   spaces,
+  supernet,
   zoo,
 )
 from nasjax.ops.mbconv import MBConvModule
@@ -402,6 +403,18 @@ def _shapes(tree):
   return jax.tree.map(lambda x: (x.shape, x.dtype), tree)
 
 
+@pytest.fixture
+def slots_are_traced_once(monkeypatch):
+  """Jit keeps the trace of a slot for all of its stage that are like it."""
+  kept = nn.jit(supernet.Mixed, static_argnums=(3,))
+
+  def mixed(slot, numerics, name):
+    return kept(dataclasses.replace(slot, name='slot'), numerics, name=name)
+
+  monkeypatch.setattr(supernet, 'Mixed', mixed)
+
+
+@pytest.mark.usefixtures('slots_are_traced_once')
 @pytest.mark.parametrize('preset', COUNTED)
 def test_a_step_of_the_whole_preset_moves_every_choice(
   preset, architectures, monkeypatch
