@@ -59,7 +59,7 @@ def header(path: str | os.PathLike) -> Header:
     with Image.open(path) as image:
       return Header(image.width, image.height, _is_grey(image))
   except _BROKEN as error:
-    raise _broken(error) from error
+    raise _broken(error, path) from error
 
 
 def read(path: str | os.PathLike) -> Image.Image:
@@ -76,13 +76,14 @@ def read(path: str | os.PathLike) -> Image.Image:
       image.load()
       return _plain(_upright(image))
   except _BROKEN as error:
-    raise _broken(error) from error
+    raise _broken(error, path) from error
 
 
-def _broken(error: BaseException) -> BrokenError:
-  # Pillow's own words for it end in the path, which the caller names.
-  text = ' '.join(str(error).split()).split(' file ')[0]
-  return BrokenError(text[:100] or type(error).__name__)
+def _broken(error: BaseException, path: str | os.PathLike) -> BrokenError:
+  # What they say may end in the path, which the caller names.
+  text = getattr(error, 'strerror', None) or str(error)
+  text = text.replace(f' {os.fspath(path)!r}', '')
+  return BrokenError(' '.join(text.split())[:100] or type(error).__name__)
 
 
 def _is_grey(image: Image.Image) -> bool:
