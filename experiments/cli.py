@@ -5,6 +5,7 @@ import select
 import shlex
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TextIO, TypeVar
 
@@ -57,7 +58,10 @@ def run(main: Callable[[], None], required: Sequence[str] = ()) -> None:
       return 1
     return 0
 
-  logging.set_verbosity(logging.WARNING)
+  # What TFDS, Orbax and Pillow warn of is nothing that a user could change, and
+  # an error is to be one line.
+  logging.set_verbosity(logging.ERROR)
+  warnings.filterwarnings('ignore', module='PIL')
   try:
     try:
       app.run(guarded, flags_parser=parsed)

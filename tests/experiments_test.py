@@ -16,7 +16,8 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
-from conftest import refused
+from conftest import images, prepare_tfds, refused
+from PIL import Image
 
 from experiments import (
   cli,
@@ -1185,9 +1186,20 @@ print(json.dumps(ends))
 """
 
 
+BAD_EXIF = b'Exif\0\0MM\0*\0\0\0\x08\0\x05too short'
+
+
 def test_an_error_is_one_line_on_stderr_and_a_code(searched, tmp_path):
   """As a person sees it: no traceback, and the run is as it was."""
   before = sorted(p.stat().st_mtime_ns for p in searched.rglob('*'))
+  prepare_tfds(tmp_path, images(40), np.arange(40) % 3)
+  for name in 'ab':
+    (tmp_path / 'set' / name).mkdir(parents=True)
+  # Pillow, TFDS and its readers warn of what they meet here.
+  Image.new('L', (8, 8)).save(tmp_path / 'set/a/1.jpg', exif=BAD_EXIF)
+  (tmp_path / 'set/b/1.png').write_text('')
+  own = [f'--workdir={tmp_path}/t', f'--data_dir={tmp_path}']
+  own.append('--network=mobilenet_v2')
   cases = [
     ('search', [f'--workdir={searched}', *SMALL, '--seed=1'], 'seed was 0'),
     ('train', [f'--workdir={tmp_path}/t', '--network=x'], "network 'x'"),
@@ -1217,6 +1229,21 @@ def test_an_error_is_one_line_on_stderr_and_a_code(searched, tmp_path):
     ('count', ['--width=two'], '--width=two: it takes a number'),
     ('count', ['--json=maybe'], '--json=maybe: it takes true or false'),
     ('count', ['--network'], 'Missing value for flag --network'),
+    (
+      'train',
+      [*own, '--dataset=mnist'],
+      "'mnist' is not prepared in",
+    ),
+    (
+      'train',
+      [*own, '--dataset=colours', '--test_split=train[1:]'],
+      "overlap in 39 images of 'train'",
+    ),
+    (
+      'train',
+      [*own, f'--dataset=folder:{tmp_path}/set'],
+      '1 of 2 files cannot be read as images: b/1.png (',
+    ),
   ]
   given = json.dumps([case[:2] for case in cases])
   done = subprocess.run(
