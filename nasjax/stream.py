@@ -118,7 +118,7 @@ def open_set(
   test_split: str | None = None,
   image_size: int | None = None,
 ) -> Streamed:
-  """Opens a TFDS set; reads two rows of it.
+  """Opens a TFDS set; reads a few rows of it.
 
   Args:
     name: see `tfds_builder.open_set`, for the splits, too.
@@ -147,11 +147,7 @@ def open_set(
     test_split=test_split,
   )
   classes = opened.class_names
-  if len(classes) < 2:
-    raise InputError(
-      f'data set {name!r} has one class only, {classes[0]!r}; at least 2 '
-      'classes are needed'
-    )
+  _check_classes(opened)
   train, test = (
     Rows(
       f'{name}, {split}',
@@ -168,6 +164,20 @@ def open_set(
   channels = image.square(image.of_pixels(train[0][0]), 1).shape[-1]
   shape = (image_size, image_size, channels)
   return Streamed(name, train, test, classes, opened.test_split, shape)
+
+
+def _check_classes(opened: tfds_builder.Opened) -> None:
+  """Raises InputError where all training images are of one class.
+
+  Reads labels until there are two, which as a rule are soon there.
+  """
+  labels = opened.labels(opened.train_split)
+  first = next(labels)
+  if first >= 0 and all(label == first for label in labels):
+    raise InputError(
+      f'data set {opened.name!r} has training images of one class only, '
+      f'{opened.class_names[first]!r}; at least 2 classes are needed'
+    )
 
 
 def train_batches(

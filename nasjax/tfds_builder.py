@@ -8,7 +8,7 @@ because that takes its time.
 import importlib.util
 import os
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,6 +52,25 @@ class Opened(NamedTuple):
     except (OSError, RuntimeError) as error:
       raise unreadable(f'{self.name}, {split}', error) from error
     return rows
+
+  def labels(self, split: str) -> Iterator[int]:
+    """The labels of a split, read one by one; no image is decoded.
+
+    Raises:
+      InputError: their files are missing or damaged.
+    """
+    import tensorflow_datasets as tfds
+
+    try:
+      rows = self.builder.as_data_source(
+        split,
+        file_format='array_record',
+        decoders={self.image: tfds.decode.SkipDecoding()},
+      )
+      for i in range(len(rows)):
+        yield int(rows[i][self.label])
+    except (OSError, RuntimeError) as error:
+      raise unreadable(f'{self.name}, {split}', error) from error
 
 
 def open_set(

@@ -332,6 +332,7 @@ def test_sets_that_cannot_be_streamed_are_refused(tmp_path, monkeypatch):
   tfds = pytest.importorskip('tensorflow_datasets')
   label = tfds.features.ClassLabel(names=['red'])
   prepare_tfds(tmp_path, _images(40), [0] * 40, label=label, name='one')
+  prepare_tfds(tmp_path, _images(40), [1] * 40, name='greens')
   _numbered(tmp_path)
 
   def opened(**given):
@@ -348,7 +349,8 @@ def test_sets_that_cannot_be_streamed_are_refused(tmp_path, monkeypatch):
       '--stream reads sets of TFDS, --data',
     ),
     ({'dataset': 'folder:x'}, '--dataset=folder:x is none; leave it out'),
-    ({'dataset': 'one'}, "'one' has one class only, 'red'"),
+    ({'dataset': 'one'}, "'one' has training images of one class only, 'red'"),
+    ({'dataset': 'greens'}, "of one class only, 'green'; at least 2"),
     ({'crop_area': 0.0}, 'crop_area is 0.0; it must be above 0'),
     ({'image_size': 0}, 'image_size is 0; it must be at least 1'),
     ({'test_split': 'train[1:]'}, 'overlap in 59 images'),
