@@ -82,6 +82,13 @@ def _check_same(
   workdir: pathlib.Path, found: dict[str, Any], config: dict[str, Any]
 ) -> None:
   """Raises InputError, with what differs, unless two configs are the same."""
+  alone = [k for k in found if k not in config]
+  if alone and not config.keys() <= found.keys():
+    raise InputError(
+      f'workdir {workdir} holds a run of another script, or of another version '
+      f'of this one, which was told {", ".join(alone[:3])}; give another '
+      '--workdir'
+    )
   flags = [{**c, 'versions': None} for c in (found, config)]
   if differ := _differences(*flags):
     raise InputError(

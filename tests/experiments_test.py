@@ -659,6 +659,10 @@ def test_a_workdir_belongs_to_one_run(tmp_path):
   refused(
     'steps was 3 and is 4', loop.claim, workdir, {'steps': 4, 'limit': []}
   )
+  refused(
+    'another script, or of another version of this one, which was told limit;',
+    *(loop.claim, workdir, {'steps': 3, 'epochs': 4}),
+  )
   config = json.loads((workdir / 'config.json').read_text())
   config['versions']['jax'] = '0.1'
   (workdir / 'config.json').write_text(json.dumps(config))
