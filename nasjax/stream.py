@@ -67,6 +67,11 @@ class Rows:
     except (OSError, RuntimeError) as error:
       raise tfds_builder.unreadable(self.what, error) from error
     label = np.int32(row[self.label])
+    if label == -1:
+      raise InputError(
+        f'data set {self.what}: row {place} has no label (-1); give a split of '
+        'rows that have one'
+      )
     if not 0 <= label < self.num_classes:
       raise InputError(
         f'data set {self.what}: row {place} has the label {label}; for '

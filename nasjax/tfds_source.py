@@ -118,6 +118,11 @@ def _decode(
 
 def check_labels(what: str, labels: np.ndarray, num_classes: int) -> None:
   """Raises InputError where a label is missing (-1) or of no class."""
+  if missing := int((labels == -1).sum()):
+    raise InputError(
+      f'data set {what}: {missing} of {len(labels)} images have no label (-1); '
+      'give a split of those that have one'
+    )
   if labels.min() < 0 or labels.max() >= num_classes:
     raise InputError(
       f'data set {what}: labels go from {labels.min()} to {labels.max()}; for '

@@ -111,7 +111,7 @@ def test_unlabelled_training_images_are_refused(tmp_path):
   labels = {'train': np.where(some == 2, -1, some), 'test': some}
   _prepare(tmp_path, _images(40), labels)
   _refused(
-    'colours, train: labels go from -1 to 1; for 3 classes they must be 0 to 2',
+    r'colours, train: 13 of 40 images have no label \(-1\); give a split of',
     data.load,
     'colours',
     tmp_path,
