@@ -8,6 +8,13 @@ from experiments.published import SEARCH, TRAIN, Preset
 
 __all__ = ['SEARCH', 'TRAIN', 'applied', 'option']
 
+# Numbers that go with what a flag names, and mean nothing beside another.
+_OF = {
+  'optimizer': ('momentum', 'rms_decay', 'rms_epsilon'),
+  'schedule': ('stair_epochs', 'stair_factor'),
+  'constraint': ('strength',),
+}
+
 
 def applied(
   config: Mapping[str, Any],
@@ -16,7 +23,8 @@ def applied(
 ) -> dict[str, Any]:
   """Flags with those of `--preset`; what was typed counts more.
 
-  Where a network or an architecture was typed, no preset's network counts.
+  Where a network or an architecture was typed, no preset's network counts; nor
+  do, where another optimizer, schedule or constraint was, the numbers of its.
 
   Args:
     config: a value for every option.
@@ -37,6 +45,9 @@ def applied(
   flags = dict(cli.lookup('preset', config['preset'], presets).flags)
   if 'architecture' in given:
     flags.pop('network', None)
+  for name, numbers in _OF.items():
+    if name in flags and given.get(name, flags[name]) != flags[name]:
+      flags = {k: v for k, v in flags.items() if k not in numbers}
   return {**config, **flags, **given}
 
 

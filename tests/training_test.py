@@ -11,6 +11,7 @@ from conftest import images, refused
 
 from experiments import (
   cli,
+  constraints,
   datasets,
   finished,
   loop,
@@ -377,6 +378,22 @@ def test_what_is_typed_counts_more_than_a_preset():
     "unknown preset 'darts'; choose from mobilenet_v2",
     *(presets.applied, config | {'preset': 'darts'}, {}, presets.TRAIN),
   )
+
+
+def test_numbers_of_what_a_preset_names_go_with_it():
+  unset = cli.defaults(train.OPTIONS) | {'preset': 'mobilenet_v2'}
+  for given in ({'optimizer': 'sgd'}, {'schedule': 'cosine'}):
+    recipes.of(presets.applied(unset | given, given, presets.TRAIN))
+  given = {'optimizer': 'sgd', 'rms_epsilon': 0.1}  # It was typed.
+  found = presets.applied(unset | given, given, presets.TRAIN)
+  refused('--rms_epsilon=0.1 has no effect', recipes.of, found)
+  same = {'optimizer': 'rmsprop'}
+  found = presets.applied(unset | same, same, presets.TRAIN)
+  assert recipes.of(found).rms_epsilon == 1.0
+  unset = cli.defaults(search.OPTIONS) | {'preset': 'fbnet'}
+  given = {'constraint': 'project_equal', 'limit': ['macs=9k']}
+  found = presets.applied(unset | given, given, presets.SEARCH)
+  constraints.of(found, spaces.tiny())
 
 
 @pytest.mark.parametrize('name', presets.TRAIN)
