@@ -125,7 +125,8 @@ def evaluate(workdir: pathlib.Path, given: dict[str, Any]) -> dict[str, float]:
 
   Args:
     workdir: of the run.
-    given: flags that were given besides; they have to be those of the run.
+    given: flags that were given besides; they have to be those of the run, but
+      for `data_dir`: the same images may lie elsewhere now.
 
   Returns:
     Test accuracy of each of its weights.
@@ -135,6 +136,7 @@ def evaluate(workdir: pathlib.Path, given: dict[str, Any]) -> dict[str, float]:
   """
   found = finished.read(workdir)
   config = cli.defaults(OPTIONS) | loop.read_json(workdir / 'config.json')
+  config |= {name: given[name] for name in ('data_dir',) if name in given}
   for name, value in given.items():
     if name not in _OF_NETWORKS and config[name] != value:
       raise InputError(

@@ -140,6 +140,7 @@ def run(
     'test_images': dataset.num_test,
     **facts(network),
     'dataset': dataset.name,
+    'test_split': dataset.test_split,
     'classes': loop.fingerprint(dataset.class_names),
     'normalisation': {'mean': list(batches.mean), 'std': list(batches.std)},
     'seed': seed,

@@ -108,6 +108,20 @@ def test_an_evaluation_gives_what_was_recorded_and_writes_nothing(run, capsys):
   assert all('as recorded' in line and 'not' not in line for line in lines)
 
 
+def test_images_of_an_evaluation_may_lie_elsewhere(run, monkeypatch):
+  asked = []
+
+  def found(config, options):
+    asked.append(config['data_dir'])
+    return SET if config['data_dir'] == 'moved' else changed
+
+  changed = dataclasses.replace(SET, test=_arrays(30, 2))
+  monkeypatch.setattr(datasets, 'of_or_stream', found)
+  assert set(train.evaluate(run, {'data_dir': 'moved'})) == {'last', 'best'}
+  refused('images of stripes are not those', train.evaluate, run, {})
+  assert asked == ['moved', None]
+
+
 def test_a_result_has_what_a_comparison_needs(root, run):
   result = loop.read_json(run / 'result.json')
   a = space.Architecture.load(root / 'small.json')
@@ -125,6 +139,7 @@ def test_a_result_has_what_a_comparison_needs(root, run):
       'valid_images': 12,
       'test_images': 30,
       'dataset': 'stripes',
+      'test_split': 'test',
       'seed': 0,
       'teacher': None,
       'command': 'a command',
