@@ -99,8 +99,16 @@ def _slice(x, *, start_indices, limit_indices, strides, **_):
 
 def _dot_general(x, y, *, dimension_numbers, **_):
   contract, batch = dimension_numbers
-  assert batch == ((), ()), 'a product of stacks, which tensordot has not'
-  return np.tensordot(x, y, contract)
+  if not any(batch):
+    return np.tensordot(x, y, contract)
+  xs, ys = list(range(x.ndim)), list(range(x.ndim, x.ndim + y.ndim))
+  for pair in (contract, batch):
+    for i, j in zip(*pair, strict=True):
+      ys[j] = xs[i]
+  both = [xs[i] for i in batch[0]]
+  gone = {xs[i] for i in contract[0]}.union(both)
+  free = [axis for axis in (*xs, *ys) if axis not in gone]
+  return np.einsum(x, xs, y, ys, both + free, optimize=True)
 
 
 _ELEMENT_WISE = {

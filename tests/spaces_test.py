@@ -5,6 +5,7 @@ import functools
 import itertools
 from typing import NamedTuple
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -399,6 +400,23 @@ def _filled(s, parts, pair, arrays):
   )
 
 
+def _one_step(s):
+  """A step of a search by the task alone, and what it is called with."""
+  size, rng = s.image_size, np.random.default_rng(0)
+  images = rng.integers(0, 256, (8, size, size, s.channels), np.uint8)
+  arrays = data.Arrays(images, np.arange(8, dtype=np.int32) % 4)
+  macs = cost.macs(s)
+  pair = constraint.lagrangian(sum(macs.bounds()) / 2, rate=0.1)
+  parts = search.make(
+    s,
+    batch.Batches(4, (0.5,) * s.channels, (0.3,) * s.channels),
+    [(macs, pair)],
+    weight_tx=optax.sgd(0.05),
+    alpha_tx=optax.sgd(1.0),
+  )
+  return parts.step, _filled(s, parts, pair, arrays), arrays
+
+
 def _shapes(tree):
   return jax.tree.map(lambda x: (x.shape, x.dtype), tree)
 
@@ -412,6 +430,19 @@ def slots_are_traced_once(monkeypatch):
     return kept(dataclasses.replace(slot, name='slot'), numerics, name=name)
 
   monkeypatch.setattr(supernet, 'Mixed', mixed)
+
+
+@pytest.mark.usefixtures('slots_are_traced_once')
+def test_a_step_run_one_operation_at_a_time_is_the_compiled_one():
+  step, before, arrays = _one_step(spaces.tiny_macro(num_classes=4))
+  found, expected = (
+    (after.params, after.batch_stats, after.alphas, metrics)
+    for after, metrics in (
+      op_by_op.call(step, before, arrays, arrays),
+      jax.jit(step)(before, arrays, arrays),
+    )
+  )
+  chex.assert_trees_all_close(found, expected, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.usefixtures('slots_are_traced_once')
@@ -432,20 +463,8 @@ def test_a_step_of_the_whole_preset_moves_every_choice(
     monkeypatch.setattr(pattern, 'draw', lambda key, probs: jnp.int32(0))
     monkeypatch.setattr(jax.lax, 'switch', lambda i, each, *x: each[0](*x))
   s = preset(image_size=17, num_classes=4)
-  rng = np.random.default_rng(0)
-  images = rng.integers(0, 256, (8, 17, 17, s.channels), np.uint8)
-  arrays = data.Arrays(images, np.arange(8, dtype=np.int32) % 4)
-  macs = cost.macs(s)
-  pair = constraint.lagrangian(sum(macs.bounds()) / 2, rate=0.1)
-  parts = search.make(
-    s,
-    batch.Batches(4, (0.5,) * s.channels, (0.3,) * s.channels),
-    [(macs, pair)],
-    weight_tx=optax.sgd(0.05),
-    alpha_tx=optax.sgd(1.0),
-  )
-  before = _filled(s, parts, pair, arrays)
-  after, metrics = op_by_op.call(parts.step, before, arrays, arrays)
+  step, before, arrays = _one_step(s)
+  after, metrics = op_by_op.call(step, before, arrays, arrays)
   assert {'train_loss', 'valid_loss', 'macs'} <= metrics.keys()
   for name, value in metrics.items():
     assert np.shape(value) == (), name
