@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from nasjax import pooling
 from nasjax.ops import core
 from nasjax.ops.core import (
   Depthwise,
@@ -25,19 +26,19 @@ class MaxPoolModule(nn.Module):
 
   op: 'MaxPool'
   stride: int
+  numerics: Numerics = Numerics()
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     kernel, stride = self.op.kernel, self.stride
-    padding = 'SAME'
+    padding = None
     if self.op.padding == 'ceil':
       core.check_size(x, self.op.name, max(1, kernel - stride + 1))
       # As much as the last window hangs over.
       over = [-(size - kernel) % stride for size in x.shape[1:3]]
       padding = tuple((0, pixels) for pixels in over)
-    return nn.max_pool(
-      x, (kernel, kernel), strides=(stride, stride), padding=padding
-    )
+    form = self.numerics.depthwise
+    return pooling.max_pool(x, kernel, stride, padding=padding, form=form)
 
 
 class ResidualModule(nn.Module):
@@ -166,7 +167,7 @@ class MaxPool:
     return seen and in_features == features
 
   def module(self, features: int, stride: int, numerics: Numerics) -> nn.Module:
-    return MaxPoolModule(self, stride)
+    return MaxPoolModule(self, stride, numerics)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -29,9 +29,10 @@ class Numerics:
   """How a network computes what it computes: no part of the architecture.
 
   Attributes:
-    depthwise: `'native'`, `'taps'` or `'auto'`, see `nasjax.depthwise`. With
-      `'native'` pointwise convolutions are traced as convolutions, too:
-      counting and exporting want to see them.
+    depthwise: `'native'`, `'taps'` or `'auto'`, see `nasjax.depthwise`; of max
+      pooling as well, see `nasjax.pooling`. With `'native'` pointwise
+      convolutions are traced as convolutions, too: counting and exporting want
+      to see them.
     dtype: what is computed in; parameters and statistics stay float32.
     bn_momentum: of the running statistics, per step.
     bn_epsilon: added to the variance.
