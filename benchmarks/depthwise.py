@@ -19,7 +19,7 @@ from absl import app, flags
 
 from nasjax import depthwise
 
-_REPEATS = flags.DEFINE_integer('repeats', 11, 'Timings of each.', 1)
+REPEATS = flags.DEFINE_integer('repeats', 11, 'Timings of each.', 1)
 _QUICK = flags.DEFINE_bool('quick', False, 'Whether to time two shapes only.')
 
 # N, H = W, C, k, stride
@@ -88,12 +88,12 @@ def compare(shape, repeats: int) -> np.ndarray:
 
 
 def main(_):
-  print(f'{machine()}; ms, native / taps, medians of {_REPEATS.value}\n')
+  print(f'{machine()}; ms, native / taps, medians of {REPEATS.value}\n')
   print('| N, H, C, k, stride | forward | ratio | dx | ratio | dw | ratio |')
   print('|---|---|---|---|---|---|---|')
   for shape in SHAPES[:2] if _QUICK.value else SHAPES:
     cells = [', '.join(map(str, shape))]
-    for native, taps in compare(shape, _REPEATS.value).T:
+    for native, taps in compare(shape, REPEATS.value).T:
       cells += [f'{native:.2f} / {taps:.2f}', f'{native / taps:.1f}']
     print('| ' + ' | '.join(cells) + ' |', flush=True)
 

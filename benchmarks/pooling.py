@@ -12,12 +12,10 @@ import time
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import app, flags
+from absl import app
 
-from benchmarks.depthwise import FORMS, machine
+from benchmarks.depthwise import FORMS, REPEATS, machine
 from nasjax import pooling
-
-_REPEATS = flags.DEFINE_integer('repeats', 11, 'Timings of each.', 1)
 
 # N, H = W, C, kernel, stride: of ResNet, SqueezeNet, ShuffleNetV2, and small.
 SHAPES = (
@@ -46,12 +44,12 @@ def passes(shape, form):
 
 
 def main(_) -> None:
-  print(f'{machine()}; ms, native / taps, medians of {_REPEATS.value}\n')
+  print(f'{machine()}; ms, native / taps, medians of {REPEATS.value}\n')
   print('| N, H, C, k, stride | forward | ratio | with gradient | ratio |')
   print('|---|---|---:|---|---:|')
   for shape in SHAPES:
     runs = [passes(shape, form) for form in FORMS]
-    times_ms = np.zeros((_REPEATS.value + 1, 2, 2))
+    times_ms = np.zeros((REPEATS.value + 1, 2, 2))
     for row in times_ms:
       for i, j in np.ndindex(row.shape):
         start = time.perf_counter()
