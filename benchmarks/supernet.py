@@ -11,7 +11,8 @@ within one run, so that what else the machine does falls on all; the figures are
 medians.
 
 A second table is of the sampled supernet, with candidates whose mean is the
-same: it computes one of each slot, so each figure is of 8 draws.
+same: whole steps of the weights, optimizer and all. One computes one candidate
+of each slot, so each figure is the mean of 8 draws.
 """
 
 import dataclasses
@@ -23,11 +24,22 @@ import time
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
 
 from experiments import allocator
-from nasjax import ops, relax, space, spaces, train
+from nasjax import (
+  batch,
+  data,
+  ops,
+  optimize,
+  relax,
+  search,
+  space,
+  spaces,
+  train,
+)
 from nasjax.entangled import Entangled
 from nasjax.supernet import Supernet
 
@@ -94,11 +106,8 @@ class Passes(NamedTuple):
   compile_s: list[float]
 
 
-def passes(net: Any, batch_size: int, index: Any = None) -> Passes:
-  """Compiles what a step of a search computes, but for the optimizers.
-
-  With an index, the pass of the weights alone, which takes it last.
-  """
+def passes(net: Any, batch_size: int) -> Passes:
+  """Compiles what a step of a search computes, but for the optimizers."""
   own = net.space
   rng = np.random.default_rng(0)
   shape = batch_size, own.image_size, own.image_size, own.channels
@@ -119,22 +128,19 @@ def passes(net: Any, batch_size: int, index: Any = None) -> Passes:
   # What draws them in JAX would have to be compiled, too.
   variables = jax.tree.map(drawn, shapes)
 
-  def loss(params, alphas, stats, index=None):
+  def loss(params, alphas, stats):
     logits, new = net.apply(
       {'params': params, 'batch_stats': stats},
       images,
       relax.softmax(alphas),
       train=True,
-      index=index,
       mutable=['batch_stats'],
     )
     return train.cross_entropy(logits, labels), new
 
   arguments = variables['params'], alphas, variables['batch_stats']
-  if index is not None:
-    arguments += (index,)
   found = Passes([], [])
-  for position in range(2 if alphas and index is None else 1):
+  for position in range(2 if alphas else 1):
     start = time.perf_counter()
     grad = jax.jit(jax.grad(loss, position, has_aux=True))
     program = grad.lower(*arguments).compile()
@@ -156,24 +162,35 @@ def timed(each: list[Passes], repeats: int) -> list[np.ndarray]:
   return [np.array([next(medians) for _ in found.runs]) for found in each]
 
 
-def drawing(net: Supernet, batch_size: int) -> Passes:
-  """The pass of the weights, of ops that are drawn anew each time."""
+def drawing(searched: space.Space, batch_size: int) -> Passes:
+  """Whole steps of the weights, of ops that are drawn anew each time."""
   rng = np.random.default_rng(1)
-  choices = {name: len(options) for name, options in net.space.choices.items()}
-  draws = [
-    {name: np.array([rng.integers(n)], np.int32) for name, n in choices.items()}
-    for _ in range(_DRAWS)
-  ]
-  found = passes(net, batch_size, draws[0])
-  program = found.runs[0].func
-  arguments = found.runs[0].args[:-1]
+  shape = 4 * batch_size, searched.image_size, searched.image_size
+  images = rng.integers(255, size=(*shape, searched.channels), dtype=np.uint8)
+  labels = rng.integers(searched.num_classes, size=len(images))
+  arrays = data.Arrays(jnp.array(images), jnp.array(labels, jnp.int32))
+  mean, std = ((x,) * searched.channels for x in (0.5, 0.3))
+  parts = search.make(
+    searched,
+    batch.Batches(batch_size, mean, std),
+    [],
+    weight_tx=optimize.sgd(0.01),
+    alpha_tx=search.adam(0.01),
+    relaxation=relax.GDAS,
+  )
+  state = jax.jit(parts.init)(jax.random.key(0), arrays, arrays)
+  start = time.perf_counter()
+  step = jax.jit(parts.weight_step, donate_argnums=0)
+  program = step.lower(state, arrays).compile()
+  compile_s = time.perf_counter() - start
 
   def run():
-    for draw in draws:
-      out = program(*arguments, draw)
-    return out
+    nonlocal state
+    for _ in range(_DRAWS):
+      state, metrics = program(state, arrays)
+    return metrics
 
-  return Passes([run], found.compile_s)
+  return Passes([run], [compile_s])
 
 
 def row(cells) -> str:
@@ -181,15 +198,15 @@ def row(cells) -> str:
 
 
 def sampled_rows(numbers: tuple[int, ...]) -> None:
-  print(row(['candidates, mean held', 'sampled, ms a pass', 'compile s']))
+  print(row(['candidates, mean held', 'sampled, ms a step', 'compile s']))
   print('|---|---:|---:|')
-  nets = {}
+  each = []
   for n in numbers:
     blocks = (ops.MBConv(k, e) for e in SAME_MEAN[n] for k in (7, 5, 3))
-    nets[n] = Supernet(with_candidates(tuple(blocks)))
-  each = [drawing(net, _BATCH_SIZE.value) for net in nets.values()]
+    searched = with_candidates(tuple(blocks))
+    each.append(drawing(searched, _BATCH_SIZE.value))
   for n, found, times_ms in zip(
-    nets, each, timed(each, _REPEATS.value), strict=True
+    numbers, each, timed(each, _REPEATS.value), strict=True
   ):
     cells = f'{times_ms[0] / _DRAWS:.0f}', f'{found.compile_s[0]:.0f}'
     print(row([str(n), *cells]), flush=True)

@@ -144,13 +144,13 @@ def inherited(
   config: dict[str, Any],
   inputs: searching.Inputs,
   architecture: Architecture,
-  state: search.State,
+  params: dict[str, Any],
 ) -> supernets.Inherited:
   """What the search leaves to an architecture before it is trained."""
   return supernets.inherited(
     inputs.supernet,
     architecture,
-    state.params,
+    params,
     (inputs.train, inputs.valid),
     inputs.batches,
     recipes.of(config).numerics,
@@ -195,14 +195,14 @@ def run(
   parts = build(config, inputs)
   state, stopped = searching.run(config, inputs, parts, workdir, compiled)
   if keep_supernet:
-    weights.store(workdir, supernets.WHOLE, {'params': state.params})
+    weights.store(workdir, supernets.WHOLE, {'params': parts.params(state)})
   space, limits = inputs.space, inputs.kept.limits
   # Of the law that the costs were of, which is not always a softmax.
   heat = inputs.temperature(state.step)
   logits = relax.logits(inputs.relaxation, state.alphas, heat)
   architecture = derive.within(space, logits, limits, fill=config['fill'])
   if inputs.supernet == 'entangled':
-    left = inherited(config, inputs, architecture, state)
+    left = inherited(config, inputs, architecture, parts.params(state))
     weights.save(workdir, supernets.INHERITED, left.weights)
     supernet |= left.record
   outcome.save(

@@ -272,10 +272,11 @@ def run_inherited(
   inputs = search.prepare(config, setting.dataset)
   halves, key = (inputs.train, inputs.valid), jax.random.key(0)
   parts = search.build(config, inputs)
+  shapes = lambda *args: parts.params(parts.init(*args))  # noqa: E731
   whole = weights.restore(
     setting.workdir / 'searches' / member.name,
     supernets.WHOLE,
-    {'params': jax.eval_shape(parts.init, key, *halves).params},
+    {'params': jax.eval_shape(shapes, key, *halves)},
     inputs.space.name,
   )
   (setting.workdir / 'inherited').mkdir(exist_ok=True)

@@ -27,94 +27,117 @@ OPTIMIZERS = {
 
 
 @functools.cache
-def _params():
+def _variables():
   images = jnp.zeros((1, 8, 8, 1))
   probs = {name: jnp.ones(len(ops)) for name, ops in SPACE.choices.items()}
   init = functools.partial(Supernet(SPACE).init, train=False)
-  return jax.jit(init)(jax.random.key(0), images, probs)['params']
-
-
-def _gradient(seed, mask):
-  """Of any size where an op ran, and 0 elsewhere, as the supernet's is."""
-  rng = np.random.default_rng(seed)
-
-  def one(p, m):
-    return jnp.where(m, jnp.array(rng.normal(size=p.shape), p.dtype), 0)
-
-  return jax.tree.map(one, _params(), mask)
+  return jax.jit(init)(jax.random.key(0), images, probs)
 
 
 def _index(*ops):
   return {s: jnp.array([i]) for s, i in zip(SPACE.choices, ops, strict=True)}
 
 
-def _ops(tree):
-  """What is kept of each op, by slot and op."""
-  for slot in SPACE.choices:
-    names = {s.name: s.op_names for s in SPACE.slots}[slot]
-    for i, op in enumerate(names):
-      if op in tree[slot]:
-        yield slot, i, tree[slot][op]
+def _drawn(seed, tree):
+  """The structure of a tree, of any values."""
+  rng = np.random.default_rng(seed)
+  return jax.tree.map(lambda p: jnp.array(rng.normal(size=p.shape)), tree)
 
 
-def test_the_mask_is_true_for_the_ops_in_the_index():
-  index = {**_index(0, 1, 1), 'stage2_1': jnp.array([1, 0])}
-  mask = sampled.ran(SPACE, _params(), index)
-  chex.assert_trees_all_equal_structs(mask, _params())
-  found = {(s, i): set(map(bool, jax.tree.leaves(t))) for s, i, t in _ops(mask)}
-  assert found == {
-    ('stage1_1', 0): {True},
-    ('stage1_1', 1): {False},
-    ('stage2_1', 0): {True},
-    ('stage2_1', 1): {True},
-    ('stage2_2', 0): {False},
-    ('stage2_2', 1): {True},
-  }
+@pytest.mark.parametrize('collection', ['params', 'batch_stats'])
+def test_stacked_variables_are_all_there(collection):
+  tree = _variables()[collection]
+  stacked = sampled.stack(SPACE, tree)
+  chex.assert_trees_all_equal(sampled.unstack(SPACE, stacked, tree), tree)
+  for slot in (s for s in SPACE.slots if len(s.ops) > 1):
+    for leaf in jax.tree.leaves(stacked[slot.name]):
+      assert leaf.shape[0] == len(slot.ops)
+
+
+def test_what_is_taken_is_the_ops_own_and_zeros():
+  params = _variables()['params']
+  slot = next(s for s in SPACE.slots if s.name == 'stage2_1')
+  index = {**_index(0, 0, 0), 'stage2_1': jnp.array([1, 0])}
+  taken = sampled.take(SPACE, sampled.stack(SPACE, params), index)
+  for k, i in enumerate([1, 0]):
+    own = params['stage2_1'].get(slot.op_names[i], {})
+    drawn = taken['stage2_1'][sampled.DRAWN.format(k)]
+    chex.assert_trees_all_equal(sampled.cut(drawn, own), own)
+    total = sum(float(jnp.abs(x).sum()) for x in jax.tree.leaves(drawn))
+    of_op = sum(float(jnp.abs(x).sum()) for x in jax.tree.leaves(own))
+    assert total == pytest.approx(of_op, rel=1e-6)
   for slot in ('stem', 'head', 'classifier'):
-    assert all(jax.tree.leaves(mask[slot]))
+    assert taken[slot] is params[slot]
+
+
+def test_leaves_of_one_place_and_two_ranks_are_kept_apart():
+  each = [
+    {'mix': {'kernel': jnp.ones((2, 3))}},
+    {'mix': {'kernel': jnp.ones(4)}},
+  ]
+  stacked = sampled.stack_ops(each)
+  for i, own in enumerate(each):
+    found = sampled.cut(sampled.at(stacked, i), own)
+    chex.assert_trees_all_equal(found, own)
+
+
+def _kept(tx, state, params):
+  """Parameters, and what the optimizer keeps of each, as they were."""
+  like = lambda x: isinstance(x, dict) and set(x) == set(params)  # noqa: E731
+  trees = [t for t in jax.tree.leaves(state, is_leaf=like) if like(t)]
+  whole = _variables()['params']
+  return [sampled.unstack(SPACE, t, whole) for t in (params, *trees)]
 
 
 @pytest.mark.parametrize('name', OPTIMIZERS)
 def test_what_did_not_run_stays_and_what_ran_moves_as_ever(name):
-  """After a step in which other ops ran, so that momentum is not 0."""
-  tx, params = OPTIMIZERS[name], _params()
-  step = jax.jit(functools.partial(sampled.update, tx))
-  state = tx.init(params)
+  """After steps in which other ops ran, so that momentum is not 0.
+
+  What ran moves as it does where there is nothing else but what always runs.
+  """
+  tx, params = OPTIMIZERS[name], sampled.stack(SPACE, _variables()['params'])
+  state = sampled.init(tx, SPACE, params)
+  step = jax.jit(functools.partial(sampled.update, tx, SPACE))
+
+  def gradient(seed, index):
+    taken = sampled.take(SPACE, params, index)
+    # No gradient reaches what is only there to fill an array up.
+    return jax.tree.map(lambda g, p: g * (p != 0), _drawn(seed, taken), taken)
+
   for seed, index in enumerate([_index(0, 0, 0), _index(1, 1, 1)]):
-    mask = sampled.ran(SPACE, params, index)
-    params, state = step(_gradient(seed, mask), state, params, mask)
+    params, state = step(gradient(seed, index), state, params, index)
   index = _index(0, 1, 2)
-  mask = sampled.ran(SPACE, params, index)
-  gradient = _gradient(9, mask)
-  after, after_state = step(gradient, state, params, mask)
-  updates, plain_state = jax.jit(tx.update)(gradient, state, params)
-  plain = optax.apply_updates(params, updates)
+  g = gradient(9, index)
+  after, after_state = step(g, state, params, index)
 
-  def trees(*states):
-    """Parameters, and what the optimizer keeps of each of them."""
-    kept = [s for s in jax.tree.leaves(states[0], is_leaf=_like_params)]
-    others = [jax.tree.leaves(s, is_leaf=_like_params) for s in states[1:]]
-    return [z for z in zip(kept, *others, strict=True) if _like_params(z[0])]
+  # The same by hand: on what was taken, by the optimizer alone.
+  own = sampled.take(SPACE, params, index)
+  like = lambda x: isinstance(x, dict) and set(x) == set(params)  # noqa: E731
+  own_state = jax.tree.map(
+    lambda x: sampled.take(SPACE, x, index) if like(x) else x,
+    state,
+    is_leaf=like,
+  )
+  updates, _ = tx.update(g, own_state, own)
+  expected = optax.apply_updates(own, updates)
+  chex.assert_trees_all_close(
+    sampled.take(SPACE, after, index), expected, rtol=1e-5, atol=1e-6
+  )
 
-  looked = [(params, after, plain), *trees(state, after_state, plain_state)]
+  before, now = (_kept(tx, *z) for z in ((state, params), (after_state, after)))
   moments = {'adam': 2, 'adamw, clipped': 2, 'rmsprop, clipped': 2}
-  assert len(looked) == 1 + moments.get(name, 1)
-  for before, now, usual in looked:
-    for part in zip(*map(_ops, (before, now, usual)), strict=True):
-      (slot, i, old), (_, _, new), (_, _, expected) = part
-      if i in index[slot]:
-        chex.assert_trees_all_close(new, expected, rtol=1e-6, atol=1e-7)
-        assert _differ(new, old)
-      else:
-        chex.assert_trees_all_equal(new, old)
-        assert _differ(expected, old)  # An optimizer alone would move it.
-    chex.assert_trees_all_close(
-      now['stem'], usual['stem'], rtol=1e-6, atol=1e-7
-    )
-
-
-def _like_params(tree):
-  return isinstance(tree, dict) and set(tree) == set(_params())
+  assert len(before) == 1 + moments.get(name, 1)
+  for old, new in zip(before, now, strict=True):
+    for slot in (s for s in SPACE.slots if len(s.ops) > 1):
+      for i, op in enumerate(slot.op_names):
+        if op not in old[slot.name]:
+          continue  # A skip.
+        own = old[slot.name][op], new[slot.name][op]
+        if i in index[slot.name]:
+          assert _differ(*own)
+        else:
+          chex.assert_trees_all_equal(*own)
+    assert _differ(old['stem'], new['stem'])
 
 
 def _differ(a, b):
@@ -124,13 +147,34 @@ def _differ(a, b):
   )
 
 
+def test_an_op_moves_by_the_optimizers_rule():
+  """Momentum of 1/2 and decay, of one number of an op, over three steps."""
+  slot = next(s for s in SPACE.slots if len(s.ops) > 1)
+  tree = {slot.name: {n: {'x': jnp.ones((1, 1))} for n in slot.op_names}}
+  tx = optax.chain(
+    optax.add_decayed_weights(0.5, mask=optimize.kernels),
+    optax.sgd(0.1, momentum=0.5),
+  )
+  params = sampled.stack(SPACE, tree)
+  state = sampled.init(tx, SPACE, params)
+  expected, velocity = [1.0] * len(slot.ops), [0.0] * len(slot.ops)
+  for i in (0, 1, 0):
+    index = {slot.name: jnp.array([i])}
+    g = jax.tree.map(jnp.ones_like, sampled.take(SPACE, params, index))
+    params, state = sampled.update(tx, SPACE, g, state, params, index)
+    velocity[i] = 0.5 * velocity[i] + 1 + 0.5 * expected[i]
+    expected[i] -= 0.1 * velocity[i]
+  found = params[slot.name]['2d']['x'].ravel().tolist()
+  assert found == pytest.approx(expected, rel=1e-6)
+
+
 def test_counts_go_on():
   tx = OPTIMIZERS['adam']
-  params = _params()
-  mask = sampled.ran(SPACE, params, _index(0, 0, 0))
-  _, state = sampled.update(
-    tx, _gradient(0, mask), tx.init(params), params, mask
-  )
+  params = sampled.stack(SPACE, _variables()['params'])
+  index = _index(0, 0, 0)
+  g = sampled.take(SPACE, params, index)
+  state = sampled.init(tx, SPACE, params)
+  _, state = sampled.update(tx, SPACE, g, state, params, index)
   assert int(optax.tree.get(state, 'count', filtering=_of_adam)) == 1
 
 

@@ -18,8 +18,10 @@ from nasjax import (
   data,
   ops,
   relax,
+  sampled,
   search,
   spaces,
+  supernet,
 )
 
 CLASSES = 4
@@ -258,20 +260,33 @@ def test_a_sampled_weight_step_moves_what_ran_alone(relaxation):
   parts, arrays = _make(weight_tx=tx, relaxation=relaxation), _arrays()
   state = jax.jit(parts.init)(jax.random.key(3), arrays, arrays)
   step, seen = jax.jit(parts.weight_step), set()
+  shapes = _shapes(state.alphas)
+
+  def kept(state):
+    """What there is of each op: weights, momentum and statistics."""
+    trace = optax.tree.get(state.opt_state, 'trace')
+    stats = jax.tree.map(lambda x: x[0], state.batch_stats)
+    own = (state.params, 'params'), (trace, 'params'), (stats, 'batch_stats')
+    return [sampled.unstack(SPACE, t, shapes[name]) for t, name in own]
+
   for _ in range(6):
     after, _ = step(state, arrays)
-    moved = _changed(state.params, after.params)
-    trace = [optax.tree.get(s.opt_state, 'trace') for s in (state, after)]
-    stats = [
-      jax.tree.map(lambda x: x[0], s.batch_stats) for s in (state, after)
-    ]
+    moved, *others = map(_changed, kept(state), kept(after))
     # At most one, and none where the skip, which has no weights, was drawn.
     assert all(len(ops_) <= 1 for ops_ in moved.values())
-    assert _changed(*trace) == moved
-    assert _changed(*stats) == moved
+    assert all(other == moved for other in others)
+    chex.assert_trees_all_equal(parts.params(after), kept(after)[0])
     seen |= {(slot, *ops_) for slot, ops_ in moved.items()}
     state = after
   assert len(seen) > len(SPACE.choices)  # Not the same ones every time.
+
+
+def _shapes(probs):
+  """Of the supernet's variables."""
+  net, images = supernet.Supernet(SPACE), jnp.zeros((1, 8, 8, 1))
+  return jax.eval_shape(
+    lambda: net.init(jax.random.key(0), images, probs, train=False)
+  )
 
 
 def test_what_alphas_are_judged_on_is_not_augmented():

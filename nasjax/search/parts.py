@@ -36,6 +36,8 @@ class Search(NamedTuple):
     eigenvalue: `(state, valid) -> f32[]`, the largest one of the Hessian of
       the task's loss in the alphas, on the batch of the next alpha step. It
       uses up nothing: whether a search is measured does not change it.
+    params: `(state) -> params` of the supernet, `slot / op / ...`, whatever
+      form the state has them in.
   """
 
   init: Callable[[jax.Array, data.Arrays, data.Arrays], State]
@@ -43,6 +45,7 @@ class Search(NamedTuple):
   alpha_step: Callable[[State, data.Arrays, data.Arrays], tuple[State, Metrics]]
   step: Callable[[State, data.Arrays, data.Arrays], tuple[State, Metrics]]
   eigenvalue: Callable[[State, data.Arrays], jax.Array]
+  params: Callable[[State], dict]
 
 
 def make(
@@ -160,7 +163,8 @@ def make(
 
   init = functools.partial(steps.init, setting)
   eigenvalue = functools.partial(steps.eigenvalue, setting)
-  return Search(init, weight_step, alpha_step, step, eigenvalue)
+  params = functools.partial(steps.params, setting)
+  return Search(init, weight_step, alpha_step, step, eigenvalue, params)
 
 
 def _hypergradient(order, tx, terms, rate, regulariser):

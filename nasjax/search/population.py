@@ -120,5 +120,7 @@ def together(
       check_vma=False,  # Nothing is communicated that could be left out.
     )
 
-  takes = Search(init=2, weight_step=1, alpha_step=2, step=2, eigenvalue=1)
+  takes = Search(
+    init=2, weight_step=1, alpha_step=2, step=2, eigenvalue=1, params=0
+  )
   return Search(*map(mapped, search, takes))

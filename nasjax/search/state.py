@@ -25,7 +25,8 @@ class State(NamedTuple):
   Attributes:
     step: `i32[]`, weight steps done.
     key: PRNG key of the next step.
-    params: the supernet's weights.
+    params: the supernet's weights; where a few of its ops run at a time,
+      stacked (`nasjax.sampled`), and `Search.params` has them as they were.
     batch_stats: its running statistics, with a leading axis of patterns.
     opt_state: of the weights' optimizer.
     alphas: slot to `f32[ops]`.
@@ -68,6 +69,13 @@ class Setting:
   loss: Loss
   guards: Guards
   nets: tuple[Supernet | Entangled, ...]
+
+  @property
+  def few(self) -> bool:
+    """Whether weights learn from a few ops at a time."""
+    drawn_by = self.relaxation.weight_probs or self.relaxation.probs
+    own = self.relaxation._replace(probs=drawn_by)
+    return relax.is_sampled(own, self.space.choices)
 
   def law(self, state: State, alphas: Alphas) -> Alphas:
     """The probabilities that costs take."""

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
@@ -27,13 +26,18 @@ def init(
   variables = nets[0].init(
     for_net, jnp.zeros(shape), relax.softmax(alphas), train=False
   )
-  stats = pattern.spread(variables.get('batch_stats', {}), len(nets))
+  params, stats = variables['params'], variables.get('batch_stats', {})
+  if setting.few:
+    params, stats = (sampled.stack(space, tree) for tree in (params, stats))
+    opt_state = sampled.init(setting.weight_tx, space, params)
+  else:
+    opt_state = setting.weight_tx.init(params)
   return State(
     step=jnp.int32(0),
     key=key,
-    params=variables['params'],
-    batch_stats=stats,
-    opt_state=setting.weight_tx.init(variables['params']),
+    params=params,
+    batch_stats=pattern.spread(stats, len(nets)),
+    opt_state=opt_state,
     alphas=alphas,
     alpha_opt_state=setting.alpha_tx.init(alphas),
     constraints=setting.constraint.init(),
@@ -75,20 +79,23 @@ def _draw_valid(setting, state, valid):
   return _draw(plain, state.valid, valid, state.key)
 
 
-class _Forward(NamedTuple):
-  """What a batch was made into, and by which draws."""
+class _Drawn(NamedTuple):
+  """What a relaxation drew, and which pattern.
 
-  logits: jax.Array
-  batch_stats: dict
+  Attributes:
+    found: probs, and the index of the ops that run.
+    pattern: `i32[]`.
+    dropout: key of what the network draws.
+  """
+
+  found: relax.Sampled
   pattern: jax.Array
-  index: Mapping[str, jax.Array] | None
+  dropout: jax.Array
 
 
-def _forward(setting, state, params, alphas, picked, drawn_by, guards=None):
-  """Runs the supernet, or what a relaxation draws of it."""
-  for_relax, for_dropout, for_pattern, for_guards = jax.random.split(
-    picked.key, 4
-  )
+def _draws(setting, state, alphas, key, drawn_by, guards=None):
+  """What a batch is run through."""
+  for_relax, for_dropout, for_pattern, for_guards = jax.random.split(key, 4)
   heat = setting.temperature(state.step)
   found = relax.draw(drawn_by, alphas, heat, for_relax)
   chances = setting.law(state, alphas)
@@ -96,50 +103,83 @@ def _forward(setting, state, params, alphas, picked, drawn_by, guards=None):
     found = guards.train_probs(found, setting.space, state.step, for_guards)
     if guards.fairness is not None:
       chances = found.probs
-  drawn = pattern.draw(for_pattern, chances)
+  return _Drawn(found, pattern.draw(for_pattern, chances), for_dropout)
+
+
+def _draws_train(setting, state, alphas, key):
+  relaxation = setting.relaxation.weight_probs or setting.relaxation.probs
+  return _draws(setting, state, alphas, key, relaxation, setting.guards)
+
+
+def _forward(setting, state, params, images, drawn):
+  """Runs the supernet, or what was drawn of it: logits, and statistics."""
+  index = drawn.found.index
 
   def run(net, stats):
+    variables = {'params': params, 'batch_stats': stats}
+    if setting.few and index is None:
+      variables = _unstacked(setting, variables)
     logits, updated = net.apply(
-      {'params': params, 'batch_stats': stats},
-      picked.images,
-      found.probs,
+      variables,
+      images,
+      drawn.found.probs,
       train=True,
-      index=found.index,
+      index=index,
       mutable=['batch_stats'],
-      rngs={'dropout': for_dropout},
+      rngs={'dropout': drawn.dropout},
     )
-    return logits, updated.get('batch_stats', {})
+    new = updated.get('batch_stats', {})
+    if setting.few and index is None:
+      new = sampled.stack(setting.space, new)
+    return logits, new
 
   each = [functools.partial(run, net) for net in setting.nets]
-  logits, updated = pattern.call(each, drawn, state.batch_stats)
-  return _Forward(logits, updated, drawn, found.index)
+  return pattern.call(each, drawn.pattern, state.batch_stats)
+
+
+def _unstacked(setting, variables):
+  """Variables of a search that runs a few ops, as its supernet has them."""
+  net, own = setting.nets[0], setting.nets[0].space
+  images = jnp.zeros((1, own.image_size, own.image_size, own.channels))
+  probs = init_alphas(setting.space)
+  shapes = jax.eval_shape(
+    lambda: net.init(jax.random.key(0), images, probs, train=False)
+  )
+  return {
+    name: sampled.unstack(setting.space, tree, shapes.get(name, {}))
+    for name, tree in variables.items()
+  }
+
+
+def params(setting: Setting, state: State) -> dict:
+  """The supernet's weights; see `Search.params`."""
+  if not setting.few:
+    return state.params
+  return _unstacked(setting, {'params': state.params})['params']
 
 
 def _train_loss(setting, state, alphas, params, picked):
   """The task's loss, which weights lower; with what it was computed from."""
-  relaxation = setting.relaxation.weight_probs or setting.relaxation.probs
-  found = _forward(
-    setting, state, params, alphas, picked, relaxation, setting.guards
-  )
-  return setting.loss(found.logits, picked.labels), found
+  drawn = _draws_train(setting, state, alphas, picked.key)
+  logits, stats = _forward(setting, state, params, picked.images, drawn)
+  return setting.loss(logits, picked.labels), (logits, stats)
 
 
 def _valid_loss(setting, state, alphas, params, picked):
   """The constrained loss, which alphas lower; with the states it leaves."""
   # Batches are normalised by their own statistics. What this one adds to the
   # running ones is dropped, whatever the order: they are the weights' business.
-  logits, _, drawn, _ = _forward(
-    setting, state, params, alphas, picked, setting.relaxation.probs
-  )
+  drawn = _draws(setting, state, alphas, picked.key, setting.relaxation.probs)
+  logits, _ = _forward(setting, state, params, picked.images, drawn)
   task = setting.loss(logits, picked.labels)
   metrics = {
     'valid_loss': task,
     'valid_accuracy': accuracy(logits, picked.labels),
   }
   if setting.space.patterns:
-    metrics['pattern'] = drawn
+    metrics['pattern'] = drawn.pattern
   law = setting.law(state, alphas)
-  total, baseline = pattern.score(task, law, drawn, state.baseline)
+  total, baseline = pattern.score(task, law, drawn.pattern, state.baseline)
   total, kept, more = _constrained(setting, total, law, state.constraints)
   if setting.guards.entropy is not None:
     weight = setting.guards.entropy(state.step)
@@ -154,34 +194,44 @@ def weight_step(
 ) -> tuple[State, Metrics]:
   """One step of the weights; see `Search.weight_step`."""
   picked, sampler, key = _draw_train(setting, state, train, state.key)
-  objective = functools.partial(_train_loss, setting, state)
-  grad = jax.value_and_grad(objective, argnums=1, has_aux=True)
-  (value, found), g = grad(state.alphas, state.params, picked)
-  params, opt_state = _moved(setting, state, g, found.index)
+  # The same draw as the loss makes: of what runs, weights have a gradient.
+  index = _draws_train(setting, state, state.alphas, picked.key).found.index
+  params = _taken(setting, state.params, index)
+  objective = functools.partial(_train_loss, setting, state, state.alphas)
+  grad = jax.value_and_grad(objective, has_aux=True)
+  (value, (logits, stats)), g = grad(params, picked)
+  params, opt_state = _moved(setting, state, g, index)
   metrics = {
     'train_loss': value,
-    'train_accuracy': accuracy(found.logits, picked.labels),
+    'train_accuracy': accuracy(logits, picked.labels),
     'temperature': jnp.asarray(setting.temperature(state.step)),
   }
   state = state._replace(
     step=state.step + 1,
     key=key,
     params=params,
-    batch_stats=found.batch_stats,
+    batch_stats=stats,
     opt_state=opt_state,
     train=sampler,
   )
   return state, metrics
 
 
+def _taken(setting, params, index):
+  if index is None:
+    return params
+  return sampled.take(setting.space, params, index)
+
+
 def _moved(setting, state, gradient, index):
   """Weights and their optimizer's state, after a step of what ran."""
   tx, params = setting.weight_tx, state.params
-  if index is None:
-    updates, opt_state = tx.update(gradient, state.opt_state, params)
-    return optax.apply_updates(params, updates), opt_state
-  mask = sampled.ran(setting.space, params, index)
-  return sampled.update(tx, gradient, state.opt_state, params, mask)
+  if index is not None:
+    return sampled.update(
+      tx, setting.space, gradient, state.opt_state, params, index
+    )
+  updates, opt_state = tx.update(gradient, state.opt_state, params)
+  return optax.apply_updates(params, updates), opt_state
 
 
 def alpha_step(
@@ -229,7 +279,8 @@ def eigenvalue(setting: Setting, state: State, valid: data.Arrays) -> jax.Array:
     # The mixture by the law, whatever is drawn or hard in the steps: only of
     # that one there is a curvature.
     law = setting.relaxation.law
-    logits, *_ = _forward(setting, state, state.params, alphas, picked, law)
+    drawn = _draws(setting, state, alphas, picked.key, law)
+    logits, _ = _forward(setting, state, state.params, picked.images, drawn)
     return setting.loss(logits, picked.labels)
 
   return guard.largest_eigenvalue(task, state.alphas, key)
