@@ -586,7 +586,7 @@ def _drifting():
     return 1.2 ** (state.step - 24.0).clip(0)
 
   return search.search.Search(
-    init, weight_step, alpha_step, weight_step, eigenvalue
+    init, weight_step, alpha_step, weight_step, eigenvalue, lambda state: {}
   )
 
 
