@@ -1,6 +1,4 @@
 """Scripts that time what nasjax does; each prints one table."""
 
-from experiments import allocator
-
-# Importing `experiments` has done it already, where it could be done.
-allocator.restart()
+# Before anything else: it may start the script anew, see its `allocator`.
+import experiments  # noqa: F401

@@ -1,205 +1,107 @@
-"""Weights of which a step needs some: those of the ops that were drawn.
+"""Steps in which one op of a slot runs, and only what ran moves.
 
 A supernet that runs one op of a slot has weights of all. A gradient of all of
 them is zeros but for one op, and costs more the more candidates there are; and
 for an optimizer a gradient of 0 is one like any other: momentum moves the op
-on, weight decay shrinks it, and moments fall. Here neither happens. A tree of
-variables, `slot / op / ...`, takes two other forms:
-
-- stacked, `slot / kind / ...`: leaves of the same place and rank are one array
-  with a leading axis of ops, each filled with zeros up to the largest.
-- taken, `slot / drawn_0 / kind / ...`: what is at an index of that axis. This
-  is what a gradient is of, and what an optimizer moves.
-
-Slots with one op have the same form in all three. In place of an array stands
-whatever an optimizer keeps of it.
+on, weight decay shrinks it, and moments fall. Here neither happens: what was
+drawn is taken out of stacked weights (`nasjax.stacked`), moved and put back.
 """
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
-from flax import traverse_util
 
+from nasjax import stacked
+from nasjax.ops import Numerics
 from nasjax.space import Slot, Space
-
-Tree = Any
-Index = Mapping[str, jax.Array]
-DRAWN = 'drawn_{}'
+from nasjax.stacked import Index, Tree
 
 
-def stack_ops(each: Sequence[Tree]) -> Tree:
-  """The stacked form of the variables of a slot's ops.
+def one_of(slot: Slot, numerics: Numerics, train: bool) -> Callable[..., Any]:
+  """Runs one op of a slot; the time does not depend on how many there are.
+
+  A conditional whose branches keep what their gradients need hands out,
+  whichever ran, what all of them keep. So the gradient computes the one op
+  again, from its input, in a conditional of its own.
 
   Args:
-    each: nested dicts, one of each op.
+    slot: its ops are the branches.
+    numerics: how they are computed.
+    train: as in `nasjax.supernet.Supernet`.
 
   Returns:
-    `kind / ...`, of arrays `[ops, ...]`; 0 where an op has no such leaf.
+    `(params, x, i, stats, key) -> (y, stats)`: taken parameters and statistics
+    (`nasjax.stacked`), the input, `i32[]`, and a key or None. It has gradients
+    in `params` and `x`, by reverse mode alone.
 
   Example:
-    >>> a, b = {'dw': jnp.ones((3, 3))}, {'dw': jnp.ones((5, 5)), 'pw': 7.0}
-    >>> both = stack_ops([a, b])
-    >>> both['2d']['dw'].shape, both['0d']['pw'].tolist()
-    ((2, 5, 5), [0.0, 7.0])
+    >>> from nasjax import ops
+    >>> slot = Slot('a', (ops.Skip(), ops.MBConv(3, 1)), 2)
+    >>> x, key = jnp.ones((1, 4, 4, 2)), jax.random.key(0)
+    >>> module = slot.ops[1].module(2, 1, Numerics())
+    >>> variables = module.init(key, x, False)
+    >>> rows = {k: stacked.stack_ops([{}, v]) for k, v in variables.items()}
+    >>> own = [stacked.at(rows[k], 0) for k in ('params', 'batch_stats')]
+    >>> run = one_of(slot, Numerics(), train=False)
+    >>> y, _ = run(own[0], x, jnp.int32(0), own[1], None)
+    >>> bool((y == x).all())
+    True
   """
-  places = {}
-  for i, tree in enumerate(each):
-    for path, leaf in _kinds(tree).items():
-      places.setdefault(path, {})[i] = jnp.asarray(leaf)
-  out = {}
-  for path, found in places.items():
-    leaves = list(found.values())
-    shape = [
-      max(sizes) for sizes in zip(*(x.shape for x in leaves), strict=True)
-    ]
-    zeros = jnp.zeros(shape, jnp.result_type(*leaves))
-    rows = (found.get(i, zeros) for i in range(len(each)))
-    out[path] = jnp.stack([_padded(x, shape) for x in rows])
-  return traverse_util.unflatten_dict(out)
+  features = max(slot.widths)
 
+  def branch(op):
+    module = op.module(features, slot.stride, numerics)
 
-def cut(taken: Tree, shapes: Tree) -> Tree:
-  """The variables of one op, of what was taken at its place.
+    def run(params, x, stats, key):
+      shapes = _shapes(op, features, slot.stride, numerics, x.shape, x.dtype)
+      own = {
+        name: stacked.cut(taken, shapes.get(name, {}))
+        for name, taken in (('params', params), ('batch_stats', stats))
+      }
+      y, new = module.apply(
+        own,
+        x,
+        train,
+        mutable=['batch_stats'] if train else [],
+        rngs=None if key is None else {'dropout': key},
+      )
+      return y, stacked.fill(stats, new.get('batch_stats', {}))
 
-  Args:
-    taken: `kind / ...`.
-    shapes: arrays or shapes of the op, in its own form.
+    return run
 
-  Returns:
-    The structure of `shapes`, of the first elements of every axis.
-  """
-  flat = traverse_util.flatten_dict(taken)
-  own = {
-    path[1:]: flat[path][tuple(map(slice, shape.shape))]
-    for path, shape in _kinds(shapes).items()
-  }
-  return traverse_util.unflatten_dict(own)
+  branches = [branch(op) for op in slot.ops]
 
+  @jax.custom_vjp
+  def call(params, x, i, stats, key):
+    return jax.lax.switch(i, branches, params, x, stats, key)
 
-def fill(taken: Tree, own: Tree) -> Tree:
-  """`taken` with the variables of one op at the beginning of every axis."""
-  flat = traverse_util.flatten_dict(taken)
-  for path, leaf in _kinds(own).items():
-    corner = tuple(map(slice, leaf.shape))
-    flat[path] = flat[path].at[corner].set(leaf)
-  return traverse_util.unflatten_dict(flat)
+  def forward(*args):
+    return call(*args), args
 
+  def backward(args, gradient):
+    params, x, i, stats, key = args
 
-def at(stacked: Tree, i: int | jax.Array) -> Tree:
-  """What is kept of one op of a slot, of the stacked form of the slot."""
-  one = functools.partial(
-    jax.lax.dynamic_index_in_dim, index=i, axis=0, keepdims=False
-  )
-  return jax.tree.map(one, stacked)
+    def pull(run):
+      def back(params, x, stats, key, g):
+        _, vjp = jax.vjp(lambda p, x: run(p, x, stats, key)[0], params, x)
+        return vjp(g)
 
+      return back
 
-def set_at(stacked: Tree, new: Tree, i: int | jax.Array) -> Tree:
-  """`stacked` with `new` in the place of one op; `at` reads it there."""
+    pulls = [pull(run) for run in branches]
+    g_params, g_x = jax.lax.switch(i, pulls, params, x, stats, key, gradient[0])
+    return g_params, g_x, None, None, None
 
-  def one(whole, x):
-    return jax.lax.dynamic_update_index_in_dim(
-      whole, x.astype(whole.dtype), i, 0
-    )
-
-  return jax.tree.map(one, stacked, new)
-
-
-def is_taken(slot: Tree) -> bool:
-  """Whether a slot's variables are those of the ops that were drawn."""
-  return DRAWN.format(0) in slot
-
-
-def stack(space: Space, tree: Tree) -> Tree:
-  """The stacked form of a supernet's variables.
-
-  Args:
-    space: what the supernet holds.
-    tree: params or `batch_stats`, `slot / op / ...`.
-  """
-  several = _several(space)
-
-  def own(name):
-    return stack_ops([tree[name].get(op, {}) for op in several[name].op_names])
-
-  return {n: own(n) if n in several else part for n, part in tree.items()}
-
-
-def unstack(space: Space, stacked: Tree, shapes: Tree) -> Tree:
-  """What `stack` was given.
-
-  Args:
-    space: what the supernet holds.
-    stacked: what `stack` returned.
-    shapes: of what it was given.
-
-  Example:
-    >>> from nasjax import spaces
-    >>> tiny = spaces.tiny()
-    >>> ops = {op.name: {'x': jnp.ones(3)} for op in tiny.slots[1].ops}
-    >>> tree = {tiny.slots[1].name: ops}
-    >>> again = unstack(tiny, stack(tiny, tree), tree)
-    >>> again[tiny.slots[1].name]['mbconv_k3_e1']['x'].tolist()
-    [1.0, 1.0, 1.0]
-  """
-  several = _several(space)
-
-  def own(name):
-    names = several[name].op_names
-    return {
-      op: cut(at(stacked[name], names.index(op)), shape)
-      for op, shape in shapes[name].items()
-    }
-
-  return {n: own(n) if n in several else part for n, part in stacked.items()}
-
-
-def take(space: Space, stacked: Tree, index: Index) -> Tree:
-  """What is kept of the ops that run.
-
-  Args:
-    space: what the supernet holds.
-    stacked: variables, or anything of the same structure.
-    index: slot to `i32[m]`, all different.
-
-  Returns:
-    The taken form; its cost does not depend on the number of ops.
-  """
-  several = _several(space)
-
-  def own(name):
-    return {
-      DRAWN.format(k): at(stacked[name], i) for k, i in enumerate(index[name])
-    }
-
-  return {n: own(n) if n in several else part for n, part in stacked.items()}
-
-
-def put(space: Space, stacked: Tree, taken: Tree, index: Index) -> Tree:
-  """`stacked`, in which what was taken is what it has become; in place.
-
-  Args:
-    space: what the supernet holds.
-    stacked: as `take` had it.
-    taken: what it returned, changed.
-    index: as `take` had it.
-  """
-  several = _several(space)
-
-  def own(name):
-    whole = stacked[name]
-    for k, i in enumerate(index[name]):
-      whole = set_at(whole, taken[name][DRAWN.format(k)], i)
-    return whole
-
-  return {n: own(n) if n in several else part for n, part in taken.items()}
+  call.defvjp(forward, backward)
+  return call
 
 
 def init(
-  tx: optax.GradientTransformation, space: Space, stacked: Tree
+  tx: optax.GradientTransformation, space: Space, params: Tree
 ) -> optax.OptState:
   """An optimizer's state of stacked parameters.
 
@@ -210,29 +112,40 @@ def init(
     tx: the optimizer. It sees taken parameters, whose ranks are those of the
       ops' own.
     space: what the supernet holds.
-    stacked: its parameters.
+    params: its parameters, stacked.
+
+  Example:
+    >>> from nasjax import spaces
+    >>> slot = spaces.tiny().slots[1]
+    >>> rows = {slot.name: {'1d': {'x': jnp.ones((2, 3))}}}
+    >>> state = init(optax.sgd(1.0, momentum=0.9), spaces.tiny(), rows)
+    >>> state[0].trace[slot.name]['1d']['x'].shape
+    (2, 3)
   """
-  several = _several(space)
-  most = max((len(slot.ops) for slot in several.values()), default=1)
+  slots = stacked.several(space)
+  most = max((len(slot.ops) for slot in slots.values()), default=1)
   each = []
   for i in range(most):
-    index = {n: jnp.array([i % len(s.ops)]) for n, s in several.items()}
-    each.append(tx.init(take(space, stacked, index)))
+    index = {n: jnp.array([i % len(s.ops)]) for n, s in slots.items()}
+    each.append(tx.init(stacked.take(space, params, index)))
 
   def joined(*nodes):
-    if not _is_like(nodes[0], stacked):
+    if not _is_like(nodes[0], params):
       return nodes[0]
     return {
       name: jax.tree.map(
         lambda *rows: jnp.stack(rows),
-        *(n[name][DRAWN.format(0)] for n in nodes[: len(several[name].ops)]),
+        *(
+          n[name][stacked.DRAWN.format(0)]
+          for n in nodes[: len(slots[name].ops)]
+        ),
       )
-      if name in several
+      if name in slots
       else part
       for name, part in nodes[0].items()
     }
 
-  like = functools.partial(_is_like, params=stacked)
+  like = functools.partial(_is_like, params=params)
   return jax.tree.map(joined, *each, is_leaf=like)
 
 
@@ -267,18 +180,19 @@ def update(
     >>> tiny = spaces.tiny()
     >>> slot = tiny.slots[1]
     >>> tree = {slot.name: {op.name: {'x': jnp.ones(1)} for op in slot.ops}}
-    >>> params, index = stack(tiny, tree), {slot.name: jnp.array([1])}
+    >>> params = stacked.stack(tiny, tree)
+    >>> index = {slot.name: jnp.array([1])}
     >>> tx = optax.chain(optax.add_decayed_weights(0.5), optax.sgd(1.0))
-    >>> own, state = take(tiny, params, index), init(tx, tiny, params)
+    >>> own, state = stacked.take(tiny, params, index), init(tx, tiny, params)
     >>> zero = jax.tree.map(jnp.zeros_like, own)
     >>> after, _ = update(tx, tiny, zero, state, params, index)
     >>> after[slot.name]['1d']['x'].tolist()
     [[1.0], [0.5]]
   """
-  own = take(space, params, index)
+  own = stacked.take(space, params, index)
   like = functools.partial(_is_like, params=params)
   own_state = jax.tree.map(
-    lambda node: take(space, node, index) if like(node) else node,
+    lambda node: stacked.take(space, node, index) if like(node) else node,
     opt_state,
     is_leaf=like,
   )
@@ -294,32 +208,29 @@ def update(
     own,
   )
   after = jax.tree.map(
-    lambda node, new: put(space, node, new, index) if like(node) else new,
+    lambda node, new: (
+      stacked.put(space, node, new, index) if like(node) else new
+    ),
     opt_state,
     own_state,
     is_leaf=like,
   )
-  return put(space, params, moved, index), after
+  return stacked.put(space, params, moved, index), after
+
+
+@functools.lru_cache(maxsize=4096)
+def _shapes(op, features, stride, numerics, shape, dtype):
+  """Of the variables of an op."""
+  module = op.module(features, stride, numerics)
+  x = jax.ShapeDtypeStruct(shape, dtype)
+  return jax.eval_shape(
+    lambda key, x: module.init(key, x, False), jax.random.key(0), x
+  )
 
 
 def _moved(tx, gradient, opt_state, params):
   updates, opt_state = tx.update(gradient, opt_state, params)
   return optax.apply_updates(params, updates), opt_state
-
-
-def _several(space: Space) -> dict[str, Slot]:
-  return {slot.name: slot for slot in space.slots if len(slot.ops) > 1}
-
-
-def _kinds(tree: Tree) -> dict[tuple[str, ...], jax.Array]:
-  """Leaves by their place, below what they can be stacked with."""
-  flat = traverse_util.flatten_dict(tree)
-  return {(f'{jnp.ndim(x)}d', *path): x for path, x in flat.items()}
-
-
-def _padded(x: jax.Array, shape: Sequence[int]) -> jax.Array:
-  behind = [(0, n - m) for m, n in zip(x.shape, shape, strict=True)]
-  return jnp.pad(x, behind) if behind else x
 
 
 def _is_like(node: Any, params: Tree) -> bool:

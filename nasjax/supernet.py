@@ -1,14 +1,13 @@
 """The network of a space: every candidate at once, mixed by probs."""
 
 import functools
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import flax.linen as nn
 import jax
 import numpy as np
 
-from nasjax import beside, sampled
+from nasjax import beside, sampled, stacked
 from nasjax.ops import Numerics, Op
 from nasjax.space import Slot, Space, Width, check_image_size
 
@@ -42,27 +41,28 @@ class Mixed(nn.Module):
     return sum(probs[i].astype(y.dtype) * y for i, y in enumerate(outputs))
 
   def _drawn(self, x, probs, train, index):
-    """The ops at an index, with variables in any form of `nasjax.sampled`."""
+    """The ops at an index, with variables in any form of `nasjax.stacked`."""
     names = self.slot.op_names
     key = self.make_rng('dropout') if self.has_rng('dropout') else None
 
-    def stacked(collection):
+    def of_ops(collection):
       own = self.variables.get(collection, {})
       if any(name in own for name in names):
-        return sampled.stack_ops([own.get(name, {}) for name in names])
+        return stacked.stack_ops([own.get(name, {}) for name in names])
       return own
 
-    params, stats = stacked('params'), stacked('batch_stats')
+    params, stats = of_ops('params'), of_ops('batch_stats')
+    run = sampled.one_of(self.slot, self.numerics, train)
     total = 0
     for k, i in enumerate(index):
-      own = sampled.at(stats, i)
-      if sampled.is_taken(params):
-        drawn = params[sampled.DRAWN.format(k)]
+      own = stacked.at(stats, i)
+      if stacked.is_taken(params):
+        drawn = params[stacked.DRAWN.format(k)]
       else:
-        drawn = sampled.at(params, i)
+        drawn = stacked.at(params, i)
       each = key if key is None else jax.random.fold_in(key, k)
-      y, new = one_of(self.slot, self.numerics, train)(drawn, x, i, own, each)
-      stats = sampled.set_at(stats, new, i)
+      y, new = run(drawn, x, i, own, each)
+      stats = stacked.set_at(stats, new, i)
       total += probs[i].astype(y.dtype) * y
     if train:
       self._keep(stats)
@@ -75,7 +75,7 @@ class Mixed(nn.Module):
       new = stats.get(name)
       if new is None:
         place = self.slot.op_names.index(name)
-        new = sampled.cut(sampled.at(stats, place), before)
+        new = stacked.cut(stacked.at(stats, place), before)
       self.put_variable('batch_stats', name, new)
 
   def _outputs(self, runs, x, train):
@@ -104,81 +104,6 @@ def _run(op: Op, train: bool, mixed: Mixed, x: jax.Array) -> jax.Array:
   slot = mixed.slot
   module = op.module(max(slot.widths), slot.stride, mixed.numerics)
   return module.clone(name=op.name, parent=mixed)(x, train)
-
-
-def one_of(slot: Slot, numerics: Numerics, train: bool) -> Callable[..., Any]:
-  """Runs one op of a slot; the time does not depend on how many there are.
-
-  A conditional whose branches keep what their gradients need hands out,
-  whichever ran, what all of them keep. So the gradient computes the one op
-  again, from its input, in a conditional of its own.
-
-  Args:
-    slot: its ops are the branches.
-    numerics: how they are computed.
-    train: as in `Supernet`.
-
-  Returns:
-    `(params, x, i, stats, key) -> (y, stats)`: taken parameters and statistics
-    (`nasjax.sampled`), the input, `i32[]`, and a key or None.
-  """
-  features = max(slot.widths)
-
-  def branch(op):
-    module = op.module(features, slot.stride, numerics)
-
-    def run(params, x, stats, key):
-      shapes = _shapes(op, features, slot.stride, numerics, x.shape, x.dtype)
-      own = {
-        name: sampled.cut(taken, shapes.get(name, {}))
-        for name, taken in (('params', params), ('batch_stats', stats))
-      }
-      y, new = module.apply(
-        own,
-        x,
-        train,
-        mutable=['batch_stats'] if train else [],
-        rngs=None if key is None else {'dropout': key},
-      )
-      return y, sampled.fill(stats, new.get('batch_stats', {}))
-
-    return run
-
-  branches = [branch(op) for op in slot.ops]
-
-  @jax.custom_vjp
-  def call(params, x, i, stats, key):
-    return jax.lax.switch(i, branches, params, x, stats, key)
-
-  def forward(*args):
-    return call(*args), args
-
-  def backward(args, gradient):
-    params, x, i, stats, key = args
-
-    def pull(run):
-      def back(params, x, stats, key, g):
-        _, vjp = jax.vjp(lambda p, x: run(p, x, stats, key)[0], params, x)
-        return vjp(g)
-
-      return back
-
-    pulls = [pull(run) for run in branches]
-    g_params, g_x = jax.lax.switch(i, pulls, params, x, stats, key, gradient[0])
-    return g_params, g_x, None, None, None
-
-  call.defvjp(forward, backward)
-  return call
-
-
-@functools.lru_cache(maxsize=4096)
-def _shapes(op, features, stride, numerics, shape, dtype):
-  """Of the variables of an op."""
-  module = op.module(features, stride, numerics)
-  x = jax.ShapeDtypeStruct(shape, dtype)
-  return jax.eval_shape(
-    lambda key, x: module.init(key, x, False), jax.random.key(0), x
-  )
 
 
 class Supernet(nn.Module):

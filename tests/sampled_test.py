@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 
-from nasjax import optimize, sampled, spaces
+from nasjax import optimize, sampled, spaces, stacked
 from nasjax.supernet import Supernet
 
 SPACE = spaces.tiny()
@@ -47,10 +47,10 @@ def _drawn(seed, tree):
 @pytest.mark.parametrize('collection', ['params', 'batch_stats'])
 def test_stacked_variables_are_all_there(collection):
   tree = _variables()[collection]
-  stacked = sampled.stack(SPACE, tree)
-  chex.assert_trees_all_equal(sampled.unstack(SPACE, stacked, tree), tree)
+  rows = stacked.stack(SPACE, tree)
+  chex.assert_trees_all_equal(stacked.unstack(SPACE, rows, tree), tree)
   for slot in (s for s in SPACE.slots if len(s.ops) > 1):
-    for leaf in jax.tree.leaves(stacked[slot.name]):
+    for leaf in jax.tree.leaves(rows[slot.name]):
       assert leaf.shape[0] == len(slot.ops)
 
 
@@ -58,11 +58,11 @@ def test_what_is_taken_is_the_ops_own_and_zeros():
   params = _variables()['params']
   slot = next(s for s in SPACE.slots if s.name == 'stage2_1')
   index = {**_index(0, 0, 0), 'stage2_1': jnp.array([1, 0])}
-  taken = sampled.take(SPACE, sampled.stack(SPACE, params), index)
+  taken = stacked.take(SPACE, stacked.stack(SPACE, params), index)
   for k, i in enumerate([1, 0]):
     own = params['stage2_1'].get(slot.op_names[i], {})
-    drawn = taken['stage2_1'][sampled.DRAWN.format(k)]
-    chex.assert_trees_all_equal(sampled.cut(drawn, own), own)
+    drawn = taken['stage2_1'][stacked.DRAWN.format(k)]
+    chex.assert_trees_all_equal(stacked.cut(drawn, own), own)
     total = sum(float(jnp.abs(x).sum()) for x in jax.tree.leaves(drawn))
     of_op = sum(float(jnp.abs(x).sum()) for x in jax.tree.leaves(own))
     assert total == pytest.approx(of_op, rel=1e-6)
@@ -75,9 +75,9 @@ def test_leaves_of_one_place_and_two_ranks_are_kept_apart():
     {'mix': {'kernel': jnp.ones((2, 3))}},
     {'mix': {'kernel': jnp.ones(4)}},
   ]
-  stacked = sampled.stack_ops(each)
+  rows = stacked.stack_ops(each)
   for i, own in enumerate(each):
-    found = sampled.cut(sampled.at(stacked, i), own)
+    found = stacked.cut(stacked.at(rows, i), own)
     chex.assert_trees_all_equal(found, own)
 
 
@@ -86,7 +86,7 @@ def _kept(tx, state, params):
   like = lambda x: isinstance(x, dict) and set(x) == set(params)  # noqa: E731
   trees = [t for t in jax.tree.leaves(state, is_leaf=like) if like(t)]
   whole = _variables()['params']
-  return [sampled.unstack(SPACE, t, whole) for t in (params, *trees)]
+  return [stacked.unstack(SPACE, t, whole) for t in (params, *trees)]
 
 
 @pytest.mark.parametrize('name', OPTIMIZERS)
@@ -95,12 +95,12 @@ def test_what_did_not_run_stays_and_what_ran_moves_as_ever(name):
 
   What ran moves as it does where there is nothing else but what always runs.
   """
-  tx, params = OPTIMIZERS[name], sampled.stack(SPACE, _variables()['params'])
+  tx, params = OPTIMIZERS[name], stacked.stack(SPACE, _variables()['params'])
   state = sampled.init(tx, SPACE, params)
   step = jax.jit(functools.partial(sampled.update, tx, SPACE))
 
   def gradient(seed, index):
-    taken = sampled.take(SPACE, params, index)
+    taken = stacked.take(SPACE, params, index)
     # No gradient reaches what is only there to fill an array up.
     return jax.tree.map(lambda g, p: g * (p != 0), _drawn(seed, taken), taken)
 
@@ -111,17 +111,17 @@ def test_what_did_not_run_stays_and_what_ran_moves_as_ever(name):
   after, after_state = step(g, state, params, index)
 
   # The same by hand: on what was taken, by the optimizer alone.
-  own = sampled.take(SPACE, params, index)
+  own = stacked.take(SPACE, params, index)
   like = lambda x: isinstance(x, dict) and set(x) == set(params)  # noqa: E731
   own_state = jax.tree.map(
-    lambda x: sampled.take(SPACE, x, index) if like(x) else x,
+    lambda x: stacked.take(SPACE, x, index) if like(x) else x,
     state,
     is_leaf=like,
   )
   updates, _ = tx.update(g, own_state, own)
   expected = optax.apply_updates(own, updates)
   chex.assert_trees_all_close(
-    sampled.take(SPACE, after, index), expected, rtol=1e-5, atol=1e-6
+    stacked.take(SPACE, after, index), expected, rtol=1e-5, atol=1e-6
   )
 
   before, now = (_kept(tx, *z) for z in ((state, params), (after_state, after)))
@@ -155,12 +155,12 @@ def test_an_op_moves_by_the_optimizers_rule():
     optax.add_decayed_weights(0.5, mask=optimize.kernels),
     optax.sgd(0.1, momentum=0.5),
   )
-  params = sampled.stack(SPACE, tree)
+  params = stacked.stack(SPACE, tree)
   state = sampled.init(tx, SPACE, params)
   expected, velocity = [1.0] * len(slot.ops), [0.0] * len(slot.ops)
   for i in (0, 1, 0):
     index = {slot.name: jnp.array([i])}
-    g = jax.tree.map(jnp.ones_like, sampled.take(SPACE, params, index))
+    g = jax.tree.map(jnp.ones_like, stacked.take(SPACE, params, index))
     params, state = sampled.update(tx, SPACE, g, state, params, index)
     velocity[i] = 0.5 * velocity[i] + 1 + 0.5 * expected[i]
     expected[i] -= 0.1 * velocity[i]
@@ -170,9 +170,9 @@ def test_an_op_moves_by_the_optimizers_rule():
 
 def test_counts_go_on():
   tx = OPTIMIZERS['adam']
-  params = sampled.stack(SPACE, _variables()['params'])
+  params = stacked.stack(SPACE, _variables()['params'])
   index = _index(0, 0, 0)
-  g = sampled.take(SPACE, params, index)
+  g = stacked.take(SPACE, params, index)
   state = sampled.init(tx, SPACE, params)
   _, state = sampled.update(tx, SPACE, g, state, params, index)
   assert int(optax.tree.get(state, 'count', filtering=_of_adam)) == 1

@@ -11,7 +11,17 @@ import optax
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from nasjax import batch, constraint, cost, data, guard, ops, search, spaces
+from nasjax import (
+  batch,
+  constraint,
+  cost,
+  data,
+  guard,
+  ops,
+  relax,
+  search,
+  spaces,
+)
 
 SPACE = spaces.tiny(num_classes=4)
 MACS = cost.macs(SPACE)
@@ -171,6 +181,19 @@ def test_strict_fairness_trains_every_pattern_as_often(preferred):
 def test_fairness_leaves_nothing_to_higher_orders():
   with pytest.raises(ValueError, match="requires order='first', got 'second'"):
     _make(order='second', guards=guard.Guards(fairness=guard.uniform))
+
+
+def test_the_eigenvalue_is_of_all_ops_though_a_few_are_trained(x64):
+  """The law and the first weights are the same, in whatever form."""
+  found = []
+  for relaxation in (relax.SOFTMAX, relax.GDAS):
+    parts = _make(
+      numerics=ops.Numerics(dtype=jnp.float64), relaxation=relaxation
+    )
+    state = jax.jit(parts.init)(jax.random.key(0), ARRAYS, ARRAYS)
+    found.append(float(jax.jit(parts.eigenvalue)(state, ARRAYS)))
+  assert found[0] != 0
+  assert found[1] == pytest.approx(found[0], rel=1e-9)
 
 
 def test_the_eigenvalue_is_that_of_the_gradients_of_the_next_step(x64):

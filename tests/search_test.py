@@ -18,9 +18,9 @@ from nasjax import (
   data,
   ops,
   relax,
-  sampled,
   search,
   spaces,
+  stacked,
   supernet,
 )
 
@@ -267,7 +267,7 @@ def test_a_sampled_weight_step_moves_what_ran_alone(relaxation):
     trace = optax.tree.get(state.opt_state, 'trace')
     stats = jax.tree.map(lambda x: x[0], state.batch_stats)
     own = (state.params, 'params'), (trace, 'params'), (stats, 'batch_stats')
-    return [sampled.unstack(SPACE, t, shapes[name]) for t, name in own]
+    return [stacked.unstack(SPACE, t, shapes[name]) for t, name in own]
 
   for _ in range(6):
     after, _ = step(state, arrays)

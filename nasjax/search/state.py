@@ -26,7 +26,7 @@ class State(NamedTuple):
     step: `i32[]`, weight steps done.
     key: PRNG key of the next step.
     params: the supernet's weights; where a few of its ops run at a time,
-      stacked (`nasjax.sampled`), and `Search.params` has them as they were.
+      stacked (`nasjax.stacked`), and `Search.params` has them as they were.
     batch_stats: its running statistics, with a leading axis of patterns.
     opt_state: of the weights' optimizer.
     alphas: slot to `f32[ops]`.

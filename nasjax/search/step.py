@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from nasjax import data, guard, pattern, relax, sampled
+from nasjax import data, guard, pattern, relax, sampled, stacked
 from nasjax.augment import Augment
 from nasjax.search.state import Metrics, Setting, State
 from nasjax.space import Alphas, init_alphas
@@ -28,7 +28,7 @@ def init(
   )
   params, stats = variables['params'], variables.get('batch_stats', {})
   if setting.few:
-    params, stats = (sampled.stack(space, tree) for tree in (params, stats))
+    params, stats = (stacked.stack(space, tree) for tree in (params, stats))
     opt_state = sampled.init(setting.weight_tx, space, params)
   else:
     opt_state = setting.weight_tx.init(params)
@@ -130,7 +130,7 @@ def _forward(setting, state, params, images, drawn):
     )
     new = updated.get('batch_stats', {})
     if setting.few and index is None:
-      new = sampled.stack(setting.space, new)
+      new = stacked.stack(setting.space, new)
     return logits, new
 
   each = [functools.partial(run, net) for net in setting.nets]
@@ -146,7 +146,7 @@ def _unstacked(setting, variables):
     lambda: net.init(jax.random.key(0), images, probs, train=False)
   )
   return {
-    name: sampled.unstack(setting.space, tree, shapes.get(name, {}))
+    name: stacked.unstack(setting.space, tree, shapes.get(name, {}))
     for name, tree in variables.items()
   }
 
@@ -161,6 +161,10 @@ def params(setting: Setting, state: State) -> dict:
 def _train_loss(setting, state, alphas, params, picked):
   """The task's loss, which weights lower; with what it was computed from."""
   drawn = _draws_train(setting, state, alphas, picked.key)
+  return _task_loss(setting, state, drawn, params, picked)
+
+
+def _task_loss(setting, state, drawn, params, picked):
   logits, stats = _forward(setting, state, params, picked.images, drawn)
   return setting.loss(logits, picked.labels), (logits, stats)
 
@@ -194,10 +198,12 @@ def weight_step(
 ) -> tuple[State, Metrics]:
   """One step of the weights; see `Search.weight_step`."""
   picked, sampler, key = _draw_train(setting, state, train, state.key)
-  # The same draw as the loss makes: of what runs, weights have a gradient.
-  index = _draws_train(setting, state, state.alphas, picked.key).found.index
-  params = _taken(setting, state.params, index)
-  objective = functools.partial(_train_loss, setting, state, state.alphas)
+  drawn = _draws_train(setting, state, state.alphas, picked.key)
+  index, params = drawn.found.index, state.params
+  if index is not None:
+    # Of what does not run there is no gradient to compute.
+    params = stacked.take(setting.space, params, index)
+  objective = functools.partial(_task_loss, setting, state, drawn)
   grad = jax.value_and_grad(objective, has_aux=True)
   (value, (logits, stats)), g = grad(params, picked)
   params, opt_state = _moved(setting, state, g, index)
@@ -215,12 +221,6 @@ def weight_step(
     train=sampler,
   )
   return state, metrics
-
-
-def _taken(setting, params, index):
-  if index is None:
-    return params
-  return sampled.take(setting.space, params, index)
 
 
 def _moved(setting, state, gradient, index):
