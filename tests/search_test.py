@@ -281,6 +281,28 @@ def test_a_sampled_weight_step_moves_what_ran_alone(relaxation):
   assert len(seen) > len(SPACE.choices)  # Not the same ones every time.
 
 
+def test_a_sampled_weight_step_is_the_mixed_one_where_one_op_is_certain():
+  """Of weights, their statistics and the loss, whichever op it is."""
+  arrays, choice = _arrays(), (1, 0, 1)
+  alphas = {
+    name: 1e3 * jax.nn.one_hot(i, len(options))
+    for i, (name, options) in zip(choice, SPACE.choices.items(), strict=True)
+  }
+  found = []
+  for relaxation in (relax.SOFTMAX, relax.GDAS):
+    parts = _make(weight_tx=optax.sgd(0.1), relaxation=relaxation)
+    state = jax.jit(parts.init)(jax.random.key(3), arrays, arrays)
+    before, state = parts.params(state), state._replace(alphas=alphas)
+    for _ in range(2):
+      state, metrics = jax.jit(parts.weight_step)(state, arrays)
+    found.append((parts.params(state), metrics['train_loss']))
+  chex.assert_trees_all_close(*found, rtol=1e-4, atol=1e-5)
+  names = {s.name: s.op_names for s in SPACE.slots}
+  chosen = zip(choice, SPACE.choices, strict=True)
+  expected = {slot: {names[slot][i]} for i, slot in chosen}
+  assert _changed(before, found[1][0]) == expected
+
+
 def _shapes(probs):
   """Of the supernet's variables."""
   net, images = supernet.Supernet(SPACE), jnp.zeros((1, 8, 8, 1))
