@@ -1,28 +1,28 @@
 """Times steps of a search and of training against PyTorch's.
 
-  python -m benchmarks.pytorch [--repeats=9] [--batch_size=64]
+  python -m benchmarks.pytorch [--turns=5] [--batch_size=64]
 
 needs `pip install torch` besides nasjax, and prints one Markdown table: for the
 mixed and the entangled supernet of `mobile_small` at 32 pixels, and for
 training MobileNetV2 there, a weight step (gradient and SGD with momentum) and
 an alpha step (gradient). The networks are the same function with the same
 weights, which is checked first; PyTorch runs eagerly in both memory formats.
-Sides alternate within one run; the figures are medians. Memory is the peak of a
-process that does nothing but three steps of one side, compilation included; on
-a GPU, of what that process had allocated there.
+Each side has a process of its own; they take turns of five steps of each kind,
+and the figures are medians. Memory is the peak of such a process, compilation
+included; on a GPU, of what it had allocated there.
 
-Both sides have what helps them: on Linux freed pages are kept (see
+Both sides have what helps them: on Linux huge pages (see
 `experiments.allocator`), and on a GPU matrix products may be in TF32.
 """
 
+import contextlib
 import dataclasses
 import datetime
+import multiprocessing
 import os
 import pathlib
 import platform
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 
@@ -38,12 +38,13 @@ from nasjax.entangled import Entangled
 from nasjax.ops import Classifier
 from nasjax.supernet import Supernet
 
-_REPEATS = flags.DEFINE_integer('repeats', 9, 'Timings of each.', 1)
+_TURNS = flags.DEFINE_integer('turns', 5, 'Of five timings of each.', 1)
 _BATCH_SIZE = flags.DEFINE_integer('batch_size', 64, 'Images in a step.', 1)
-_ONE = flags.DEFINE_string('one', None, 'Side and network, for its memory.')
 
 FORMATS = ('channels_last', 'contiguous_format')
 RATE, MOMENTUM = 0.01, 0.9
+STEPS = ['weights', 'alphas']
+IN_TURN, PAUSE_S = 5, 0.05
 
 
 ON_GPU = jax.default_backend() == 'gpu'
@@ -116,7 +117,7 @@ class OfNasjax:
     stats = variables['batch_stats']
     self.state = self.params, stats, tx.init(self.params)
     with jax.default_matmul_precision('highest'):
-      self.first = jax.jit(lambda p: loss(p, logits, stats)[1][1])(self.params)
+      self._first = jax.jit(lambda p: loss(p, logits, stats)[1][1])(self.params)
     self.compile_s, programs = [], []
     for step, arguments in (
       (weight_step, self.state),
@@ -127,6 +128,10 @@ class OfNasjax:
       self.compile_s.append(time.perf_counter() - start)
     self._weights, self._alphas = programs
     self.searches = bool(logits)
+
+  def first(self):
+    """Logits, in single precision throughout."""
+    return self._first
 
   def weights(self):
     *self.state, value = self._weights(*self.state)
@@ -202,34 +207,64 @@ class OfTorch:
     self.torch.backends.cudnn.allow_tf32 = allowed
 
 
-def medians_ms(calls: list[Callable[[], None]], repeats: int) -> np.ndarray:
-  """Of calls that alternate; the first round warms up."""
-  times_ms = np.zeros((repeats + 1, len(calls)))
-  for row in times_ms:
-    for i, call in enumerate(calls):
-      start = time.perf_counter()
-      call()
-      row[i] = 1e3 * (time.perf_counter() - start)
-  return np.median(times_ms[1:], axis=0)
+class Side:
+  """One side in a process of its own, which does what it is told and times it.
+
+  Beside another framework in one process a side would wait for the threads and
+  the memory of both.
+  """
+
+  def __init__(self, side: str, kind: str, params=None):
+    spawned = multiprocessing.get_context('spawn')
+    self._pipe, other = spawned.Pipe()
+    arguments = other, side, kind, _BATCH_SIZE.value, params
+    spawned.Process(target=serve, args=arguments, daemon=True).start()
+    other.close()
+
+  def __call__(self, what: str):
+    self._pipe.send(what)
+    return self._pipe.recv()
 
 
-def peak_mb(side: str, kind: str) -> float:
-  """Of a process that takes three steps of one side."""
-  command = [sys.executable, '-m', 'benchmarks.pytorch']
-  command += [f'--one={side}:{kind}', f'--batch_size={_BATCH_SIZE.value}']
-  out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-  return float(out.stdout)
+def serve(pipe, side: str, kind: str, size: int, params) -> None:
+  """Answers until nobody asks any more."""
+  allocator.keep_pages()
+  if side == 'nasjax':
+    run = OfNasjax(kind, size)
+  else:
+    run = OfTorch(kind, size, side, params)
+  answers = {
+    'steps': lambda: STEPS[: 1 + run.searches],
+    'params': lambda: jax.device_get(run.params),
+    'first': lambda: np.asarray(run.first()),
+    'compile_s': lambda: sum(run.compile_s[: 1 + run.searches]),
+    'peak_mb': lambda: allocated_mb(side),
+    **{step: lambda step=step: timed_ms(getattr(run, step)) for step in STEPS},
+  }
+  with contextlib.suppress(EOFError):
+    while True:
+      pipe.send(answers[pipe.recv()]())
 
 
-def alone(side: str, kind: str) -> None:
-  """Takes three steps of one side and prints this process's peak memory."""
-  size = _BATCH_SIZE.value
-  run = OfNasjax(kind, size) if side == 'nasjax' else OfTorch(kind, size, side)
-  for _ in range(3):
-    run.weights()
-    if run.searches:
-      run.alphas()
-  print(allocated_mb(side))
+def timed_ms(call: Callable[[], None]) -> float:
+  start = time.perf_counter()
+  call()
+  return 1e3 * (time.perf_counter() - start)
+
+
+def medians_ms(sides: list[Side], steps: list[str], turns: int) -> np.ndarray:
+  """`f64[steps, sides]`; sides take turns, and the first round warms up.
+
+  In a turn steps follow each other as they do in a search or a training.
+  """
+  times_ms = np.zeros((turns + 1, IN_TURN, len(steps), len(sides)))
+  for turn in times_ms:
+    for j, side in enumerate(sides):
+      # Threads of the side before may still look for work, busily.
+      time.sleep(PAUSE_S)
+      for one in turn:
+        one[:, j] = [side(step) for step in steps]
+  return np.median(times_ms[1:], axis=(0, 1))
 
 
 def allocated_mb(side: str) -> float:
@@ -247,34 +282,26 @@ def allocated_mb(side: str) -> float:
 
 def compared(kind: str) -> list[str]:
   """Cells of a table's row."""
-  size = _BATCH_SIZE.value
-  ours = OfNasjax(kind, size)
-  theirs = {m: OfTorch(kind, size, m, ours.params) for m in FORMATS}
-  for other in theirs.values():
-    np.testing.assert_allclose(other.first(), ours.first, rtol=1e-3, atol=1e-3)
-  runs = [ours, *theirs.values()]
-  calls = [run.weights for run in runs]
-  calls += [run.alphas for run in runs if run.searches]
-  times = medians_ms(calls, _REPEATS.value).reshape(-1, len(runs))
+  ours = Side('nasjax', kind)
+  params, logits = ours('params'), ours('first')
+  theirs = [Side(memory, kind, params) for memory in FORMATS]
+  for other in theirs:
+    np.testing.assert_allclose(other('first'), logits, rtol=1e-3, atol=1e-3)
+  sides = [ours, *theirs]
+  times = medians_ms(sides, ours('steps'), _TURNS.value)
   steps = times.sum(0)
   best = 1 + int(np.argmin(steps[1:]))
-  memory = FORMATS[best - 1]
   return [
     f'`{kind}`',
     *(f'{t:.0f}' for t in steps),
     f'**{steps[0] / steps[best]:.2f}**',
     ', '.join(f'{row[0] / row[best]:.2f}' for row in times),
-    f'{sum(ours.compile_s[: len(times)]):.0f}',
-    f'{peak_mb("nasjax", kind):.0f}',
-    f'{peak_mb(memory, kind):.0f}',
+    f'{ours("compile_s"):.0f}',
+    *(f'{side("peak_mb"):.0f}' for side in (ours, sides[best])),
   ]
 
 
 def main(_):
-  allocator.keep_pages()
-  if _ONE.value is not None:
-    alone(*_ONE.value.split(':'))
-    return
   import torch
 
   print(
@@ -282,7 +309,8 @@ def main(_):
     f'{jax.devices()[0].device_kind}, Python {platform.python_version()}, jax '
     f'{jax.__version__}, PyTorch {torch.__version__}, '
     f'{torch.get_num_threads()} threads, float32; '
-    f'batches of {_BATCH_SIZE.value}, medians of {_REPEATS.value}\n'
+    f'batches of {_BATCH_SIZE.value}, medians of {_TURNS.value} turns of '
+    f'{IN_TURN}\n'
   )
   head = ['network', 'nasjax ms', *(f'PyTorch {m} ms' for m in FORMATS)]
   head += ['ratio to the best', 'weights, alphas', 'compile s', 'nasjax MB']
