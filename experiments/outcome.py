@@ -103,6 +103,7 @@ def lines(record: dict[str, Any]) -> list[str]:
     f'limits, however little it uses: {certificate["unfilled_log_prob"]:.2f}; '
     f'of all: {certificate["argmax_log_prob"]:.2f})'
   )
+  found += _of_finalists(record['finalists'])
   inherited = record['supernet'].get('valid_accuracy')
   if inherited is not None:
     found.append(
@@ -116,3 +117,14 @@ def lines(record: dict[str, Any]) -> list[str]:
   if stopped['returned_to'] != stopped['step']:
     first += f'; derived from step {stopped["returned_to"]}'
   return [first, *found]
+
+
+def _of_finalists(rows: list[dict[str, Any]]) -> list[str]:
+  if not rows:
+    return []
+  first, *_ = rows
+  best = max(row['valid_accuracy'] for row in rows)
+  return [
+    f'the best of {len(rows)} that were trained: it labels {best:.2%} of the '
+    f'images of the alphas right, the likeliest {first["valid_accuracy"]:.2%}'
+  ]

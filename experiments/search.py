@@ -21,6 +21,7 @@ from experiments import (
   compilation,
   constraints,
   datasets,
+  finalists,
   guards,
   loop,
   names,
@@ -32,7 +33,7 @@ from experiments import (
   weights,
 )
 from experiments import recipe as recipes
-from nasjax import data, derive, optimize, relax, report, search, stream
+from nasjax import data, optimize, relax, report, search, stream
 from nasjax import space as space_lib
 from nasjax.space import Architecture
 from nasjax.train import cross_entropy
@@ -58,6 +59,7 @@ OPTIONS = {
   'alpha_learning_rate': (0.05, "of the alphas: Adam's, at the start"),
   'alpha_weight_decay': (0.0, 'of the alphas, towards equal probabilities'),
   **guards.OPTIONS,
+  **finalists.OPTIONS,
   'seed': (0, 'of everything that is random'),
   'log_every': (10, 'steps between lines of metrics'),
   'checkpoint_every': (50, 'steps between checkpoints'),
@@ -79,6 +81,7 @@ def prepare(
   """
   schedules.check(config)
   recipes.of(config)
+  finalists.check(config)
   relaxation = cli.lookup('relaxation', config['relax'], names.RELAXATIONS)
   make_space = names.space(config['space'])
   dataset = dataset or datasets.of_or_stream(config, OPTIONS)
@@ -200,7 +203,11 @@ def run(
   # Of the law that the costs were of, which is not always a softmax.
   heat = inputs.temperature(state.step)
   logits = relax.logits(inputs.relaxation, state.alphas, heat)
-  architecture = derive.within(space, logits, limits, fill=config['fill'])
+  if dataset is None and config['finalists'] > 1:
+    dataset = datasets.of(config, OPTIONS)
+  architecture, trained = finalists.chosen(
+    config, inputs, dataset, logits, limits, workdir
+  )
   if inputs.supernet == 'entangled':
     left = inherited(config, inputs, architecture, parts.params(state))
     weights.save(workdir, supernets.INHERITED, left.weights)
@@ -214,6 +221,7 @@ def run(
     seed=config['seed'],
     stopped=stopped,
     supernet=supernet,
+    finalists=trained,
   )
   report.search_figures(workdir, loop.read_metrics(workdir), space, limits)
   report.architecture_figure(workdir / 'architecture.png', architecture)

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from experiments import sweep_networks, sweep_pieces, sweep_plan
+from experiments import finalists, sweep_networks, sweep_pieces, sweep_plan
 from nasjax import cost
 from nasjax.space import Space
 
@@ -45,7 +45,7 @@ def lines(
     f'trainings: {most}{trainings} ({most}{networks} networks, '
     f'{sizes.train_seeds} seeds each), of which {len(results)} are finished'
   )
-  search = seconds_per_search or _search_seconds(setting, space)
+  search = seconds_per_search or _search_seconds(setting, space, levels)
   training = seconds_per_training or _training_seconds(setting, plan, levels)
   todo = len(members) - len(done), trainings - len(results)
   total = todo[0] * search + todo[1] * training
@@ -100,7 +100,7 @@ def _training_seconds(setting, plan, levels) -> float:
   return one + SECONDS_TO_COMPILE
 
 
-def _search_seconds(setting, space: Space) -> float:
+def _search_seconds(setting, space: Space, levels) -> float:
   """As if every op of a slot took half of what the dearest takes."""
   config = setting.config
   ops = [len(slot.ops) for slot in space.slots if len(slot.ops) > 1]
@@ -109,4 +109,11 @@ def _search_seconds(setting, space: Space) -> float:
   macs = at_once * cost.macs(space).bounds()[1]
   steps = 2 * config['steps'] - config['warmup_steps']
   seconds = SECONDS_PER_MAC * macs * steps * config['batch_size']
+  trained = finalists.images_of(config, setting.dataset.num_train // 2)
+  if trained:
+    limits = [level.limit or macs for level in levels]
+    if setting.resource != 'macs':
+      limits = [macs]
+    each = SECONDS_PER_MAC * trained * sum(limits) / len(limits)
+    seconds += each + config['finalists'] * SECONDS_TO_COMPILE
   return seconds + 3 * SECONDS_TO_COMPILE

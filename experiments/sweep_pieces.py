@@ -18,6 +18,7 @@ import jax
 
 from experiments import (
   devices,
+  finalists,
   finished,
   loop,
   search,
@@ -151,9 +152,12 @@ def _search(
   steps = loop.read_metrics(folder)[-1]['step']
   here = steps - before
   alpha_steps = max(0, steps - config['warmup_steps'])
+  images = config['batch_size'] * (steps + alpha_steps)
   record = {
     'steps': steps,
-    'images': config['batch_size'] * (steps + alpha_steps),
+    # Weights learn from one half of the images, supernet's and finalists'.
+    'images': images
+    + finalists.images_of(config, setting.dataset.num_train // 2),
     # What an earlier process did is taken to have been as fast.
     'seconds': seconds * steps / here if here else None,
     'compile_seconds': begun[-1] - start,

@@ -1,0 +1,116 @@
+"""The last stage of a search: a few likely architectures, trained.
+
+What the alphas of a short search know is little, and a shared supernet ranks
+networks that cost the same poorly. So the likeliest few within the limits are
+trained by themselves, on the images of the weights, and the one is taken that
+labels most images of the alphas right. No other image has a part in it.
+
+finalists/N/      as `experiments.train` leaves it; its test images are those of
+                  the alphas
+"""
+
+import dataclasses
+import pathlib
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from experiments import cli, constraints, searching, training
+from experiments import recipe as recipes
+from nasjax import data, derive
+from nasjax.errors import InputError
+from nasjax.space import Alphas, Architecture, fix
+
+OPTIONS = {
+  'finalists': (
+    1,
+    'likely architectures that are trained, to take the one that is best on '
+    'the images of the alphas; 1: the most probable, and none is trained',
+  ),
+  'finalist_epochs': (14, 'of each of these trainings'),
+}
+
+
+def check(config: Mapping[str, Any]) -> None:
+  """Raises InputError where there can be no such stage."""
+  own = {name: config[name] for name in OPTIONS}
+  cli.check_least(1, **own)
+  if own['finalists'] > 1 and config['stream']:
+    raise InputError(
+      f'--finalists={own["finalists"]} does not go with --stream: finalists '
+      'are trained on decoded images; leave one of them out'
+    )
+  if own['finalists'] == 1:
+    cli.refuse_ignored(config, OPTIONS, ['finalist_epochs'], 'by --finalists=1')
+
+
+def images_of(config: Mapping[str, Any], learnt: int) -> int:
+  """How many images all of them are trained on, one epoch after the other."""
+  if config['finalists'] == 1:
+    return 0
+  return config['finalists'] * config['finalist_epochs'] * learnt
+
+
+def chosen(
+  config: Mapping[str, Any],
+  inputs: searching.Inputs,
+  dataset: data.Dataset,
+  logits: Alphas,
+  limits: constraints.Limits,
+  workdir: pathlib.Path,
+) -> tuple[Architecture, list[dict[str, Any]]]:
+  """The best of the finalists; what is trained of them already is read.
+
+  Args:
+    config: a value for every option of `experiments.search`.
+    inputs: what it names.
+    dataset: of these inputs; its test images are not looked at.
+    logits: what is derived from.
+    limits: of the search.
+    workdir: of the search.
+
+  Returns:
+    The architecture, and of each finalist its choice, log-probability and
+    accuracy; nothing of a single one, which is not trained.
+  """
+  space, number = inputs.space, config['finalists']
+  if number == 1:
+    return derive.within(space, logits, limits, fill=config['fill']), []
+  rng = np.random.default_rng(config['seed'])
+  found = derive.finalists(
+    space, logits, limits, number, rng, fill=config['fill']
+  )
+  recipe = recipes.Recipe(
+    epochs=config['finalist_epochs'],
+    batch_size=config['batch_size'],
+    dtype=config['dtype'],
+    remat=config['remat'],
+  )
+  halves = dataclasses.replace(dataset, train=inputs.train, test=inputs.valid)
+  batches = recipes.batches_for(recipe, halves)
+  records = []
+  for i, a in enumerate(found, 1):
+    print(f'finalist {i} of {len(found)}', file=sys.stderr)
+    folder = workdir / 'finalists' / str(i)
+    folder.mkdir(parents=True, exist_ok=True)
+    result = training.run(
+      folder,
+      fix(space, a),
+      halves,
+      batches,
+      recipe,
+      seed=config['seed'],
+      record={'name': f'finalist {i}'},
+    )
+    records.append(
+      {
+        'choice': a.choice,
+        'log_prob': derive.log_prob(a, logits),
+        'valid_accuracy': result['test_accuracy'],
+      }
+    )
+  # Of equal ones the likelier.
+  accuracies = [r['valid_accuracy'] for r in records]
+  return found[int(np.argmax(accuracies))], records
