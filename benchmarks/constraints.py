@@ -1,50 +1,85 @@
-"""Which form of constraint meets a limit, and how nearly.
+"""Which form of constraint meets a limit, how nearly, and at what price.
 
   python -m benchmarks.constraints --workdir=runs/constraints
 
-searches the embedded data set once for every form of constraint, limit (25, 50
-and 75 % of the space's range of MACs) and seed, nothing tuned, and prints a
-table. What is finished is kept in the workdir: killed and typed again, it goes
-on, and two processes may share the forms by `--forms`. Smaller than the
-defaults of `experiments.search`, three seeds take about an hour on one core.
+searches the embedded data set by the default supernet, for every form of
+constraint, limit (25, 50 and 75 % of the space's range of MACs) and seed,
+trains what was derived, all alike, and writes a table and a figure. Before, the
+one number of each form is tuned: a third of its default, the default and three
+times it are searched with at the middle limit, by a seed that the table does
+not have, and the one stays whose expected cost ends nearest to the limit.
+Projections have no number.
+
+What is finished is kept in the workdir: killed and typed again, it goes on, and
+two processes may share the forms by `--forms`.
 """
 
 import functools
 import json
 import pathlib
 import statistics
+import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from absl import flags
 
-from experiments import cli, compilation, constraints, searching
+from experiments import cli, compilation, constraints, loop, searching, training
+from experiments import recipe as recipes
 from experiments import search as script
-from nasjax import derive
+from nasjax import data, derive
+from nasjax.report import canvas
 from nasjax.search import State
-from nasjax.space import argmax
+from nasjax.space import argmax, fix
 
 PLACES = (0.25, 0.5, 0.75)  # of the range from the smallest cost to the largest
 SIZES = {'steps': 180, 'warmup_steps': 60, 'batch_size': 16}
 ANY_LIMIT = 2_000_000  # Limits are data: whatever is compiled takes all.
+FACTORS, TUNING_SEED = (1 / 3, 1.0, 3.0), 100
+RECIPE = recipes.Recipe(epochs=6)
+MISS, FILLED = canvas.VERMILION, canvas.BLUE
+
+
+class Case(NamedTuple):
+  """One search.
+
+  Attributes:
+    form: a key of `constraints.FORMS`.
+    limit: in MACs.
+    seed: of everything in it.
+    number: of the form; None is its default, or that it has none.
+  """
+
+  form: str
+  limit: int
+  seed: int
+  number: float | None = None
 
 
 @functools.cache
-def inputs(form: str, limit: int, seed: int) -> searching.Inputs:
+def inputs(case: Case) -> searching.Inputs:
   """What the flags of one search name."""
-  return script.prepare(config(form, limit, seed))
+  return script.prepare(config(case))
 
 
-def config(form: str, limit: int, seed: int) -> dict[str, Any]:
-  given = {'constraint': form, 'limit': [f'macs={limit}'], 'seed': seed}
+def config(case: Case) -> dict[str, Any]:
+  limit = [f'macs={case.limit}']
+  given = {'constraint': case.form, 'limit': limit, 'seed': case.seed}
+  if case.number is not None:
+    given[constraints.FORMS[case.form].option] = f'{case.number:.15g}'
   return {**cli.defaults(script.OPTIONS), **SIZES, **given}
+
+
+def any_case(form: str = 'lagrangian', seed: int = 0) -> Case:
+  """For what does not depend on limits and numbers."""
+  return Case(form, ANY_LIMIT, seed)
 
 
 def arrays(seed: int):
   """The halves that weights and alphas learn from."""
-  own = inputs('lagrangian', ANY_LIMIT, seed)
+  own = inputs(any_case(seed=seed))
   return jax.device_put((own.train, own.valid))
 
 
@@ -55,13 +90,15 @@ def bare(state: State) -> State:
 
 @functools.cache
 def parts(form: str):
-  return script.build(config(form, ANY_LIMIT, 0), inputs(form, ANY_LIMIT, 0))
+  case = any_case(form)
+  return script.build(config(case), inputs(case))
 
 
 @functools.cache
 def begun(seed: int) -> State:
   key = jax.random.key(seed)
-  _, start = compilation.initial(parts('lagrangian').init, key, *arrays(seed))
+  init = parts('lagrangian').init
+  _, start = compilation.initial(init, key, *arrays(seed))
   return bare(start())
 
 
@@ -72,12 +109,14 @@ def weight_step() -> Callable:
 
 
 @functools.cache
-def warm(seed: int) -> State:
-  """The end of the warm-up, in which no form has a part."""
-  state, (train, _) = begun(seed), arrays(seed)
+def warm(seed: int) -> tuple[State, float]:
+  """The end of the warm-up, in which no form has a part, and its seconds."""
+  state, (train, _), step = begun(seed), arrays(seed), weight_step()
+  start = time.perf_counter()
   for _ in range(SIZES['warmup_steps']):
-    state, _ = weight_step()(state, train)
-  return state
+    state, _ = step(state, train)
+  jax.block_until_ready(state)
+  return state, time.perf_counter() - start
 
 
 def with_constraint(state: State, kept: constraints.Kept) -> State:
@@ -89,95 +128,201 @@ def with_constraint(state: State, kept: constraints.Kept) -> State:
 
 @functools.cache
 def alpha_step(form: str) -> Callable:
-  kept = inputs(form, ANY_LIMIT, 0).kept
+  kept = inputs(any_case(form)).kept
   step = jax.jit(parts(form).alpha_step)
   return step.lower(with_constraint(begun(0), kept), *arrays(0)).compile()
 
 
-def searched(form: str, limit: int, seed: int) -> State:
-  """The last state of one search."""
-  state = with_constraint(warm(seed), inputs(form, limit, seed).kept)
-  train, valid = arrays(seed)
+def searched(case: Case) -> tuple[State, float]:
+  """The last state of one search, and its seconds without compiling."""
+  state, seconds = warm(case.seed)
+  state = with_constraint(state, inputs(case).kept)
+  train, valid = arrays(case.seed)
+  move_weights, move_alphas = weight_step(), alpha_step(case.form)
+  start = time.perf_counter()
   for _ in range(SIZES['steps'] - SIZES['warmup_steps']):
-    weights, _ = weight_step()(bare(state), train)
+    weights, _ = move_weights(bare(state), train)
     state = weights._replace(
       constraints=state.constraints, projection=state.projection
     )
-    state, _ = alpha_step(form)(state, train, valid)
-  return state
+    state, _ = move_alphas(state, train, valid)
+  jax.block_until_ready(state)
+  return state, seconds + time.perf_counter() - start
 
 
-def outcome(form: str, limit: int, seed: int) -> dict[str, Any]:
-  """What one search came to, in MACs."""
-  state, own = searched(form, limit, seed), inputs(form, limit, seed)
-  (macs,) = own.kept.limits
-  law = own.relaxation.law(state.alphas, own.temperature(state.step), None)
-  within, filled = (
-    macs.exact(derive.within(own.space, state.alphas, {macs: limit}, fill=f))
-    for f in (0.0, 0.98)
-  )
-  entropies = [
-    -(p * jnp.log(jnp.maximum(p, 1e-30))).sum() for p in law.values()
-  ]
-  return {
-    'form': form,
-    'limit': limit,
-    'seed': seed,
-    'expected': float(macs(law)),
-    'argmax': macs.exact(argmax(own.space, state.alphas)),
-    'within': within,
-    'filled': filled,
-    'entropy': statistics.mean(map(float, entropies)),
-  }
+def law(case: Case, state: State):
+  own = inputs(case)
+  return own.relaxation.law(state.alphas, own.temperature(state.step), None)
 
 
 def limits() -> list[int]:
-  (macs,) = inputs('lagrangian', ANY_LIMIT, 0).kept.limits
+  (macs,) = inputs(any_case()).kept.limits
   low, high = macs.bounds()
   return [round(low + place * (high - low)) for place in PLACES]
+
+
+class Rows:
+  """What is finished, a line of a file each."""
+
+  def __init__(self, path: pathlib.Path):
+    self._path = path
+    lines = path.read_text().splitlines() if path.exists() else []
+    self.found = {row['case']: row for row in map(json.loads, lines)}
+
+  def get(self, case: Case, make: Callable[[Case], dict]) -> dict[str, Any]:
+    name = f'{case.limit}, seed {case.seed}, {case.number}'
+    if name not in self.found:
+      self.found[name] = {'case': name, **case._asdict(), **make(case)}
+      with self._path.open('a') as file:
+        file.write(json.dumps(self.found[name]) + '\n')
+    return self.found[name]
+
+
+def tuned(workdir: pathlib.Path, name: str) -> float | None:
+  """The number by which the expected cost ends nearest to the limit."""
+  form, rows = constraints.FORMS[name], Rows(workdir / f'{name}_tuning.jsonl')
+  if form.project is not None:
+    return None
+  middle = limits()[1]
+
+  def expected(case):
+    state, _ = searched(case)
+    (macs,) = inputs(case).kept.limits
+    return {'expected': float(macs(law(case, state)))}
+
+  numbers = [min(form.number * f, form.most) for f in FACTORS]
+  found = [
+    rows.get(Case(name, middle, TUNING_SEED, n), expected) for n in numbers
+  ]
+  misses = [abs(row['expected'] / middle - 1) for row in found]
+  return numbers[misses.index(min(misses))]
+
+
+def outcome(workdir: pathlib.Path, case: Case) -> dict[str, Any]:
+  """What one search came to, in MACs, and what its network is worth."""
+  (state, seconds), own = searched(case), inputs(case)
+  (macs,) = own.kept.limits
+  space, alphas, kept = own.space, state.alphas, {macs: case.limit}
+  within, filled = (
+    derive.within(space, alphas, kept, fill=share) for share in (0.0, 0.98)
+  )
+  plain = argmax(space, alphas)
+  p = law(case, state)
+  entropies = [-(q * jnp.log(jnp.maximum(q, 1e-30))).sum() for q in p.values()]
+  log_prob = functools.partial(derive.log_prob, alphas=alphas)
+  return {
+    'expected': float(macs(p)),
+    'argmax': macs.exact(plain),
+    'within': macs.exact(within),
+    'filled': macs.exact(filled),
+    'given_up': log_prob(plain) - log_prob(filled),
+    'entropy': statistics.mean(map(float, entropies)),
+    'seconds': seconds,
+    'accuracy': accuracy(workdir, filled),
+  }
+
+
+def accuracy(workdir: pathlib.Path, a) -> float:
+  """On the test images; each network is trained once, whoever found it."""
+  dataset = data.load(data.EMBEDDED)
+  name = 'net_' + '_'.join(map(str, a.indices))
+  folder = workdir / 'trainings' / name
+  folder.mkdir(parents=True, exist_ok=True)
+  result = training.run(
+    folder,
+    fix(a.space, a),
+    dataset,
+    recipes.batches_for(RECIPE, dataset),
+    RECIPE,
+    seed=0,
+    record={'name': name},
+  )
+  return result['test_accuracy']
 
 
 def outcomes(
   workdir: pathlib.Path, form: str, seeds: int
 ) -> list[dict[str, Any]]:
   """Those of all limits and seeds; what was finished before is read."""
-  path = workdir / f'{form}.jsonl'
-  lines = path.read_text().splitlines() if path.exists() else []
-  rows = {(r['limit'], r['seed']): r for r in map(json.loads, lines)}
-  for seed in range(seeds):
-    for limit in limits():
-      if (limit, seed) not in rows:
-        rows[limit, seed] = outcome(form, limit, seed)
-        with path.open('a') as file:
-          file.write(json.dumps(rows[limit, seed]) + '\n')
-  return list(rows.values())
+  number, rows = tuned(workdir, form), Rows(workdir / f'{form}.jsonl')
+  make = functools.partial(outcome, workdir)
+  return [
+    rows.get(Case(form, limit, seed, number), make)
+    for seed in range(seeds)
+    for limit in limits()
+  ]
 
 
-def table(rows: Iterable[dict[str, Any]]) -> str:
-  """A row per form: medians over limits and seeds, as shares of the limit."""
+def by_form(rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
   groups: dict[str, list[dict[str, Any]]] = {}
   for row in rows:
     groups.setdefault(row['form'], []).append(row)
+  return groups
+
+
+def shares(group: list[dict[str, Any]], key: str) -> list[float]:
+  return [row[key] / row['limit'] for row in group]
+
+
+def table(rows: Iterable[dict[str, Any]]) -> str:
+  """A row per form, over its limits and seeds."""
   lines = [
-    '| form | expected cost | argmax (range) | derived | derived, filled '
-    '| over the limit | entropy (nats) |',
-    '|---|---:|---:|---:|---:|---:|---:|',
+    '| form | number | expected cost | argmax (range) | argmax misses by '
+    '| derived | derived, filled | over the limit | given up (nats) '
+    '| entropy (nats) | accuracy | seconds |',
+    '|---|' + '---:|' * 11,
   ]
-  for form, group in groups.items():
-    share = {
-      key: [row[key] / row['limit'] for row in group]
+  for form, group in by_form(rows).items():
+    middle = {
+      key: statistics.median(shares(group, key))
       for key in ('expected', 'argmax', 'within', 'filled')
     }
-    middle = {key: statistics.median(values) for key, values in share.items()}
+    every = shares(group, 'argmax')
+    miss = statistics.mean(abs(share - 1) for share in every)
     over = sum(max(r['within'], r['filled']) > r['limit'] for r in group)
-    spread = f'{min(share["argmax"]):.0%} to {max(share["argmax"]):.0%}'
-    entropy = statistics.mean(row['entropy'] for row in group)
+    mean = {
+      key: statistics.mean(row[key] for row in group)
+      for key in ('given_up', 'entropy', 'accuracy', 'seconds')
+    }
+    number = group[0]['number']
     lines.append(
-      f'| `{form}` | {middle["expected"]:.1%} | {middle["argmax"]:.1%} '
-      f'({spread}) | {middle["within"]:.1%} | {middle["filled"]:.1%} '
-      f'| {over} of {len(group)} | {entropy:.2f} |'
+      f'| `{form}` | {"none" if number is None else f"{number:.3g}"} '
+      f'| {middle["expected"]:.1%} | {middle["argmax"]:.1%} '
+      f'({min(every):.0%} to {max(every):.0%}) | {miss:.1%} '
+      f'| {middle["within"]:.1%} | {middle["filled"]:.1%} '
+      f'| {over} of {len(group)} | {mean["given_up"]:.2f} '
+      f'| {mean["entropy"]:.2f} | {mean["accuracy"]:.2%} '
+      f'| {mean["seconds"]:.0f} |'
     )
   return '\n'.join(lines)
+
+
+def figure(rows: Iterable[dict[str, Any]], path: pathlib.Path) -> None:
+  """Shares of the limit that each search's argmax and derived network use."""
+  groups = by_form(rows)
+  drawn = canvas.new(8, 1.2 + 0.36 * len(groups), layout='constrained')
+  axes = drawn.add_subplot()
+  axes.axvline(1, color=canvas.GREY, linewidth=1)
+  for place, group in enumerate(groups.values()):
+    for key, colour, up in (('argmax', MISS, 0.12), ('filled', FILLED, -0.12)):
+      every = shares(group, key)
+      label = {'argmax': 'most probable of all', 'filled': 'derived'}[key]
+      axes.plot(
+        every,
+        [place + up] * len(every),
+        'o',
+        color=colour,
+        alpha=0.6,
+        markersize=5,
+        label='_' + label if place else label,
+      )
+  axes.set_yticks(range(len(groups)), list(groups))
+  axes.invert_yaxis()
+  axes.set_xlabel('MACs, as a share of the limit')
+  canvas.plain(axes)
+  axes.xaxis.set_major_formatter(lambda x, _: f'{x:.0%}')
+  axes.legend(loc='lower right', fontsize=9)
+  canvas.save(drawn, path)
 
 
 def main() -> None:
@@ -190,6 +335,8 @@ def main() -> None:
     print(table(found).splitlines()[-1], flush=True)
     rows += found
   print(table(rows))
+  figure(rows, workdir / 'constraints.png')
+  print(f'wrote {workdir / "constraints.png"}, by {loop.versions()}')
 
 
 if __name__ == '__main__':

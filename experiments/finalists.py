@@ -1,18 +1,20 @@
 """The last stage of a search: a few likely architectures, trained.
 
 What the alphas of a short search know is little, and a shared supernet ranks
-networks that cost the same poorly. So the likeliest few within the limits are
-trained by themselves, on the images of the weights, and the one is taken that
-labels most images of the alphas right. No other image has a part in it.
+networks that cost the same poorly. So the likeliest one of each pattern within
+the limits is trained by itself, on the images of the weights, then others near
+the best of these, and the one is taken that labels most images of the alphas
+right. No other image has a part in it.
 
 finalists/N/      as `experiments.train` leaves it; its test images are those of
                   the alphas
 """
 
 import dataclasses
+import itertools
 import pathlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -78,10 +80,30 @@ def chosen(
   space, number = inputs.space, config['finalists']
   if number == 1:
     return derive.within(space, logits, limits, fill=config['fill']), []
+  fill = config['fill']
+  accuracy = _trained_by(config, inputs, dataset, workdir)
+  found = derive.leaders(space, logits, limits, fill=fill)[:number]
+  accuracies = [accuracy(a) for a in found]
+  best = found[int(np.argmax(accuracies))]  # Of equal ones the likelier.
   rng = np.random.default_rng(config['seed'])
-  found = derive.finalists(
-    space, logits, limits, number, rng, fill=config['fill']
-  )
+  more = number - len(found)
+  found += derive.finalists(best, logits, limits, more, rng, fill=fill)
+  accuracies += [accuracy(a) for a in found[len(accuracies) :]]
+  records = [
+    {
+      'choice': a.choice,
+      'log_prob': derive.log_prob(a, logits),
+      'valid_accuracy': value,
+    }
+    for a, value in zip(found, accuracies, strict=True)
+  ]
+  return found[int(np.argmax(accuracies))], records
+
+
+def _trained_by(
+  config, inputs, dataset, workdir
+) -> Callable[[Architecture], float]:
+  """Trains one after the other, and gives each one's accuracy."""
   recipe = recipes.Recipe(
     epochs=config['finalist_epochs'],
     batch_size=config['batch_size'],
@@ -90,27 +112,22 @@ def chosen(
   )
   halves = dataclasses.replace(dataset, train=inputs.train, test=inputs.valid)
   batches = recipes.batches_for(recipe, halves)
-  records = []
-  for i, a in enumerate(found, 1):
-    print(f'finalist {i} of {len(found)}', file=sys.stderr)
+  count = itertools.count(1)
+
+  def accuracy(a: Architecture) -> float:
+    i = next(count)
+    print(f'finalist {i} of {config["finalists"]}', file=sys.stderr)
     folder = workdir / 'finalists' / str(i)
     folder.mkdir(parents=True, exist_ok=True)
     result = training.run(
       folder,
-      fix(space, a),
+      fix(a.space, a),
       halves,
       batches,
       recipe,
       seed=config['seed'],
       record={'name': f'finalist {i}'},
     )
-    records.append(
-      {
-        'choice': a.choice,
-        'log_prob': derive.log_prob(a, logits),
-        'valid_accuracy': result['test_accuracy'],
-      }
-    )
-  # Of equal ones the likelier.
-  accuracies = [r['valid_accuracy'] for r in records]
-  return found[int(np.argmax(accuracies))], records
+    return result['test_accuracy']
+
+  return accuracy

@@ -104,7 +104,7 @@ def _shown(content: Content) -> list[Block]:
       'Differences are of mean test accuracies, with intervals after Welch. '
       'The unit is a search, or a random architecture: the trainings of one '
       'network are averaged first, and what several searches found counts '
-      'once. Of the best published and the best hand-made network, which the '
+      'once. Of the best published, hand-made and random network, which the '
       'validation images chose, the unit is a training. Each interval stands '
       'for itself: of many at 95 % some exclude 0 by chance. Of fewer than '
       f'{sweep_results.FEWEST} searches nothing is claimed.'
@@ -237,6 +237,26 @@ def _searches(content: Content) -> list[Block]:
       'first search of a process, compiling. Of a search that was killed, the '
       'seconds are those of its last process, in proportion.'
     ),
+    *_finalists(content),
+  ]
+
+
+def _finalists(content: Content) -> list[Block]:
+  each = [m['finalists'] for m in content.members if m['finalists']]
+  if not each:
+    return []
+  first = statistics.fmean(rows[0]['valid_accuracy'] for rows in each)
+  best = statistics.fmean(
+    max(row['valid_accuracy'] for row in rows) for rows in each
+  )
+  return [
+    Text(
+      f'Each search trained {max(map(len, each))} likely architectures on the '
+      'images of its weights, and took the one that was best on those of its '
+      f'alphas: {100 * best:.2f} % there on average, where the likeliest of '
+      f'all had {100 * first:.2f} %. The images count what that took, the '
+      'seconds as well.'
+    )
   ]
 
 

@@ -121,6 +121,7 @@ def _members(prepared: Any, plan: Plan) -> list[dict[str, Any]]:
           'trained_as': entry.folder,
           'resources': record['resources'],
           'log_prob': record['certificate'],
+          'finalists': record['finalists'],
           **loop.read_json(folder / 'member.json'),
         }
       )

@@ -157,11 +157,12 @@ class Comparison(NamedTuple):
 def comparisons(
   levels: Sequence[Level], found: Sequence[Scored]
 ) -> list[Comparison]:
-  """Of each level: against random, argmax, the best zoo and hand-made one.
+  """Of each level: against random, argmax, the best of each other kind.
 
   The unit of what was searched is the search, of random ones the architecture:
   trainings are averaged first. Networks that several searches found count once.
-  Of a single network the unit is the training.
+  Of a single network the unit is the training. The best random one is what one
+  gets without a search, by training all of them and choosing as for the others.
   """
   rows = []
   for level in levels:
@@ -174,9 +175,9 @@ def comparisons(
       if others:
         difference = intervals.welch(searched, others)
         rows.append(Comparison(level, label, difference))
-    for kind in (ZOO, HANDMADE):
+    for kind in (ZOO, HANDMADE, RANDOM):
       best = best_of(own, kind)
-      if best is not None:
+      if best is not None and (kind != RANDOM or len(_of(own, kind)) > 1):
         label = _single(best, math.nan, True).label
         difference = intervals.welch(searched, best.tests)
         rows.append(Comparison(level, f'{label} (best {kind})', difference))

@@ -28,44 +28,55 @@ def _every(s):
 
 
 @pytest.mark.parametrize('place', [0.3, 0.7])
-def test_the_first_are_the_most_probable_of_each_pattern(place):
+def test_leaders_are_the_most_probable_of_each_pattern(place):
   s = spaces.tiny_macro()
-  rng, macs = np.random.default_rng(0), cost.macs(s)
+  macs = cost.macs(s)
   low, high = macs.bounds()
   limit = low + place * (high - low)
-  alphas = _alphas(s, rng)
-  found = derive.finalists(s, alphas, {macs: limit}, 4, rng, fill=0.8)
-  assert len(set(found)) == len(found) == 4
+  alphas = _alphas(s, np.random.default_rng(0))
+  found = derive.leaders(s, alphas, {macs: limit}, fill=0.8)
   assert found[0] == derive.within(s, alphas, {macs: limit}, fill=0.8)
-  assert all(0.8 * limit <= macs.exact(a) <= limit for a in found)
   each = collections.defaultdict(list)
   for a in _every(s):
     if 0.8 * limit <= macs.exact(a) <= limit:
       each[a.choice[0]].append(derive.log_prob(a, alphas))
-  first = {a.choice[0]: derive.log_prob(a, alphas) for a in found[: len(each)]}
+  assert len(found) == len(each) == 2
+  first = {a.choice[0]: derive.log_prob(a, alphas) for a in found}
   assert first == pytest.approx({name: max(own) for name, own in each.items()})
 
 
-def test_a_pattern_that_no_limit_allows_is_left_out():
+def test_a_pattern_that_no_limit_allows_has_no_leader():
   s = spaces.tiny_macro()
-  macs, rng = cost.macs(s), np.random.default_rng(0)
+  macs = cost.macs(s)
   least = {name: [] for name in s.patterns}
   for a in _every(s):
     least[a.choice[0]].append(macs.exact(a))
   cheap, dear = sorted(least, key=lambda name: min(least[name]))
   limit = min(least[dear]) - 1
-  alphas = {**_alphas(s, rng), 'pattern': np.zeros(2)}
-  found = derive.finalists(s, alphas, {macs: limit}, 3, rng)
-  assert {a.choice[0] for a in found} == {cheap}
+  alphas = {**_alphas(s, np.random.default_rng(0)), 'pattern': np.zeros(2)}
+  (leader,) = derive.leaders(s, alphas, {macs: limit})
+  assert leader.choice[0] == cheap
+
+
+def test_finalists_keep_limits_and_the_pattern_and_all_differ():
+  s = spaces.tiny_macro()
+  macs, rng = cost.macs(s), np.random.default_rng(0)
+  limit = np.mean(macs.bounds())
+  alphas = _alphas(s, rng)
+  for leader in derive.leaders(s, alphas, {macs: limit}, fill=0.8):
+    found = derive.finalists(leader, alphas, {macs: limit}, 3, rng, fill=0.8)
+    assert len({leader, *found}) == 4
+    assert {a.choice[0] for a in found} == {leader.choice[0]}
+    assert all(0.8 * limit <= macs.exact(a) <= limit for a in found)
 
 
 def test_without_limits_they_are_drawn_by_their_probabilities():
   s = spaces.tiny()
   alphas = _alphas(s, np.random.default_rng(3))
-  leader = derive.within(s, alphas, {})
+  (leader,) = derive.leaders(s, alphas, {})
   draws = 600
   drawn = collections.Counter(
-    derive.finalists(s, alphas, {}, 2, np.random.default_rng(seed))[1]
+    derive.finalists(leader, alphas, {}, 1, np.random.default_rng(seed))[0]
     for seed in range(draws)
   )
   others = [a for a in _every(s) if a != leader]
@@ -82,9 +93,10 @@ def test_there_are_no_more_than_there_are():
   s = spaces.tiny()
   alphas = {k: np.zeros(len(o)) for k, o in s.choices.items()}
   rng, every = np.random.default_rng(0), _every(s)
-  found = derive.finalists(s, alphas, {}, len(every) + 1, rng)
+  (leader,) = derive.leaders(s, alphas, {})
+  found = [leader]
+  found += derive.finalists(leader, alphas, {}, len(every), rng)
   assert sorted(a.indices for a in found) == [a.indices for a in every]
-  refused('must be at least 1', derive.finalists, s, alphas, {}, 0, rng)
 
 
 def _config(**given):

@@ -32,12 +32,16 @@ def _found(shift=0.0):
 
 def test_the_unit_is_the_search_and_trainings_are_averaged_first():
   found = sweep_results.comparisons([LEVEL], _found())
-  random, zoo, hand = found
+  random, zoo, hand, best_random = found
   assert random.difference == intervals.welch(
     [0.80, 0.81, 0.82], [0.79, 0.82, 0.8]
   )
   assert zoo.difference.n == (3, 2)
   assert hand.difference.n == (3, 2)
+  assert (best_random.label, best_random.difference.n) == (
+    'r0 (best random)',
+    (3, 1),
+  )
 
 
 def test_the_best_alternative_is_chosen_by_validation_not_by_test():
@@ -45,6 +49,12 @@ def test_the_best_alternative_is_chosen_by_validation_not_by_test():
   assert 'zoo_a' in zoo.label
   rows = sweep_results.groups([LEVEL], _found())
   assert [g.label for g in rows if g.chosen] == ['hand', 'zoo_a']
+
+
+def test_of_one_random_architecture_none_is_the_best():
+  few = [s for s in _found() if s.entry.name not in ('r1', 'r2')]
+  labels = [c.label for c in sweep_results.comparisons([LEVEL], few)]
+  assert not any('best random' in label for label in labels)
 
 
 def test_a_network_that_several_searches_found_counts_once():
@@ -55,7 +65,7 @@ def test_a_network_that_several_searches_found_counts_once():
     _scored('r0', 'random', (0.7,)),
     _scored('r1', 'random', (0.6,)),
   ]
-  (one,) = sweep_results.comparisons([LEVEL], twice)
+  one, _ = sweep_results.comparisons([LEVEL], twice)
   assert one.difference == intervals.welch([0.8, 0.9], [0.7, 0.6])
   group = sweep_results.groups([LEVEL], twice)[0]
   assert (group.interval.n, group.searches) == (2, 3)

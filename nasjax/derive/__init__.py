@@ -3,6 +3,7 @@
 from nasjax.derive.certificate import Certificate as Certificate
 from nasjax.derive.certificate import certificate as certificate
 from nasjax.derive.finalists import finalists as finalists
+from nasjax.derive.finalists import leaders as leaders
 from nasjax.derive.frontier import Point as Point
 from nasjax.derive.frontier import pareto as pareto
 from nasjax.derive.frontier import within_budget as within_budget

@@ -1,51 +1,41 @@
 """A few architectures within limits, to choose among by training them."""
 
-import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import jax
 import numpy as np
 
 from nasjax.derive.solve import Limits, log_prob, scores_of, within
-from nasjax.errors import InputError
 from nasjax.space import Architecture, Space
 
 _NEVER = -1e4  # Nats, for the patterns that are not asked for.
 _TRIES = 50  # For each architecture that is asked for.
 
 
-def finalists(
+def leaders(
   space: Space,
   alphas: Mapping[str, jax.Array],
   limits: Limits,
-  number: int,
-  rng: np.random.Generator,
   *,
   fill: float = 0.0,
 ) -> list[Architecture]:
-  """The most probable architectures within limits, and others near them.
+  """The most probable architecture of each pattern, the most probable first.
 
-  First comes the most probable one of each pattern, as what is known of
-  patterns are losses of drawn batches, and little. Then others are drawn, of
-  each pattern in turn: the most probable ones when every alpha is moved by
-  Gumbel noise (Papandreou and Yuille 2011, Perturb-and-MAP; where no limit
-  binds that draws by the probabilities themselves). So there is the more to
-  choose from, the less the alphas have decided.
+  What is known of patterns are losses of drawn batches, and little: these are
+  for whoever wants to compare patterns in another way.
 
   Args:
     space: what is chosen from.
     alphas: as of `within`.
     limits: as of `within`.
-    number: how many; fewer are returned where no others are found.
-    rng: NumPy's generator; it moves on.
     fill: as of `within`, for each of them.
 
   Returns:
-    Different architectures; of the first, one for each pattern, the most
-    probable leads.
+    One for each pattern of which any architecture keeps the limits; of a space
+    without patterns the one that `within` gives.
 
   Raises:
-    InputError: as `within`, or `number` is below 1.
+    InputError: as `within`.
     ValueError: as `within`.
 
   Example:
@@ -53,35 +43,75 @@ def finalists(
     >>> macro = spaces.tiny_macro()
     >>> macs = cost.macs(macro)
     >>> limits = {macs: macs.bounds()[1]}
-    >>> alphas = space.init_alphas(macro)
-    >>> found = finalists(macro, alphas, limits, 4, np.random.default_rng(0))
-    >>> [a.choice[0] for a in found[:2]], len(set(found))
-    (['early', 'late'], 4)
+    >>> [a.choice[0] for a in leaders(macro, space.init_alphas(macro), limits)]
+    ['early', 'late']
   """
-  if number < 1:
-    raise InputError(f'number of finalists is {number}; it must be at least 1')
-  leader = within(space, alphas, limits, fill=fill)
+  best = within(space, alphas, limits, fill=fill)
+  if not space.patterns:
+    return [best]
   scores = scores_of(space, alphas)
-  of_patterns = list(_by_pattern(space, scores, limits, fill))
-  found = sorted(of_patterns, key=lambda a: -log_prob(a, alphas)) or [leader]
-  found = found[:number]
-  patterns = [a.indices[0] if space.patterns else None for a in found]
-  for turn in itertools.islice(itertools.cycle(patterns), _TRIES * number):
+  found = []
+  for i, name in enumerate(space.patterns):
+    a = within(space, _only(scores, i), limits, fill=fill)
+    if a.choice[0] == name:
+      found.append(a)
+  return sorted(found, key=lambda a: -log_prob(a, alphas))
+
+
+def finalists(
+  leader: Architecture,
+  alphas: Mapping[str, jax.Array],
+  limits: Limits,
+  number: int,
+  rng: np.random.Generator,
+  *,
+  fill: float = 0.0,
+) -> list[Architecture]:
+  """Architectures near the most probable one, of its pattern.
+
+  They are the most probable ones when every alpha is moved by Gumbel noise
+  (Papandreou and Yuille 2011, Perturb-and-MAP; where no limit binds that draws
+  by the probabilities themselves). So they differ the more, the less the alphas
+  have decided.
+
+  Args:
+    leader: one of `leaders`.
+    alphas: as of `within`.
+    limits: as of `within`.
+    number: how many; fewer are returned where no others are found.
+    rng: NumPy's generator; it moves on.
+    fill: as of `within`, for each of them.
+
+  Returns:
+    Different architectures, the leader not among them.
+
+  Raises:
+    InputError: as `within`.
+    ValueError: as `within`.
+
+  Example:
+    >>> from nasjax import cost, space, spaces
+    >>> macro = spaces.tiny_macro()
+    >>> macs = cost.macs(macro)
+    >>> limits, alphas = {macs: macs.bounds()[1]}, space.init_alphas(macro)
+    >>> leader, _ = leaders(macro, alphas, limits)
+    >>> rng = np.random.default_rng(0)
+    >>> found = finalists(leader, alphas, limits, 3, rng)
+    >>> {a.choice[0] for a in found} == {leader.choice[0]}, leader in found
+    (True, False)
+  """
+  space = leader.space
+  scores = scores_of(space, alphas)
+  pattern = leader.indices[0] if space.patterns else None
+  found: list[Architecture] = []
+  for _ in range(_TRIES * number):
     if len(found) == number:
       break
     moved = {k: s + rng.gumbel(size=s.shape) for k, s in scores.items()}
-    a = within(space, _only(moved, turn), limits, fill=fill)
-    if a not in found:
+    a = within(space, _only(moved, pattern), limits, fill=fill)
+    if a not in (leader, *found):
       found.append(a)
   return found
-
-
-def _by_pattern(space, scores, limits, fill) -> Iterator[Architecture]:
-  """The most probable one of each pattern that keeps the limits."""
-  for i in range(len(space.patterns)):
-    a = within(space, _only(scores, i), limits, fill=fill)
-    if a.indices[0] == i:
-      yield a
 
 
 def _only(scores: dict[str, np.ndarray], pattern: int | None):

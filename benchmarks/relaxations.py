@@ -1,0 +1,111 @@
+"""What each relaxation finds at one limit, and how long it takes.
+
+  python -m benchmarks.relaxations --workdir=runs/relaxations
+
+searches the embedded data set by every relaxation, with what else the script
+has as its defaults, at the middle of the space's range of MACs and by three
+seeds; trains what was derived, all alike, and prints a table. Nothing is tuned.
+Means have the 95 % interval over the searches.
+
+What is finished is kept in the workdir: killed and typed again, it goes on, and
+two processes may share the relaxations by `--relaxations`.
+"""
+
+import pathlib
+import statistics
+import time
+from typing import Any
+
+from absl import flags
+
+from benchmarks import constraints as forms
+from experiments import cli, loop, names, sweep_pieces
+from experiments import search as script
+from nasjax import space as space_lib
+from nasjax.report import intervals
+from nasjax.space import Architecture
+
+
+def config(name: str, seed: int) -> dict[str, Any]:
+  _, middle, _ = forms.limits()
+  given = {'relax': name, 'limit': [f'macs={middle}'], 'seed': seed}
+  return {**cli.defaults(script.OPTIONS), **given}
+
+
+def rows(workdir: pathlib.Path, name: str, seeds: int) -> list[dict[str, Any]]:
+  """What each search came to; what was finished before is read."""
+  begun: list[float] = []
+  compiled = sweep_pieces.compiled_once(lambda: begun.append(time.monotonic()))
+  found = []
+  for seed in range(seeds):
+    folder = workdir / f'{name}_seed{seed}'
+    path = folder / 'row.json'
+    if not path.exists():
+      a = script.run(config(name, seed), folder, compiled=compiled)
+      seconds = time.monotonic() - begun[-1]
+      row = described(folder, a)
+      row['accuracy'] = forms.accuracy(workdir, a)
+      loop.write_json(path, {**row, 'seconds': seconds})
+    found.append(loop.read_json(path))
+  return found
+
+
+def described(folder: pathlib.Path, a: Architecture) -> dict[str, Any]:
+  """Shares of the limit, and what else the files of a search say."""
+  record = space_lib.read_record(folder / 'architecture.json')
+  last = loop.read_metrics(folder)[-1]
+  macs, certificate = record['resources']['macs'], record['certificate']
+  limit = macs['limit']
+  return {
+    'choice': list(a.choice),
+    'supernet': record['supernet']['kind'],
+    'expected': last['macs'] / limit,
+    'argmax': macs['argmax_cost'] / limit,
+    'derived': macs['cost'] / limit,
+    'given_up': certificate['argmax_log_prob'] - certificate['log_prob'],
+    'entropy': statistics.mean(last['entropy'].values()),
+  }
+
+
+def table(groups: dict[str, list[dict[str, Any]]]) -> str:
+  lines = [
+    '| relaxation | supernet | expected cost | argmax (range) | derived '
+    '| given up (nats) | entropy (nats) | accuracy | seconds |',
+    '|---|---|' + '---:|' * 7,
+  ]
+  for name, group in groups.items():
+    mean = {
+      key: statistics.mean(row[key] for row in group)
+      for key, value in group[0].items()
+      if isinstance(value, float)
+    }
+    every = [row['argmax'] for row in group]
+    accuracy = intervals.mean_interval(row['accuracy'] for row in group)
+    lines.append(
+      f'| `{name}` | {group[0]["supernet"]} | {mean["expected"]:.1%} '
+      f'| {mean["argmax"]:.1%} ({min(every):.0%} to {max(every):.0%}) '
+      f'| {mean["derived"]:.1%} | {mean["given_up"]:.2f} '
+      f'| {mean["entropy"]:.2f} | {accuracy.mean:.2%} '
+      f'({accuracy.low:.2%} to {accuracy.high:.2%}) '
+      f'| {mean["seconds"]:.0f} |'
+    )
+  return '\n'.join(lines)
+
+
+def main() -> None:
+  workdir = pathlib.Path(flags.FLAGS.workdir)
+  groups = {}
+  for name in flags.FLAGS.relaxations.split(','):
+    cli.lookup('relaxation', name, names.RELAXATIONS)
+    groups[name] = rows(workdir, name, flags.FLAGS.seeds)
+    print(table({name: groups[name]}).splitlines()[-1], flush=True)
+  print(table(groups))
+
+
+if __name__ == '__main__':
+  cli.define_workdir()
+  flags.DEFINE_integer('seeds', 3, 'of each relaxation', 1)
+  flags.DEFINE_string(
+    'relaxations', ','.join(names.RELAXATIONS), 'which to search by'
+  )
+  cli.run(main, required=('workdir',))
