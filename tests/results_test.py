@@ -1,0 +1,66 @@
+"""What is published in `results/` agrees with itself, and with the code."""
+
+import collections
+import csv
+import pathlib
+import statistics
+
+import pytest
+
+from nasjax import cost, space
+
+ROOT = pathlib.Path(__file__).resolve().parents[1] / 'results'
+SWEEPS = sorted(path.parent for path in ROOT.glob('*/results.csv'))
+
+
+def _rows(folder):
+  with (folder / 'results.csv').open() as file:
+    return list(csv.DictReader(file))
+
+
+def _report(folder):
+  return (folder / 'report.md').read_text()
+
+
+@pytest.mark.parametrize('folder', SWEEPS, ids=lambda path: path.name)
+def test_every_network_has_its_file_and_keeps_its_budget(folder):
+  rows = _rows(folder)
+  assert {row['trained_as'] for row in rows} == {
+    path.stem for path in (folder / 'architectures').glob('*.json')
+  }
+  for name in {row['trained_as'] for row in rows}:
+    path = folder / 'architectures' / f'{name}.json'
+    a, record = space.Architecture.load(path), space.read_record(path)
+    network = space.fix(a.space, a)
+    assert cost.macs(network).constant == record['macs'] <= record['budget']
+    assert cost.params(network).constant == record['params']
+    own = [row for row in rows if row['trained_as'] == name]
+    assert {int(row['macs']) for row in own} == {record['macs']}
+    tests = {row['seed']: float(row['test_accuracy']) for row in own}
+    assert sorted(tests.values()) == sorted(record['test_accuracies'])
+
+
+@pytest.mark.parametrize('folder', SWEEPS, ids=lambda path: path.name)
+def test_the_means_of_the_page_are_those_of_the_table(folder):
+  by_level = collections.defaultdict(lambda: collections.defaultdict(list))
+  for row in _rows(folder):
+    if row['kind'] == 'random':
+      own = by_level[row['level']]
+      own[row['trained_as']].append(float(row['test_accuracy']))
+  assert by_level
+  for level, networks in by_level.items():
+    mean = statistics.fmean(map(statistics.fmean, networks.values()))
+    line = next(
+      line
+      for line in _report(folder).splitlines()
+      if line.startswith(f'| {level} | random | random |')
+    )
+    assert f' {100 * mean:.2f} ' in line
+
+
+@pytest.mark.parametrize('folder', SWEEPS, ids=lambda path: path.name)
+def test_the_page_shows_figures_that_are_there(folder):
+  text = _report(folder)
+  shown = [part.split(')')[0] for part in text.split('](')[1:]]
+  assert {'macs.png', 'differences.png', 'architectures.png'} <= set(shown)
+  assert all((folder / name).exists() for name in shown)
