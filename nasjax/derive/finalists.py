@@ -1,14 +1,21 @@
 """A few architectures within limits, to choose among by training them."""
 
+import contextlib
 from collections.abc import Mapping
 
 import jax
 import numpy as np
 
-from nasjax.derive.solve import Limits, log_prob, scores_of, within
-from nasjax.space import Architecture, Space
+from nasjax.derive.solve import (
+  Limits,
+  cost_at_pattern,
+  log_prob,
+  scores_of,
+  within,
+)
+from nasjax.errors import InputError
+from nasjax.space import Architecture, Space, at_pattern
 
-_NEVER = -1e4  # Nats, for the patterns that are not asked for.
 _TRIES = 50  # For each architecture that is asked for.
 
 
@@ -51,10 +58,9 @@ def leaders(
     return [best]
   scores = scores_of(space, alphas)
   found = []
-  for i, name in enumerate(space.patterns):
-    a = within(space, _only(scores, i), limits, fill=fill)
-    if a.choice[0] == name:
-      found.append(a)
+  for i in range(len(space.patterns)):
+    with contextlib.suppress(InputError):  # None of it keeps the limits.
+      found.append(_of_pattern(space, i, scores, limits, fill))
   return sorted(found, key=lambda a: -log_prob(a, alphas))
 
 
@@ -108,16 +114,17 @@ def finalists(
     if len(found) == number:
       break
     moved = {k: s + rng.gumbel(size=s.shape) for k, s in scores.items()}
-    a = within(space, _only(moved, pattern), limits, fill=fill)
+    if pattern is None:
+      a = within(space, moved, limits, fill=fill)
+    else:
+      a = _of_pattern(space, pattern, moved, limits, fill)
     if a not in (leader, *found):
       found.append(a)
   return found
 
 
-def _only(scores: dict[str, np.ndarray], pattern: int | None):
-  """Scores by which one pattern is taken, if any of it keeps the limits."""
-  if pattern is None:
-    return scores
-  own = np.full_like(scores['pattern'], _NEVER)
-  own[pattern] = 0.0
-  return {**scores, 'pattern': own}
+def _of_pattern(space, pattern: int, scores, limits, fill) -> Architecture:
+  """The most probable one of a pattern; raises InputError if there is none."""
+  own = {cost_at_pattern(c, pattern): limit for c, limit in limits.items()}
+  a = within(at_pattern(space, pattern), scores, own, fill=fill)
+  return Architecture(space, (space.patterns[pattern], *a.choice))
