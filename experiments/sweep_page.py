@@ -184,8 +184,8 @@ def _pictures(content: Content) -> list[Block]:
       'Searched networks, then hand-made ones. Boxes are as wide as there are '
       'features (by the root), their colour says kernel (blue 3, orange 5) and '
       'expansion (the darker, the more); the number at the left is the edge of '
-      'the feature map, dashed is skipped. Every network that was trained has '
-      'a file and a picture in `architectures/`.'
+      'the feature map, dashed is skipped. `architectures/` '
+      'has a file of every network that was trained.'
     ),
   ]
 

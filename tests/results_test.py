@@ -32,7 +32,9 @@ def test_every_network_has_its_file_and_keeps_its_budget(folder):
     path = folder / 'architectures' / f'{name}.json'
     a, record = space.Architecture.load(path), space.read_record(path)
     network = space.fix(a.space, a)
-    assert cost.macs(network).constant == record['macs'] <= record['budget']
+    assert cost.macs(network).constant == record['macs']
+    # What was the likeliest of all may cost more; that is what it is for.
+    assert record['kind'] == 'argmax' or record['macs'] <= record['budget']
     assert cost.params(network).constant == record['params']
     own = [row for row in rows if row['trained_as'] == name]
     assert {int(row['macs']) for row in own} == {record['macs']}
