@@ -104,7 +104,7 @@ def main() -> None:
 
 if __name__ == '__main__':
   cli.define_workdir()
-  flags.DEFINE_integer('seeds', 3, 'of each relaxation', 1)
+  flags.DEFINE_integer('seeds', 3, 'of each relaxation', 2)
   flags.DEFINE_string(
     'relaxations', ','.join(names.RELAXATIONS), 'which to search by'
   )
