@@ -11,9 +11,11 @@ not have, and the one stays whose expected cost ends nearest to the limit.
 Projections have no number.
 
 What is finished is kept in the workdir: killed and typed again, it goes on, and
-two processes may share the forms by `--forms`.
+two processes may share the forms by `--forms`, as each form has files of its
+own.
 """
 
+import dataclasses
 import functools
 import json
 import pathlib
@@ -32,7 +34,7 @@ from experiments import search as script
 from nasjax import data, derive
 from nasjax.report import canvas
 from nasjax.search import State
-from nasjax.space import argmax, fix
+from nasjax.space import Architecture, argmax, fix
 
 PLACES = (0.25, 0.5, 0.75)  # of the range from the smallest cost to the largest
 SIZES = {'steps': 180, 'warmup_steps': 60, 'batch_size': 16}
@@ -166,8 +168,13 @@ class Rows:
 
   def __init__(self, path: pathlib.Path):
     self._path = path
-    lines = path.read_text().splitlines() if path.exists() else []
-    self.found = {row['case']: row for row in map(json.loads, lines)}
+    text = path.read_text() if path.exists() else ''
+    whole, newline, _ = text.rpartition('\n')
+    if whole + newline != text:  # A kill while the last line was written.
+      path.write_text(whole + newline)
+    self.found = {
+      row['case']: row for row in map(json.loads, whole.splitlines())
+    }
 
   def get(self, case: Case, make: Callable[[Case], dict]) -> dict[str, Any]:
     name = f'{case.limit}, seed {case.seed}, {case.number}'
@@ -178,9 +185,9 @@ class Rows:
     return self.found[name]
 
 
-def tuned(workdir: pathlib.Path, name: str) -> float | None:
+def tuned(folder: pathlib.Path, name: str) -> float | None:
   """The number by which the expected cost ends nearest to the limit."""
-  form, rows = constraints.FORMS[name], Rows(workdir / f'{name}_tuning.jsonl')
+  form, rows = constraints.FORMS[name], Rows(folder / 'tuning.jsonl')
   if form.project is not None:
     return None
   middle = limits()[1]
@@ -198,7 +205,7 @@ def tuned(workdir: pathlib.Path, name: str) -> float | None:
   return numbers[misses.index(min(misses))]
 
 
-def outcome(workdir: pathlib.Path, case: Case) -> dict[str, Any]:
+def outcome(folder: pathlib.Path, case: Case) -> dict[str, Any]:
   """What one search came to, in MACs, and what its network is worth."""
   (state, seconds), own = searched(case), inputs(case)
   (macs,) = own.kept.limits
@@ -218,18 +225,18 @@ def outcome(workdir: pathlib.Path, case: Case) -> dict[str, Any]:
     'given_up': log_prob(plain) - log_prob(filled),
     'entropy': statistics.mean(map(float, entropies)),
     'seconds': seconds,
-    'accuracy': accuracy(workdir, filled),
+    'accuracy': accuracy(folder, filled),
   }
 
 
-def accuracy(workdir: pathlib.Path, a) -> float:
-  """On the test images; each network is trained once, whoever found it."""
+def accuracy(folder: pathlib.Path, a: Architecture) -> float:
+  """On the test images; in one folder, each network is trained once."""
   dataset = data.load(data.EMBEDDED)
   name = 'net_' + '_'.join(map(str, a.indices))
-  folder = workdir / 'trainings' / name
-  folder.mkdir(parents=True, exist_ok=True)
+  own = folder / 'trainings' / name
+  own.mkdir(parents=True, exist_ok=True)
   result = training.run(
-    folder,
+    own,
     fix(a.space, a),
     dataset,
     recipes.batches_for(RECIPE, dataset),
@@ -244,8 +251,10 @@ def outcomes(
   workdir: pathlib.Path, form: str, seeds: int
 ) -> list[dict[str, Any]]:
   """Those of all limits and seeds; what was finished before is read."""
-  number, rows = tuned(workdir, form), Rows(workdir / f'{form}.jsonl')
-  make = functools.partial(outcome, workdir)
+  folder = workdir / form
+  folder.mkdir(exist_ok=True)
+  number, rows = tuned(folder, form), Rows(folder / 'searches.jsonl')
+  make = functools.partial(outcome, folder)
   return [
     rows.get(Case(form, limit, seed, number), make)
     for seed in range(seeds)
@@ -326,8 +335,12 @@ def figure(rows: Iterable[dict[str, Any]], path: pathlib.Path) -> None:
 
 
 def main() -> None:
-  workdir = pathlib.Path(flags.FLAGS.workdir)
-  workdir.mkdir(parents=True, exist_ok=True)
+  settled = {
+    'sizes': SIZES,
+    'recipe': dataclasses.asdict(RECIPE),
+    'places': PLACES,
+  }
+  workdir = loop.claim(flags.FLAGS.workdir, {**settled, 'factors': FACTORS})
   rows = []
   for form in flags.FLAGS.forms.split(','):
     cli.lookup('constraint', form, constraints.FORMS)

@@ -8,7 +8,8 @@ seeds; trains what was derived, all alike, and prints a table. Nothing is tuned.
 Means have the 95 % interval over the searches.
 
 What is finished is kept in the workdir: killed and typed again, it goes on, and
-two processes may share the relaxations by `--relaxations`.
+two processes may share the relaxations by `--relaxations`, as each has files of
+its own.
 """
 
 import pathlib
@@ -38,16 +39,29 @@ def rows(workdir: pathlib.Path, name: str, seeds: int) -> list[dict[str, Any]]:
   compiled = sweep_pieces.compiled_once(lambda: begun.append(time.monotonic()))
   found = []
   for seed in range(seeds):
-    folder = workdir / f'{name}_seed{seed}'
-    path = folder / 'row.json'
+    own = workdir / name / f'seed{seed}'
+    path = own / 'row.json'
     if not path.exists():
-      a = script.run(config(name, seed), folder, compiled=compiled)
-      seconds = time.monotonic() - begun[-1]
-      row = described(folder, a)
-      row['accuracy'] = forms.accuracy(workdir, a)
+      a, seconds = timed(own, config(name, seed), compiled, begun)
+      row = described(own, a)
+      row['accuracy'] = forms.accuracy(workdir / name, a)
       loop.write_json(path, {**row, 'seconds': seconds})
     found.append(loop.read_json(path))
   return found
+
+
+def timed(
+  folder: pathlib.Path, config: dict[str, Any], compiled, begun: list[float]
+) -> tuple[Architecture, float | None]:
+  """What a search came to, and its seconds without compiling.
+
+  None are known of a search that an earlier process began.
+  """
+  path, fresh = folder / 'seconds.json', not (folder / 'config.json').exists()
+  a = script.run(config, folder, compiled=compiled)
+  if fresh:
+    loop.write_json(path, time.monotonic() - begun[-1])
+  return a, loop.read_json(path) if path.exists() else None
 
 
 def described(folder: pathlib.Path, a: Architecture) -> dict[str, Any]:
@@ -76,9 +90,9 @@ def table(groups: dict[str, list[dict[str, Any]]]) -> str:
   for name, group in groups.items():
     mean = {
       key: statistics.mean(row[key] for row in group)
-      for key, value in group[0].items()
-      if isinstance(value, float)
+      for key in ('expected', 'argmax', 'derived', 'given_up', 'entropy')
     }
+    known = [row['seconds'] for row in group if row['seconds'] is not None]
     every = [row['argmax'] for row in group]
     accuracy = intervals.mean_interval(row['accuracy'] for row in group)
     lines.append(
@@ -87,7 +101,7 @@ def table(groups: dict[str, list[dict[str, Any]]]) -> str:
       f'| {mean["derived"]:.1%} | {mean["given_up"]:.2f} '
       f'| {mean["entropy"]:.2f} | {accuracy.mean:.2%} '
       f'({accuracy.low:.2%} to {accuracy.high:.2%}) '
-      f'| {mean["seconds"]:.0f} |'
+      f'| {f"{statistics.mean(known):.0f}" if known else "-"} |'
     )
   return '\n'.join(lines)
 
