@@ -5,10 +5,10 @@
 searches the embedded data set by the default supernet, for every form of
 constraint, limit (25, 50 and 75 % of the space's range of MACs) and seed,
 trains what was derived, all alike, and writes a table and a figure. Before, the
-one number of each form is tuned: a third of its default, the default and three
-times it are searched with at the middle limit, by a seed that the table does
-not have, and the one stays whose expected cost ends nearest to the limit.
-Projections have no number.
+one number of each form is tuned: the default, a third of it and three times it
+are searched with at the lowest limit, which the start exceeds, by a seed that
+the table does not have, and the one stays whose expected cost ends nearest to
+the limit. Projections have no number.
 
 What is finished is kept in the workdir: killed and typed again, it goes on, and
 two processes may share the forms by `--forms`, as each form has files of its
@@ -39,7 +39,7 @@ from nasjax.space import Architecture, argmax, fix
 PLACES = (0.25, 0.5, 0.75)  # of the range from the smallest cost to the largest
 SIZES = {'steps': 180, 'warmup_steps': 60, 'batch_size': 16}
 ANY_LIMIT = 2_000_000  # Limits are data: whatever is compiled takes all.
-FACTORS, TUNING_SEED = (1 / 3, 1.0, 3.0), 100
+FACTORS, TUNING_SEED = (1.0, 1 / 3, 3.0), 100  # Of equal ones the first.
 RECIPE = recipes.Recipe(epochs=6)
 MISS, FILLED = canvas.VERMILION, canvas.BLUE
 
@@ -190,7 +190,7 @@ def tuned(folder: pathlib.Path, name: str) -> float | None:
   form, rows = constraints.FORMS[name], Rows(folder / 'tuning.jsonl')
   if form.project is not None:
     return None
-  middle = limits()[1]
+  limit, *_ = limits()
 
   def expected(case):
     state, _ = searched(case)
@@ -199,9 +199,9 @@ def tuned(folder: pathlib.Path, name: str) -> float | None:
 
   numbers = [min(form.number * f, form.most) for f in FACTORS]
   found = [
-    rows.get(Case(name, middle, TUNING_SEED, n), expected) for n in numbers
+    rows.get(Case(name, limit, TUNING_SEED, n), expected) for n in numbers
   ]
-  misses = [abs(row['expected'] / middle - 1) for row in found]
+  misses = [abs(row['expected'] / limit - 1) for row in found]
   return numbers[misses.index(min(misses))]
 
 

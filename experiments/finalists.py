@@ -48,11 +48,9 @@ def check(config: Mapping[str, Any]) -> None:
     cli.refuse_ignored(config, OPTIONS, ['finalist_epochs'], 'by --finalists=1')
 
 
-def images_of(config: Mapping[str, Any], learnt: int) -> int:
-  """How many images all of them are trained on, one epoch after the other."""
-  if config['finalists'] == 1:
-    return 0
-  return config['finalists'] * config['finalist_epochs'] * learnt
+def images_of(config: Mapping[str, Any], trained: int, images: int) -> int:
+  """How many images some of them learn from, one epoch after the other."""
+  return trained * config['finalist_epochs'] * images
 
 
 def chosen(

@@ -86,6 +86,15 @@ def check_network(run: Run, network: Space) -> None:
   )
 
 
+def check_workdir(workdir: pathlib.Path, network: Space) -> None:
+  """Raises InputError where another network is trained, by older code maybe."""
+  path = workdir / 'architecture.json'
+  if path.exists():
+    own = {type(op) for slot in network.slots for op in slot.ops}
+    a = Architecture.load(path, tuple(own))
+    check_network(Run(workdir, fix(a.space, a), {}), network)
+
+
 def evaluate(
   run: Run, dataset: data.Dataset | stream.Streamed
 ) -> dict[str, float]:

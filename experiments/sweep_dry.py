@@ -109,11 +109,13 @@ def _search_seconds(setting, space: Space, levels) -> float:
   macs = at_once * cost.macs(space).bounds()[1]
   steps = 2 * config['steps'] - config['warmup_steps']
   seconds = SECONDS_PER_MAC * macs * steps * config['batch_size']
-  trained = finalists.images_of(config, setting.dataset.num_train // 2)
-  if trained:
+  number = config['finalists']
+  if number > 1:
+    half = setting.dataset.num_train // 2
+    trained = finalists.images_of(config, number, half)
     limits = [level.limit or macs for level in levels]
     if setting.resource != 'macs':
       limits = [macs]
     each = SECONDS_PER_MAC * trained * sum(limits) / len(limits)
-    seconds += each + config['finalists'] * SECONDS_TO_COMPILE
+    seconds += each + number * SECONDS_TO_COMPILE
   return seconds + 3 * SECONDS_TO_COMPILE

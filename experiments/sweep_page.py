@@ -234,8 +234,8 @@ def _searches(content: Content) -> list[Block]:
     Table((*head, 'seconds', 'before', 'device'), rows, left=2),
     Text(
       f'{total}, besides what was before the first step: loading and, for the '
-      'first search of a process, compiling. Of a search that was killed, the '
-      'seconds are those of its last process, in proportion.'
+      'first search of a process, compiling. Of a search that was killed and '
+      'went on, none are known.'
     ),
     *_finalists(content),
   ]
@@ -253,9 +253,10 @@ def _finalists(content: Content) -> list[Block]:
     Text(
       f'Each search trained {max(map(len, each))} likely architectures on the '
       'images of its weights, and took the one that was best on those of its '
-      f'alphas: {100 * best:.2f} % there on average, where the likeliest of '
-      f'all had {100 * first:.2f} %. The images count what that took, the '
-      'seconds as well.'
+      f'alphas: {100 * best:.2f} % there on average, where the likeliest '
+      f'within the limit had {100 * first:.2f} %. The best of several on the '
+      'images that chose it is a flattering figure; what counts is the test. '
+      'The images count what that took, the seconds as well.'
     )
   ]
 

@@ -19,7 +19,6 @@ import jax
 from experiments import (
   devices,
   finalists,
-  finished,
   loop,
   search,
   searching,
@@ -33,7 +32,7 @@ from experiments.sweep_plan import Member, Training
 from nasjax import batch, data
 from nasjax import search as search_lib
 from nasjax import space as space_lib
-from nasjax.space import Architecture, Space, fix
+from nasjax.space import Architecture
 
 
 class Setting(NamedTuple):
@@ -139,7 +138,7 @@ def _search(
 ) -> None:
   folder = setting.workdir / 'searches' / member.name
   config = config_of(setting.config, setting.resource, member)
-  before, start = _steps_in(folder), time.monotonic()
+  fresh, start = not folder.exists(), time.monotonic()
   search.run(
     config,
     folder,
@@ -150,26 +149,21 @@ def _search(
   )
   seconds = time.monotonic() - begun[-1]
   steps = loop.read_metrics(folder)[-1]['step']
-  here = steps - before
+  architecture = space_lib.read_record(folder / 'architecture.json')
+  trained = len(architecture['finalists'])
   alpha_steps = max(0, steps - config['warmup_steps'])
   images = config['batch_size'] * (steps + alpha_steps)
   record = {
     'steps': steps,
     # Weights learn from one half of the images, supernet's and finalists'.
     'images': images
-    + finalists.images_of(config, setting.dataset.num_train // 2),
-    # What an earlier process did is taken to have been as fast.
-    'seconds': seconds * steps / here if here else None,
+    + finalists.images_of(config, trained, setting.dataset.num_train // 2),
+    # How long an earlier process took for its part is not known.
+    'seconds': seconds if fresh else None,
     'compile_seconds': begun[-1] - start,
     'device': jax.devices()[0].device_kind,
   }
   loop.write_json(folder / 'member.json', record)
-
-
-def _steps_in(folder: pathlib.Path) -> int:
-  """Steps that an earlier process left."""
-  found = (folder / 'checkpoints').glob('[0-9]*')
-  return max((int(p.name) for p in found if p.name.isdigit()), default=0)
 
 
 def read_searches(setting: Setting, members: Sequence[Member]) -> list[Found]:
@@ -211,7 +205,6 @@ def run_trainings(
     for one in by_network[folder]:
       own = folder_of(setting.workdir, one)
       own.mkdir(parents=True, exist_ok=True)
-      _check_network(own, network, setting.ops)
       training.run(
         own,
         network,
@@ -228,17 +221,6 @@ def run_trainings(
 
   with bar, ThreadPoolExecutor(workers) as pool:
     list(pool.map(train, by_network))
-
-
-def _check_network(
-  folder: pathlib.Path, network: Space, ops: tuple[type, ...]
-) -> None:
-  """Raises InputError where another one was trained there, by older code."""
-  path = folder / 'architecture.json'
-  if path.exists():
-    a = Architecture.load(path, ops)
-    run = finished.Run(folder, fix(a.space, a), {})
-    finished.check_network(run, network)
 
 
 def results(

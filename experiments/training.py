@@ -97,7 +97,11 @@ def run(
 
   Returns:
     What was written to `result.json`.
+
+  Raises:
+    InputError: the workdir holds another network.
   """
+  finished.check_workdir(workdir, network)
   steps = recipes.steps_of(recipe, dataset)
   if (workdir / 'result.json').exists():
     if bar is not None:

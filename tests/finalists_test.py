@@ -34,17 +34,33 @@ def test_leaders_are_the_most_probable_of_each_pattern(place):
   low, high = macs.bounds()
   limit = low + place * (high - low)
   alphas = _alphas(s, np.random.default_rng(0))
-  found = derive.leaders(s, alphas, {macs: limit}, fill=0.8)
-  assert found[0] == derive.within(s, alphas, {macs: limit}, fill=0.8)
+  found = derive.leaders(s, alphas, {macs: limit}, fill=0.7)
+  assert found[0] == derive.within(s, alphas, {macs: limit}, fill=0.7)
   best = {}
   for name in s.patterns:
     own = [a for a in _every(s) if a.choice[0] == name]
-    kept = [a for a in own if macs.exact(a) <= limit]
-    # Of a pattern that cannot use so much of it, all.
-    filled = [a for a in kept if macs.exact(a) >= 0.8 * limit] or kept
+    filled = [a for a in own if 0.7 * limit <= macs.exact(a) <= limit]
     best[name] = max(derive.log_prob(a, alphas) for a in filled)
   first = {a.choice[0]: derive.log_prob(a, alphas) for a in found}
   assert first == pytest.approx(best)
+
+
+def test_a_pattern_that_cannot_fill_the_limit_has_no_leader():
+  s = spaces.tiny_macro()
+  macs = cost.macs(s)
+  limit = sorted({macs.exact(a) for a in _every(s)})[-2]
+  reaches = collections.Counter()
+  for a in _every(s):
+    if 0.9 * limit <= macs.exact(a) <= limit:
+      reaches[a.choice[0]] += 1
+  assert set(reaches) == {'late'}
+  alphas = _alphas(s, np.random.default_rng(0))
+  alphas['pattern'] = np.array([9.0, -9.0])  # However much less probable it is.
+  assert s.patterns[0] == 'early'
+  best = derive.within(s, alphas, {macs: limit}, fill=0.9)
+  assert derive.leaders(s, alphas, {macs: limit}, fill=0.9) == [best]
+  first, second = derive.leaders(s, alphas, {macs: limit})
+  assert (first.choice[0], second.choice[0]) == ('early', 'late')
 
 
 def test_a_pattern_that_no_limit_allows_has_no_leader():
@@ -165,6 +181,55 @@ def test_what_is_trained_is_not_trained_again(few, searched, tmp_path):
   assert first.stat().st_mtime_ns == before
   assert second.exists()
   assert space.read_record(workdir / 'architecture.json') == record
+
+
+def test_another_network_of_a_finalist_is_refused(few, searched, tmp_path):
+  workdir = tmp_path / 'run'
+  shutil.copytree(searched[0], workdir)
+  (workdir / 'architecture.json').unlink()
+  first, second = (workdir / 'finalists' / n for n in '12')
+  # As where another version would have named another one.
+  shutil.copy(first / 'architecture.json', second / 'architecture.json')
+  refused(
+    'holds another architecture',
+    search.run,
+    _config(),
+    workdir,
+    dataset=few,
+  )
+  assert not (workdir / 'architecture.json').exists()
+
+
+@pytest.mark.parametrize('worth', ['leader', 'other leader', 'neighbour'])
+def test_whoever_labels_most_right_is_taken(worth, few, tmp_path, monkeypatch):
+  s = spaces.tiny_macro()
+  macs = cost.macs(s)
+  limits = {macs: 0.9 * macs.bounds()[1]}
+  alphas = _alphas(s, np.random.default_rng(1))
+  config = _config(finalists=5)
+  leaders = derive.leaders(s, alphas, limits, fill=0.5)
+  seen = []
+
+  def accuracy(a):
+    seen.append(a)
+    if a in leaders:
+      first = leaders[0 if worth == 'leader' else 1]
+      return 0.6 if a == first else 0.5
+    return 0.7 if worth == 'neighbour' and len(seen) == 4 else 0.4
+
+  monkeypatch.setattr(finalists, '_trained_by', lambda *_: accuracy)
+  inputs = search.prepare(config, few)._replace(space=s)
+  found, rows = finalists.chosen(config, inputs, few, alphas, limits, tmp_path)
+  assert seen[:2] == leaders
+  best = leaders[0 if worth == 'leader' else 1]
+  # The others are near the better one of the leaders.
+  assert {a.choice[0] for a in seen[2:]} == {best.choice[0]}
+  assert found == (seen[3] if worth == 'neighbour' else best)
+  assert [list(row['choice']) for row in rows] == [list(a.choice) for a in seen]
+  assert [row['log_prob'] for row in rows] == [
+    derive.log_prob(a, alphas) for a in seen
+  ]
+  assert len(set(seen)) == 5
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from nasjax.derive.solve import (
   cost_at_pattern,
   log_prob,
   scores_of,
+  uses,
   within,
 )
 from nasjax.errors import InputError
@@ -38,8 +39,9 @@ def leaders(
     fill: as of `within`, for each of them.
 
   Returns:
-    One for each pattern of which any architecture keeps the limits; of a space
-    without patterns the one that `within` gives.
+    One for each pattern of which any architecture keeps the limits, and uses
+    `fill` of one where any pattern's does; the first is the one that `within`
+    gives, and of a space without patterns the only one.
 
   Raises:
     InputError: as `within`.
@@ -61,6 +63,8 @@ def leaders(
   for i in range(len(space.patterns)):
     with contextlib.suppress(InputError):  # None of it keeps the limits.
       found.append(_of_pattern(space, i, scores, limits, fill))
+  if uses(best, limits, fill):
+    found = [a for a in found if uses(a, limits, fill)]
   return sorted(found, key=lambda a: -log_prob(a, alphas))
 
 
