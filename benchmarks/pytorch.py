@@ -229,6 +229,8 @@ class Side:
 def serve(pipe, side: str, kind: str, size: int, params) -> None:
   """Answers until nobody asks any more."""
   allocator.keep_pages()
+  # Two processes share a GPU; JAX would take most of its memory at once.
+  os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
   if side == 'nasjax':
     run = OfNasjax(kind, size)
   else:
