@@ -105,8 +105,10 @@ def _shown(content: Content) -> list[Block]:
       'The unit is a search, or a random architecture: the trainings of one '
       'network are averaged first, and what several searches found counts '
       'once. Of the best published, hand-made and random network, which the '
-      'validation images chose, the unit is a training. Each interval stands '
-      'for itself: of many at 95 % some exclude 0 by chance. Of fewer than '
+      'validation images chose, the unit is a training, and the noise that '
+      'between trainings of one network, pooled over all of them. Each '
+      'interval stands for itself: of many at 95 % some exclude 0 by chance. '
+      'Of fewer than '
       f'{sweep_results.FEWEST} searches nothing is claimed.'
     ),
   ]

@@ -91,7 +91,7 @@ class Group(NamedTuple):
 
 def groups(levels: Sequence[Level], found: Sequence[Scored]) -> list[Group]:
   """Searched, argmax and random each as one; others one by one."""
-  noise = intervals.pooled({s.entry.folder: s.tests for s in found}.values())
+  noise = noise_of(found)
   rows = []
   for level in levels:
     own = [s for s in found if s.entry.level == level]
@@ -110,11 +110,20 @@ def groups(levels: Sequence[Level], found: Sequence[Scored]) -> list[Group]:
   return rows
 
 
-def _single(one: Scored, noise: float, chosen: bool) -> Group:
-  half, n = noise / math.sqrt(len(one.tests)), len(one.tests)
+def noise_of(found: Sequence[Scored]) -> intervals.Noise:
+  """Between trainings of one network, from those of all."""
+  return intervals.pooled({s.entry.folder: s.tests for s in found}.values())
+
+
+def _single(one: Scored, noise: intervals.Noise, chosen: bool) -> Group:
+  n = len(one.tests)
+  half, label = noise.half(n), _label(one.entry)
   interval = Interval(one.test, one.test - half, one.test + half, n)
-  label = one.entry.name.removesuffix(f'_{one.entry.level.name}')
   return Group(one.entry.level, one.entry.kind, label, (one,), interval, chosen)
+
+
+def _label(entry: Entry) -> str:
+  return entry.name.removesuffix(f'_{entry.level.name}')
 
 
 def distinct(found) -> tuple[Scored, ...]:
@@ -161,10 +170,11 @@ def comparisons(
 
   The unit of what was searched is the search, of random ones the architecture:
   trainings are averaged first. Networks that several searches found count once.
-  Of a single network the unit is the training. The best random one is what one
-  gets without a search, by training all of them and choosing as for the others.
+  Of a single network the unit is the training, with the noise of those of all
+  networks. The best random one is what one gets without a search, by training
+  all of them and choosing as for the others.
   """
-  rows = []
+  rows, noise = [], noise_of(found)
   for level in levels:
     own = [s for s in found if s.entry.level == level]
     searched = [s.test for s in distinct(_of(own, SEARCHED))]
@@ -178,9 +188,9 @@ def comparisons(
     for kind in (ZOO, HANDMADE, RANDOM):
       best = best_of(own, kind)
       if best is not None and (kind != RANDOM or len(_of(own, kind)) > 1):
-        label = _single(best, math.nan, True).label
-        difference = intervals.welch(searched, best.tests)
-        rows.append(Comparison(level, f'{label} (best {kind})', difference))
+        label = f'{_label(best.entry)} (best {kind})'
+        difference = intervals.welch(searched, best.tests, noise=noise)
+        rows.append(Comparison(level, label, difference))
   return rows
 
 
@@ -202,7 +212,7 @@ def verdict(one: Comparison) -> str:
     f'{100 * d.mean / d.base:+.2f} % of {100 * d.base:.2f} %; n = {d.n[0]} and '
     f'{d.n[1]}'
   )
-  if d.sign and not one.claim:
+  if d.n[0] < FEWEST:
     return (
       f'{one.level.name}: no statement on searched networks against '
       f'{one.label}: {d.n[0]} searches are too few for one ({numbers}).'

@@ -85,16 +85,39 @@ def test_an_interval_covers_as_often_as_it_says():
   assert abs(inside / 1500 - 0.95) < 0.025
 
 
+def test_with_the_noise_of_many_repeats_it_covers_as_often_and_is_shorter():
+  rng = np.random.default_rng(0)
+  inside, lengths = 0, []
+  for _ in range(1500):
+    searches, few = rng.normal(1, 0.5, 3), rng.normal(0, 2, 2)
+    noise = intervals.pooled([few, *rng.normal(0, 2, (20, 2)) + 7])
+    d = intervals.welch(searches, few, noise=noise)
+    inside += d.low <= 1 <= d.high
+    alone = intervals.welch(searches, few)
+    lengths.append((d.high - d.low) / (alone.high - alone.low))
+  assert abs(inside / 1500 - 0.95) < 0.025
+  assert statistics.median(lengths) < 0.7
+
+
+def test_noise_of_the_values_alone_is_what_they_say():
+  noise = intervals.pooled([B])
+  found = intervals.welch(A, B, noise=noise)
+  assert found[:3] == pytest.approx(intervals.welch(A, B)[:3])
+  assert noise.half(len(B)) == pytest.approx(
+    intervals.mean_interval(B).high - statistics.fmean(B)
+  )
+
+
 def test_pooled_noise_is_the_within_variance():
   groups = [[1.0, 3.0], [10.0, 12.0, 14.0], [7.0]]
-  within = (2 + 8) / 3  # Sums of squares over degrees of freedom.
-  known = stats.t.ppf(0.975, 3) * math.sqrt(within)
-  assert intervals.pooled(groups) == pytest.approx(known)
-  # Of one group it is the interval of one value.
-  assert intervals.pooled([A]) == pytest.approx(
-    math.sqrt(len(A)) * (intervals.mean_interval(A).high - statistics.fmean(A))
-  )
-  assert math.isnan(intervals.pooled([[1.0], [2.0]]))
+  found = intervals.pooled(groups)
+  # Sums of squares over degrees of freedom.
+  assert found == pytest.approx(((2 + 8) / 3, 3))
+  known = stats.t.ppf(0.975, 3) * math.sqrt((2 + 8) / 3)
+  assert found.half() == pytest.approx(known)
+  nothing = intervals.pooled([[1.0], [2.0]])
+  assert math.isnan(nothing.half())
+  assert math.isnan(intervals.welch(A, [1.0], noise=nothing).low)
 
 
 def test_rank_correlation_is_scipys_and_sees_ranks_alone():

@@ -50,6 +50,24 @@ class Difference(NamedTuple):
     return (self.low > 0) - (self.high < 0)
 
 
+class Noise(NamedTuple):
+  """How repeats of one thing differ, from repeats of many.
+
+  Attributes:
+    variance: of one value; nan where nothing was repeated.
+    freedom: degrees of freedom of that estimate.
+  """
+
+  variance: float
+  freedom: int
+
+  def half(self, n: int = 1, level: float = LEVEL) -> float:
+    """Half the interval of a mean of n repeats, after Student."""
+    if not self.freedom:
+      return math.nan
+    return _quantile(level, self.freedom) * math.sqrt(self.variance / n)
+
+
 class Correlation(NamedTuple):
   """A rank correlation, and where it may lie.
 
@@ -94,7 +112,11 @@ def mean_interval(values: Iterable[float], level: float = LEVEL) -> Interval:
 
 
 def welch(
-  values: Iterable[float], base: Iterable[float], level: float = LEVEL
+  values: Iterable[float],
+  base: Iterable[float],
+  level: float = LEVEL,
+  *,
+  noise: Noise | None = None,
 ) -> Difference:
   """Interval of a difference of means whose variances differ (Welch 1947).
 
@@ -105,6 +127,8 @@ def welch(
     values: at least one.
     base: at least one, of what they are compared with.
     level: of confidence.
+    noise: of each of `base`, where more is known of it than these few values
+      say: as `pooled` gives it. One value of `base` is enough then.
 
   Raises:
     ValueError: a side has no values.
@@ -119,37 +143,33 @@ def welch(
   second = statistics.fmean(base)
   mean = statistics.fmean(values) - second
   a, b = _standard_error(values) ** 2, _standard_error(base) ** 2
+  freedoms = n[0] - 1, n[1] - 1
+  if noise is not None:
+    b, freedoms = noise.variance / n[1], (n[0] - 1, noise.freedom)
   if not a + b > 0:  # As nan does not.
     return Difference(mean, math.nan, math.nan, n, second)
-  freedom = (a + b) ** 2 / (a**2 / (n[0] - 1) + b**2 / (n[1] - 1))
+  freedom = (a + b) ** 2 / (a**2 / freedoms[0] + b**2 / freedoms[1])
   half = _quantile(level, freedom) * math.sqrt(a + b)
   return Difference(mean, mean - half, mean + half, n, second)
 
 
-def pooled(groups: Iterable[Sequence[float]], level: float = LEVEL) -> float:
-  """Half an interval of one more value, from repeats in many groups.
-
-  The standard deviation within the groups, which is taken to be the same in
-  all, times Student's quantile. A mean of n repeats lies within this over the
-  root of n.
+def pooled(groups: Iterable[Sequence[float]]) -> Noise:
+  """The variance within groups, which is taken to be the same in all.
 
   Args:
     groups: of repeats; those of one value say nothing.
-    level: of confidence.
-
-  Returns:
-    nan where no group has repeats.
 
   Example:
-    >>> round(pooled([[1.0, 3.0], [10.0, 12.0], [5.0]]), 3)
-    6.085
+    >>> noise = pooled([[1.0, 3.0], [10.0, 12.0], [5.0]])
+    >>> noise, round(noise.half(), 3)
+    (Noise(variance=2.0, freedom=2), 6.085)
   """
   groups = [list(g) for g in groups if len(g) > 1]
   freedom = sum(len(g) - 1 for g in groups)
   if not freedom:
-    return math.nan
+    return Noise(math.nan, 0)
   squares = sum(statistics.variance(g) * (len(g) - 1) for g in groups)
-  return _quantile(level, freedom) * math.sqrt(squares / freedom)
+  return Noise(squares / freedom, freedom)
 
 
 def spearman(
