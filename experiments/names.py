@@ -36,6 +36,7 @@ RELAXATIONS = {
   'reinmax': relax.REINMAX,
   'sparsemax': relax.SPARSEMAX,
 }
+SMALL_IMAGES = 64  # Pixels, under which published networks are adapted.
 NETWORKS = {
   network.__name__: network
   for network in (
@@ -176,12 +177,14 @@ def for_images(
   image_size: int,
   channels: int,
   num_classes: int,
+  smallest: int = 2,
 ) -> Space:
   """A published network, adapted where the images are small.
 
-  Under 64 pixels its strides follow `zoo.small_images`, its widths are
-  multiples of 4 instead of 8, which would be coarse steps in networks this
-  narrow, and MobileNetV2's head scales like every other width.
+  Under 64 pixels its strides follow `zoo.small_images`, of which `smallest` is
+  an argument, its widths are multiples of 4 instead of 8, which would be coarse
+  steps in networks this narrow, and MobileNetV2's head scales like every other
+  width.
   """
   make = network(name, width)
   sizes = {
@@ -189,12 +192,12 @@ def for_images(
     'channels': channels,
     'num_classes': num_classes,
   }
-  if image_size >= 64:
+  if image_size >= SMALL_IMAGES:
     return make(**sizes)
   known = inspect.signature(make).parameters
   finer = {k: v for k, v in {'divisor': 4, 'min_head': 4}.items() if k in known}
   try:
-    adapted = zoo.small_images(make(**sizes, **finer))
+    adapted = zoo.small_images(make(**sizes, **finer), smallest)
   except ValueError as e:
     # Some blocks widen only where they downsample, and no more of that is left.
     raise InputError(

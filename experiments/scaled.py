@@ -15,7 +15,11 @@ _HUNDREDTHS = tuple(i / 100 for i in range(1, 401))
 
 
 def within(
-  name: str, like: Space, cost: Callable[[Space], Cost], budget: float
+  name: str,
+  like: Space,
+  cost: Callable[[Space], Cost],
+  budget: float,
+  smallest: int = 2,
 ) -> Space:
   """The widest that keeps a budget, by the rules of `names.for_images`.
 
@@ -24,6 +28,7 @@ def within(
     like: for images and classes of this space.
     cost: what is limited.
     budget: the most that it may be.
+    smallest: as of `names.for_images`.
 
   Raises:
     InputError: there is no such network, or none of its widths is within.
@@ -36,6 +41,7 @@ def within(
       image_size=like.image_size,
       channels=like.channels,
       num_classes=like.num_classes,
+      smallest=smallest,
     )
 
   def price(width: float) -> float:

@@ -5,7 +5,13 @@ from typing import Any
 
 import jax
 
-from experiments import finalists, sweep_networks, sweep_pieces, sweep_plan
+from experiments import (
+  finalists,
+  handmade,
+  sweep_networks,
+  sweep_pieces,
+  sweep_plan,
+)
 from nasjax import cost
 from nasjax.space import Space
 
@@ -35,7 +41,7 @@ def lines(
   said = [f'searches: {len(members)}, of which {len(done)} are finished']
   said += [f'  {m.name}' for m in members]
   said += _networks(plan, members, done, levels, sizes)
-  networks = len(plan.networks) + _unknown(members, done, levels, sizes)
+  networks = len(plan.networks) + _unknown(space, members, done, levels, sizes)
   trainings = sizes.train_seeds * networks
   most = '' if len(done) == len(members) else 'at most '
   results = sweep_pieces.results(
@@ -63,14 +69,16 @@ def lines(
   return said
 
 
-def _unknown(members, done, levels, sizes) -> int:
+def _unknown(space, members, done, levels, sizes) -> int:
   """Networks that searches still have to find, at most."""
   left = [m for m in members if m not in done]
   found = len(left) + sum(m.level.middle for m in left)  # And their argmax.
   for level in levels:
     if level.limit is None and not any(m.level == level for m in done):
       wanted = sizes.middle if level.middle else sizes.outer
-      found += wanted.randoms + len(wanted.zoo) + 3  # Made by hand.
+      each = len(sweep_networks.adaptations('', space))
+      found += wanted.randoms + each * len(wanted.zoo)
+      found += len(handmade.names_for(space))
   return found
 
 

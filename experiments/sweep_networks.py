@@ -15,6 +15,7 @@ from nasjax.space import Alphas, Architecture, Space, argmax, fix
 
 SEARCHED, ARGMAX, RANDOM = 'searched', 'argmax', 'random'
 ZOO, HANDMADE = 'zoo', 'hand-made'
+LAST_MAPS = 2, 4  # Pixels; of published networks on small images.
 
 
 class Found(NamedTuple):
@@ -149,11 +150,14 @@ def alternatives(
       'found within the budget'
     )
   for name in wanted.zoo:
-    _tried(
-      missing,
-      f'{name} cannot be scaled to {level.name}',
-      lambda n=name: add(ZOO, n, scaled.within(n, space, make, budget), None),
-    )
+    for called, smallest in adaptations(name, space):
+
+      def published(name=name, called=called, smallest=smallest):
+        network = scaled.within(name, space, make, budget, smallest)
+        add(ZOO, called, network, None)
+
+      what = f'{called} cannot be scaled to {level.name}'
+      _tried(missing, what, published)
   for name in handmade.names_for(space):
 
     def made(name=name):
@@ -162,6 +166,17 @@ def alternatives(
 
     _tried(missing, f'hand_{name} cannot be made within {level.name}', made)
   return entries, missing
+
+
+def adaptations(name: str, space: Space) -> list[tuple[str, int]]:
+  """What a published network is called, and its last map in pixels, at least.
+
+  Of small images they are two: how far to look into them decides more than
+  anything else of it, and the smaller last map leaves room for more width.
+  """
+  if space.image_size >= names.SMALL_IMAGES:
+    return [(name, LAST_MAPS[0])]
+  return [(f'{name}_{pixels}px', pixels) for pixels in LAST_MAPS]
 
 
 def _tried(missing: list[str], what: str, make: Callable[[], None]) -> None:

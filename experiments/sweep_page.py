@@ -279,8 +279,9 @@ def _method(prepared: Any, content: Content) -> list[Block]:
     f'{sizes.fill:.0%} of it.',
     'Published networks have the largest width within the budget, in '
     'hundredths where the family has any width. Under 64 pixels their earliest '
-    'strides of 2 become 1 until the last feature map is at least 2 pixels '
-    'high, and widths are multiples of 4.',
+    'strides of 2 become 1 until the last feature map is at least 2 or 4 '
+    'pixels high (`_2px`, `_4px`: both are tried, as some are better so and '
+    'some otherwise), and widths are multiples of 4.',
     'Hand-made networks are of the searched space: kernel 3, expansion 3 (1 '
     'where nothing else fits), stages about equally wide, one for each place '
     'to downsample, as deep and wide as the budget allows.',

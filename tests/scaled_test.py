@@ -1,5 +1,7 @@
 """Published networks and hand-made ones, within budgets."""
 
+import math
+
 import pytest
 from conftest import refused
 
@@ -41,6 +43,18 @@ def test_the_widest_within_a_budget_is_taken(name, make):
     make,
     least - 1,
   )
+
+
+@pytest.mark.parametrize('name', ['mobilenet_v2', 'mobilenet_v3_small'])
+def test_a_larger_last_map_leaves_less_width(name):
+  found = {}
+  for smallest in (2, 4):
+    network = scaled.within(name, SPACE, cost.macs, 2_000_000, smallest)
+    strides = math.prod(slot.stride for slot in network.slots)
+    assert strides == 32 // smallest
+    found[smallest] = network
+    assert cost.macs(network).constant <= 2_000_000
+  assert cost.params(found[4]).constant < cost.params(found[2]).constant
 
 
 def test_a_width_that_there_is_not_is_not_tried():

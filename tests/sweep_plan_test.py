@@ -17,7 +17,7 @@ from experiments import (
   sweep_plan,
   sweep_setup,
 )
-from nasjax import cost, space
+from nasjax import cost, space, spaces
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -43,6 +43,12 @@ def test_strengths_are_no_part_of_what_is_compiled(tmp_path):
     starts.append([c.init() for _, c in inputs.kept.constraints])
   assert programs[0] == programs[1]
   assert jax.tree.leaves(starts[0]) != jax.tree.leaves(starts[1])
+
+
+def test_published_networks_have_two_last_maps_where_images_are_small():
+  for size, called in ((32, [('x_2px', 2), ('x_4px', 4)]), (64, [('x', 2)])):
+    own = spaces.mobile_small(image_size=size)
+    assert sweep_networks.adaptations('x', own) == called
 
 
 def test_strengths_are_compared_at_what_their_networks_cost():

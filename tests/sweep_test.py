@@ -94,14 +94,14 @@ def test_a_dry_run_counts_what_there_is_to_do_and_writes_nothing(tmp_path):
   text = '\n'.join(sweep_dry.lines(prepared, 60.0, 30.0))
   assert not any(tmp_path.iterdir())
   assert 'searches: 3, of which 0 are finished' in text
-  # 3 searched, 2 argmax, 1 random, 1 published, 2 made by hand, of which the
-  # last four may be the same.
+  # 3 searched, 2 argmax, 1 random, 1 published by 2 rules, 2 made by hand, of
+  # which the last five may be the same.
   networks = int(re.search(r'at most (\d+) networks, 2 seeds', text).group(1))
-  assert 5 + 2 <= networks <= 5 + 4
+  assert 5 + 2 <= networks <= 5 + 5
   assert f'trainings: at most {2 * networks} ' in text
   minutes = round((3 * 60 + 2 * networks * 30) / 60)
   assert f'{minutes} minutes' in text
-  assert 'efficientnet_lite0 cannot be scaled to' in text
+  assert 'efficientnet_lite0_2px cannot be scaled to' in text
   assert 'assumed' not in text
   assert 'assumed: 4e-10 s per MAC' in '\n'.join(sweep_dry.lines(prepared))
 
