@@ -315,7 +315,7 @@ def figure(rows: Iterable[dict[str, Any]], path: pathlib.Path) -> None:
   for place, group in enumerate(groups.values()):
     for key, colour, up in (('argmax', MISS, 0.12), ('filled', FILLED, -0.12)):
       every = shares(group, key)
-      label = {'argmax': 'most probable of all', 'filled': 'derived'}[key]
+      label = {'argmax': 'the most probable of all', 'filled': 'derived'}[key]
       axes.plot(
         every,
         [place + up] * len(every),
@@ -330,7 +330,7 @@ def figure(rows: Iterable[dict[str, Any]], path: pathlib.Path) -> None:
   axes.set_xlabel('MACs, as a share of the limit')
   canvas.plain(axes)
   axes.xaxis.set_major_formatter(lambda x, _: f'{x:.0%}')
-  axes.legend(loc='lower right', fontsize=9)
+  drawn.legend(loc='outside upper right', ncols=2, fontsize=9, frameon=False)
   canvas.save(drawn, path)
 
 
