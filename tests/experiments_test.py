@@ -774,6 +774,21 @@ def test_a_strength_is_that_of_the_named_form():
   assert numbers == [1.0, 3.0]
 
 
+@pytest.mark.parametrize('name', constraints.FORMS)
+def test_limit_and_number_of_a_form_are_data(name):
+  """What is compiled for one pair of them serves any other."""
+  form = constraints.FORMS[name]
+  one = form.make(5.0, form.number)
+  other = form.make(8.0, min(2 * form.number, form.most))
+  for cost_now in (3.0, 12.0):
+    found = []
+    for c in (one, other):
+      loss, state = c.update(2.0, cost_now, cost_now, other.init())
+      # A multiplier acts from the second update on.
+      found.append((loss, c.update(2.0, cost_now, cost_now, state)))
+    assert jax.tree.all(jax.tree.map(np.array_equal, *found))
+
+
 def test_what_cannot_be_projected_is_kept_by_a_multiplier():
   s = spaces.tiny()
   given = {'limit': ['memory=2000', 'macs=5000']}

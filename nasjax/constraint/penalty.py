@@ -20,13 +20,19 @@ class PenaltyState(NamedTuple):
   """Data of a penalty; the names of the fields are those of the formulas."""
 
   limit: jax.Array  # f32[], in the unit of the cost
-  strength: jax.Array  # f32[], weight, or exponent of the forms that have one
+  strength: jax.Array  # f32[], the weight
 
 
 class BandState(NamedTuple):
   limit: jax.Array  # f32[], in the unit of the cost
   strength: jax.Array  # f32[]
   tolerance: jax.Array  # f32[], relative to the limit
+
+
+class LogPowerState(NamedTuple):
+  limit: jax.Array  # f32[], in the unit of the cost
+  power: jax.Array  # f32[], exponent of the ratio of logarithms
+  weight: jax.Array  # f32[]
 
 
 class RatioPowerState(NamedTuple):
@@ -141,10 +147,11 @@ def log_power(
 
   def form(loss, cost, strict_cost, state):
     ratio = jnp.log1p(cost) / jnp.log1p(state.limit)
-    factor = weight * jnp.maximum(ratio, _SMALLEST_RATIO) ** state.strength
+    ratio = jnp.maximum(ratio, _SMALLEST_RATIO)
+    factor = state.weight * ratio**state.power
     return loss + factor if additive else loss * factor
 
-  return _penalty(PenaltyState(limit, power), form)
+  return _penalty(LogPowerState(limit, power, weight), form)
 
 
 def ratio_power(
