@@ -12,12 +12,14 @@ the limit. Projections have no number.
 
 What is finished is kept in the workdir: killed and typed again, it goes on, and
 two processes may share the forms by `--forms`, as each form has files of its
-own.
+own. Table and figure are of the forms that were named last: name all, once all
+are done.
 """
 
 import dataclasses
 import functools
 import json
+import os
 import pathlib
 import statistics
 import time
@@ -41,6 +43,12 @@ SIZES = {'steps': 180, 'warmup_steps': 60, 'batch_size': 16}
 ANY_LIMIT = 2_000_000  # Limits are data: whatever is compiled takes all.
 FACTORS, TUNING_SEED = (1.0, 1 / 3, 3.0), 100  # Of equal ones the first.
 RECIPE = recipes.Recipe(epochs=6)
+SETTLED = {  # What a workdir is for.
+  'sizes': SIZES,
+  'recipe': dataclasses.asdict(RECIPE),
+  'places': PLACES,
+  'factors': FACTORS,
+}
 MISS, FILLED = canvas.VERMILION, canvas.BLUE
 
 
@@ -171,7 +179,7 @@ class Rows:
     text = path.read_text() if path.exists() else ''
     whole, newline, _ = text.rpartition('\n')
     if whole + newline != text:  # A kill while the last line was written.
-      path.write_text(whole + newline)
+      os.truncate(path, len((whole + newline).encode()))
     self.found = {
       row['case']: row for row in map(json.loads, whole.splitlines())
     }
@@ -335,12 +343,7 @@ def figure(rows: Iterable[dict[str, Any]], path: pathlib.Path) -> None:
 
 
 def main() -> None:
-  settled = {
-    'sizes': SIZES,
-    'recipe': dataclasses.asdict(RECIPE),
-    'places': PLACES,
-  }
-  workdir = loop.claim(flags.FLAGS.workdir, {**settled, 'factors': FACTORS})
+  workdir = loop.claim(flags.FLAGS.workdir, SETTLED)
   rows = []
   for form in flags.FLAGS.forms.split(','):
     cli.lookup('constraint', form, constraints.FORMS)

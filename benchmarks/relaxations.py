@@ -15,6 +15,7 @@ its own.
 import pathlib
 import statistics
 import time
+from collections.abc import Callable
 from typing import Any
 
 from absl import flags
@@ -51,14 +52,17 @@ def rows(workdir: pathlib.Path, name: str, seeds: int) -> list[dict[str, Any]]:
 
 
 def timed(
-  folder: pathlib.Path, config: dict[str, Any], compiled, begun: list[float]
+  folder: pathlib.Path,
+  given: dict[str, Any],
+  compiled: Callable,
+  begun: list[float],
 ) -> tuple[Architecture, float | None]:
   """What a search came to, and its seconds without compiling.
 
   None are known of a search that an earlier process began.
   """
-  path, fresh = folder / 'seconds.json', not (folder / 'config.json').exists()
-  a = script.run(config, folder, compiled=compiled)
+  path, fresh = folder / 'seconds.json', not folder.exists()
+  a = script.run(given, folder, compiled=compiled)
   if fresh:
     loop.write_json(path, time.monotonic() - begun[-1])
   return a, loop.read_json(path) if path.exists() else None
@@ -107,7 +111,7 @@ def table(groups: dict[str, list[dict[str, Any]]]) -> str:
 
 
 def main() -> None:
-  workdir = pathlib.Path(flags.FLAGS.workdir)
+  workdir = loop.claim(flags.FLAGS.workdir, forms.SETTLED)
   groups = {}
   for name in flags.FLAGS.relaxations.split(','):
     cli.lookup('relaxation', name, names.RELAXATIONS)

@@ -22,6 +22,7 @@ from experiments import (
   compilation,
   constraints,
   datasets,
+  finished,
   loop,
   names,
   scaled,
@@ -149,7 +150,10 @@ def run(
     record = {'name': entry.name, 'kind': entry.kind, 'limit': entry.limit}
     if entry.also:
       record['also'] = list(entry.also)
+    among = None
     if entry.architecture is not None:
+      among = entry.architecture.space
+      finished.check_workdir(folder, entry.network, among)
       entry.architecture.save(folder / 'architecture.json', **record)
     report.architecture_figure(
       folder / 'architecture.png', entry.network, title=entry.name
@@ -164,6 +168,7 @@ def run(
       record=record,
       bar=bar,
       crop_area=crop_area,
+      among=among,
     )
 
   with bar, ThreadPoolExecutor(workers) as pool:

@@ -48,9 +48,15 @@ def check(config: Mapping[str, Any]) -> None:
     cli.refuse_ignored(config, OPTIONS, ['finalist_epochs'], 'by --finalists=1')
 
 
-def images_of(config: Mapping[str, Any], trained: int, images: int) -> int:
-  """How many images some of them learn from, one epoch after the other."""
-  return trained * config['finalist_epochs'] * images
+def images_of(config: Mapping[str, Any], networks: int, images: int) -> int:
+  """Images that so many of them see in all, each as often as there are epochs.
+
+  Args:
+    config: of a search.
+    networks: how many are trained.
+    images: that each is trained on.
+  """
+  return networks * config['finalist_epochs'] * images
 
 
 def chosen(
@@ -125,6 +131,7 @@ def _trained_by(
       recipe,
       seed=config['seed'],
       record={'name': f'finalist {i}'},
+      among=a.space,
     )
     return result['test_accuracy']
 

@@ -86,12 +86,21 @@ def check_network(run: Run, network: Space) -> None:
   )
 
 
-def check_workdir(workdir: pathlib.Path, network: Space) -> None:
-  """Raises InputError where another network is trained, by older code maybe."""
+def check_workdir(
+  workdir: pathlib.Path, network: Space, among: Space | None = None
+) -> None:
+  """Raises InputError where a workdir has another network, of older code maybe.
+
+  Args:
+    workdir: of a training, which may not have begun.
+    network: that is to be trained there.
+    among: the space that it was chosen from, which may have more ops of the
+      user's own; None is the network's own.
+  """
   path = workdir / 'architecture.json'
   if path.exists():
-    own = {type(op) for slot in network.slots for op in slot.ops}
-    a = Architecture.load(path, tuple(own))
+    ops = {type(op) for slot in (among or network).slots for op in slot.ops}
+    a = Architecture.load(path, tuple(ops))
     check_network(Run(workdir, fix(a.space, a), {}), network)
 
 

@@ -171,8 +171,8 @@ def alternatives(
 def adaptations(name: str, space: Space) -> list[tuple[str, int]]:
   """What a published network is called, and its last map in pixels, at least.
 
-  Of small images they are two: how far to look into them decides more than
-  anything else of it, and the smaller last map leaves room for more width.
+  Of small images they are two: the larger last map has more detail, the smaller
+  one leaves room for more width. Others are as published, whatever it says.
   """
   if space.image_size >= names.SMALL_IMAGES:
     return [(name, LAST_MAPS[0])]

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from experiments import datasets, loop, sweep_results
+from experiments import datasets, loop, names, sweep_networks, sweep_results
 from experiments.sweep_results import Comparison, Group
 from nasjax.report.document import (
   Block,
@@ -17,7 +17,7 @@ from nasjax.report.document import (
   Table,
   Text,
 )
-from nasjax.report.intervals import Correlation
+from nasjax.report.intervals import Correlation, Noise
 from nasjax.report.table import UNITS
 
 
@@ -46,6 +46,7 @@ class Content(NamedTuple):
     members: a record of each search.
     results: of all trainings.
     networks: how many were trained.
+    noises: of `sweep_results.noises_of`.
   """
 
   groups: list[Group]
@@ -55,6 +56,7 @@ class Content(NamedTuple):
   members: list[dict[str, Any]]
   results: list[Mapping[str, Any]]
   networks: int
+  noises: Mapping[bool, Noise]
 
 
 def blocks(prepared: Any, content: Content) -> list[Block]:
@@ -105,10 +107,9 @@ def _shown(content: Content) -> list[Block]:
       'The unit is a search, or a random architecture: the trainings of one '
       'network are averaged first, and what several searches found counts '
       'once. Of the best published, hand-made and random network, which the '
-      'validation images chose, the unit is a training, and the noise that '
-      'between trainings of one network, pooled over all of them. Each '
-      'interval stands for itself: of many at 95 % some exclude 0 by chance. '
-      'Of fewer than '
+      'validation images chose, the unit is a training. How much trainings of '
+      f'one network differ is pooled: {_noises(content)}. Each interval stands '
+      'for itself: of many at 95 % some exclude 0 by chance. Of fewer than '
       f'{sweep_results.FEWEST} searches nothing is claimed.'
     ),
   ]
@@ -117,6 +118,22 @@ def _shown(content: Content) -> list[Block]:
       Text('All networks are above 98.5 %: this set hardly tells them apart.')
     )
   return found
+
+
+def _noises(content: Content) -> str:
+  """How much trainings of one network differ."""
+  said = [
+    f'{100 * math.sqrt(noise.variance):.2f} points of {whose} '
+    f'({noise.freedom} degrees of freedom)'
+    for whose, noise in (
+      ('published networks', content.noises[True]),
+      ('all others', content.noises[False]),
+    )
+    if noise.freedom
+  ]
+  if not said:
+    return 'none was trained twice'
+  return 'a standard deviation of ' + ', and '.join(said)
 
 
 def _accuracy(prepared: Any, content: Content) -> list[Block]:
@@ -130,8 +147,8 @@ def _accuracy(prepared: Any, content: Content) -> list[Block]:
     Figure('params.png', 'test accuracy against parameters'),
     Text(
       'Small dots are networks. A bar is the interval of a mean over networks, '
-      'after Student; of a single network that of its mean over trainings, by '
-      'the noise between trainings of one network, pooled over all of them. '
+      'after Student; of a single network that of its mean over trainings, '
+      'by their pooled noise. '
       'Bars may be longer than the picture. Marks of one budget are moved '
       'beside each other where MACs are limited; the table has the numbers.'
     ),
@@ -230,14 +247,15 @@ def _searches(content: Content) -> list[Block]:
   ]
   head = ('search', 'trained as', 'MACs', 'MACs of argmax', 'images seen')
   known = [m['seconds'] for m in content.members if m['seconds'] is not None]
-  total = f'{sum(known):.0f} s in all' if known else 'not measured'
+  total = f'{sum(known):.0f} s in {len(known)} searches'
   return [
     Heading('What the searches cost'),
     Table((*head, 'seconds', 'before', 'device'), rows, left=2),
     Text(
       f'{total}, besides what was before the first step: loading and, for the '
       'first search of a process, compiling. Of a search that was killed and '
-      'went on, none are known.'
+      'went on, none are known. They are of a clock: what else ran on the '
+      'machine counts.'
     ),
     *_finalists(content),
   ]
@@ -267,6 +285,7 @@ def _method(prepared: Any, content: Content) -> list[Block]:
   setting, sizes = prepared.setting, prepared.sizes
   recipe = dataclasses.asdict(setting.recipe)
   first = sizes.seed
+  small, large = sweep_networks.LAST_MAPS
   lines = [
     f'Searches have the seeds {first} to {first + sizes.search_seeds - 1} at '
     f'the middle level, {first} to {first + sizes.outer_seeds - 1} at others; '
@@ -278,10 +297,10 @@ def _method(prepared: Any, content: Content) -> list[Block]:
     f'`{prepared.space.name}` that keep the budget and use at least '
     f'{sizes.fill:.0%} of it.',
     'Published networks have the largest width within the budget, in '
-    'hundredths where the family has any width. Under 64 pixels their earliest '
-    'strides of 2 become 1 until the last feature map is at least 2 or 4 '
-    'pixels high (`_2px`, `_4px`: both are tried, as some are better so and '
-    'some otherwise), and widths are multiples of 4.',
+    f'hundredths where the family has any width. Under {names.SMALL_IMAGES} '
+    'pixels their earliest strides of 2 become 1 until the last feature map is '
+    f'at least {small} or {large} pixels high (both are '
+    'tried, and validation chooses), and widths are multiples of 4.',
     'Hand-made networks are of the searched space: kernel 3, expansion 3 (1 '
     'where nothing else fits), stages about equally wide, one for each place '
     'to downsample, as deep and wide as the budget allows.',

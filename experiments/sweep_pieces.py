@@ -200,7 +200,8 @@ def run_trainings(
   )
 
   def train(folder: str) -> None:
-    network = plan.networks[folder].network
+    entry = plan.networks[folder]
+    network, a = entry.network, entry.architecture
     built = training.build(network, dataset, batches, recipe)
     for one in by_network[folder]:
       own = folder_of(setting.workdir, one)
@@ -217,6 +218,7 @@ def run_trainings(
         valid=setting.valid,
         choose=False,
         built=built,
+        among=None if a is None else a.space,
       )
 
   with bar, ThreadPoolExecutor(workers) as pool:

@@ -38,6 +38,7 @@ def write(prepared: Any, plan: Plan, results: Results) -> list[pathlib.Path]:
     members=_members(prepared, plan),
     results=list(results.values()),
     networks=len(plan.networks),
+    noises=sweep_results.noises_of(found),
   )
   limits = sorted({e.budget for e in plan.entries})
   for x in ('macs', 'params'):

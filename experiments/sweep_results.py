@@ -75,7 +75,7 @@ class Group(NamedTuple):
     label: what the row is called.
     scored: one for each network; several searches may have found it.
     interval: of the mean over networks or, of a single one, over its trainings
-      with the noise of all.
+      with pooled noise.
     chosen: whether it is the best of its kind on the validation images.
     searches: how many found them; 0 where none did.
   """
@@ -91,7 +91,7 @@ class Group(NamedTuple):
 
 def groups(levels: Sequence[Level], found: Sequence[Scored]) -> list[Group]:
   """Searched, argmax and random each as one; others one by one."""
-  noise = noise_of(found)
+  noises = noises_of(found)
   rows = []
   for level in levels:
     own = [s for s in found if s.entry.level == level]
@@ -106,13 +106,22 @@ def groups(levels: Sequence[Level], found: Sequence[Scored]) -> list[Group]:
       best = best_of(own, kind)
       for s in own:
         if s.entry.kind == kind:
-          rows.append(_single(s, noise, s == best))
+          rows.append(_single(s, noises[kind == ZOO], s == best))
   return rows
 
 
-def noise_of(found: Sequence[Scored]) -> intervals.Noise:
-  """Between trainings of one network, from those of all."""
-  return intervals.pooled({s.entry.folder: s.tests for s in found}.values())
+def noises_of(found: Sequence[Scored]) -> dict[bool, intervals.Noise]:
+  """Between trainings of one network: of published ones (True), and of others.
+
+  Networks of the space are much alike; published ones are deeper, and may
+  differ more from training to training.
+  """
+  noises = {}
+  for published in (False, True):
+    own = [s for s in found if (s.entry.kind == ZOO) == published]
+    by_folder = {s.entry.folder: s.tests for s in own}
+    noises[published] = intervals.pooled(by_folder.values())
+  return noises
 
 
 def _single(one: Scored, noise: intervals.Noise, chosen: bool) -> Group:
@@ -170,11 +179,11 @@ def comparisons(
 
   The unit of what was searched is the search, of random ones the architecture:
   trainings are averaged first. Networks that several searches found count once.
-  Of a single network the unit is the training, with the noise of those of all
-  networks. The best random one is what one gets without a search, by training
-  all of them and choosing as for the others.
+  Of a single network the unit is the training, with pooled noise. The best
+  random one is what one gets without a search, by training all of them and
+  choosing as for the others.
   """
-  rows, noise = [], noise_of(found)
+  rows, noises = [], noises_of(found)
   for level in levels:
     own = [s for s in found if s.entry.level == level]
     searched = [s.test for s in distinct(_of(own, SEARCHED))]
@@ -189,6 +198,7 @@ def comparisons(
       best = best_of(own, kind)
       if best is not None and (kind != RANDOM or len(_of(own, kind)) > 1):
         label = f'{_label(best.entry)} (best {kind})'
+        noise = noises[kind == ZOO]
         difference = intervals.welch(searched, best.tests, noise=noise)
         rows.append(Comparison(level, label, difference))
   return rows
@@ -219,8 +229,8 @@ def verdict(one: Comparison) -> str:
     )
   if not d.sign:
     return (
-      f'{one.level.name}: **no difference** between searched networks and '
-      f'{one.label} ({numbers}).'
+      f'{one.level.name}: **no difference is shown** between searched networks '
+      f'and {one.label} ({numbers}).'
     )
   word = 'better' if d.sign > 0 else 'worse'
   return (

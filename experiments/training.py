@@ -74,6 +74,7 @@ def run(
   choose: bool = True,
   taught: finished.Taught = finished.Taught(),  # noqa: B008 (immutable)
   built: Built | None = None,
+  among: Space | None = None,
 ) -> dict[str, Any]:
   """Trains on all training images, tests on all test images.
 
@@ -94,6 +95,7 @@ def run(
       their accuracy on it is noted.
     taught: the teacher and its weights, if there is one.
     built: of a training that differs by its seed alone; None builds its own.
+    among: as of `finished.check_workdir`.
 
   Returns:
     What was written to `result.json`.
@@ -101,7 +103,7 @@ def run(
   Raises:
     InputError: the workdir holds another network.
   """
-  finished.check_workdir(workdir, network)
+  finished.check_workdir(workdir, network, among)
   steps = recipes.steps_of(recipe, dataset)
   if (workdir / 'result.json').exists():
     if bar is not None:

@@ -45,6 +45,15 @@ def test_leaders_are_the_most_probable_of_each_pattern(place):
   assert first == pytest.approx(best)
 
 
+@pytest.mark.parametrize('fill', [0.0, 0.9])
+def test_of_equally_probable_leaders_the_first_is_the_derived_one(fill):
+  s = spaces.tiny_macro()
+  macs, alphas = cost.macs(s), space.init_alphas(s)
+  for limit in np.linspace(*macs.bounds(), 7)[1:]:
+    found = derive.leaders(s, alphas, {macs: limit}, fill=fill)
+    assert found[0] == derive.within(s, alphas, {macs: limit}, fill=fill)
+
+
 def test_a_pattern_that_cannot_fill_the_limit_has_no_leader():
   s = spaces.tiny_macro()
   macs = cost.macs(s)

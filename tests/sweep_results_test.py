@@ -36,11 +36,13 @@ def test_the_unit_is_the_search_and_trainings_are_averaged_first():
   assert random.difference == intervals.welch(
     [0.80, 0.81, 0.82], [0.79, 0.82, 0.8]
   )
-  noise = intervals.pooled([s.tests for s in _found()])
+  searched, noises = [0.80, 0.81, 0.82], sweep_results.noises_of(_found())
   assert zoo.difference == intervals.welch(
-    [0.80, 0.81, 0.82], [0.70, 0.71], noise=noise
+    searched, [0.70, 0.71], noise=noises[True]
   )
-  assert hand.difference.n == (3, 2)
+  assert hand.difference == intervals.welch(
+    searched, [0.78, 0.80], noise=noises[False]
+  )
   assert (best_random.label, best_random.difference.n) == (
     'r0 (best random)',
     (3, 1),
@@ -106,12 +108,25 @@ def test_a_single_search_is_no_statement():
   assert 'better' not in text
 
 
-def test_single_networks_have_the_noise_of_all():
-  found = _found()
+def test_single_networks_have_the_noise_of_their_like():
+  # Another role of a network is no other training.
+  again = _scored('again', 'argmax', (0.80, 0.80), folder='s0')
+  found = [*_found(), again]
+  noises = sweep_results.noises_of(found)
+  published = [s.tests for s in found if s.entry.kind == 'zoo']
+  others = [s.tests for s in _found() if s.entry.kind != 'zoo']
+  assert noises == {
+    True: intervals.pooled(published),
+    False: intervals.pooled(others),
+  }
+  assert noises[True] != noises[False]
   rows = {g.label: g for g in sweep_results.groups([LEVEL], found)}
-  half = intervals.pooled([s.tests for s in found]).half(2)
+  half = noises[True].half(2)
   zoo = rows['zoo_b'].interval
   assert (zoo.low, zoo.high) == pytest.approx((0.985 - half, 0.985 + half))
+  half = noises[False].half(2)
+  hand = rows['hand'].interval
+  assert (hand.low, hand.high) == pytest.approx((0.79 - half, 0.79 + half))
   assert rows['searched'].interval == intervals.mean_interval(
     [0.80, 0.81, 0.82]
   )

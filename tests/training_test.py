@@ -23,7 +23,7 @@ from experiments import (
   weights,
 )
 from experiments import recipe as recipes
-from nasjax import cost, data, space, spaces
+from nasjax import cost, data, ops, space, spaces
 from nasjax import train as train_lib
 
 CHOICES = {
@@ -106,6 +106,33 @@ def test_an_evaluation_gives_what_was_recorded_and_writes_nothing(run, capsys):
     'best weights (the one that counts)',
   ]
   assert all('as recorded' in line and 'not' not in line for line in lines)
+
+
+@dataclasses.dataclass(frozen=True)
+class Own(ops.MBConv):
+  """An op of the user's."""
+
+
+def test_a_workdir_keeps_its_network_among_ops_of_ones_own(tmp_path):
+  s = spaces.mobile(
+    [spaces.Stage(8, 2, 2)],
+    image_size=8,
+    channels=1,
+    num_classes=10,
+    stem=4,
+    stem_stride=2,
+    head=8,
+    candidates=(ops.MBConv(3, 1), Own(5, 3)),
+  )
+  first, last = (
+    space.Architecture.from_indices(s, (i,) * len(s.choices)) for i in (0, 1)
+  )
+  network = space.fix(s, first)
+  finished.check_workdir(tmp_path, network)  # There is nothing yet.
+  first.save(tmp_path / 'architecture.json')
+  finished.check_workdir(tmp_path, network, s)
+  other = space.fix(s, last)
+  refused('another architecture', finished.check_workdir, tmp_path, other, s)
 
 
 def test_images_of_an_evaluation_may_lie_elsewhere(run, monkeypatch):

@@ -53,7 +53,7 @@ def leaders(
     >>> macs = cost.macs(macro)
     >>> limits = {macs: macs.bounds()[1]}
     >>> [a.choice[0] for a in leaders(macro, space.init_alphas(macro), limits)]
-    ['early', 'late']
+    ['late', 'early']
   """
   best = within(space, alphas, limits, fill=fill)
   if not space.patterns:
@@ -65,7 +65,8 @@ def leaders(
       found.append(_of_pattern(space, i, scores, limits, fill))
   if uses(best, limits, fill):
     found = [a for a in found if uses(a, limits, fill)]
-  return sorted(found, key=lambda a: -log_prob(a, alphas))
+  # Of equally probable ones the first is that of `within`, too.
+  return sorted(found, key=lambda a: (a != best, -log_prob(a, alphas)))
 
 
 def finalists(

@@ -24,7 +24,7 @@ _COLOURS = {
   'zoo': (canvas.VERMILION, 's'),
 }
 _BESIDE = {'zoo': -16, 'random': -8, 'hand-made': 8}  # In points.
-_MORE = 'sDvp<>h*^dH8'  # Marks of one kind whose labels differ.
+_MORE = 'sDvp<>h*^dH8PX'  # Marks of one kind whose labels differ.
 
 
 class Mark(NamedTuple):
