@@ -28,7 +28,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from absl import flags
+from scipy import stats
 
 from experiments import cli, compilation, constraints, loop, searching, training
 from experiments import recipe as recipes
@@ -314,6 +316,24 @@ def table(rows: Iterable[dict[str, Any]]) -> str:
   return '\n'.join(lines)
 
 
+def chance(rows: list[dict[str, Any]]) -> float:
+  """The p-value that accuracies differ by form, beside limit and seed.
+
+  Those of one limit and seed are a block, of which the mean is taken off
+  (Fisher's F of a randomised block design).
+  """
+  groups = by_form(rows)
+  table = np.array(
+    [[r['accuracy'] for r in group] for group in groups.values()]
+  )
+  forms, blocks = table.shape
+  effects = table.mean(1) - table.mean()
+  rest = table - table.mean(0) - effects[:, None]
+  freedom = forms - 1, (forms - 1) * (blocks - 1)
+  between = blocks * (effects**2).sum() / freedom[0]
+  return float(stats.f.sf(between / ((rest**2).sum() / freedom[1]), *freedom))
+
+
 def figure(rows: Iterable[dict[str, Any]], path: pathlib.Path) -> None:
   """Shares of the limit that each search's argmax and derived network use."""
   groups = by_form(rows)
@@ -351,6 +371,8 @@ def main() -> None:
     print(table(found).splitlines()[-1], flush=True)
     rows += found
   print(table(rows))
+  if len(by_form(rows)) > 1:
+    print(f'accuracies differ by form: p = {chance(rows):.2f}')
   figure(rows, workdir / 'constraints.png')
   print(f'wrote {workdir / "constraints.png"}, by {loop.versions()}')
 

@@ -3,6 +3,7 @@
 import collections
 import csv
 import pathlib
+import re
 import statistics
 
 import pytest
@@ -67,3 +68,18 @@ def test_the_page_shows_figures_that_are_there(folder):
   shown = [part.split(')')[0] for part in text.split('](')[1:]]
   assert {'macs.png', 'differences.png', 'architectures.png'} <= set(shown)
   assert all((folder / name).exists() for name in shown)
+
+
+def test_the_readme_says_what_the_pages_say():
+  text = (ROOT.parent / 'README.md').read_text()
+  rows = re.findall(
+    r'^\| \[.+?\]\((results/\S+)\) \| (\S+) % \|(.+)$', text, re.M
+  )
+  assert rows
+  for page, searched, rest in rows:
+    content = (ROOT.parent / page).read_text()
+    assert f'| {searched} |' in content
+    found = re.findall(r'(\S+) \((\S+) to (\S+)\)', rest)
+    assert len(found) == 3
+    for mean, low, high in found:
+      assert f'{mean} points, 95 % interval {low} to {high};' in content
