@@ -50,6 +50,16 @@ def test_each_label_has_its_own_mark_and_each_kind_its_colour():
   assert any('validation' in t for t in texts)
 
 
+@pytest.mark.parametrize('limit', [8e5, 2e6])
+def test_every_mark_is_within_the_figure(limit):
+  found = [*MARKS, Mark('argmax', 'argmax', 5.2e5, 0.8)]
+  axes = sweep._accuracy(found, 'macs', [limit]).axes[0]
+  left, right = axes.get_xlim()
+  seen = [m.x for m in found] + [p[0] for m in found for p in m.members]
+  assert left < min(seen)
+  assert max([*seen, limit]) < right
+
+
 def test_only_differences_that_are_told_are_blue():
   found = [
     ('a', intervals.welch([0.9, 0.91, 0.92], [0.8, 0.81, 0.82]), True),

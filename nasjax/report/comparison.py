@@ -147,13 +147,21 @@ def _means(rows: Sequence[Row], x: str) -> tuple[list[float], list[float]]:
 
 
 def scale(axes: Axes, values: Sequence[float]) -> None:
-  """Scales the horizontal axis for some values, and names them shortly."""
-  if values and min(values) > 0 and max(values) > 3 * min(values):
+  """Scales the horizontal axis for some values, and names them shortly.
+
+  Its ends are set, as marks that are moved aside are not seen by matplotlib's
+  own choice of them.
+  """
+  low, high = min(values, default=0), max(values, default=0)
+  if low > 0 and high > 3 * low:
     axes.set_xscale('log')
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_minor_formatter(NullFormatter())
-  elif values and max(values) < 1.1 * min(values):
-    axes.set_xlim(0.9 * min(values), 1.1 * max(values))
+    room = (high / low) ** 0.06
+    axes.set_xlim(low / room, high * room)
+  else:
+    room = max(0.06 * (high - low), 0.05 * (abs(high) or 1.0))
+    axes.set_xlim(low - room, high + room)
   canvas.in_si(axes.xaxis)
 
 
