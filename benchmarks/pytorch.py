@@ -46,7 +46,9 @@ RATE, MOMENTUM = 0.01, 0.9
 STEPS = ['weights', 'alphas']
 IN_TURN, PAUSE_S = 5, 0.05
 
-
+# Several processes share a GPU; JAX would take most of its memory at once, from
+# the next line on.
+os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
 ON_GPU = jax.default_backend() == 'gpu'
 
 
@@ -229,8 +231,6 @@ class Side:
 def serve(pipe, side: str, kind: str, size: int, params) -> None:
   """Answers until nobody asks any more."""
   allocator.keep_pages()
-  # Two processes share a GPU; JAX would take most of its memory at once.
-  os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
   if side == 'nasjax':
     run = OfNasjax(kind, size)
   else:

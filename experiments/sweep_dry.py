@@ -76,7 +76,7 @@ def _unknown(space, members, done, levels, sizes) -> int:
   for level in levels:
     if level.limit is None and not any(m.level == level for m in done):
       wanted = sizes.middle if level.middle else sizes.outer
-      each = len(sweep_networks.adaptations('', space))
+      each = len(sweep_networks.last_maps(space))
       found += wanted.randoms + each * len(wanted.zoo)
       found += len(handmade.names_for(space))
   return found

@@ -150,7 +150,8 @@ def alternatives(
       'found within the budget'
     )
   for name in wanted.zoo:
-    for called, smallest in adaptations(name, space):
+    for suffix, smallest in last_maps(space).items():
+      called = name + suffix
 
       def published(name=name, called=called, smallest=smallest):
         network = scaled.within(name, space, make, budget, smallest)
@@ -168,15 +169,15 @@ def alternatives(
   return entries, missing
 
 
-def adaptations(name: str, space: Space) -> list[tuple[str, int]]:
-  """What a published network is called, and its last map in pixels, at least.
+def last_maps(space: Space) -> dict[str, int]:
+  """How published networks are adapted: suffix of the name to `smallest`.
 
-  Of small images they are two: the larger last map has more detail, the smaller
-  one leaves room for more width. Others are as published, whatever it says.
+  On small images there are two ways: the larger last map has more detail, the
+  smaller one leaves room for more width. On others they are as published.
   """
   if space.image_size >= names.SMALL_IMAGES:
-    return [(name, LAST_MAPS[0])]
-  return [(f'{name}_{pixels}px', pixels) for pixels in LAST_MAPS]
+    return {'': LAST_MAPS[0]}
+  return {f'_{pixels}px': pixels for pixels in LAST_MAPS}
 
 
 def _tried(missing: list[str], what: str, make: Callable[[], None]) -> None:

@@ -46,9 +46,9 @@ def test_strengths_are_no_part_of_what_is_compiled(tmp_path):
 
 
 def test_published_networks_have_two_last_maps_where_images_are_small():
-  for size, called in ((32, [('x_2px', 2), ('x_4px', 4)]), (64, [('x', 2)])):
+  for size, expected in ((32, {'_2px': 2, '_4px': 4}), (64, {'': 2})):
     own = spaces.mobile_small(image_size=size)
-    assert sweep_networks.adaptations('x', own) == called
+    assert sweep_networks.last_maps(own) == expected
 
 
 def test_strengths_are_compared_at_what_their_networks_cost():

@@ -121,14 +121,14 @@ def welch(
   """Interval of a difference of means whose variances differ (Welch 1947).
 
   The degrees of freedom are Satterthwaite's. There is none unless both sides
-  have two values, and one side values that differ.
+  have two values, or `base` a noise, and one side values that differ.
 
   Args:
     values: at least one.
     base: at least one, of what they are compared with.
     level: of confidence.
     noise: of each of `base`, where more is known of it than these few values
-      say: as `pooled` gives it. One value of `base` is enough then.
+      say: as `pooled` gives it.
 
   Raises:
     ValueError: a side has no values.
