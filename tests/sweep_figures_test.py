@@ -50,6 +50,22 @@ def test_each_label_has_its_own_mark_and_each_kind_its_colour():
   assert any('validation' in t for t in texts)
 
 
+def test_seven_families_by_two_last_maps_can_be_told_apart():
+  labels = [f'{f}_{px}px' for f in range(7) for px in (2, 4)]
+  styles = sweep._styles([Mark('zoo', label, 1e6, 0.8) for label in labels])
+  assert len(set(styles.values())) == 14
+  # A polygon that is turned, or has a corner more, looks the same in print.
+  markers = {marker for _, marker in styles.values()}
+  assert len(markers & set('pHh8')) <= 1
+
+
+def test_a_line_joins_the_searched_from_budget_to_budget():
+  xs = [3e4, 2e4, 9e4]  # Parameters need not grow with the budget.
+  found = [Mark('searched', 'searched', x, 0.8) for x in xs]
+  axes = sweep._accuracy(found, 'params', []).axes[0]
+  assert [tuple(line.get_xdata()) for line in axes.lines] == [tuple(xs)]
+
+
 @pytest.mark.parametrize('limit', [8e5, 2e6])
 def test_every_mark_is_within_the_figure(limit):
   found = [*MARKS, Mark('argmax', 'argmax', 5.2e5, 0.8)]

@@ -24,7 +24,11 @@ _COLOURS = {
   'zoo': (canvas.VERMILION, 's'),
 }
 _BESIDE = {'zoo': -16, 'random': -8, 'hand-made': 8}  # In points.
-_MORE = 'sDvp<>h*^dH8PX'  # Marks of one kind whose labels differ.
+# Marks of one kind whose labels differ: those of matplotlib that are told apart
+# when small. The last but one are stars of four and of eight points.
+_MORE = (*'sDv^<>*dpPX', (4, 1, 0), (8, 1, 0), 'o')
+_SLIM = '*', (4, 1, 0), (8, 1, 0)  # They need more room for as much ink.
+_Marker = str | tuple[int, int, int]
 
 
 class Mark(NamedTuple):
@@ -62,7 +66,7 @@ def accuracy_figure(
 
   Args:
     path: of the PNG file.
-    marks: at least one.
+    marks: at least one; a line joins those of the searched, in this order.
     x: the resource.
     limits: of it, which are drawn.
 
@@ -103,7 +107,7 @@ def _accuracy(marks: Sequence[Mark], x: str, limits: Sequence[float]) -> Figure:
     axes.scatter(
       [mark.x],
       [100 * mark.mean],
-      s=78 if mark.members else 52,
+      s=(78 if mark.members else 52) * (2 if marker in _SLIM else 1),
       color=colour,
       marker=marker,
       edgecolors=edge,
@@ -136,9 +140,9 @@ def _accuracy(marks: Sequence[Mark], x: str, limits: Sequence[float]) -> Figure:
   return figure
 
 
-def _styles(marks: Sequence[Mark]) -> dict[str, tuple[str, str]]:
+def _styles(marks: Sequence[Mark]) -> dict[str, tuple[str, _Marker]]:
   """Colour and marker of each label: the first of a kind has the kind's."""
-  found: dict[str, tuple[str, str]] = {}
+  found: dict[str, tuple[str, _Marker]] = {}
   for kind in dict.fromkeys([*_COLOURS, *(m.kind for m in marks)]):
     colour, first = _COLOURS.get(kind, (canvas.PURPLE, 'o'))
     labels = dict.fromkeys(m.label for m in marks if m.kind == kind)
@@ -149,8 +153,8 @@ def _styles(marks: Sequence[Mark]) -> dict[str, tuple[str, str]]:
 
 
 def _joined(axes: Axes, marks: Sequence[Mark], styles) -> None:
-  """A line through the searched, from limit to limit."""
-  own = sorted((m.x, 100 * m.mean) for m in marks if m.kind == 'searched')
+  """A line through the searched, from limit to limit, whatever x is."""
+  own = [(m.x, 100 * m.mean) for m in marks if m.kind == 'searched']
   if len(own) > 1:
     colour = _COLOURS['searched'][0]
     axes.plot(*zip(*own, strict=True), color=colour, alpha=0.35, linewidth=1.2)
