@@ -1,9 +1,17 @@
 """What is timed by hand goes with the code that it times."""
 
+import dataclasses
 import os
 import pathlib
 import subprocess
 import sys
+
+import numpy as np
+import pytest
+
+from benchmarks import ranks
+from experiments import sweep_networks, sweep_plan
+from nasjax import space, spaces
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 # Each defines flags of its own, so they do not go together.
@@ -33,3 +41,45 @@ def test_every_benchmark_loads_and_its_page_has_its_command():
   for page in (ROOT / 'benchmarks').glob('*.md'):
     assert page.stem in names
     assert f'python -m benchmarks.{page.stem}' in page.read_text()
+
+
+def _cells(table, row):
+  return [cell.strip() for cell in table.splitlines()[2 + row].split('|')[1:-1]]
+
+
+def test_truth_ranks_as_itself_and_its_first_is_the_best():
+  truth = {f'n{i}': v for i, v in enumerate((0.2, 0.9, 0.4, 0.1, 0.6))}
+  backwards = {name: -value for name, value in truth.items()}
+  shuffled = dict(reversed(truth.items()))  # The order of files says nothing.
+  ways = [('itself', shuffled), ('backwards', backwards)]
+  table = ranks.table(truth, [ranks.Scores(by, 7, v) for by, v in ways])
+  assert _cells(table, 0) == ['itself', '7', '+1.00', '+46.00']
+  assert _cells(table, 1)[2:] == ['-1.00', '-34.00']
+
+
+def test_random_networks_are_grouped_by_where_they_downsample():
+  macro = spaces.mobile_macro_small()
+  (level,) = sweep_plan.levels('macs=1M', None)[1]
+  rng = np.random.default_rng(0)
+  sizes = [len(options) for options in macro.choices.values()]
+  entries = []
+  for i, pattern in enumerate(['late', 'early', 'late']):
+    drawn = [rng.integers(n) for n in sizes]
+    drawn[list(macro.choices).index('pattern')] = macro.patterns.index(pattern)
+    a = space.Architecture.from_indices(macro, drawn)
+    network = space.fix(macro, a)
+    own = 'random', level, 1e6, network, a
+    entries.append(sweep_networks.Entry(f'random{i}', *own))
+  by_hand = dataclasses.replace(entries[0], name='hand', kind='hand-made')
+  plan = sweep_networks.Plan((*entries, by_hand), ())
+  truth = {'random0': 0.8, 'random1': 0.5, 'random2': 0.9, 'hand': 0.1}
+  table = ranks.by_pattern(truth, plan)
+  assert _cells(table, 0) == ['early', '1', '50.00%', '50.00%', '50.00%']
+  assert _cells(table, 1) == ['late', '2', '85.00%', '80.00%', '90.00%']
+
+
+def test_networks_of_several_budgets_are_not_ranked():
+  _, levels = sweep_plan.levels('macs=1M,2M', None)
+  prepared = ranks.Prepared(levels, None, None, None, 0, {})
+  with pytest.raises(ranks.InputError, match=r'limits has 2 .* give one'):
+    ranks.plan_of(prepared)

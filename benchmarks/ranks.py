@@ -1,0 +1,270 @@
+"""How well what is cheap tells which of several networks trains best.
+
+  python -m benchmarks.ranks --workdir=runs/ranks --dataset=fashion_mnist \\
+    --train_images=10000 --limits=macs=1.5M --data_dir=data
+
+draws random architectures of one budget, adds those made by hand, and trains
+all of them as a sweep does. How they then label the images held out is what is
+to be told by
+
+- their part of a supernet's weights, after several ways to train it,
+- trainings of few epochs, and of as many,
+
+all of them on the images of the weights, judged on those of the alphas, as in a
+search. A second table has the random ones by where they downsample. Test images
+are looked at by nothing here.
+
+What is finished is kept in the workdir: killed and typed again, it goes on, and
+`--part=1/2` and `--part=2/2` share the work between two processes, after which
+the command without prints the tables.
+"""
+
+import dataclasses
+import math
+import pathlib
+import statistics
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from absl import flags
+
+from experiments import (
+  cli,
+  compilation,
+  loop,
+  search,
+  sweep_networks,
+  sweep_pieces,
+  sweep_plan,
+  sweep_setup,
+  training,
+)
+from experiments import recipe as recipes
+from experiments.sweep_networks import RANDOM, Entry, Plan
+from experiments.sweep_plan import Member, Part
+from experiments.sweep_setup import Prepared
+from nasjax.errors import InputError
+from nasjax.report import intervals
+
+OPTIONS = {
+  name: sweep_setup.OPTIONS[name]
+  for name in ('dataset', 'data_dir', 'train_images', 'limits', 'space', 'seed')
+} | {
+  'random': (20, 'random architectures'),
+  'train_seeds': (1, 'whole trainings of each network'),
+  'valid_fraction': (0.5, sweep_setup.OPTIONS['valid_fraction'][1]),
+}
+SETTLED = {'zoo': '', 'search_supernet': 'entangled'}
+# Weights alone: the alphas have one step, as a search is to have some.
+SUPERNETS = {
+  'mixture_250': (
+    'a supernet, 250 steps of the mixture',
+    {'steps': 250, 'warmup_steps': 249},
+  ),
+  'mixture_1000': (
+    'a supernet, 1,000 steps of the mixture',
+    {'steps': 1000, 'warmup_steps': 999},
+  ),
+  'strict_1000': (
+    'a supernet, 1,000 steps of one network each',
+    {'steps': 1000, 'warmup_steps': 999, 'fairness': 'strict'},
+  ),
+  'strict_2000': (
+    'a supernet, 2,000 steps of one network each',
+    {'steps': 2000, 'warmup_steps': 1999, 'fairness': 'strict'},
+  ),
+  'search_600': (
+    'a supernet after a search of 600 steps',
+    {'steps': 600, 'warmup_steps': 200},
+  ),
+}
+EPOCHS = 1, 3, 14
+
+
+def plan_of(prepared: Prepared) -> Plan:
+  """What is ranked: random architectures, and those made by hand."""
+  level, *others = prepared.levels
+  if others:
+    raise InputError(
+      f'limits has {len(prepared.levels)} limits; networks of one budget are '
+      'ranked: give one, as macs=1.5M'
+    )
+  found, missing = sweep_networks.alternatives(
+    prepared.space,
+    prepared.setting.resource,
+    level,
+    level.limit,
+    prepared.sizes,
+  )
+  own = tuple(dataclasses.replace(e, folder=e.name) for e in found)
+  return Plan(own, tuple(missing))
+
+
+class Scores(NamedTuple):
+  """What networks have by one way to tell.
+
+  Attributes:
+    by: the way, in words.
+    images: that it took for each of them.
+    found: accuracies by network; of those that are measured yet.
+  """
+
+  by: str
+  images: int
+  found: dict[str, float]
+
+
+def whole(prepared: Prepared, plan: Plan, part: Part) -> Scores:
+  """The mean accuracy of a network's trainings on images held out."""
+  setting = prepared.setting
+  wanted = sweep_plan.trainings(plan.networks, prepared.sizes)
+  sweep_pieces.run_trainings(setting, plan, part(wanted), workers=1)
+  groups: dict[str, list[float]] = {}
+  for one, result in sweep_pieces.results(setting.workdir, wanted).items():
+    groups.setdefault(one.folder, []).append(result['valid_accuracy'])
+  means = {name: statistics.mean(group) for name, group in groups.items()}
+  return Scores('whole trainings', 0, means)
+
+
+def shortly(prepared: Prepared, plan: Plan, part: Part) -> list[Scores]:
+  """Accuracies on images of the alphas, as those of finalists are."""
+  setting = prepared.setting
+  member = Member(prepared.levels[0], prepared.sizes.seed)
+  config = sweep_pieces.config_of(setting.config, setting.resource, member)
+  inputs = search.prepare(config, setting.dataset)
+  halves = dataclasses.replace(
+    setting.dataset, train=inputs.train, test=inputs.valid
+  )
+
+  def folder(epochs: int, entry: Entry) -> pathlib.Path:
+    return setting.workdir / 'short' / f'{entry.name}_epochs{epochs}'
+
+  for epochs, entry in part([(n, e) for n in EPOCHS for e in plan.entries]):
+    recipe = dataclasses.replace(setting.recipe, epochs=epochs)
+    own = folder(epochs, entry)
+    own.mkdir(parents=True, exist_ok=True)
+    training.run(
+      own,
+      entry.network,
+      halves,
+      recipes.batches_for(recipe, halves),
+      recipe,
+      seed=member.seed,
+      record={'name': entry.name},
+      among=prepared.space,
+    )
+  scores = []
+  for epochs in EPOCHS:
+    paths = {e.name: folder(epochs, e) / 'result.json' for e in plan.entries}
+    found = _read(paths, 'test_accuracy')
+    by = f'a training of {epochs} epoch{"s" if epochs > 1 else ""}'
+    scores.append(Scores(by, epochs * halves.num_train, found))
+  return scores
+
+
+def by_supernets(prepared: Prepared, plan: Plan, part: Part) -> list[Scores]:
+  """Accuracies on images of the alphas with a part of a supernet's weights."""
+  member = Member(prepared.levels[0], prepared.sizes.seed)
+  scores = []
+  for name, (by, given) in SUPERNETS.items():
+    setting = prepared.setting._replace(
+      workdir=prepared.setting.workdir / 'supernets' / name,
+      config={**prepared.setting.config, **given},
+    )
+    if name in part(list(SUPERNETS)):
+      sweep_pieces.run_searches(setting, [member])
+      sweep_pieces.run_inherited(setting, member, plan, list(plan.networks))
+    paths = {
+      e.name: sweep_pieces.inherited_path(setting.workdir, e.name)
+      for e in plan.entries
+    }
+    images = given['steps'] * setting.config['batch_size']
+    each = round(images / len(plan.entries))
+    scores.append(Scores(by, each, _read(paths, 'valid_accuracy')))
+  return scores
+
+
+def _read(paths: Mapping[str, pathlib.Path], key: str) -> dict[str, float]:
+  return {
+    name: loop.read_json(path)[key]
+    for name, path in paths.items()
+    if path.exists()
+  }
+
+
+def table(truth: Mapping[str, float], scores: list[Scores]) -> str:
+  """How each way ranks, and what its first is worth.
+
+  Example:
+    >>> known = {'a': 0.1, 'b': 0.2, 'c': 0.4, 'd': 0.5}
+    >>> ranked = {'a': 0.6, 'b': 0.9, 'c': 0.7, 'd': 0.8}
+    >>> print(table(known, [Scores('tea leaves', 2, ranked)]).splitlines()[-1])
+    | tea leaves | 2 | +0.40 (-0.92 to +0.99) | -10.00 |
+  """
+  mean = statistics.mean(truth.values())
+  lines = [
+    '| ranked by | images each | rank correlation | its first (points) |',
+    '|---|---:|---:|---:|',
+  ]
+  for one in scores:
+    pairs = [(one.found[name], truth[name]) for name in truth]
+    c = intervals.spearman(*zip(*pairs, strict=True))
+    ends = '' if math.isnan(c.low) else f' ({c.low:+.2f} to {c.high:+.2f})'
+    first = max(pairs, key=lambda pair: pair[0])[1]
+    lines.append(
+      f'| {one.by} | {one.images:,} | {c.rho:+.2f}{ends} '
+      f'| {100 * (first - mean):+.2f} |'
+    )
+  return '\n'.join(lines)
+
+
+def by_pattern(truth: Mapping[str, float], plan: Plan) -> str:
+  """Accuracies of the random ones by where they downsample."""
+  groups: dict[str, list[float]] = {}
+  for entry in plan.entries:
+    if entry.kind == RANDOM:
+      a = entry.architecture
+      pattern = dict(zip(a.space.choices, a.choice, strict=True))['pattern']
+      groups.setdefault(pattern, []).append(truth[entry.name])
+  lines = [
+    '| downsamples | random ones | accuracy | from | to |',
+    '|---|---:|---:|---:|---:|',
+  ]
+  for pattern, group in sorted(groups.items()):
+    lines.append(
+      f'| {pattern} | {len(group)} | {statistics.mean(group):.2%} '
+      f'| {min(group):.2%} | {max(group):.2%} |'
+    )
+  return '\n'.join(lines)
+
+
+def main() -> None:
+  compilation.keep(flags.FLAGS.compile_cache)
+  config = {**cli.defaults(sweep_setup.OPTIONS), **SETTLED}
+  config |= cli.values(OPTIONS)
+  prepared = sweep_setup.prepare(config, flags.FLAGS.workdir, '')
+  plan, part = plan_of(prepared), sweep_plan.part(flags.FLAGS.part)
+  loop.claim(prepared.setting.workdir, {**config, **prepared.content})
+  truth = whole(prepared, plan, part)
+  scores = [
+    *by_supernets(prepared, plan, part),
+    *shortly(prepared, plan, part),
+  ]
+  if part.of > 1:
+    return
+  own = list(truth.found.values())
+  mean, spread = statistics.mean(own), statistics.stdev(own)
+  print(
+    f'{len(own)} networks: {mean:.2%} on average, standard deviation '
+    f'{100 * spread:.2f} points, the best {100 * (max(own) - mean):+.2f} points'
+  )
+  print(*plan.missing, sep='\n')
+  print(table(truth.found, scores), by_pattern(truth.found, plan), sep='\n\n')
+
+
+if __name__ == '__main__':
+  cli.define_workdir()
+  compilation.define()
+  cli.define(OPTIONS)
+  flags.DEFINE_string('part', None, 'do every so manieth piece, as 1/2')
+  cli.run(main, required=('workdir',))
