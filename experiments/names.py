@@ -178,30 +178,38 @@ def for_images(
   channels: int,
   num_classes: int,
   smallest: int = 2,
+  divisor: int = 4,
 ) -> Space:
   """A published network, adapted where the images are small.
 
   Under 64 pixels its strides follow `zoo.small_images`, of which `smallest` is
-  an argument, its widths are multiples of 4 instead of 8, which would be coarse
-  steps in networks this narrow, and MobileNetV2's head scales like every other
-  width.
+  an argument, and all of its widths scale, in whatever steps its authors give
+  them: those at the end, which some keep, would take most of a small budget.
+  They are multiples of `divisor`, as those of 8 would be coarse steps in
+  networks this narrow.
   """
-  make = network(name, width)
   sizes = {
     'image_size': image_size,
     'channels': channels,
     'num_classes': num_classes,
   }
   if image_size >= SMALL_IMAGES:
-    return make(**sizes)
-  known = inspect.signature(make).parameters
-  finer = {k: v for k, v in {'divisor': 4, 'min_head': 4}.items() if k in known}
+    return network(name, width)(**sizes)
+  make = cli.lookup('network', name, NETWORKS)
   try:
-    adapted = zoo.small_images(make(**sizes, **finer), smallest)
+    published = make(**sizes)
+    if 'rule' in inspect.signature(make).parameters:
+      # MobileNetV3's blocks and its classifier have widths of their own.
+      own = {'width': width, 'divisor': divisor, 'rule': 'torchvision'}
+      published = make(**sizes, **own)
+    elif width != 1:
+      published = zoo.scale_widths(published, width, divisor)
+    adapted = zoo.small_images(published, smallest)
   except ValueError as e:
     # Some blocks widen only where they downsample, and no more of that is left.
     raise InputError(
-      f'{name} cannot take images as small as {image_size} pixels ({e})'
+      f'{name} cannot take images as small as {image_size} pixels, with a '
+      f'width of {width:g} ({e})'
     ) from e
   # Its counts differ from the published one's, so its name does.
   return dataclasses.replace(adapted, name=f'{adapted.name}_small_images')

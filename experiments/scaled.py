@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Callable
 
 from experiments import names
+from nasjax import zoo
 from nasjax.cost import Cost
 from nasjax.errors import InputError
 from nasjax.space import Space
@@ -12,6 +13,10 @@ from nasjax.space import Space
 # What its paper gives some widths for; of all others hundredths are tried.
 _WIDTHS = {'shufflenet_v2': (0.5, 1.0, 1.5, 2.0)}
 _HUNDREDTHS = tuple(i / 100 for i in range(1, 401))
+# Of the widths of channels on small images: finer ones where coarser ones leave
+# more of the budget than this.
+DIVISORS = 4, 2
+UNUSED = 0.02
 
 
 def within(
@@ -34,7 +39,7 @@ def within(
     InputError: there is no such network, or none of its widths is within.
   """
 
-  def network(width: float) -> Space:
+  def network(width: float, divisor: int) -> Space:
     return names.for_images(
       name,
       width,
@@ -42,30 +47,52 @@ def within(
       channels=like.channels,
       num_classes=like.num_classes,
       smallest=smallest,
+      divisor=divisor,
     )
 
-  def price(width: float) -> float:
-    return cost(network(width)).constant
-
-  widths = widths_of(name)
-  # Costs grow with the width, so bisection finds the first one beyond.
-  beyond = bisect.bisect_right(widths, budget, key=price)
-  if beyond == 0:
-    least = cost(network(widths[0]))
+  widths = widths_of(name, like.image_size)
+  small = like.image_size < names.SMALL_IMAGES
+  found: list[tuple[float, Space]] = []
+  for divisor in DIVISORS if small else DIVISORS[:1]:
+    price = lambda w, d=divisor: cost(network(w, d)).constant  # noqa: E731
+    # Costs grow with the width, so bisection finds the first one beyond.
+    beyond = bisect.bisect_right(widths, budget, key=price)
+    if beyond:
+      one = network(widths[beyond - 1], divisor)
+      found.append((price(widths[beyond - 1]), one))
+      if found[-1][0] >= (1 - UNUSED) * budget:
+        break
+  if not found:
+    least = cost(network(widths[0], divisor))
     raise InputError(
       f'{name} has no width within {budget:.15g} {least.unit}; the smallest '
       f'needs {least.constant}'
     )
-  return network(widths[beyond - 1])
+  return max(found, key=lambda pair: pair[0])[1]
 
 
-def widths_of(name: str) -> tuple[float, ...]:
+def widths_of(name: str, image_size: int) -> tuple[float, ...]:
   """The widths that a published network can have, the smallest first.
+
+  Small images are none that it was published for, so that its authors' widths
+  do not bind there.
 
   Raises:
     InputError: there is no such network.
   """
-  names.network(name)
-  if 'width' not in inspect.signature(names.NETWORKS[name]).parameters:
+  make = names.network(name)
+  if image_size < names.SMALL_IMAGES and _scales(make):
+    return _HUNDREDTHS
+  if 'width' not in inspect.signature(make).parameters:
     return (1.0,)
   return _WIDTHS.get(name, _HUNDREDTHS)
+
+
+def _scales(make: Callable[..., Space]) -> bool:
+  if 'rule' in inspect.signature(make).parameters:
+    return True
+  try:
+    zoo.scale_widths(make(), 1.0)
+  except ValueError:
+    return False
+  return True

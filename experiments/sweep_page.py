@@ -6,7 +6,14 @@ import statistics
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from experiments import datasets, loop, names, sweep_networks, sweep_results
+from experiments import (
+  datasets,
+  loop,
+  names,
+  scaled,
+  sweep_networks,
+  sweep_results,
+)
 from experiments.sweep_results import Comparison, Group
 from nasjax.report.document import (
   Block,
@@ -286,6 +293,7 @@ def _method(prepared: Any, content: Content) -> list[Block]:
   recipe = dataclasses.asdict(setting.recipe)
   first = sizes.seed
   small, large = sweep_networks.LAST_MAPS
+  coarse, fine = scaled.DIVISORS
   lines = [
     f'Searches have the seeds {first} to {first + sizes.search_seeds - 1} at '
     f'the middle level, {first} to {first + sizes.outer_seeds - 1} at others; '
@@ -299,11 +307,14 @@ def _method(prepared: Any, content: Content) -> list[Block]:
     'Published networks have the largest width within the budget, in '
     f'hundredths where the family has any width. Under {names.SMALL_IMAGES} '
     'pixels their earliest strides of 2 become 1 until the last feature map is '
-    f'at least {small} or {large} pixels high (both are '
-    'tried, and validation chooses), and widths are multiples of 4.',
-    'Hand-made networks are of the searched space: kernel 3, expansion 3 (1 '
-    'where nothing else fits), stages about equally wide, one for each place '
-    'to downsample, as deep and wide as the budget allows.',
+    f'at least {small} or {large} pixels high (both are tried, and validation '
+    'chooses); all of their widths scale then, those at the end as well, and '
+    f'are multiples of {coarse}, or of {fine} where that uses more of the '
+    'budget. What they use of it is in the table.',
+    'Hand-made networks are of the searched space: kernel 3, expansion 3, '
+    'stages about equally wide, one for each place to downsample. Until they '
+    'use the budget, and no more, blocks are left out first, then stages made '
+    'wider or narrower, then blocks made not to expand.',
     *(f'Not there: {line}.' for line in content.missing),
   ]
   devices = sorted({r['device'] for r in content.results})

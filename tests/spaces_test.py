@@ -49,7 +49,7 @@ COUNTED = [*PRESETS, spaces.mobile_small, spaces.mobile_224]
 NETWORKS = [
   getattr(zoo, name)
   for name in zoo.__all__
-  if name not in ('round_to_multiple', 'small_images')
+  if name not in ('round_to_multiple', 'scale_widths', 'small_images')
 ]
 
 

@@ -72,7 +72,7 @@ def test_every_network_is_in_the_table():
   assert set(names.NETWORKS) == set(TOTALS)
   functions = (getattr(zoo, name) for name in zoo.__all__)
   made = {f.__name__ for f in functions if f.__module__ != 'nasjax.ops.core'}
-  assert made - {'small_images'} == set(TOTALS)
+  assert made - {'small_images', 'scale_widths'} == set(TOTALS)
 
 
 @pytest.mark.parametrize('name', TOTALS)
@@ -549,3 +549,16 @@ def test_the_script_shows_layers_that_add_up():
   table = count_script.layers(network)
   assert (table.macs, table.params) == _totals(network)
   assert sum(row.macs for row in table.rows) == table.macs
+
+
+def test_scaled_widths_are_those_times_the_factor_and_all_else_stays():
+  published = zoo.shufflenet_v2()
+  assert zoo.scale_widths(published, 1.0, 4).slots == published.slots
+  half = zoo.scale_widths(published, 0.5, 4)
+  *body, classifier = half.slots
+  assert classifier == published.slots[-1]
+  for new, old in zip(body, published.slots, strict=False):
+    assert new.features == zoo.round_to_multiple(old.features / 2, 4)
+    assert dataclasses.replace(new, features=old.features) == old
+  with pytest.raises(ValueError, match='squeeze in fire_s16 of squeezenet_1_1'):
+    zoo.scale_widths(zoo.squeezenet_1_1(), 0.5)

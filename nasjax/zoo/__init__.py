@@ -7,7 +7,7 @@ use, to the unit. Each is a function with keyword arguments: `image_size`,
 """
 
 from nasjax.ops import round_to_multiple
-from nasjax.zoo.build import small_images
+from nasjax.zoo.build import scale_widths, small_images
 from nasjax.zoo.classic import (
   resnet18,
   resnet50,
@@ -60,6 +60,7 @@ __all__ = [
   'resnet18',
   'resnet50',
   'round_to_multiple',
+  'scale_widths',
   'shufflenet_v2',
   'small_images',
   'spnasnet',

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 
 from nasjax.errors import InputError
-from nasjax.ops import Classifier, Conv, Op, Skip
+from nasjax.ops import Classifier, Conv, Op, Skip, round_to_multiple
 from nasjax.space import Slot, Space
 
 # An op with the width that comes out and its stride.
@@ -129,3 +129,48 @@ def small_images(network: Space, smallest: int = 2) -> Space:
     if slot.stride == 2:
       slots[i] = dataclasses.replace(slot, stride=1)
   return dataclasses.replace(network, slots=tuple(slots))
+
+
+# Widths that ops have of themselves, whatever those of their slots.
+_OWN_WIDTHS = 'mid', 'squeeze', 'hidden'
+
+
+def scale_widths(network: Space, width: float, divisor: int = 8) -> Space:
+  """All widths of a network but the classifier's times a factor.
+
+  For families whose authors give few widths, or one. What a block does with its
+  width, as to expand it, stays.
+
+  Args:
+    network: as published.
+    width: multiplier of the widths.
+    divisor: widths are multiples of it, of even numbers where blocks take
+      halves.
+
+  Raises:
+    ValueError: an op has a width of its own, which would not scale.
+
+  Example:
+    >>> from nasjax import zoo
+    >>> half = scale_widths(zoo.efficientnet_lite0(), 0.5)
+    >>> half.name, [slot.features for slot in half.slots][:3]
+    ('efficientnet_lite0@0.5', [16, 8, 16])
+  """
+  for slot in network.slots:
+    for op in slot.ops:
+      own = [name for name in _OWN_WIDTHS if getattr(op, name, None)]
+      if own:
+        raise ValueError(
+          f'scale_widths requires ops whose widths follow their slots, got '
+          f'{own[0]} in {op.name} of {network.name}.'
+        )
+  *body, classifier = network.slots
+  slots = [
+    dataclasses.replace(
+      s, features=round_to_multiple(width * s.features, divisor)
+    )
+    for s in body
+  ]
+  return dataclasses.replace(
+    network, name=f'{network.name}@{width:g}', slots=(*slots, classifier)
+  )
