@@ -86,13 +86,20 @@ def run(
   left = [
     m.name for m in members if not sweep_pieces.is_searched(setting.workdir, m)
   ]
+  controls = sweep_plan.controls(levels, sizes)
+  sweep_pieces.run_controls(setting, part(controls))
+  unlearnt = sweep_pieces.read_controls(setting, controls)
+  done = {one.member for one in unlearnt}
+  left += [f'control {m.name}' for m in controls if m not in done]
   if left:
     return [
       f'searches of other parts are not finished: {", ".join(left)}; type '
       'this again when they are'
     ]
   found = sweep_pieces.read_searches(setting, members)
-  plan = sweep_networks.plan(space, setting.resource, levels, sizes, found)
+  plan = sweep_networks.plan(
+    space, setting.resource, levels, sizes, found, unlearnt
+  )
   trainings = sweep_plan.trainings(plan.networks, sizes)
   sweep_pieces.run_trainings(setting, plan, part(trainings), workers)
   sweep_pieces.run_inherited(
@@ -110,12 +117,12 @@ def main() -> None:
   config, workdir = cli.values(OPTIONS), flags.FLAGS.workdir
   command = cli.command('experiments.sweep')
   cli.check_least(1, workers=flags.FLAGS.workers)
+  part = sweep_plan.part(flags.FLAGS.part)
   if flags.FLAGS.dry_run:
     prepared = sweep_setup.prepare(config, workdir, command)
     seconds = flags.FLAGS.seconds_per_search, flags.FLAGS.seconds_per_training
     print('\n'.join(sweep_dry.lines(prepared, *seconds)))
     return
-  part = sweep_plan.part(flags.FLAGS.part)
   lines = run(config, workdir, command, part=part, workers=flags.FLAGS.workers)
   print('\n'.join(lines))
 

@@ -37,11 +37,20 @@ def lines(
   members = sweep_plan.members(levels, sizes)
   done = [m for m in members if sweep_pieces.is_searched(setting.workdir, m)]
   found = sweep_pieces.read_searches(setting, done)
-  plan = sweep_networks.plan(space, setting.resource, levels, sizes, found)
+  controls = sweep_plan.controls(levels, sizes)
+  chosen = sweep_pieces.read_controls(setting, controls)
+  plan = sweep_networks.plan(
+    space, setting.resource, levels, sizes, found, chosen
+  )
   said = [f'searches: {len(members)}, of which {len(done)} are finished']
   said += [f'  {m.name}' for m in members]
+  if controls:
+    said.append(
+      f'controls: {len(controls)}, of which {len(chosen)} are finished'
+    )
   said += _networks(plan, members, done, levels, sizes)
   networks = len(plan.networks) + _unknown(space, members, done, levels, sizes)
+  networks += len(controls) - len(chosen)
   trainings = sizes.train_seeds * networks
   most = '' if len(done) == len(members) else 'at most '
   results = sweep_pieces.results(
@@ -52,12 +61,17 @@ def lines(
     f'{sizes.train_seeds} seeds each), of which {len(results)} are finished'
   )
   search = seconds_per_search or _search_seconds(setting, space, levels)
-  training = seconds_per_training or _training_seconds(setting, plan, levels)
+  choice = _finalist_seconds(setting, space, levels)
+  training = seconds_per_training or _training_seconds(
+    setting, plan, space, levels
+  )
   todo = len(members) - len(done), trainings - len(results)
-  total = todo[0] * search + todo[1] * training
+  left = len(controls) - len(chosen)
+  total = todo[0] * search + todo[1] * training + left * choice
+  also = f', {left} controls of {choice:.0f} s' if controls else ''
   said.append(
-    f'time: {todo[0]} searches of {search:.0f} s and {todo[1]} trainings of '
-    f'{training:.0f} s, {total / 60:.0f} minutes in one process on '
+    f'time: {todo[0]} searches of {search:.0f} s{also} and {todo[1]} trainings '
+    f'of {training:.0f} s, {total / 60:.0f} minutes in one process on '
     f'{jax.devices()[0].device_kind}'
   )
   if seconds_per_search is None or seconds_per_training is None:
@@ -99,10 +113,12 @@ def _networks(plan, members, done, levels, sizes) -> list[str]:
   return [*said, *(f'  {line}' for line in plan.missing)]
 
 
-def _training_seconds(setting, plan, levels) -> float:
+def _training_seconds(setting, plan, space: Space, levels) -> float:
   macs = [cost.macs(e.network).constant for e in plan.networks.values()]
   if not macs:
-    macs = [level.limit or 0 for level in levels]
+    # Without a limit: as if half of the dearest came of it.
+    dearest = cost.macs(space).bounds()[1]
+    macs = [level.limit or dearest / 2 for level in levels]
   images = setting.recipe.epochs * setting.dataset.num_train
   one = SECONDS_PER_MAC * images * sum(macs) / len(macs)
   return one + SECONDS_TO_COMPILE
@@ -117,13 +133,20 @@ def _search_seconds(setting, space: Space, levels) -> float:
   macs = at_once * cost.macs(space).bounds()[1]
   steps = 2 * config['steps'] - config['warmup_steps']
   seconds = SECONDS_PER_MAC * macs * steps * config['batch_size']
-  number = config['finalists']
-  if number > 1:
-    half = setting.dataset.num_train // 2
-    trained = finalists.images_of(config, number, half)
-    limits = [level.limit or macs for level in levels]
-    if setting.resource != 'macs':
-      limits = [macs]
-    each = SECONDS_PER_MAC * trained * sum(limits) / len(limits)
-    seconds += each + number * SECONDS_TO_COMPILE
+  seconds += _finalist_seconds(setting, space, levels)
   return seconds + 3 * SECONDS_TO_COMPILE
+
+
+def _finalist_seconds(setting, space: Space, levels) -> float:
+  """0 where a search has none."""
+  number = setting.config['finalists']
+  if number == 1:
+    return 0.0
+  half = setting.dataset.num_train // 2
+  trained = finalists.images_of(setting.config, number, half)
+  dearest = cost.macs(space).bounds()[1]
+  limits = [level.limit or dearest for level in levels]
+  if setting.resource != 'macs':
+    limits = [dearest]
+  each = SECONDS_PER_MAC * trained * sum(limits) / len(limits)
+  return each + number * SECONDS_TO_COMPILE

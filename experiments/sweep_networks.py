@@ -14,6 +14,7 @@ from nasjax.errors import InputError
 from nasjax.space import Alphas, Architecture, Space, argmax, fix
 
 SEARCHED, ARGMAX, RANDOM = 'searched', 'argmax', 'random'
+CONTROL = 'control'
 ZOO, HANDMADE = 'zoo', 'hand-made'
 LAST_MAPS = 2, 4  # Pixels; of published networks on small images.
 
@@ -24,7 +25,7 @@ class Found(NamedTuple):
   Attributes:
     member: which.
     architecture: that was derived.
-    alphas: from which.
+    alphas: from which; none of a control.
   """
 
   member: Member
@@ -38,7 +39,7 @@ class Entry:
 
   Attributes:
     name: of it; folders and rows have it.
-    kind: `SEARCHED`, `ARGMAX`, `RANDOM`, `ZOO` or `HANDMADE`.
+    kind: `SEARCHED`, `ARGMAX`, `CONTROL`, `RANDOM`, `ZOO` or `HANDMADE`.
     level: at which it is compared.
     budget: of the level, in units of the resource.
     network: one op in every slot.
@@ -84,6 +85,7 @@ def plan(
   at: Sequence[Level],
   sizes: Sizes,
   searched: Sequence[Found],
+  controls: Sequence[Found] = (),
 ) -> Plan:
   """All networks; without what is searched where there was no search yet."""
   cost = names.COSTS[resource](space)
@@ -98,6 +100,11 @@ def plan(
       # Of networks without a limit: what is compared may cost as much as any.
       budget = max(cost.exact(f.architecture) for f in own)
     entries += _searched(space, level, budget, own)
+    for one in controls:
+      if one.member.level == level:
+        a, name = one.architecture, f'{CONTROL}_{one.member.name}'
+        network = fix(space, a)
+        entries.append(Entry(name, CONTROL, level, budget, network, a))
     more, lines = alternatives(space, resource, level, budget, sizes)
     entries += more
     missing += lines

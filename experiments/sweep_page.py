@@ -146,6 +146,16 @@ def _noises(content: Content) -> str:
 def _accuracy(prepared: Any, content: Content) -> list[Block]:
   resource = UNITS[prepared.setting.resource]
   rows = [_row(group) for group in content.groups]
+  moved = (
+    f' Marks of one budget are moved beside each other where {resource} are '
+    'on the axis; the table has the numbers.'
+  )
+  budget = f'{resource} are limited.'
+  if prepared.levels[0].limit is None:
+    budget = (
+      f'Nothing is limited: what was not searched has at most the {resource} '
+      'of the dearest network that was found at its strength.'
+    )
   head = ('at', 'networks', 'kind', 'n', 'MACs', 'parameters')
   head += ('validation (%)', 'test (%)', '95 % interval')
   return [
@@ -156,14 +166,14 @@ def _accuracy(prepared: Any, content: Content) -> list[Block]:
       'Small dots are networks. A bar is the interval of a mean over networks, '
       'after Student; of a single network that of its mean over trainings, '
       'by their pooled noise. '
-      'Bars may be longer than the picture. Marks of one budget are moved '
-      'beside each other where MACs are limited; the table has the numbers.'
+      'Bars may be longer than the picture.'
+      + (moved if prepared.levels[0].limit is not None else '')
     ),
     Table(head, rows, left=3),
     Text(
       'n is the number of networks, of single ones that of trainings; '
-      f'{resource} are limited. * is the best of its kind on the validation '
-      'images. `results.csv` has every training.'
+      f'{budget} * is the best of its kind on the validation images. '
+      '`results.csv` has every training.'
     ),
   ]
 
@@ -231,7 +241,8 @@ def _ranks(ranks: Ranks) -> list[Block]:
     Heading('Does the supernet rank as training does?'),
     Figure('ranks.png', 'accuracy after training against the supernet'),
     Text(
-      f'{c.n} networks of the space, with their part of the weights of the '
+      f'{c.n} networks of the space, of the middle level, as those of others '
+      'would be told by their size: with their part of the weights of the '
       f'search {ranks.member} on the images of its alphas, and after training '
       f'on the test images: {said}.'
     ),
@@ -294,16 +305,27 @@ def _method(prepared: Any, content: Content) -> list[Block]:
   first = sizes.seed
   small, large = sweep_networks.LAST_MAPS
   coarse, fine = scaled.DIVISORS
+  others, control = '', []
+  if len(prepared.levels) > 1:
+    last = first + sizes.outer_seeds - 1
+    others = f' at the middle level, {first} to {last} at others'
+  if sizes.controls:
+    control = [
+      f'The control, of the seeds {first} to {first + sizes.controls - 1}, has '
+      'as many finalists as a search, trained and chosen alike, but of alphas '
+      'that are noise: leaders of every place to downsample, then others near '
+      'the best.'
+    ]
   lines = [
-    f'Searches have the seeds {first} to {first + sizes.search_seeds - 1} at '
-    f'the middle level, {first} to {first + sizes.outer_seeds - 1} at others; '
-    f'trainings {first} to {first + sizes.train_seeds - 1}; random '
+    f'Searches have the seeds {first} to {first + sizes.search_seeds - 1}'
+    f'{others}; trainings {first} to {first + sizes.train_seeds - 1}; random '
     f'architectures {first}.',
     'Every network is trained from scratch by one recipe, and its last weights '
     'are tested; validation images choose neither weights nor epochs.',
     'Random architectures are uniform draws from those of '
     f'`{prepared.space.name}` that keep the budget and use at least '
     f'{sizes.fill:.0%} of it.',
+    *control,
     'Published networks have the largest width within the budget, in '
     f'hundredths where the family has any width. Under {names.SMALL_IMAGES} '
     'pixels their earliest strides of 2 become 1 until the last feature map is '

@@ -2,6 +2,7 @@
 
 searches/MEMBER/     as `experiments.search` leaves it, and member.json,
                      which says what it took and is written last
+controls/MEMBER/     finalists as of a search, and architecture.json, the last
 trainings/NAME_seedN/  as `experiments.train` leaves it
 inherited/NAME.json  accuracy with the weights of a search's supernet
 """
@@ -15,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from experiments import (
   devices,
@@ -33,6 +35,8 @@ from nasjax import batch, data
 from nasjax import search as search_lib
 from nasjax import space as space_lib
 from nasjax.space import Architecture
+
+_INDIFFERENT = 1e-3  # Nats.
 
 
 class Setting(NamedTuple):
@@ -175,6 +179,49 @@ def read_searches(setting: Setting, members: Sequence[Member]) -> list[Found]:
     a = Architecture.load(path, setting.ops)
     found.append(Found(member, a, alphas_of(record)))
   return found
+
+
+def control_path(workdir: pathlib.Path, member: Member) -> pathlib.Path:
+  return workdir / 'controls' / member.name / 'architecture.json'
+
+
+def run_controls(setting: Setting, members: Sequence[Member]) -> None:
+  """Chooses among finalists of alphas that are noise, where not done yet."""
+  for member in members:
+    path = control_path(setting.workdir, member)
+    if path.exists():
+      continue
+    print(f'control {member.name}', file=sys.stderr)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    config = config_of(setting.config, setting.resource, member)
+    inputs = search.prepare(config, setting.dataset)
+    rng = np.random.default_rng(member.seed)
+    # So little that nothing is likelier than anything else, and enough that
+    # each seed has other leaders.
+    alphas = {
+      name: _INDIFFERENT * rng.gumbel(size=alpha.shape)
+      for name, alpha in space_lib.init_alphas(inputs.space).items()
+    }
+    a, trained = finalists.chosen(
+      config,
+      inputs,
+      setting.dataset,
+      alphas,
+      inputs.kept.limits,
+      path.parent,
+    )
+    record = {'command': setting.command, 'seed': member.seed}
+    a.save(path, **record, finalists=trained)
+
+
+def read_controls(setting: Setting, members: Sequence[Member]) -> list[Found]:
+  """What finished ones came to."""
+  paths = {m: control_path(setting.workdir, m) for m in members}
+  return [
+    Found(m, Architecture.load(path, setting.ops), {})
+    for m, path in paths.items()
+    if path.exists()
+  ]
 
 
 def folder_of(workdir: pathlib.Path, one: Training) -> pathlib.Path:

@@ -68,6 +68,7 @@ class Sizes(NamedTuple):
     middle: what else is compared at the middle level.
     outer: at the others.
     fill: share of a limit that a network is to use.
+    controls: at the middle level; see `controls`.
   """
 
   seed: int
@@ -77,6 +78,7 @@ class Sizes(NamedTuple):
   middle: Wanted
   outer: Wanted
   fill: float
+  controls: int = 0
 
 
 def levels(
@@ -133,6 +135,20 @@ def members(found: Sequence[Level], sizes: Sizes) -> tuple[Member, ...]:
     Member(level, sizes.seed + i)
     for level in ordered
     for i in range(sizes.search_seeds if level.middle else sizes.outer_seeds)
+  )
+
+
+def controls(found: Sequence[Level], sizes: Sizes) -> tuple[Member, ...]:
+  """Searches of the middle level without what gradients teach.
+
+  They have the finalists of a search, of alphas that are noise: what differs
+  between a search and these is what its alphas learnt.
+  """
+  return tuple(
+    Member(level, sizes.seed + i)
+    for level in found
+    if level.middle
+    for i in range(sizes.controls)
   )
 
 

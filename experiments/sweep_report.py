@@ -14,7 +14,7 @@ from nasjax.report import document, gallery, intervals
 from nasjax.report import sweep as figures
 from nasjax.space import Architecture
 
-_MOST_PICTURES = 18
+_MOST_PICTURES = 24
 
 
 def write(prepared: Any, plan: Plan, results: Results) -> list[pathlib.Path]:
@@ -96,7 +96,12 @@ def _ranks(
   workdir: pathlib.Path, plan: Plan, found: Sequence[Scored]
 ) -> sweep_page.Ranks:
   scores = {s.entry.folder: s for s in reversed(found)}
-  records = _inherited(workdir, plan)
+  # Of one budget: what costs more is better by any weights.
+  records = [
+    (folder, record)
+    for folder, record in _inherited(workdir, plan)
+    if plan.networks[folder].level.middle
+  ]
   pairs = [
     (scores[f].entry.kind, record['valid_accuracy'], scores[f].test)
     for f, record in records

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from experiments.sweep_networks import (
   ARGMAX,
+  CONTROL,
   HANDMADE,
   RANDOM,
   SEARCHED,
@@ -18,8 +19,13 @@ from experiments.sweep_plan import Level, Training
 from nasjax.report import intervals
 from nasjax.report.intervals import Difference, Interval
 
-GROUPS = (SEARCHED, ARGMAX, RANDOM)  # Their unit is a network.
+GROUPS = (SEARCHED, ARGMAX, CONTROL, RANDOM)  # Their unit is a network.
 FEWEST = 3  # Searches of which something is claimed.
+_OTHERS = {
+  RANDOM: 'random ones',
+  ARGMAX: 'the plain argmax',
+  CONTROL: 'finalists of alphas that learnt nothing (control)',
+}
 Results = Mapping[Training, Mapping[str, Any]]
 
 
@@ -90,7 +96,7 @@ class Group(NamedTuple):
 
 
 def groups(levels: Sequence[Level], found: Sequence[Scored]) -> list[Group]:
-  """Searched, argmax and random each as one; others one by one."""
+  """Searched, argmax, control and random each as one; others one by one."""
   noises = noises_of(found)
   rows = []
   for level in levels:
@@ -175,7 +181,7 @@ class Comparison(NamedTuple):
 def comparisons(
   levels: Sequence[Level], found: Sequence[Scored]
 ) -> list[Comparison]:
-  """Of each level: against random, argmax, the best of each other kind.
+  """Of each level: against random, argmax, control, the best of other kinds.
 
   The unit of what was searched is the search, of random ones the architecture:
   trainings are averaged first. Networks that several searches found count once.
@@ -189,7 +195,7 @@ def comparisons(
     searched = [s.test for s in distinct(_of(own, SEARCHED))]
     if not searched:
       continue
-    for kind, label in ((RANDOM, 'random ones'), (ARGMAX, 'the plain argmax')):
+    for kind, label in _OTHERS.items():
       others = [s.test for s in distinct(_of(own, kind))]
       if others:
         difference = intervals.welch(searched, others)

@@ -42,6 +42,11 @@ OPTIONS = {
   'search_seeds': (5, 'searches at the middle limit or strength'),
   'outer_seeds': (int, 'searches at each other one; not given: as many'),
   'train_seeds': (2, 'trainings of each network'),
+  'control_seeds': (
+    0,
+    'at the middle limit, finalists of alphas that learnt nothing: what a '
+    'search is worth without its gradients',
+  ),
   'random': (8, 'random architectures at the middle limit or strength'),
   'outer_random': (int, 'at each other one; not given: as many'),
   'zoo': (ZOO, 'published networks, scaled to the middle limit or strength'),
@@ -85,6 +90,7 @@ def sizes_of(config: dict[str, Any]) -> sweep_plan.Sizes:
   cli.check_least(0, seed=config['seed'], random=config['random'])
   cli.check_least(1, outer_seeds=outer['search_seeds'])
   cli.check_least(0, outer_random=outer['random'])
+  cli.check_least(0, control_seeds=config['control_seeds'])
   constraints.check_fill(config['fill'])
   wanted = [
     sweep_plan.Wanted(own['random'], _names(own['zoo']))
@@ -97,6 +103,7 @@ def sizes_of(config: dict[str, Any]) -> sweep_plan.Sizes:
     config['train_seeds'],
     *wanted,
     config['fill'],
+    config['control_seeds'],
   )
 
 
@@ -144,6 +151,13 @@ def prepare(
         'which are prices, give --constraint=linear'
       )
     cli.refuse_ignored(config, OPTIONS, ['strength'], 'with --strengths')
+  if sizes.controls and (
+    config['limits'] is None or config['search_finalists'] == 1
+  ):
+    raise InputError(
+      f'control_seeds is {sizes.controls}; without --limits and '
+      '--search_finalists of 2 or more there are no finalists to choose from'
+    )
   whole = datasets.of(config, OPTIONS)
   dataset = subset(whole, config['train_images'])
   if not config['valid_fraction']:

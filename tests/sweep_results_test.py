@@ -130,3 +130,17 @@ def test_single_networks_have_the_noise_of_their_like():
   assert rows['searched'].interval == intervals.mean_interval(
     [0.80, 0.81, 0.82]
   )
+
+
+def test_a_control_is_a_group_and_is_compared_with():
+  control = [
+    _scored(f'c{i}', 'control', (x,)) for i, x in enumerate((0.7, 0.8))
+  ]
+  found = [*_found(), *control]
+  rows = {r.label: r for r in sweep_results.comparisons([LEVEL], found)}
+  one = rows['finalists of alphas that learnt nothing (control)']
+  assert one.difference == intervals.welch([0.80, 0.81, 0.82], [0.7, 0.8])
+  (group,) = (
+    g for g in sweep_results.groups([LEVEL], found) if g.kind == 'control'
+  )
+  assert group.interval == intervals.mean_interval([0.7, 0.8])

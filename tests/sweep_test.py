@@ -116,6 +116,38 @@ def test_a_dry_run_of_what_is_done_has_nothing_left(whole):
   assert 'and 0 trainings of' in text
 
 
+def test_a_control_has_finalists_and_alphas_that_learnt_nothing(tmp_path):
+  given = {'control_seeds': 2, 'search_finalists': 2, 'search_seeds': 1}
+  given |= {'search_finalist_epochs': 1}
+  prepared = sweep_setup.prepare(config(**given), tmp_path / 'run', '')
+  levels, sizes, setting, searched, *_ = prepared
+  members = sweep_plan.controls(levels, sizes)
+  assert [m.seed for m in members] == [0, 1]
+  assert all(m.level.middle for m in members)
+  text = '\n'.join(sweep_dry.lines(prepared, 60.0, 30.0))
+  assert 'controls: 2, of which 0 are finished' in text
+  sweep_pieces.run_controls(setting, members)
+  found = sweep_pieces.read_controls(setting, members)
+  assert [one.member for one in found] == list(members)
+  plan = sweep_networks.plan(searched, 'macs', levels, sizes, [], found)
+  own = [e for e in plan.entries if e.kind == 'control']
+  assert [e.architecture for e in own] == [one.architecture for one in found]
+  paths = [sweep_pieces.control_path(setting.workdir, m) for m in members]
+  for entry, path in zip(own, paths, strict=True):
+    price = cost.macs(entry.network).constant
+    assert price <= entry.budget
+    tried = space.read_record(path)['finalists']
+    best = max(tried, key=lambda one: one['valid_accuracy'])
+    assert list(entry.architecture.choice) == list(best['choice'])
+  # What is done is read.
+  times = [path.stat().st_mtime_ns for path in paths]
+  sweep_pieces.run_controls(setting, members)
+  assert [path.stat().st_mtime_ns for path in paths] == times
+  text = '\n'.join(sweep_dry.lines(prepared, 60.0, 30.0))
+  assert 'controls: 2, of which 2 are finished' in text
+  assert ', 2 controls of' not in text
+
+
 def test_all_is_trained_tested_and_reported(whole):
   with (whole / 'results.csv').open() as file:
     rows = list(csv.DictReader(file))

@@ -19,6 +19,7 @@ from nasjax.report.table import UNITS
 _COLOURS = {
   'searched': (canvas.BLUE, 'o'),
   'argmax': (canvas.SKY, 'P'),
+  'control': (canvas.PURPLE, 'v'),
   'random': (canvas.GREY, 'X'),
   'hand-made': (canvas.GREEN, '^'),
   'zoo': (canvas.VERMILION, 's'),
