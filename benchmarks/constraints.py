@@ -23,7 +23,7 @@ import os
 import pathlib
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -316,6 +316,37 @@ def table(rows: Iterable[dict[str, Any]]) -> str:
   return '\n'.join(lines)
 
 
+def by_limit(rows: Sequence[dict[str, Any]]) -> str:
+  """A row per form, over its seeds: what medians over limits would hide."""
+  found = sorted({row['limit'] for row in rows})
+  names = [f'{limit / 1e6:.2f} M' for limit in found]
+  head = [
+    f'{what}, {name}'
+    for what in ('expected', 'argmax misses', 'accuracy')
+    for name in names
+  ]
+  lines = [f'| form | {" | ".join(head)} |', '|---|' + '---:|' * len(head)]
+  for form, group in by_form(rows).items():
+    each = [[r for r in group if r['limit'] == limit] for limit in found]
+    mean = lambda values: statistics.mean(values)  # noqa: E731
+    cells = [f'{mean(shares(own, "expected")):.0%}' for own in each]
+    cells += [
+      f'{mean(abs(s - 1) for s in shares(own, "argmax")):.0%}' for own in each
+    ]
+    cells += [f'{mean(r["accuracy"] for r in own):.2%}' for own in each]
+    lines.append(f'| `{form}` | {" | ".join(cells)} |')
+  return '\n'.join(lines)
+
+
+def distinct(rows: Iterable[dict[str, Any]]) -> int:
+  """How many searches came to something of their own.
+
+  Forms that hold costs down are one and the same where no limit binds.
+  """
+  seen = ('limit', 'seed', 'expected', 'argmax', 'within', 'filled')
+  return len({tuple(row[key] for key in seen) for row in rows})
+
+
 def chance(rows: list[dict[str, Any]]) -> float:
   """The p-value that accuracies differ by form, beside limit and seed.
 
@@ -334,31 +365,36 @@ def chance(rows: list[dict[str, Any]]) -> float:
   return float(stats.f.sf(between / ((rest**2).sum() / freedom[1]), *freedom))
 
 
-def figure(rows: Iterable[dict[str, Any]], path: pathlib.Path) -> None:
+def figure(rows: Sequence[dict[str, Any]], path: pathlib.Path) -> None:
   """Shares of the limit that each search's argmax and derived network use."""
-  groups = by_form(rows)
-  drawn = canvas.new(8, 1.2 + 0.36 * len(groups), layout='constrained')
-  axes = drawn.add_subplot()
-  axes.axvline(1, color=canvas.GREY, linewidth=1)
-  for place, group in enumerate(groups.values()):
-    for key, colour, up in (('argmax', MISS, 0.12), ('filled', FILLED, -0.12)):
-      every = shares(group, key)
+  forms, found = list(by_form(rows)), sorted({row['limit'] for row in rows})
+  height = 1.5 + 0.3 * len(forms)
+  drawn = canvas.new(10, height, layout='constrained')
+  every = drawn.subplots(1, len(found), sharex=True, sharey=True, squeeze=False)
+  for axes, limit in zip(every[0], found, strict=True):
+    axes.axvline(1, color=canvas.GREY, linewidth=1)
+    own = [row for row in rows if row['limit'] == limit]
+    for key, colour, up in (('argmax', MISS, -0.12), ('filled', FILLED, 0.12)):
       label = {'argmax': 'the most probable of all', 'filled': 'derived'}[key]
-      axes.plot(
-        every,
-        [place + up] * len(every),
-        'o',
-        color=colour,
-        alpha=0.6,
-        markersize=5,
-        label='_' + label if place else label,
-      )
-  axes.set_yticks(range(len(groups)), list(groups))
-  axes.invert_yaxis()
-  axes.set_xlabel('MACs, as a share of the limit')
-  canvas.plain(axes)
-  axes.xaxis.set_major_formatter(lambda x, _: f'{x:.0%}')
-  drawn.legend(loc='outside upper right', ncols=2, fontsize=9, frameon=False)
+      places = [forms.index(row['form']) + up for row in own]
+      style = {'color': colour, 'alpha': 0.6, 'markersize': 5, 'label': label}
+      axes.plot(shares(own, key), places, 'o', **style)
+    axes.set_title(f'limit {limit / 1e6:.2f} M', fontsize=10)
+    canvas.plain(axes)
+    axes.xaxis.set_major_formatter(lambda x, _: f'{x:.0%}')
+  first = every[0][0]
+  first.set_yticks(range(len(forms)), forms)
+  first.invert_yaxis()
+  drawn.supxlabel('MACs, as a share of the limit', fontsize=10)
+  handles, labels = first.get_legend_handles_labels()
+  drawn.legend(
+    handles,
+    labels,
+    loc='outside upper right',
+    ncols=2,
+    fontsize=9,
+    frameon=False,
+  )
   canvas.save(drawn, path)
 
 
@@ -370,7 +406,10 @@ def main() -> None:
     found = outcomes(workdir, form, flags.FLAGS.seeds)
     print(table(found).splitlines()[-1], flush=True)
     rows += found
-  print(table(rows))
+  print(table(rows), by_limit(rows), sep='\n\n')
+  print(
+    f'{distinct(rows)} of {len(rows)} searches came to something of their own'
+  )
   if len(by_form(rows)) > 1:
     print(f'accuracies differ by form: p = {chance(rows):.2f}')
   figure(rows, workdir / 'constraints.png')

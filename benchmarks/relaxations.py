@@ -118,6 +118,9 @@ def main() -> None:
     groups[name] = rows(workdir, name, flags.FLAGS.seeds)
     print(table({name: groups[name]}).splitlines()[-1], flush=True)
   print(table(groups))
+  if len(groups) > 1:
+    every = [{**row, 'form': n} for n, group in groups.items() for row in group]
+    print(f'accuracies differ by relaxation: p = {forms.chance(every):.2f}')
 
 
 if __name__ == '__main__':

@@ -145,9 +145,9 @@ def _noises(content: Content) -> str:
 
 def _accuracy(prepared: Any, content: Content) -> list[Block]:
   resource = UNITS[prepared.setting.resource]
-  rows = [_row(group) for group in content.groups]
+  rows = [row(group) for group in content.groups]
   moved = (
-    f' Marks of one budget are moved beside each other where {resource} are '
+    f' Marks of the space are moved beside each other where {resource} are '
     'on the axis; the table has the numbers.'
   )
   budget = f'{resource} are limited.'
@@ -178,7 +178,8 @@ def _accuracy(prepared: Any, content: Content) -> list[Block]:
   ]
 
 
-def _row(group: Group) -> tuple[str, ...]:
+def row(group: Group) -> tuple[str, ...]:
+  """Its cells in the table of accuracies."""
   i, each = group.interval, group.scored
   ends = '-'
   if not math.isnan(i.low):

@@ -8,8 +8,9 @@ import sys
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from benchmarks import ranks
+from benchmarks import constraints, ranks
 from experiments import sweep_networks, sweep_plan
 from nasjax import space, spaces
 
@@ -83,3 +84,46 @@ def test_networks_of_several_budgets_are_not_ranked():
   prepared = ranks.Prepared(levels, None, None, None, 0, {})
   with pytest.raises(ranks.InputError, match=r'limits has 2 .* give one'):
     ranks.plan_of(prepared)
+
+
+def _rows(accuracies):
+  """Searches by three forms at two limits with two seeds."""
+  places = [(limit, seed) for limit in (1e6, 2e6) for seed in (0, 1)]
+  return [
+    {
+      'form': form,
+      'limit': limit,
+      'seed': seed,
+      'accuracy': accuracies[i][j],
+      'expected': limit,
+      'argmax': limit * (1 + 0.1 * (-1) ** seed),
+      'within': limit,
+      'filled': limit - i,
+    }
+    for i, form in enumerate('abc')
+    for j, (limit, seed) in enumerate(places)
+  ]
+
+
+def test_the_chance_of_forms_is_that_of_paired_values_and_blocks_do_not_count():
+  rng = np.random.default_rng(0)
+  noise = rng.normal(size=(3, 4))
+  found = constraints.chance(_rows(noise))
+  # Of two forms F is the square of the paired t.
+  two = [row for row in _rows(noise) if row['form'] != 'c']
+  paired = stats.ttest_rel(noise[0], noise[1]).pvalue
+  assert constraints.chance(two) == pytest.approx(paired)
+  blocks = 10 * rng.normal(size=4)
+  assert constraints.chance(_rows(noise + blocks)) == pytest.approx(found)
+  assert constraints.chance(_rows(noise + [[0], [0], [9]])) < 0.01 < found
+
+
+def test_limits_that_differ_are_not_hidden_by_their_mean():
+  rows = _rows(np.full((3, 4), 0.5))
+  for row in rows:
+    row['expected'] *= 1.5 if row['limit'] == 1e6 else 0.5
+  cells = _cells(constraints.by_limit(rows), 1)
+  assert cells[:5] == ['`b`', '150%', '50%', '10%', '10%']
+  assert constraints.distinct(rows) == 12
+  same = [{**row, 'filled': row['limit']} for row in rows]
+  assert constraints.distinct(same) == 4

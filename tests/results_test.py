@@ -1,14 +1,16 @@
 """What is published in `results/` agrees with itself, and with the code."""
 
-import collections
 import csv
 import pathlib
 import re
-import statistics
 
 import pytest
 
-from nasjax import cost, space
+from experiments import sweep_page, sweep_results
+from experiments.sweep_networks import Entry
+from experiments.sweep_plan import Level
+from experiments.sweep_results import Scored
+from nasjax import cost, report, space
 
 ROOT = pathlib.Path(__file__).resolve().parents[1] / 'results'
 SWEEPS = sorted(path.parent for path in ROOT.glob('*/results.csv'))
@@ -44,22 +46,52 @@ def test_every_network_has_its_file_and_keeps_its_budget(folder):
     assert sorted(tests.values()) == sorted(record['test_accuracies'])
 
 
+def _levels(rows):
+  """By name; what is limited does not matter here, in the order of the page."""
+  return {
+    name: Level(name, 1.0, None, False)
+    for name in dict.fromkeys(row['level'] for row in rows)
+  }
+
+
+def _scored(rows):
+  """What the sweep had when it wrote its page, from what it published."""
+  levels, by_name = _levels(rows), {}
+  for row in rows:
+    by_name.setdefault(row['name'], []).append(row)
+  found = []
+  for name, own in by_name.items():
+    first = own[0]
+    entry = Entry(
+      name,
+      first['kind'],
+      levels[first['level']],
+      float(first['budget']),
+      None,
+      member=first['search'] or None,
+      folder=first['trained_as'],
+    )
+    tests, valids = (
+      tuple(float(row[f'{which}_accuracy']) for row in own)
+      for which in ('test', 'valid')
+    )
+    counts = int(first['macs']), int(first['params'])
+    found.append(Scored(entry, tests, valids, *counts))
+  return list(levels.values()), found
+
+
 @pytest.mark.parametrize('folder', SWEEPS, ids=lambda path: path.name)
-def test_the_means_of_the_page_are_those_of_the_table(folder):
-  groups = collections.defaultdict(lambda: collections.defaultdict(list))
-  for row in _rows(folder):
-    if row['kind'] in ('searched', 'argmax', 'random'):
-      own = groups[row['level'], row['kind']]
-      own[row['trained_as']].append(float(row['test_accuracy']))
-  lines = [
-    line.strip('| ').split(' | ') for line in _report(folder).split('\n')
-  ]
-  head = next(line for line in lines if 'test (%)' in line)
-  place = head.index('test (%)')
-  for (level, kind), units in groups.items():
-    mean = statistics.fmean(map(statistics.fmean, units.values()))
-    (line,) = [cells for cells in lines if cells[:3] == [level, kind, kind]]
-    assert line[place] == f'{100 * mean:.2f}'
+def test_the_page_says_what_follows_from_the_trainings(folder):
+  levels, found = _scored(_rows(folder))
+  lines = _report(folder).split('\n')
+  said = [line[2:] for line in lines if ' searched networks ' in line]
+  own = sweep_results.comparisons(levels, found)
+  assert said == [sweep_results.verdict(one) for one in own]
+  (place,) = (i for i, line in enumerate(lines) if '| test (%) |' in line)
+  groups = sweep_results.groups(levels, found)
+  table = lines[place + 2 : place + 2 + len(groups)]
+  assert table == [f'| {" | ".join(sweep_page.row(g))} |' for g in groups]
+  assert not lines[place + 2 + len(groups)]
 
 
 @pytest.mark.parametrize('folder', SWEEPS, ids=lambda path: path.name)
@@ -70,16 +102,26 @@ def test_the_page_shows_figures_that_are_there(folder):
   assert all((folder / name).exists() for name in shown)
 
 
+# Columns of its table, in words of the pages.
+COLUMNS = 'random ones', '(best hand-made)', '(best zoo)'
+
+
 def test_the_readme_says_what_the_pages_say():
   text = (ROOT.parent / 'README.md').read_text()
-  rows = re.findall(
-    r'^\| \[.+?\]\((results/\S+)\) \| (\S+) % \|(.+)$', text, re.M
-  )
-  assert rows
-  for page, searched, rest in rows:
-    content = (ROOT.parent / page).read_text()
-    assert f'| {searched} |' in content
-    found = re.findall(r'(\S+) \((\S+) to (\S+)\)', rest)
-    assert len(found) == 3
-    for mean, low, high in found:
-      assert f'{mean} points, 95 % interval {low} to {high};' in content
+  rows = [line for line in text.split('\n') if '/report.md) |' in line]
+  assert len(rows) == 3
+  for row in rows:
+    label, searched, *cells = (cell.strip() for cell in row.split('|')[1:-1])
+    number, page = re.fullmatch(r'\[.+, (\S+) M\]\((\S+)\)', label).groups()
+    level = report.si(1e6 * float(number))
+    content = (ROOT.parent / page).read_text().split('\n')
+    mean = searched.removesuffix(' %')
+    own = [line for line in content if line.startswith(f'| {level} | searched')]
+    assert [f'| {mean} |' in line for line in own] == [True]
+    assert len(cells) == len(COLUMNS)
+    for cell, what in zip(cells, COLUMNS, strict=True):
+      numbers = re.fullmatch(r'(\S+) \((\S+) to (\S+)\)', cell).groups()
+      said = '{} points, 95 % interval {} to {};'.format(*numbers)
+      start = f'- {level}: '
+      own = [x for x in content if x.startswith(start) and what in x]
+      assert [said in line for line in own] == [True]

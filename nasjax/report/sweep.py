@@ -24,7 +24,8 @@ _COLOURS = {
   'hand-made': (canvas.GREEN, '^'),
   'zoo': (canvas.VERMILION, 's'),
 }
-_BESIDE = {'zoo': -16, 'random': -8, 'hand-made': 8}  # In points.
+# In points, of what has the same budget; published ones use some part of it.
+_BESIDE = {'control': -16, 'random': -8, 'hand-made': 8}
 # Marks of one kind whose labels differ: those of matplotlib that are told apart
 # when small. The last but one are stars of four and of eight points.
 _MORE = (*'sDv^<>*dpPX', (4, 1, 0), (8, 1, 0), 'o')
