@@ -210,8 +210,8 @@ ones uniform draws from it, among those that keep their budget and use at least
 {fill:.0%} of it, where there are such. MobileNetV2 is scaled by its width
 multiplier to the largest width within the budget. On images under 64 pixels
 its earliest strides of 2 become 1 until the last feature map is at least 2
-pixels high, widths are rounded to multiples of 4, and the head is scaled as
-well.
+pixels high, widths are rounded to multiples of 4 (of 2 where that uses more of
+the budget), and the head is scaled as well.
 """
   (workdir / 'report.md').write_text(text)
   return table
