@@ -203,13 +203,24 @@ def for_images(
       own = {'width': width, 'divisor': divisor, 'rule': 'torchvision'}
       published = make(**sizes, **own)
     elif width != 1:
-      published = zoo.scale_widths(published, width, divisor)
+      published = _scaled(name, published, width, divisor)
     adapted = zoo.small_images(published, smallest)
+  except InputError:
+    raise
   except ValueError as e:
     # Some blocks widen only where they downsample, and no more of that is left.
     raise InputError(
-      f'{name} cannot take images as small as {image_size} pixels, with a '
-      f'width of {width:g} ({e})'
+      f'{name} cannot take images as small as {image_size} pixels ({e})'
     ) from e
   # Its counts differ from the published one's, so its name does.
   return dataclasses.replace(adapted, name=f'{adapted.name}_small_images')
+
+
+def _scaled(name: str, published: Space, width: float, divisor: int) -> Space:
+  try:
+    return zoo.scale_widths(published, width, divisor)
+  except InputError:
+    raise
+  except ValueError:
+    network(name, width)  # Which says what there is instead.
+    raise

@@ -148,6 +148,7 @@ def scale_widths(network: Space, width: float, divisor: int = 8) -> Space:
       halves.
 
   Raises:
+    InputError: the width is out of range.
     ValueError: an op has a width of its own, which would not scale.
 
   Example:
@@ -165,12 +166,12 @@ def scale_widths(network: Space, width: float, divisor: int = 8) -> Space:
           f'{own[0]} in {op.name} of {network.name}.'
         )
   *body, classifier = network.slots
+  sizes = network.image_size, network.channels, classifier.features
+  name = check(network.name, *sizes, width)
   slots = [
     dataclasses.replace(
       s, features=round_to_multiple(width * s.features, divisor)
     )
     for s in body
   ]
-  return dataclasses.replace(
-    network, name=f'{network.name}@{width:g}', slots=(*slots, classifier)
-  )
+  return dataclasses.replace(network, name=name, slots=(*slots, classifier))
