@@ -257,6 +257,7 @@ def _searches(content: Content) -> list[Block]:
       m['trained_as'],
       f'{m["resources"]["macs"]["cost"]:,}',
       f'{m["resources"]["macs"]["argmax_cost"]:,}',
+      f'{m["entropy"]:.0%}',
       f'{m["images"]:,}',
       '-' if m['seconds'] is None else f'{m["seconds"]:.0f}',
       f'{m["compile_seconds"]:.0f}',
@@ -264,13 +265,16 @@ def _searches(content: Content) -> list[Block]:
     )
     for m in content.members
   ]
-  head = ('search', 'trained as', 'MACs', 'MACs of argmax', 'images seen')
+  head = ('search', 'trained as', 'MACs', 'MACs of argmax', 'entropy')
+  head += ('images seen', 'seconds', 'before', 'device')
   known = [m['seconds'] for m in content.members if m['seconds'] is not None]
   total = f'{sum(known):.0f} s in {len(known)} searches'
   return [
     Heading('What the searches cost'),
-    Table((*head, 'seconds', 'before', 'device'), rows, left=2),
+    Table(head, rows, left=2),
     Text(
+      'Entropy is that of the last probabilities, the mean over choices, as a '
+      'share of what it is where nothing is decided. '
       f'{total}, besides what was before the first step: loading and, for the '
       'first search of a process, compiling. Of a search that was killed and '
       'went on, none are known. They are of a clock: what else ran on the '

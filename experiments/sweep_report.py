@@ -2,8 +2,10 @@
 
 import csv
 import io
+import math
 import pathlib
-from collections.abc import Sequence
+import statistics
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments import loop, sweep_page, sweep_pieces, sweep_results
@@ -128,10 +130,19 @@ def _members(prepared: Any, plan: Plan) -> list[dict[str, Any]]:
           'resources': record['resources'],
           'log_prob': record['certificate'],
           'finalists': record['finalists'],
+          'entropy': _entropy(folder, record),
           **loop.read_json(folder / 'member.json'),
         }
       )
   return found
+
+
+def _entropy(folder: pathlib.Path, record: Mapping[str, Any]) -> float:
+  """Of a search's last probabilities, as a share of the largest there is."""
+  last = loop.read_metrics(folder)[-1]['entropy']
+  return statistics.fmean(
+    nats / math.log(len(record['alphas'][name])) for name, nats in last.items()
+  )
 
 
 def _mark(group: Group, x: str) -> figures.Mark:
