@@ -42,6 +42,22 @@ class Ranks(NamedTuple):
   correlation: Correlation
 
 
+class Finalists(NamedTuple):
+  """What was trained to choose from at the middle level, of one place.
+
+  Attributes:
+    whose: searches' or controls'.
+    pattern: where they downsample; '-' in a space without a choice of it.
+    images: of the alphas, on which they are judged.
+    accuracies: of each of them.
+  """
+
+  whose: str
+  pattern: str
+  images: int
+  accuracies: list[float]
+
+
 class Content(NamedTuple):
   """What the page is made of.
 
@@ -54,6 +70,7 @@ class Content(NamedTuple):
     results: of all trainings.
     networks: how many were trained.
     noises: of `sweep_results.noises_of`.
+    finalists: by where they downsample and whose they are.
   """
 
   groups: list[Group]
@@ -64,6 +81,7 @@ class Content(NamedTuple):
   results: list[Mapping[str, Any]]
   networks: int
   noises: Mapping[bool, Noise]
+  finalists: list[Finalists]
 
 
 def blocks(prepared: Any, content: Content) -> list[Block]:
@@ -300,7 +318,39 @@ def _finalists(content: Content) -> list[Block]:
       f'within the limit had {100 * first:.2f} %. The best of several on the '
       'images that chose it is a flattering figure; what counts is the test. '
       'The images count what that took, the seconds as well.'
-    )
+    ),
+    *places(content.finalists),
+  ]
+
+
+def places(finalists: list[Finalists]) -> list[Block]:
+  """Whether finalists of one place differ by more than noise.
+
+  Example:
+    >>> table, _ = places([Finalists('searches', 'late', 2500, [0.49, 0.51])])
+    >>> table.rows
+    [('searches', 'late', '2', '50.00', '1.41', '1.00')]
+  """
+  rows = []
+  for one in finalists:
+    mean = statistics.fmean(one.accuracies)
+    spread = '-'
+    if len(one.accuracies) > 1:
+      spread = f'{100 * statistics.stdev(one.accuracies):.2f}'
+    chance = 100 * math.sqrt(mean * (1 - mean) / one.images)
+    row = one.whose, one.pattern, str(len(one.accuracies))
+    rows.append((*row, f'{100 * mean:.2f}', spread, f'{chance:.2f}'))
+  head = ('finalists of', 'downsample', 'n', 'accuracy (%)')
+  head += ('standard deviation', 'by the images')
+  return [
+    Table(head, rows, left=2),
+    Text(
+      'Those of the middle level, on images of the alphas. The last two '
+      'columns are in points: how much they differ, and how much equally good '
+      f'ones would if each had {finalists[0].images:,} images of its own (on '
+      'the same ones by less, but trainings of one network differ, too). Only '
+      'what is beyond that can be found within a place.'
+    ),
   ]
 
 

@@ -8,7 +8,13 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments import loop, sweep_page, sweep_pieces, sweep_results
+from experiments import (
+  loop,
+  sweep_page,
+  sweep_pieces,
+  sweep_plan,
+  sweep_results,
+)
 from experiments.sweep_networks import HANDMADE, SEARCHED, Plan
 from experiments.sweep_results import Group, Results, Scored
 from nasjax import report
@@ -41,6 +47,7 @@ def write(prepared: Any, plan: Plan, results: Results) -> list[pathlib.Path]:
     results=list(results.values()),
     networks=len(plan.networks),
     noises=sweep_results.noises_of(found),
+    finalists=finalists(prepared),
   )
   limits = sorted({e.budget for e in plan.entries})
   for x in ('macs', 'params'):
@@ -135,6 +142,31 @@ def _members(prepared: Any, plan: Plan) -> list[dict[str, Any]]:
         }
       )
   return found
+
+
+def finalists(prepared: Any) -> list[sweep_page.Finalists]:
+  """Of the middle level, by whose they are and where they downsample."""
+  levels, sizes, workdir = prepared[:2] + (prepared.setting.workdir,)
+  members = {
+    'searches': sweep_plan.members(levels, sizes),
+    'controls': sweep_plan.controls(levels, sizes),
+  }
+  groups: dict[tuple[str, str, int], list[float]] = {}
+  for whose, each in members.items():
+    for member in each:
+      if not member.level.middle:
+        continue
+      folder = workdir / whose / member.name
+      found = loop.read_json(folder / 'architecture.json')['finalists']
+      for i, one in enumerate(found, 1):
+        choice = dict(zip(prepared.space.choices, one['choice'], strict=True))
+        result = loop.read_json(folder / f'finalists/{i}/result.json')
+        key = whose, choice.get('pattern', '-'), result['test_images']
+        groups.setdefault(key, []).append(one['valid_accuracy'])
+  return [
+    sweep_page.Finalists(whose, pattern, images, group)
+    for (whose, pattern, images), group in sorted(groups.items())
+  ]
 
 
 def _entropy(folder: pathlib.Path, record: Mapping[str, Any]) -> float:

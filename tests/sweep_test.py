@@ -21,6 +21,7 @@ from experiments import (
   sweep_networks,
   sweep_pieces,
   sweep_plan,
+  sweep_report,
   sweep_setup,
   training,
 )
@@ -139,6 +140,16 @@ def test_a_control_has_finalists_and_alphas_that_learnt_nothing(tmp_path):
     tried = space.read_record(path)['finalists']
     best = max(tried, key=lambda one: one['valid_accuracy'])
     assert list(entry.architecture.choice) == list(best['choice'])
+  # As if searches had found the same.
+  shutil.copytree(tmp_path / 'run/controls', tmp_path / 'run/searches')
+  groups = sweep_report.finalists(prepared)
+  for whose, files in (('searches', paths[:1]), ('controls', paths)):
+    own = [one for one in groups if one.whose == whose]
+    assert len({one.pattern for one in own}) == len(own)
+    told = sorted(x for one in own for x in one.accuracies)
+    records = [space.read_record(path)['finalists'] for path in files]
+    each = [one['valid_accuracy'] for found in records for one in found]
+    assert told == sorted(each)
   # What is done is read.
   times = [path.stat().st_mtime_ns for path in paths]
   sweep_pieces.run_controls(setting, members)
