@@ -133,7 +133,8 @@ def _shown(content: Content) -> list[Block]:
       'network are averaged first, and what several searches found counts '
       'once. Of the best published, hand-made and random network, which the '
       'validation images chose, the unit is a training. How much trainings of '
-      f'one network differ is pooled: {_noises(content)}. Each interval stands '
+      f'one network differ is pooled: {_noises(content)}.{_stalled(content)} '
+      'Each interval stands '
       'for itself: of many at 95 % some exclude 0 by chance. Of fewer than '
       f'{sweep_results.FEWEST} searches nothing is claimed.'
     ),
@@ -143,6 +144,22 @@ def _shown(content: Content) -> list[Block]:
       Text('All networks are above 98.5 %: this set hardly tells them apart.')
     )
   return found
+
+
+def _stalled(content: Content) -> str:
+  """Which networks had trainings that learnt nothing, as sentences."""
+  found = [s for g in content.groups for s in g.scored if s.stalled]
+  if not found:
+    return ''
+  said = '; '.join(
+    f'{s.stalled} of {len(s.tests)} of {s.entry.name}'
+    for s in sweep_results.distinct(found)
+  )
+  return (
+    f' Some trainings learnt nothing (at most {sweep_results.STALLED} times '
+    f'what guessing has): {said}. They count in the means of these, and not in '
+    'that noise.'
+  )
 
 
 def _noises(content: Content) -> str:

@@ -21,6 +21,7 @@ from nasjax.report.intervals import Difference, Interval
 
 GROUPS = (SEARCHED, ARGMAX, CONTROL, RANDOM)  # Their unit is a network.
 FEWEST = 3  # Searches of which something is claimed.
+STALLED = 2  # Times what guessing has, up to which a training learnt nothing.
 _OTHERS = {
   RANDOM: 'random ones',
   ARGMAX: 'the plain argmax',
@@ -53,6 +54,12 @@ class Scored(NamedTuple):
   @property
   def valid(self) -> float:
     return statistics.fmean(self.valids)
+
+  @property
+  def stalled(self) -> int:
+    """How many of its trainings learnt nothing."""
+    most = STALLED / self.entry.network.num_classes
+    return sum(test <= most for test in self.tests)
 
 
 def scored(plan: Plan, results: Results) -> list[Scored]:
@@ -120,12 +127,14 @@ def noises_of(found: Sequence[Scored]) -> dict[bool, intervals.Noise]:
   """Between trainings of one network: of published ones (True), and of others.
 
   Networks of the space are much alike; published ones are deeper, and may
-  differ more from training to training.
+  differ more from training to training. A network of which a training learnt
+  nothing says nothing of those that learn: it is left out where there are such.
   """
   noises = {}
   for published in (False, True):
     own = [s for s in found if (s.entry.kind == ZOO) == published]
-    by_folder = {s.entry.folder: s.tests for s in own}
+    learnt = [s for s in own if not s.stalled]
+    by_folder = {s.entry.folder: s.tests for s in learnt or own}
     noises[published] = intervals.pooled(by_folder.values())
   return noises
 
@@ -133,6 +142,8 @@ def noises_of(found: Sequence[Scored]) -> dict[bool, intervals.Noise]:
 def _single(one: Scored, noise: intervals.Noise, chosen: bool) -> Group:
   n = len(one.tests)
   half, label = noise.half(n), _label(one.entry)
+  if 0 < one.stalled < n:
+    half = math.nan  # The noise is not of such.
   interval = Interval(one.test, one.test - half, one.test + half, n)
   return Group(one.entry.level, one.entry.kind, label, (one,), interval, chosen)
 

@@ -54,20 +54,22 @@ def _levels(rows):
   }
 
 
-def _scored(rows):
+def _scored(folder):
   """What the sweep had when it wrote its page, from what it published."""
+  rows = _rows(folder)
   levels, by_name = _levels(rows), {}
   for row in rows:
     by_name.setdefault(row['name'], []).append(row)
   found = []
   for name, own in by_name.items():
     first = own[0]
+    path = folder / 'architectures' / f'{first["trained_as"]}.json'
     entry = Entry(
       name,
       first['kind'],
       levels[first['level']],
       float(first['budget']),
-      None,
+      space.Architecture.load(path).space,
       member=first['search'] or None,
       folder=first['trained_as'],
     )
@@ -82,7 +84,7 @@ def _scored(rows):
 
 @pytest.mark.parametrize('folder', SWEEPS, ids=lambda path: path.name)
 def test_the_page_says_what_follows_from_the_trainings(folder):
-  levels, found = _scored(_rows(folder))
+  levels, found = _scored(folder)
   lines = _report(folder).split('\n')
   said = [line[2:] for line in lines if ' searched networks ' in line]
   own = sweep_results.comparisons(levels, found)

@@ -1,5 +1,6 @@
 """What a sweep concludes, from results that are made up."""
 
+import numpy as np
 import pytest
 
 from experiments import sweep_results
@@ -144,3 +145,22 @@ def test_a_control_is_a_group_and_is_compared_with():
     g for g in sweep_results.groups([LEVEL], found) if g.kind == 'control'
   )
   assert group.interval == intervals.mean_interval([0.7, 0.8])
+
+
+def test_a_training_that_learnt_nothing_is_no_noise_of_others():
+  found = _found()
+  before = sweep_results.noises_of(found)
+  stalled = _scored('zoo_c_1.00M', 'zoo', (0.70, 0.10), valid=0.4)
+  assert spaces.tiny().num_classes == 10
+  assert (stalled.stalled, found[0].stalled) == (1, 0)
+  assert sweep_results.noises_of([*found, stalled]) == before
+  rows = {g.label: g for g in sweep_results.groups([LEVEL], [*found, stalled])}
+  assert rows['zoo_c'].interval.mean == pytest.approx(0.4)
+  assert np.isnan(rows['zoo_c'].interval.low)
+  assert not np.isnan(rows['zoo_b'].interval.low)
+  # Where none learnt anything, as after a step or two, all are alike.
+  guesses = [
+    _scored('zoo_a_1.00M', 'zoo', (0.1, 0.12)),
+    _scored('zoo_b_1.00M', 'zoo', (0.1, 0.14)),
+  ]
+  assert sweep_results.noises_of(guesses)[True].freedom == 2
