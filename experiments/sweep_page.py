@@ -158,7 +158,7 @@ def _stalled(content: Content) -> str:
   return (
     f' Some trainings learnt nothing (at most {sweep_results.STALLED} times '
     f'what guessing has): {said}. They count in the means of these, and not in '
-    'that noise.'
+    'that noise; a network that has one is not in the figures.'
   )
 
 

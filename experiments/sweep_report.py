@@ -53,7 +53,7 @@ def write(prepared: Any, plan: Plan, results: Results) -> list[pathlib.Path]:
   for x in ('macs', 'params'):
     report.accuracy_figure(
       workdir / f'{x}.png',
-      [_mark(group, x) for group in content.groups],
+      [_mark(group, x) for group in sweep_results.drawn(content.groups)],
       x=x,
       limits=limits if x == resource else (),
     )

@@ -123,6 +123,15 @@ def groups(levels: Sequence[Level], found: Sequence[Scored]) -> list[Group]:
   return rows
 
 
+def drawn(found: Sequence[Group]) -> list[Group]:
+  """Without single networks of which a training learnt nothing.
+
+  They would make all others look alike. Where there are no others, all.
+  """
+  own = [g for g in found if g.kind in GROUPS or not g.scored[0].stalled]
+  return own or list(found)
+
+
 def noises_of(found: Sequence[Scored]) -> dict[bool, intervals.Noise]:
   """Between trainings of one network: of published ones (True), and of others.
 

@@ -158,6 +158,10 @@ def test_a_training_that_learnt_nothing_is_no_noise_of_others():
   assert rows['zoo_c'].interval.mean == pytest.approx(0.4)
   assert np.isnan(rows['zoo_c'].interval.low)
   assert not np.isnan(rows['zoo_b'].interval.low)
+  assert sweep_results.drawn(list(rows.values())) == [
+    group for label, group in rows.items() if label != 'zoo_c'
+  ]
+  assert sweep_results.drawn([rows['zoo_c']]) == [rows['zoo_c']]
   # Where none learnt anything, as after a step or two, all are alike.
   guesses = [
     _scored('zoo_a_1.00M', 'zoo', (0.1, 0.12)),
