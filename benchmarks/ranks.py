@@ -28,16 +28,19 @@ from typing import NamedTuple
 
 from absl import flags
 
+from benchmarks import sandwich
 from experiments import (
   cli,
   compilation,
   loop,
   search,
+  supernets,
   sweep_networks,
   sweep_pieces,
   sweep_plan,
   sweep_setup,
   training,
+  weights,
 )
 from experiments import recipe as recipes
 from experiments.sweep_networks import RANDOM, Entry, Plan
@@ -78,6 +81,7 @@ SUPERNETS = {
     {'steps': 600, 'warmup_steps': 200},
   ),
 }
+SANDWICH = 600, 4  # Steps, and networks in each of them.
 EPOCHS = 1, 3, 14
 
 
@@ -184,6 +188,44 @@ def by_supernets(prepared: Prepared, plan: Plan, part: Part) -> list[Scores]:
   return scores
 
 
+def by_sandwich(prepared: Prepared, plan: Plan, part: Part) -> Scores:
+  """As `by_supernets`, of weights that no search trained."""
+  member = Member(prepared.levels[0], prepared.sizes.seed)
+  workdir = prepared.setting.workdir / 'supernets' / 'sandwich'
+  setting = prepared.setting._replace(workdir=workdir)
+  steps, networks = SANDWICH
+  folder = workdir / 'searches' / member.name
+  if 'sandwich' in part(['', 'sandwich']):
+    if not (folder / 'weights' / supernets.WHOLE).exists():
+      config = sweep_pieces.config_of(setting.config, setting.resource, member)
+      inputs, recipe = (
+        search.prepare(config, setting.dataset),
+        recipes.of(config),
+      )
+      params = sandwich.train(
+        inputs.space,
+        member.level.limit,
+        inputs.train,
+        inputs.batches,
+        recipe.tx(steps),
+        numerics=recipe.numerics,
+        steps=steps,
+        networks=networks,
+        seed=member.seed,
+      )
+      weights.store(folder, supernets.WHOLE, {'params': params})
+    sweep_pieces.run_inherited(setting, member, plan, list(plan.networks))
+  paths = {
+    e.name: sweep_pieces.inherited_path(workdir, e.name) for e in plan.entries
+  }
+  images = steps * networks * setting.config['batch_size']
+  return Scores(
+    f'a supernet, {steps} sandwiches of {networks} networks',
+    round(images / len(plan.entries)),
+    _read(paths, 'valid_accuracy'),
+  )
+
+
 def _read(paths: Mapping[str, pathlib.Path], key: str) -> dict[str, float]:
   return {
     name: loop.read_json(path)[key]
@@ -248,6 +290,7 @@ def main() -> None:
   truth = whole(prepared, plan, part)
   scores = [
     *by_supernets(prepared, plan, part),
+    by_sandwich(prepared, plan, part),
     *shortly(prepared, plan, part),
   ]
   if part.of > 1:

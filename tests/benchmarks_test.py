@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks import constraints, ranks
-from experiments import sweep_networks, sweep_plan
-from nasjax import space, spaces
+from benchmarks import constraints, ranks, sandwich
+from experiments import supernets, sweep_networks, sweep_plan
+from nasjax import batch, cost, data, ops, optimize, space, spaces
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 # Each defines flags of its own, so they do not go together.
@@ -127,3 +127,40 @@ def test_limits_that_differ_are_not_hidden_by_their_mean():
   assert constraints.distinct(rows) == 12
   same = [{**row, 'filled': row['limit']} for row in rows]
   assert constraints.distinct(same) == 4
+
+
+@pytest.mark.parametrize('of', [spaces.tiny_width, spaces.tiny_macro])
+def test_the_largest_costs_most(of):
+  whole = of()
+  for i in range(max(1, len(whole.patterns))):
+    macs = cost.macs(space.at_pattern(whole, i))
+    assert macs.exact(sandwich.largest(macs)) == macs.bounds()[1]
+
+
+def test_a_sandwich_trains_networks_that_see_no_label():
+  whole, budget = spaces.tiny(), 6e3
+  rng = np.random.default_rng(0)
+  labels = np.arange(256) % 10
+  noise = rng.integers(60, size=(256, 8, 8, 1))
+  images = (20 * labels[:, None, None, None] + noise).astype(np.uint8)
+  arrays = data.Arrays(images, labels.astype(np.int32))
+  batches = batch.Batches(32, *batch.statistics(images))
+  numerics, steps = ops.Numerics(), 200
+  params = sandwich.train(
+    whole,
+    budget,
+    arrays,
+    batches,
+    optimize.sgd(optimize.cosine(0.1, steps)),
+    numerics=numerics,
+    steps=steps,
+    networks=3,
+    seed=0,
+  )
+  a = space.Architecture(whole, ('mbconv_k3_e1', 'mbconv_k3_e3', 'skip'))
+  assert cost.macs(whole).exact(a) < budget
+  found = supernets.inherited(
+    'entangled', a, params, (arrays, arrays), batches, numerics
+  )
+  # By chance it is 10 %; without what the largest says it has no more.
+  assert found.record['valid_accuracy'] > 0.5
