@@ -185,7 +185,7 @@ def _accuracy(prepared: Any, content: Content) -> list[Block]:
     f' Marks of the space are moved beside each other where {resource} are '
     'on the axis; the table has the numbers.'
   )
-  budget = f'{resource} are limited.'
+  budget = f'The limits are on {resource}.'
   if prepared.levels[0].limit is None:
     budget = (
       f'Nothing is limited: what was not searched has at most the {resource} '
@@ -206,7 +206,7 @@ def _accuracy(prepared: Any, content: Content) -> list[Block]:
     ),
     Table(head, rows, left=3),
     Text(
-      'n is the number of networks, of single ones that of trainings; '
+      'n is the number of networks, of single ones that of trainings. '
       f'{budget} * is the best of its kind on the validation images. '
       '`results.csv` has every training.'
     ),
