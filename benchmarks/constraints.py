@@ -16,6 +16,7 @@ own. Table and figure are of the forms that were named last: name all, once all
 are done.
 """
 
+import csv
 import dataclasses
 import functools
 import json
@@ -36,7 +37,7 @@ from experiments import cli, compilation, constraints, loop, searching, training
 from experiments import recipe as recipes
 from experiments import search as script
 from nasjax import data, derive
-from nasjax.report import canvas
+from nasjax.report import canvas, intervals
 from nasjax.search import State
 from nasjax.space import Architecture, argmax, fix
 
@@ -51,6 +52,7 @@ SETTLED = {  # What a workdir is for.
   'places': PLACES,
   'factors': FACTORS,
 }
+_SHOWN = {'argmax': 'the most probable of all', 'filled': 'derived, filled'}
 MISS, FILLED = canvas.VERMILION, canvas.BLUE
 
 
@@ -338,6 +340,53 @@ def by_limit(rows: Sequence[dict[str, Any]]) -> str:
   return '\n'.join(lines)
 
 
+def against(rows: Iterable[dict[str, Any]], default: str) -> str:
+  """A row per form: accuracies less those of the default.
+
+  Differences of one limit and seed are a pair; Student's interval is of their
+  mean.
+
+  Example:
+    >>> rows = [
+    ...   {'form': form, 'accuracy': accuracy}
+    ...   for form, each in (('a', [0.1, 0.2]), ('b', [0.2, 0.4]))
+    ...   for accuracy in each
+    ... ]
+    >>> print(against(rows, 'a').splitlines()[-1])
+    | `b` | +15.00 | -48.53 to +78.53 |
+  """
+  groups = by_form(rows)
+  own = [row['accuracy'] for row in groups.pop(default)]
+  lines = [f'| form | less `{default}` (points) | 95 % |', '|---|---:|---:|']
+  for form, group in groups.items():
+    pairs = zip(group, own, strict=True)
+    i = intervals.mean_interval(row['accuracy'] - base for row, base in pairs)
+    ends = f'{100 * i.low:+.2f} to {100 * i.high:+.2f}'
+    lines.append(f'| `{form}` | {100 * i.mean:+.2f} | {ends} |')
+  return '\n'.join(lines)
+
+
+def write(rows: Sequence[dict[str, Any]], path: pathlib.Path) -> None:
+  """All searches, a line each."""
+  with path.open('w', newline='') as file:
+    table = csv.DictWriter(file, list(rows[0]), lineterminator='\n')
+    table.writeheader()
+    table.writerows(rows)
+
+
+def read(path: pathlib.Path) -> list[dict[str, Any]]:
+  """What `write` wrote, all numbers as floats."""
+
+  def value(key, text):
+    if key in ('case', 'form'):
+      return text
+    return float(text) if text else None
+
+  with path.open(newline='') as file:
+    rows = list(csv.DictReader(file))
+  return [{key: value(key, text) for key, text in row.items()} for row in rows]
+
+
 def distinct(rows: Iterable[dict[str, Any]]) -> int:
   """How many searches came to something of their own.
 
@@ -375,7 +424,7 @@ def figure(rows: Sequence[dict[str, Any]], path: pathlib.Path) -> None:
     axes.axvline(1, color=canvas.GREY, linewidth=1)
     own = [row for row in rows if row['limit'] == limit]
     for key, colour, up in (('argmax', MISS, -0.12), ('filled', FILLED, 0.12)):
-      label = {'argmax': 'the most probable of all', 'filled': 'derived'}[key]
+      label = _SHOWN[key]
       places = [forms.index(row['form']) + up for row in own]
       style = {'color': colour, 'alpha': 0.6, 'markersize': 5, 'label': label}
       axes.plot(shares(own, key), places, 'o', **style)
@@ -407,11 +456,15 @@ def main() -> None:
     print(table(found).splitlines()[-1], flush=True)
     rows += found
   print(table(rows), by_limit(rows), sep='\n\n')
+  default = script.OPTIONS['constraint'][0]
+  if len(by_form(rows)) > 1 and default in by_form(rows):
+    print(f'\n{against(rows, default)}')
   print(
     f'{distinct(rows)} of {len(rows)} searches came to something of their own'
   )
   if len(by_form(rows)) > 1:
     print(f'accuracies differ by form: p = {chance(rows):.2f}')
+  write(rows, workdir / 'constraints.csv')
   figure(rows, workdir / 'constraints.png')
   print(f'wrote {workdir / "constraints.png"}, by {loop.versions()}')
 

@@ -58,7 +58,8 @@ OPTIONS = {
   'valid_fraction': (0.5, sweep_setup.OPTIONS['valid_fraction'][1]),
 }
 SETTLED = {'zoo': '', 'search_supernet': 'entangled'}
-# Weights alone: the alphas have one step, as a search is to have some.
+# All but the last train weights alone: the alphas have one step, as a search is
+# to have some.
 SUPERNETS = {
   'mixture_250': (
     'a supernet, 250 steps of the mixture',
@@ -182,7 +183,9 @@ def by_supernets(prepared: Prepared, plan: Plan, part: Part) -> list[Scores]:
       e.name: sweep_pieces.inherited_path(setting.workdir, e.name)
       for e in plan.entries
     }
-    images = given['steps'] * setting.config['batch_size']
+    # A step of the alphas looks at as many images as one of the weights.
+    steps = given['steps'] + given['steps'] - given['warmup_steps']
+    images = steps * setting.config['batch_size']
     each = round(images / len(plan.entries))
     scores.append(Scores(by, each, _read(paths, 'valid_accuracy')))
   return scores
@@ -195,7 +198,8 @@ def by_sandwich(prepared: Prepared, plan: Plan, part: Part) -> Scores:
   setting = prepared.setting._replace(workdir=workdir)
   steps, networks = SANDWICH
   folder = workdir / 'searches' / member.name
-  if 'sandwich' in part(['', 'sandwich']):
+  # A piece of the last part alone.
+  if part.index == part.of:
     if not (folder / 'weights' / supernets.WHOLE).exists():
       config = sweep_pieces.config_of(setting.config, setting.resource, member)
       inputs, recipe = (

@@ -12,6 +12,7 @@ two processes may share the relaxations by `--relaxations`, as each has files of
 its own.
 """
 
+import dataclasses
 import pathlib
 import statistics
 import time
@@ -32,6 +33,13 @@ def config(name: str, seed: int) -> dict[str, Any]:
   _, middle, _ = forms.limits()
   given = {'relax': name, 'limit': [f'macs={middle}'], 'seed': seed}
   return {**cli.defaults(script.OPTIONS), **given}
+
+
+def settled() -> dict[str, Any]:
+  """What a workdir is for: all that its searches share."""
+  shared = config('softmax', 0)
+  del shared['relax'], shared['seed']
+  return {**shared, 'recipe': dataclasses.asdict(forms.RECIPE)}
 
 
 def rows(workdir: pathlib.Path, name: str, seeds: int) -> list[dict[str, Any]]:
@@ -111,7 +119,7 @@ def table(groups: dict[str, list[dict[str, Any]]]) -> str:
 
 
 def main() -> None:
-  workdir = loop.claim(flags.FLAGS.workdir, forms.SETTLED)
+  workdir = loop.claim(flags.FLAGS.workdir, settled())
   groups = {}
   for name in flags.FLAGS.relaxations.split(','):
     cli.lookup('relaxation', name, names.RELAXATIONS)

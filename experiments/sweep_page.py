@@ -13,6 +13,7 @@ from experiments import (
   scaled,
   sweep_networks,
   sweep_results,
+  sweep_search_page,
 )
 from experiments.sweep_results import Comparison, Group
 from nasjax.report.document import (
@@ -27,35 +28,25 @@ from nasjax.report.document import (
 from nasjax.report.intervals import Correlation, Noise
 from nasjax.report.table import UNITS
 
+SATURATED = 0.95  # Of the median row.
+# Kind, accuracy with a supernet's weights, test accuracy after training.
+Pair = tuple[str, float, float]
+
 
 class Ranks(NamedTuple):
   """Networks of the space by a supernet and by training.
 
   Attributes:
     member: the search whose supernet it is.
-    pairs: kind, accuracy with its weights, test accuracy after training.
+    pairs: of networks within one limit.
     correlation: of the ranks.
+    unchosen: likewise, of those that no training chose.
   """
 
   member: str
-  pairs: list[tuple[str, float, float]]
+  pairs: list[Pair]
   correlation: Correlation
-
-
-class Finalists(NamedTuple):
-  """What was trained to choose from at the middle level, of one place.
-
-  Attributes:
-    whose: searches' or controls'.
-    pattern: where they downsample; '-' in a space without a choice of it.
-    images: of the alphas, on which they are judged.
-    accuracies: of each of them.
-  """
-
-  whose: str
-  pattern: str
-  images: int
-  accuracies: list[float]
+  unchosen: Correlation
 
 
 class Content(NamedTuple):
@@ -81,7 +72,7 @@ class Content(NamedTuple):
   results: list[Mapping[str, Any]]
   networks: int
   noises: Mapping[bool, Noise]
-  finalists: list[Finalists]
+  finalists: list[sweep_search_page.Finalists]
 
 
 def blocks(prepared: Any, content: Content) -> list[Block]:
@@ -97,12 +88,12 @@ def blocks(prepared: Any, content: Content) -> list[Block]:
     Text('Made by'),
     Code(setting.command or 'experiments.sweep'),
     Text(_sizes(prepared, content)),
-    *_shown(content),
+    *_shown(prepared, content),
     *_accuracy(prepared, content),
     *_differences(content),
     *_pictures(content),
     *_ranks(content.ranks),
-    *_searches(content),
+    *sweep_search_page.blocks(content.members, content.finalists),
     *_method(prepared, content),
   ]
 
@@ -122,7 +113,7 @@ def _sizes(prepared: Any, content: Content) -> str:
   )
 
 
-def _shown(content: Content) -> list[Block]:
+def _shown(prepared: Any, content: Content) -> list[Block]:
   lines = [sweep_results.verdict(c) for c in content.comparisons]
   found: list[Block] = [
     Heading('What it shows'),
@@ -139,11 +130,30 @@ def _shown(content: Content) -> list[Block]:
       f'{sweep_results.FEWEST} searches nothing is claimed.'
     ),
   ]
-  if min(g.interval.mean for g in content.groups) > 0.985:
+  if prepared.levels[0].limit is None:
+    found.append(Text(_prices(content)))
+  if statistics.median(g.interval.mean for g in content.groups) > SATURATED:
     found.append(
-      Text('All networks are above 98.5 %: this set hardly tells them apart.')
+      Text(
+        f'Half of these or more are above {SATURATED:.0%}: this set hardly '
+        'tells networks apart, and counts for nothing.'
+      )
     )
   return found
+
+
+def _prices(content: Content) -> str:
+  """What was found at a strength is of many sizes."""
+  ranges = []
+  for group in content.groups:
+    if group.kind == sweep_networks.SEARCHED:
+      each = sorted(s.macs for s in group.scored)
+      ranges.append(f'{group.level.name} {each[0]:,} to {each[-1]:,}')
+  return (
+    'A strength is a price of MACs, and sets no cost: what was found has at '
+    f'{"; at ".join(ranges)} MACs. Others are compared with that use what the '
+    'dearest does, so that these differences are not at equal cost.'
+  )
 
 
 def _stalled(content: Content) -> str:
@@ -265,110 +275,32 @@ def _pictures(content: Content) -> list[Block]:
 def _ranks(ranks: Ranks) -> list[Block]:
   if not ranks.pairs:
     return []
-  c = ranks.correlation
-  said = 'one of the two does not vary, so there is none'
-  if not math.isnan(c.rho):
-    said = f'Spearman {c.rho:+.2f}'
-    if not math.isnan(c.low):
-      said += f', 95 % interval {c.low:+.2f} to {c.high:+.2f}'
-      excludes = c.low > 0 or c.high < 0
-      said += '' if excludes else ': it may be none'
+  few = ranks.unchosen
   return [
     Heading('Does the supernet rank as training does?'),
     Figure('ranks.png', 'accuracy after training against the supernet'),
     Text(
-      f'{c.n} networks of the space, of the middle level, as those of others '
-      'would be told by their size: with their part of the weights of the '
-      f'search {ranks.member} on the images of its alphas, and after training '
-      f'on the test images: {said}.'
+      f'{ranks.correlation.n} networks of the space, within the limit of the '
+      'middle level, as others would be told by their size: with their part of '
+      f'the weights of the search {ranks.member} on the images of its alphas, '
+      f'and after training on the test images: {_said(ranks.correlation)}. '
+      'Searched ones and the control are the best of finalists that were '
+      'trained, by which they differ from what a supernet is asked to rank; of '
+      f'the {few.n} that no training chose, random and hand-made, it is '
+      f'{_said(few)}.'
     ),
   ]
 
 
-def _searches(content: Content) -> list[Block]:
-  rows = [
-    (
-      m['name'],
-      m['trained_as'],
-      f'{m["resources"]["macs"]["cost"]:,}',
-      f'{m["resources"]["macs"]["argmax_cost"]:,}',
-      f'{m["entropy"]:.0%}',
-      f'{m["images"]:,}',
-      '-' if m['seconds'] is None else f'{m["seconds"]:.0f}',
-      f'{m["compile_seconds"]:.0f}',
-      m['device'],
-    )
-    for m in content.members
-  ]
-  head = ('search', 'trained as', 'MACs', 'MACs of argmax', 'entropy')
-  head += ('images seen', 'seconds', 'before', 'device')
-  known = [m['seconds'] for m in content.members if m['seconds'] is not None]
-  total = f'{sum(known):.0f} s in {len(known)} searches'
-  return [
-    Heading('What the searches cost'),
-    Table(head, rows, left=2),
-    Text(
-      'Entropy is that of the last probabilities, the mean over choices, as a '
-      'share of what it is where nothing is decided. '
-      f'{total}, besides what was before the first step: loading and, for the '
-      'first search of a process, compiling. Of a search that was killed and '
-      'went on, none are known. They are of a clock: what else ran on the '
-      'machine counts.'
-    ),
-    *_finalists(content),
-  ]
-
-
-def _finalists(content: Content) -> list[Block]:
-  each = [m['finalists'] for m in content.members if m['finalists']]
-  if not each:
-    return []
-  first = statistics.fmean(rows[0]['valid_accuracy'] for rows in each)
-  best = statistics.fmean(
-    max(row['valid_accuracy'] for row in rows) for rows in each
-  )
-  return [
-    Text(
-      f'Each search trained {max(map(len, each))} likely architectures on the '
-      'images of its weights, and took the one that was best on those of its '
-      f'alphas: {100 * best:.2f} % there on average, where the likeliest '
-      f'within the limit had {100 * first:.2f} %. The best of several on the '
-      'images that chose it is a flattering figure; what counts is the test. '
-      'The images count what that took, the seconds as well.'
-    ),
-    *places(content.finalists),
-  ]
-
-
-def places(finalists: list[Finalists]) -> list[Block]:
-  """Whether finalists of one place differ by more than noise.
-
-  Example:
-    >>> table, _ = places([Finalists('searches', 'late', 2500, [0.49, 0.51])])
-    >>> table.rows
-    [('searches', 'late', '2', '50.00', '1.41', '1.00')]
-  """
-  rows = []
-  for one in finalists:
-    mean = statistics.fmean(one.accuracies)
-    spread = '-'
-    if len(one.accuracies) > 1:
-      spread = f'{100 * statistics.stdev(one.accuracies):.2f}'
-    chance = 100 * math.sqrt(mean * (1 - mean) / one.images)
-    row = one.whose, one.pattern, str(len(one.accuracies))
-    rows.append((*row, f'{100 * mean:.2f}', spread, f'{chance:.2f}'))
-  head = ('finalists of', 'downsample', 'n', 'accuracy (%)')
-  head += ('standard deviation', 'by the images')
-  return [
-    Table(head, rows, left=2),
-    Text(
-      'Those of the middle level, on images of the alphas. The last two '
-      'columns are in points: how much they differ, and how much equally good '
-      f'ones would if each had {finalists[0].images:,} images of its own (on '
-      'the same ones by less, but trainings of one network differ, too). Only '
-      'what is beyond that can be found within a place.'
-    ),
-  ]
+def _said(c: Correlation) -> str:
+  """A correlation in words."""
+  if math.isnan(c.rho):
+    return 'none, as one of the two does not vary'
+  said = f'Spearman {c.rho:+.2f}'
+  if not math.isnan(c.low):
+    said += f', 95 % interval {c.low:+.2f} to {c.high:+.2f}'
+    said += '' if c.low > 0 or c.high < 0 else ': it may be none'
+  return said
 
 
 def _method(prepared: Any, content: Content) -> list[Block]:

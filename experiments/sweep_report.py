@@ -10,12 +10,21 @@ from typing import Any
 
 from experiments import (
   loop,
+  sweep_networks,
   sweep_page,
   sweep_pieces,
   sweep_plan,
   sweep_results,
+  sweep_search_page,
+  sweep_setup,
 )
-from experiments.sweep_networks import HANDMADE, SEARCHED, Plan
+from experiments.sweep_networks import (
+  ARGMAX,
+  HANDMADE,
+  RANDOM,
+  SEARCHED,
+  Plan,
+)
 from experiments.sweep_results import Group, Results, Scored
 from nasjax import report
 from nasjax.report import document, gallery, intervals
@@ -23,6 +32,12 @@ from nasjax.report import sweep as figures
 from nasjax.space import Architecture
 
 _MOST_PICTURES = 24
+# Whichever of them a sweep has, each has the same mark in its figures.
+_PUBLISHED = tuple(
+  f'{name}_{pixels}px'
+  for name in sweep_setup.ZOO.split(',')
+  for pixels in sweep_networks.LAST_MAPS
+)
 
 
 def write(prepared: Any, plan: Plan, results: Results) -> list[pathlib.Path]:
@@ -49,13 +64,16 @@ def write(prepared: Any, plan: Plan, results: Results) -> list[pathlib.Path]:
     noises=sweep_results.noises_of(found),
     finalists=finalists(prepared),
   )
-  limits = sorted({e.budget for e in plan.entries})
+  limits = ()
+  if prepared.levels[0].limit is not None:
+    limits = sorted({e.budget for e in plan.entries})
   for x in ('macs', 'params'):
     report.accuracy_figure(
       workdir / f'{x}.png',
       [_mark(group, x) for group in sweep_results.drawn(content.groups)],
       x=x,
       limits=limits if x == resource else (),
+      known=_PUBLISHED,
     )
   if content.comparisons:
     report.differences_figure(
@@ -63,6 +81,7 @@ def write(prepared: Any, plan: Plan, results: Results) -> list[pathlib.Path]:
       [
         (f'{c.level.name}: {c.label}', c.difference, bool(c.claim))
         for c in content.comparisons
+        if c.kind == SEARCHED
       ],
     )
   if content.ranks.pairs:
@@ -105,11 +124,12 @@ def _ranks(
   workdir: pathlib.Path, plan: Plan, found: Sequence[Scored]
 ) -> sweep_page.Ranks:
   scores = {s.entry.folder: s for s in reversed(found)}
-  # Of one budget: what costs more is better by any weights.
+  # Of one limit: what costs more is better by any weights.
   records = [
     (folder, record)
     for folder, record in _inherited(workdir, plan)
     if plan.networks[folder].level.middle
+    and plan.networks[folder].kind != ARGMAX
   ]
   pairs = [
     (scores[f].entry.kind, record['valid_accuracy'], scores[f].test)
@@ -118,8 +138,13 @@ def _ranks(
   return sweep_page.Ranks(
     records[0][1]['member'] if records else '',
     pairs,
-    intervals.spearman([p[1] for p in pairs], [p[2] for p in pairs]),
+    _correlation(pairs),
+    _correlation([p for p in pairs if p[0] in (RANDOM, HANDMADE)]),
   )
+
+
+def _correlation(pairs: Sequence[sweep_page.Pair]) -> intervals.Correlation:
+  return intervals.spearman([p[1] for p in pairs], [p[2] for p in pairs])
 
 
 def _members(prepared: Any, plan: Plan) -> list[dict[str, Any]]:
@@ -144,7 +169,7 @@ def _members(prepared: Any, plan: Plan) -> list[dict[str, Any]]:
   return found
 
 
-def finalists(prepared: Any) -> list[sweep_page.Finalists]:
+def finalists(prepared: Any) -> list[sweep_search_page.Finalists]:
   """Of the middle level, by whose they are and where they downsample."""
   levels, sizes, workdir = prepared[:2] + (prepared.setting.workdir,)
   members = {
@@ -164,7 +189,7 @@ def finalists(prepared: Any) -> list[sweep_page.Finalists]:
         key = whose, choice.get('pattern', '-'), result['test_images']
         groups.setdefault(key, []).append(one['valid_accuracy'])
   return [
-    sweep_page.Finalists(whose, pattern, images, group)
+    sweep_search_page.Finalists(whose, pattern, images, group)
     for (whose, pattern, images), group in sorted(groups.items())
   ]
 

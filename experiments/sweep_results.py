@@ -27,6 +27,10 @@ _OTHERS = {
   ARGMAX: 'the plain argmax',
   CONTROL: 'finalists of alphas that learnt nothing (control)',
 }
+_WHOSE = {
+  SEARCHED: 'searched networks',
+  CONTROL: 'networks of the control',
+}
 Results = Mapping[Training, Mapping[str, Any]]
 
 
@@ -176,17 +180,21 @@ def best_of(found: Sequence[Scored], kind: str) -> Scored | None:
 
 
 class Comparison(NamedTuple):
-  """The searched networks of a level against others.
+  """Networks of a level against others.
 
   Attributes:
     level: where.
     label: of the others, as in a sentence.
-    difference: searched less others, in accuracies of 0 to 1.
+    difference: these less others, in accuracies of 0 to 1.
+    macs: means of these and of the others.
+    kind: of these, what was searched or the control.
   """
 
   level: Level
   label: str
   difference: Difference
+  macs: tuple[float, float]
+  kind: str = SEARCHED
 
   @property
   def claim(self) -> int:
@@ -203,6 +211,9 @@ def comparisons(
 ) -> list[Comparison]:
   """Of each level: against random, argmax, control, the best of other kinds.
 
+  The control is compared with random ones as well: that is what trying several
+  gives.
+
   The unit of what was searched is the search, of random ones the architecture:
   trainings are averaged first. Networks that several searches found count once.
   Of a single network the unit is the training, with pooled noise. The best
@@ -212,22 +223,40 @@ def comparisons(
   rows, noises = [], noises_of(found)
   for level in levels:
     own = [s for s in found if s.entry.level == level]
-    searched = [s.test for s in distinct(_of(own, SEARCHED))]
+    searched = distinct(_of(own, SEARCHED))
     if not searched:
       continue
     for kind, label in _OTHERS.items():
-      others = [s.test for s in distinct(_of(own, kind))]
+      others = distinct(_of(own, kind))
       if others:
-        difference = intervals.welch(searched, others)
-        rows.append(Comparison(level, label, difference))
+        rows.append(_means(level, label, searched, others))
+    control, random = (distinct(_of(own, kind)) for kind in (CONTROL, RANDOM))
+    if control and random:
+      one = _means(level, _OTHERS[RANDOM], control, random)
+      rows.append(one._replace(kind=CONTROL))
     for kind in (ZOO, HANDMADE, RANDOM):
       best = best_of(own, kind)
       if best is not None and (kind != RANDOM or len(_of(own, kind)) > 1):
         label = f'{_label(best.entry)} (best {kind})'
         noise = noises[kind == ZOO]
-        difference = intervals.welch(searched, best.tests, noise=noise)
-        rows.append(Comparison(level, label, difference))
+        tests = [s.test for s in searched]
+        difference = intervals.welch(tests, best.tests, noise=noise)
+        macs = _mean_macs(searched), float(best.macs)
+        rows.append(Comparison(level, label, difference, macs))
   return rows
+
+
+def _means(level, label, these, others) -> Comparison:
+  """Of two groups, whose unit is a network."""
+  difference = intervals.welch(
+    [s.test for s in these], [s.test for s in others]
+  )
+  macs = _mean_macs(these), _mean_macs(others)
+  return Comparison(level, label, difference, macs)
+
+
+def _mean_macs(found: Sequence[Scored]) -> float:
+  return statistics.fmean(s.macs for s in found)
 
 
 def _of(found: Sequence[Scored], kind: str) -> list[Scored]:
@@ -236,32 +265,31 @@ def _of(found: Sequence[Scored], kind: str) -> list[Scored]:
 
 def verdict(one: Comparison) -> str:
   """What a comparison shows, in words; never more than its interval."""
-  d = one.difference
+  d, whose = one.difference, _WHOSE[one.kind]
   seen = f'{100 * d.mean:+.2f} points'
   if math.isnan(d.low):
     return (
-      f'{one.level.name}: no statement on searched networks against '
-      f'{one.label}: {seen}, and no interval (n = {d.n[0]} and {d.n[1]}).'
+      f'{one.level.name}: no statement on {whose} against {one.label}: {seen}, '
+      f'and no interval (n = {d.n[0]} and {d.n[1]}).'
     )
   numbers = (
     f'{seen}, 95 % interval {100 * d.low:+.2f} to {100 * d.high:+.2f}; '
     f'{100 * d.mean / d.base:+.2f} % of {100 * d.base:.2f} %; n = {d.n[0]} and '
-    f'{d.n[1]}'
+    f'{d.n[1]}; {one.macs[0]:,.0f} and {one.macs[1]:,.0f} MACs'
   )
   if d.n[0] < FEWEST:
     return (
-      f'{one.level.name}: no statement on searched networks against '
-      f'{one.label}: {d.n[0]} searches are too few for one ({numbers}).'
+      f'{one.level.name}: no statement on {whose} against {one.label}: '
+      f'{d.n[0]} searches are too few for one ({numbers}).'
     )
   if not d.sign:
     return (
-      f'{one.level.name}: **no difference is shown** between searched networks '
-      f'and {one.label} ({numbers}).'
+      f'{one.level.name}: **no difference is shown** between {whose} and '
+      f'{one.label} ({numbers}).'
     )
   word = 'better' if d.sign > 0 else 'worse'
   return (
-    f'{one.level.name}: searched networks are **{word}** than {one.label} '
-    f'({numbers}).'
+    f'{one.level.name}: {whose} are **{word}** than {one.label} ({numbers}).'
   )
 
 

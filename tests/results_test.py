@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from experiments import sweep_page, sweep_results
+from benchmarks import constraints
+from experiments import search, sweep_page, sweep_results
 from experiments.sweep_networks import Entry
 from experiments.sweep_plan import Level
 from experiments.sweep_results import Scored
@@ -86,7 +87,9 @@ def _scored(folder):
 def test_the_page_says_what_follows_from_the_trainings(folder):
   levels, found = _scored(folder)
   lines = _report(folder).split('\n')
-  said = [line[2:] for line in lines if ' searched networks ' in line]
+  said = [
+    line[2:] for line in lines if re.match('- .+ against|- .+ than', line)
+  ]
   own = sweep_results.comparisons(levels, found)
   assert said == [sweep_results.verdict(one) for one in own]
   (place,) = (i for i, line in enumerate(lines) if '| test (%) |' in line)
@@ -102,6 +105,20 @@ def test_the_page_shows_figures_that_are_there(folder):
   shown = [part.split(')')[0] for part in text.split('](')[1:]]
   assert {'macs.png', 'differences.png', 'architectures.png'} <= set(shown)
   assert all((folder / name).exists() for name in shown)
+
+
+def test_the_table_of_constraints_follows_from_its_searches():
+  rows = constraints.read(ROOT / 'constraints.csv')
+  page = (ROOT / 'constraints.md').read_text()
+  default = search.OPTIONS['constraint'][0]
+  for table in (
+    constraints.table(rows),
+    constraints.by_limit(rows),
+    constraints.against(rows, default),
+  ):
+    assert table in page
+  assert f'{constraints.distinct(rows)} of {len(rows)} searches came' in page
+  assert f'by form: p = {constraints.chance(rows):.2f}' in page
 
 
 # Columns of its table, in words of the pages.
@@ -126,4 +143,5 @@ def test_the_readme_says_what_the_pages_say():
       said = '{} points, 95 % interval {} to {};'.format(*numbers)
       start = f'- {level}: '
       own = [x for x in content if x.startswith(start) and what in x]
+      own = [x for x in own if ' searched networks ' in x]
       assert [said in line for line in own] == [True]

@@ -59,6 +59,19 @@ def test_seven_families_by_two_last_maps_can_be_told_apart():
   assert len(markers & set('pHh8')) <= 1
 
 
+def test_a_known_label_has_its_mark_whatever_else_is_drawn():
+  known = [f'{f}_{px}px' for f in range(7) for px in (2, 4)]
+  marks = [Mark('zoo', label, 1e6, 0.8) for label in known]
+  every = sweep._styles(marks, known)
+  few = [*marks[3:9:2], Mark('hand-made', 'a', 1e6, 0.8)]
+  found = sweep._styles(few, known)
+  assert [found[m.label] for m in few[:3]] == [every[m.label] for m in few[:3]]
+  assert set(found) == {m.label for m in few}
+  # Another one of that kind has a mark of its own.
+  other = Mark('zoo', 'other', 1e6, 0.8)
+  assert len(set(sweep._styles([*marks[1:], other], known[1:]).values())) == 14
+
+
 def test_a_line_joins_the_searched_from_budget_to_budget():
   xs = [3e4, 2e4, 9e4]  # Parameters need not grow with the budget.
   found = [Mark('searched', 'searched', x, 0.8) for x in xs]

@@ -138,9 +138,22 @@ def test_a_control_is_a_group_and_is_compared_with():
     _scored(f'c{i}', 'control', (x,)) for i, x in enumerate((0.7, 0.8))
   ]
   found = [*_found(), *control]
-  rows = {r.label: r for r in sweep_results.comparisons([LEVEL], found)}
+  rows = {
+    r.label: r
+    for r in sweep_results.comparisons([LEVEL], found)
+    if r.kind == 'searched'
+  }
   one = rows['finalists of alphas that learnt nothing (control)']
   assert one.difference == intervals.welch([0.80, 0.81, 0.82], [0.7, 0.8])
+  # And random ones with it, which tells what trying several gives.
+  (of_control,) = (
+    r for r in sweep_results.comparisons([LEVEL], found) if r.kind == 'control'
+  )
+  assert of_control.difference == intervals.welch([0.7, 0.8], [0.79, 0.82, 0.8])
+  assert of_control.label == 'random ones'
+  said = sweep_results.verdict(of_control)
+  assert 'networks of the control against random ones' in said
+  assert said.endswith('; 10 and 10 MACs).')
   (group,) = (
     g for g in sweep_results.groups([LEVEL], found) if g.kind == 'control'
   )

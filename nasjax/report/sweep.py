@@ -63,6 +63,7 @@ def accuracy_figure(
   *,
   x: str = 'macs',
   limits: Sequence[float] = (),
+  known: Sequence[str] = (),
 ) -> pathlib.Path:
   """Draws test accuracy against a resource, with intervals.
 
@@ -71,18 +72,25 @@ def accuracy_figure(
     marks: at least one; a line joins those of the searched, in this order.
     x: the resource.
     limits: of it, which are drawn.
+    known: labels that have the same markers in every figure, if there are more
+      than one of their kind.
 
   Returns:
     The path, written whole.
   """
-  return canvas.save(_accuracy(marks, x, limits), path)
+  return canvas.save(_accuracy(marks, x, limits, known), path)
 
 
-def _accuracy(marks: Sequence[Mark], x: str, limits: Sequence[float]) -> Figure:
+def _accuracy(
+  marks: Sequence[Mark],
+  x: str,
+  limits: Sequence[float],
+  known: Sequence[str] = (),
+) -> Figure:
   figure = canvas.new(9.5, 5.6, layout='constrained')
   axes = figure.subplots()
   canvas.plain(axes)
-  styles = _styles(marks)
+  styles = _styles(marks, known)
   for mark in marks:
     colour, marker = styles[mark.label]
     # What has the same budget stands beside each other, not on each other.
@@ -142,15 +150,19 @@ def _accuracy(marks: Sequence[Mark], x: str, limits: Sequence[float]) -> Figure:
   return figure
 
 
-def _styles(marks: Sequence[Mark]) -> dict[str, tuple[str, _Marker]]:
+def _styles(
+  marks: Sequence[Mark], known: Sequence[str] = ()
+) -> dict[str, tuple[str, _Marker]]:
   """Colour and marker of each label: the first of a kind has the kind's."""
   found: dict[str, tuple[str, _Marker]] = {}
   for kind in dict.fromkeys([*_COLOURS, *(m.kind for m in marks)]):
     colour, first = _COLOURS.get(kind, (canvas.PURPLE, 'o'))
-    labels = dict.fromkeys(m.label for m in marks if m.kind == kind)
+    own = dict.fromkeys(m.label for m in marks if m.kind == kind)
+    labels = dict.fromkeys([*known, *own]) if own.keys() & set(known) else own
     others = itertools.cycle(c for c in _MORE if c != first)
-    for i, label in enumerate(labels):
-      found[label] = colour, first if i == 0 else next(others)
+    markers = itertools.chain([first], others)
+    each = dict(zip(labels, markers, strict=False))
+    found |= {label: (colour, each[label]) for label in own}
   return found
 
 
