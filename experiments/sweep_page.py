@@ -40,7 +40,7 @@ class Ranks(NamedTuple):
     member: the search whose supernet it is.
     pairs: of networks within one limit.
     correlation: of the ranks.
-    unchosen: likewise, of those that no training chose.
+    unchosen: likewise, of random and hand-made ones.
   """
 
   member: str
@@ -92,7 +92,7 @@ def blocks(prepared: Any, content: Content) -> list[Block]:
     *_accuracy(prepared, content),
     *_differences(content),
     *_pictures(content),
-    *_ranks(content.ranks),
+    *_ranks(content.ranks, bool(content.finalists)),
     *sweep_search_page.blocks(content.members, content.finalists),
     *_method(prepared, content),
   ]
@@ -272,10 +272,16 @@ def _pictures(content: Content) -> list[Block]:
   ]
 
 
-def _ranks(ranks: Ranks) -> list[Block]:
+def _ranks(ranks: Ranks, tried: bool) -> list[Block]:
+  """As a figure and in words, of networks of which some may have been tried."""
   if not ranks.pairs:
     return []
-  few = ranks.unchosen
+  few, chosen = ranks.unchosen, ''
+  if tried:
+    chosen = (
+      ' Searched ones and the control are the best of finalists that were '
+      'trained, by which they differ from what a supernet is asked to rank.'
+    )
   return [
     Heading('Does the supernet rank as training does?'),
     Figure('ranks.png', 'accuracy after training against the supernet'),
@@ -283,11 +289,8 @@ def _ranks(ranks: Ranks) -> list[Block]:
       f'{ranks.correlation.n} networks of the space, within the limit of the '
       'middle level, as others would be told by their size: with their part of '
       f'the weights of the search {ranks.member} on the images of its alphas, '
-      f'and after training on the test images: {_said(ranks.correlation)}. '
-      'Searched ones and the control are the best of finalists that were '
-      'trained, by which they differ from what a supernet is asked to rank; of '
-      f'the {few.n} that no training chose, random and hand-made, it is '
-      f'{_said(few)}.'
+      f'and after training on the test images: {_said(ranks.correlation)}.'
+      f'{chosen} Of the {few.n} random and hand-made ones: {_said(few)}.'
     ),
   ]
 
