@@ -286,10 +286,11 @@ def _ranks(ranks: Ranks, tried: bool) -> list[Block]:
     Heading('Does the supernet rank as training does?'),
     Figure('ranks.png', 'accuracy after training against the supernet'),
     Text(
-      f'{ranks.correlation.n} networks of the space, within the limit of the '
-      'middle level, as others would be told by their size: with their part of '
-      f'the weights of the search {ranks.member} on the images of its alphas, '
-      f'and after training on the test images: {_said(ranks.correlation)}.'
+      f'{ranks.correlation.n} networks of the space, of the middle level and '
+      'within what it allows, as others would be told by their size: with '
+      f'their part of the weights of the search {ranks.member} on the images '
+      'of its alphas, and after training on the test images: '
+      f'{_said(ranks.correlation)}.'
       f'{chosen} Of the {few.n} random and hand-made ones: {_said(few)}.'
     ),
   ]

@@ -3,6 +3,7 @@
 import csv
 import pathlib
 import re
+import statistics
 
 import pytest
 
@@ -12,6 +13,7 @@ from experiments.sweep_networks import Entry
 from experiments.sweep_plan import Level
 from experiments.sweep_results import Scored
 from nasjax import cost, report, space
+from nasjax.report import intervals
 
 ROOT = pathlib.Path(__file__).resolve().parents[1] / 'results'
 SWEEPS = sorted(path.parent for path in ROOT.glob('*/results.csv'))
@@ -104,6 +106,32 @@ def test_the_page_shows_figures_that_are_there(folder):
   shown = [part.split(')')[0] for part in text.split('](')[1:]]
   assert {'macs.png', 'differences.png', 'architectures.png'} <= set(shown)
   assert all((folder / name).exists() for name in shown)
+
+
+@pytest.mark.parametrize('folder', SWEEPS, ids=lambda path: path.name)
+def test_ranks_are_of_what_keeps_the_limit_of_the_middle_level(folder):
+  seen, text = {}, _report(folder)
+  for row in _rows(folder):
+    # Of published networks the supernet has no part.
+    if row['supernet_accuracy'] and row['kind'] != 'argmax':
+      key = row['level'], row['trained_as']
+      seen.setdefault(key, []).append(row)
+  count, level = re.search(
+    r'^(\d+) networks of the space.* of the search (\S+)_seed', text, re.M
+  ).groups()
+  own = [rows for key, rows in seen.items() if key[0] == level]
+  assert len(own) == int(count)
+  for kinds in (None, ('random', 'hand-made')):
+    pairs = [
+      (
+        float(rows[0]['supernet_accuracy']),
+        statistics.mean(float(row['test_accuracy']) for row in rows),
+      )
+      for rows in own
+      if kinds is None or rows[0]['kind'] in kinds
+    ]
+    found = intervals.spearman(*zip(*pairs, strict=True))
+    assert f'Spearman {found.rho:+.2f}, 95 % interval {found.low:+.2f}' in text
 
 
 def test_the_table_of_constraints_follows_from_its_searches():
