@@ -134,6 +134,45 @@ def test_ranks_are_of_what_keeps_the_limit_of_the_middle_level(folder):
     assert f'Spearman {found.rho:+.2f}, 95 % interval {found.low:+.2f}' in text
 
 
+def test_what_two_sweeps_of_cifar10_show_together():
+  rows = [
+    [row for row in _rows(ROOT / name) if row['level'] == '2.00M']
+    for name in ('cifar10', 'cifar10_again')
+  ]
+
+  def tests(**wanted):
+    """Of each network of each sweep, all trainings."""
+    found = {}
+    for sweep, each in enumerate(rows):
+      for row in each:
+        if wanted.items() <= row.items():
+          own = found.setdefault((sweep, row['trained_as']), [])
+          own.append(float(row['test_accuracy']))
+    return list(found.values())
+
+  searched = [statistics.mean(own) for own in tests(kind='searched')]
+  text = ' '.join((ROOT / 'search.md').read_text().split())
+  for kind, form in (
+    ('random', '{} points better than random networks ({} to {})'),
+    ('control', 'by {}, which is not shown ({} to {})'),
+  ):
+    others = [statistics.mean(own) for own in tests(kind=kind)]
+    assert _said(searched, others, form) in text
+  for name, form in (
+    ('hand_late_2.00M', '{} than `hand_late` ({} to {})'),
+    ('mobilenet_v3_small_4px_2.00M', '{} than MobileNetV3-Small'),
+    ('mobilenet_v3_small_4px_2.00M', 'chose both times ({1} to {2}'),
+  ):
+    others = [test for own in tests(name=name) for test in own]
+    assert len(others) == 4
+    assert _said(searched, others, form) in text
+
+
+def _said(these, others, form):
+  d = intervals.welch(these, others)
+  return form.format(*(f'{100 * x:.2f}' for x in (d.mean, d.low, d.high)))
+
+
 def test_the_table_of_constraints_follows_from_its_searches():
   rows = constraints.read(ROOT / 'constraints.csv')
   page = (ROOT / 'constraints.md').read_text()
@@ -155,7 +194,7 @@ COLUMNS = 'random ones', '(control)', '(best hand-made)', '(best zoo)'
 def test_the_readme_says_what_the_pages_say():
   text = (ROOT.parent / 'README.md').read_text()
   rows = [line for line in text.split('\n') if '/report.md) |' in line]
-  assert len(rows) == 3
+  assert len(rows) == 4
   for row in rows:
     label, searched, *cells = (cell.strip() for cell in row.split('|')[1:-1])
     number, page = re.fullmatch(r'\[.+, (\S+) M\]\((\S+)\)', label).groups()
