@@ -202,10 +202,8 @@ def by_sandwich(prepared: Prepared, plan: Plan, part: Part) -> Scores:
   if part.index == part.of:
     if not (folder / 'weights' / supernets.WHOLE).exists():
       config = sweep_pieces.config_of(setting.config, setting.resource, member)
-      inputs, recipe = (
-        search.prepare(config, setting.dataset),
-        recipes.of(config),
-      )
+      inputs = search.prepare(config, setting.dataset)
+      recipe = recipes.of(config)
       params = sandwich.train(
         inputs.space,
         member.level.limit,

@@ -64,9 +64,9 @@ def write(prepared: Any, plan: Plan, results: Results) -> list[pathlib.Path]:
     noises=sweep_results.noises_of(found),
     finalists=finalists(prepared),
   )
-  limits = ()
-  if prepared.levels[0].limit is not None:
-    limits = sorted({e.budget for e in plan.entries})
+  limits = sweep_results.budgets(
+    prepared.levels, (e.budget for e in plan.entries)
+  )
   for x in ('macs', 'params'):
     report.accuracy_figure(
       workdir / f'{x}.png',

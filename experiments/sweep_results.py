@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from experiments.sweep_networks import (
@@ -27,9 +27,10 @@ _OTHERS = {
   ARGMAX: 'the plain argmax',
   CONTROL: 'finalists of alphas that learnt nothing (control)',
 }
+# In a sentence, and what there is one of for each.
 _WHOSE = {
-  SEARCHED: 'searched networks',
-  CONTROL: 'networks of the control',
+  SEARCHED: ('searched networks', 'searches'),
+  CONTROL: ('networks of the control', 'controls'),
 }
 Results = Mapping[Training, Mapping[str, Any]]
 
@@ -127,6 +128,11 @@ def groups(levels: Sequence[Level], found: Sequence[Scored]) -> list[Group]:
   return rows
 
 
+def budgets(levels: Sequence[Level], found: Iterable[float]) -> list[float]:
+  """What figures draw as limits: nothing where strengths are prices."""
+  return [] if levels[0].limit is None else sorted(set(found))
+
+
 def drawn(found: Sequence[Group]) -> list[Group]:
   """Without single networks of which a training learnt nothing.
 
@@ -200,8 +206,8 @@ class Comparison(NamedTuple):
   def claim(self) -> int:
     """1 or -1 where searched networks are better or worse, else 0.
 
-    Of fewer than three searches nothing is claimed: two that happen to be alike
-    have an interval that is too narrow.
+    Of fewer than three searches, or controls, nothing is claimed: two that
+    happen to be alike have an interval that is too narrow.
     """
     return self.difference.sign if self.difference.n[0] >= FEWEST else 0
 
@@ -265,7 +271,7 @@ def _of(found: Sequence[Scored], kind: str) -> list[Scored]:
 
 def verdict(one: Comparison) -> str:
   """What a comparison shows, in words; never more than its interval."""
-  d, whose = one.difference, _WHOSE[one.kind]
+  d, (whose, each) = one.difference, _WHOSE[one.kind]
   seen = f'{100 * d.mean:+.2f} points'
   if math.isnan(d.low):
     return (
@@ -280,7 +286,7 @@ def verdict(one: Comparison) -> str:
   if d.n[0] < FEWEST:
     return (
       f'{one.level.name}: no statement on {whose} against {one.label}: '
-      f'{d.n[0]} searches are too few for one ({numbers}).'
+      f'{d.n[0]} {each} are too few for one ({numbers}).'
     )
   if not d.sign:
     return (

@@ -118,6 +118,15 @@ def test_the_chance_of_forms_is_that_of_paired_values_and_blocks_do_not_count():
   assert constraints.chance(_rows(noise + [[0], [0], [9]])) < 0.01 < found
 
 
+def test_searches_are_read_as_they_were_written(tmp_path):
+  rows = _rows(np.random.default_rng(0).random((3, 4)))
+  rows[0]['number'] = None
+  for row in rows[1:]:
+    row['number'] = 0.1
+  constraints.write(rows, tmp_path / 'rows.csv')
+  assert constraints.read(tmp_path / 'rows.csv') == rows
+
+
 def test_limits_that_differ_are_not_hidden_by_their_mean():
   rows = _rows(np.full((3, 4), 0.5))
   for row in rows:

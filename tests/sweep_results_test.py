@@ -153,11 +153,18 @@ def test_a_control_is_a_group_and_is_compared_with():
   assert of_control.label == 'random ones'
   said = sweep_results.verdict(of_control)
   assert 'networks of the control against random ones' in said
+  assert '2 controls are too few' in said
   assert said.endswith('; 10 and 10 MACs).')
   (group,) = (
     g for g in sweep_results.groups([LEVEL], found) if g.kind == 'control'
   )
   assert group.interval == intervals.mean_interval([0.7, 0.8])
+
+
+def test_prices_are_not_drawn_as_limits():
+  assert sweep_results.budgets([LEVEL], [2e6, 1e6, 2e6]) == [1e6, 2e6]
+  price = Level('strength_1', None, 1.0, True)
+  assert sweep_results.budgets([price], [2e6, 1e6]) == []
 
 
 def test_a_training_that_learnt_nothing_is_no_noise_of_others():
