@@ -22,8 +22,9 @@ from typing import Any
 from absl import flags
 
 from benchmarks import constraints as forms
-from experiments import cli, loop, names, sweep_pieces
+from experiments import cli, loop, metrics_file, names, sweep_pieces
 from experiments import search as script
+from nasjax import files
 from nasjax import space as space_lib
 from nasjax.report import intervals
 from nasjax.space import Architecture
@@ -54,7 +55,7 @@ def rows(workdir: pathlib.Path, name: str, seeds: int) -> list[dict[str, Any]]:
       a, seconds = timed(own, config(name, seed), compiled, begun)
       row = described(own, a)
       row['accuracy'] = forms.accuracy(workdir / name, a)
-      loop.write_json(path, {**row, 'seconds': seconds})
+      files.write_json(path, {**row, 'seconds': seconds})
     found.append(loop.read_json(path))
   return found
 
@@ -72,14 +73,14 @@ def timed(
   path, fresh = folder / 'seconds.json', not folder.exists()
   a = script.run(given, folder, compiled=compiled)
   if fresh:
-    loop.write_json(path, time.monotonic() - begun[-1])
+    files.write_json(path, time.monotonic() - begun[-1])
   return a, loop.read_json(path) if path.exists() else None
 
 
 def described(folder: pathlib.Path, a: Architecture) -> dict[str, Any]:
   """Shares of the limit, and what else the files of a search say."""
   record = space_lib.read_record(folder / 'architecture.json')
-  last = loop.read_metrics(folder)[-1]
+  last = metrics_file.read(folder)[-1]
   macs, certificate = record['resources']['macs'], record['certificate']
   limit = macs['limit']
   return {

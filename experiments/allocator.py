@@ -16,6 +16,8 @@ import pathlib
 import sys
 from collections.abc import Mapping, Sequence
 
+from experiments import interrupts
+
 VARIABLE = 'GLIBC_TUNABLES'
 HUGE_PAGES = 'glibc.malloc.hugetlb=1'
 _KERNEL = pathlib.Path('/sys/kernel/mm/transparent_hugepage/enabled')
@@ -83,6 +85,7 @@ def restart(
     return
   environment = with_huge_pages(os.environ, library, _kernel())
   if environment is not None:
+    interrupts.block()  # No signal is lost, or raises, in between.
     os.execve(sys.executable, [sys.executable, *original[1:]], environment)
 
 

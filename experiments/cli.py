@@ -1,5 +1,6 @@
 """What all scripts do with their flags, their input and their errors."""
 
+import errno
 import os
 import select
 import shlex
@@ -11,7 +12,7 @@ from typing import Any, TextIO, TypeVar
 
 from absl import app, flags, logging
 
-from experiments import allocator
+from experiments import allocator, interrupts, progress
 from nasjax.errors import InputError
 
 T = TypeVar('T')
@@ -20,14 +21,17 @@ flags.disclaim_key_flags()
 
 # What is computed with single precision has to be finite there.
 LARGEST = 3.4e38
+LARGEST_COUNT = 2**31 - 1  # Steps are counted in 32 bits.
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 _SUFFIXES = {'k': 1e3, 'M': 1e6, 'G': 1e9}
 
 
 def run(main: Callable[[], None], required: Sequence[str] = ()) -> None:
   """Runs a script: bad input is one line on stderr and exit code 1.
 
-  It ends quietly if nobody reads its output any more, as in `... | head`. Any
-  other exception is a defect and keeps its traceback.
+  It ends quietly if nobody reads its output any more, as in `... | head`, and
+  in one line after Ctrl-C (exit code 130) or SIGTERM (143). Any other exception
+  is a defect and keeps its traceback.
 
   Args:
     main: takes nothing; the flags are parsed before it.
@@ -54,14 +58,22 @@ def run(main: Callable[[], None], required: Sequence[str] = ()) -> None:
       allocator.keep_pages()
       main()
     except InputError as e:
-      print(f'error: {e}', file=sys.stderr)
-      return 1
+      return _failed(str(e))
+    except interrupts.Stopped as e:
+      interrupts.end(e)
+    except BrokenPipeError:
+      raise
+    except OSError as e:
+      if e.errno not in _FULL:
+        raise
+      return _failed(f'{e.filename or "a file"}: {e.strerror}')
     return 0
 
   # What TFDS, Orbax and Pillow warn of is nothing that a user could change, and
   # an error is to be one line.
   logging.set_verbosity(logging.ERROR)
   warnings.filterwarnings('ignore', module='PIL')
+  interrupts.listen()
   try:
     try:
       app.run(guarded, flags_parser=parsed)
@@ -74,6 +86,15 @@ def run(main: Callable[[], None], required: Sequence[str] = ()) -> None:
     # What is left in the buffer must not raise again when Python ends.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(128 + signal.SIGPIPE)  # As of a program that the signal ends.
+
+
+def _failed(message: str) -> int:
+  """Prints an error; the exit code."""
+  print(f'error: {message}', file=sys.stderr)
+  if progress.activities():
+    # Python would wait for a compilation that nobody needs any more.
+    interrupts.leave(1)
+  return 1
 
 
 def _explained(error: flags.Error) -> str:
@@ -158,7 +179,7 @@ def parse_number(text: str, what: str) -> float:
 
 
 def check_least(least: int, **numbers: int) -> None:
-  """Raises InputError where one of some named numbers is smaller.
+  """Raises InputError where a named count is smaller, or larger than 32 bits.
 
   Example:
     >>> check_least(1, steps=240)
@@ -166,6 +187,25 @@ def check_least(least: int, **numbers: int) -> None:
   for name, number in numbers.items():
     if number < least:
       raise InputError(f'{name} is {number}; it must be at least {least}')
+    if number > LARGEST_COUNT:
+      raise InputError(
+        f'{name} is {number}; it must be at most {LARGEST_COUNT}'
+      )
+
+
+def check_seed(seed: int, runs: int = 1) -> None:
+  """Raises InputError unless a seed is one that JAX tells from all others.
+
+  Args:
+    seed: of which JAX uses 32 bits: larger ones would repeat smaller ones.
+    runs: how many runs use it and those after it.
+
+  Example:
+    >>> check_seed(0)
+  """
+  most = 2**32 - runs
+  if not 0 <= seed <= most:
+    raise InputError(f'seed is {seed}; it must be 0 to {most}')
 
 
 def check_positive(**numbers: float) -> None:

@@ -11,6 +11,7 @@ again after a kill it goes on where it was.
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -22,16 +23,18 @@ from experiments import (
   compilation,
   constraints,
   datasets,
+  divergence,
   finished,
   loop,
   names,
+  progress,
   scaled,
   training,
 )
 from experiments import recipe as recipes
-from nasjax import batch, cost, data, derive, report, stream
+from nasjax import batch, cost, data, derive, files, report, stream
 from nasjax import space as space_lib
-from nasjax.errors import InputError
+from nasjax.errors import DivergedError, InputError
 from nasjax.space import Architecture, Space, fix
 
 
@@ -140,9 +143,12 @@ def run(
   crop_area: float = stream.CROP_AREA,
   workers: int,
 ) -> list[dict[str, Any]]:
-  """Trains every entry, some at a time; rows for `nasjax.report`."""
+  """Trains every entry, some at a time; rows for `nasjax.report`.
+
+  What diverges has no row; a line says so.
+  """
   total = recipes.steps_of(recipe, dataset) * len(entries)
-  bar = loop.progress_bar('compare', total)
+  bar = progress.Progress('compare', total)
 
   def one(entry: Entry) -> dict[str, Any]:
     folder = workdir / entry.name
@@ -171,8 +177,18 @@ def run(
       among=among,
     )
 
+  def finite(entry: Entry) -> dict[str, Any] | None:
+    try:
+      return one(entry)
+    except DivergedError as e:
+      progress.note(f'{entry.name}: {e}')
+      return None
+
   with bar, ThreadPoolExecutor(workers) as pool:
-    return list(pool.map(one, entries))
+    rows = [row for row in pool.map(finite, entries) if row is not None]
+  if not rows:
+    raise DivergedError('all trainings diverged; lower learning_rate')
+  return rows
 
 
 def write_report(
@@ -181,9 +197,13 @@ def write_report(
   recipe: recipes.Recipe,
   command: str,
   fill: float,
+  diverged: Sequence[str] = (),
 ) -> str:
-  """Writes `results.json`, `accuracy.png`, `report.md`; returns the table."""
-  loop.write_json(workdir / 'results.json', rows)
+  """Writes `results.json`, `accuracy.png`, `report.md`; returns the table.
+
+  The page names the networks whose training diverged.
+  """
+  files.write_json(workdir / 'results.json', rows)
   report.comparison_figure(workdir / 'accuracy.png', rows)
   table = report.comparison_table(rows)
   merged = ''.join(
@@ -192,6 +212,10 @@ def write_report(
     for row in rows
     for budget in row.get('also', ())
   )
+  if diverged:
+    merged += (
+      f'The training of {", ".join(diverged)} diverged: it has no accuracy.\n\n'
+    )
   text = f"""# Searched networks and their alternatives
 
 Made by `{command}`.
@@ -213,7 +237,7 @@ its earliest strides of 2 become 1 until the last feature map is at least 2
 pixels high, widths are rounded to multiples of 4 (of 2 where that uses more of
 the budget), and the head is scaled as well.
 """
-  (workdir / 'report.md').write_text(text)
+  files.write_text(workdir / 'report.md', text)
   return table
 
 
@@ -237,7 +261,8 @@ def main() -> None:
   ]
   if not all(0 < f <= 1 for f in fractions):
     raise InputError(f'fractions {fractions} must lie in (0, 1]')
-  cli.check_least(0, random=config['random'], seed=config['seed'])
+  cli.check_least(0, random=config['random'])
+  cli.check_seed(config['seed'])
   constraints.check_fill(config['fill'])
   cli.check_least(1, workers=flags.FLAGS.workers)
   found, record, searched = read_search(
@@ -256,19 +281,25 @@ def main() -> None:
     'search_content': drawn_from,
     'data_content': datasets.content_of(dataset),
   }
-  workdir = loop.claim(flags.FLAGS.workdir, {**config, **content})
-  rows = run(
-    workdir,
-    entries,
-    dataset,
-    batches,
-    recipe,
-    seed=config['seed'],
-    crop_area=known['crop_area'],
-    workers=flags.FLAGS.workers,
-  )
-  command = cli.command('experiments.compare')
-  print(write_report(workdir, rows, recipe, command, config['fill']))
+  claimed = loop.claimed(flags.FLAGS.workdir, {**config, **content})
+  with claimed as workdir:
+    rows = run(
+      workdir,
+      entries,
+      dataset,
+      batches,
+      recipe,
+      seed=config['seed'],
+      crop_area=known['crop_area'],
+      workers=flags.FLAGS.workers,
+    )
+    command = cli.command('experiments.compare')
+    diverged = [
+      entry.name for entry in entries if divergence.read(workdir / entry.name)
+    ]
+    print(
+      write_report(workdir, rows, recipe, command, config['fill'], diverged)
+    )
   print(f'wrote {workdir / "report.md"} and {workdir / "accuracy.png"}')
 
 

@@ -160,6 +160,19 @@ def of(config: Mapping[str, Any], space: Space) -> Kept:
     raise InputError(f'constraint {config["constraint"]}: {e}') from e
 
 
+def warnings(limits: Limits) -> list[str]:
+  """A line for each limit that every network of its space keeps."""
+  lines = []
+  for one, limit in limits.items():
+    least, most = one.bounds()
+    if limit > most:
+      lines.append(
+        f'warning: limit {one.name}={limit:.15g} has no effect: networks of '
+        f'{one.space.name} cost {least} to {most}'
+      )
+  return lines
+
+
 def _check_number(form: Form, name: str, number: float) -> None:
   """Raises InputError unless the number is one that the form can take."""
   if not 0 <= number <= form.most or (number == 0 and not form.zero):

@@ -21,8 +21,8 @@ import numpy as np
 
 from experiments import cli, constraints, searching, training
 from experiments import recipe as recipes
-from nasjax import data, derive
-from nasjax.errors import InputError
+from nasjax import batch, data, derive
+from nasjax.errors import DivergedError, InputError
 from nasjax.space import Alphas, Architecture, fix
 
 OPTIONS = {
@@ -88,7 +88,7 @@ def chosen(
   accuracy = _trained_by(config, inputs, dataset, workdir)
   found = derive.leaders(space, logits, limits, fill=fill)[:number]
   accuracies = [accuracy(a) for a in found]
-  best = found[int(np.argmax(accuracies))]  # Of equal ones the likelier.
+  best = found[_best(accuracies)]
   rng = np.random.default_rng(config['seed'])
   more = number - len(found)
   found += derive.finalists(best, logits, limits, more, rng, fill=fill)
@@ -97,42 +97,77 @@ def chosen(
     {
       'choice': a.choice,
       'log_prob': derive.log_prob(a, logits),
-      'valid_accuracy': value,
+      'valid_accuracy': value,  # None where the training diverged.
     }
     for a, value in zip(found, accuracies, strict=True)
   ]
-  return found[int(np.argmax(accuracies))], records
+  return found[_best(accuracies)], records
 
 
-def _trained_by(
-  config, inputs, dataset, workdir
-) -> Callable[[Architecture], float]:
-  """Trains one after the other, and gives each one's accuracy."""
+def _best(accuracies: list[float | None]) -> int:
+  """Index of the highest accuracy; of equal ones the first, the likelier.
+
+  Raises:
+    DivergedError: there is none, as all trainings diverged.
+  """
+  trained = [-1.0 if value is None else value for value in accuracies]
+  if max(trained) < 0:
+    raise DivergedError(
+      f'all {len(trained)} finalists diverged when they were trained; see '
+      'finalists/1/diverged.json'
+    )
+  return int(np.argmax(trained))
+
+
+def recipe_of(
+  config: Mapping[str, Any], dataset: data.Dataset
+) -> tuple[recipes.Recipe, batch.Batches]:
+  """How finalists are trained, and their batches.
+
+  Args:
+    config: of a search.
+    dataset: its training images are those that finalists are trained on.
+
+  Raises:
+    InputError: it does not go with so many images.
+  """
   recipe = recipes.Recipe(
     epochs=config['finalist_epochs'],
     batch_size=config['batch_size'],
     dtype=config['dtype'],
     remat=config['remat'],
+    skip_nonfinite=config['skip_nonfinite'],
   )
+  return recipe, recipes.batches_for(recipe, dataset)
+
+
+def _trained_by(
+  config, inputs, dataset, workdir
+) -> Callable[[Architecture], float | None]:
+  """Trains one after the other; accuracies, None where one diverged."""
   halves = dataclasses.replace(dataset, train=inputs.train, test=inputs.valid)
-  batches = recipes.batches_for(recipe, halves)
+  recipe, batches = recipe_of(config, halves)
   count = itertools.count(1)
 
-  def accuracy(a: Architecture) -> float:
+  def accuracy(a: Architecture) -> float | None:
     i = next(count)
     print(f'finalist {i} of {config["finalists"]}', file=sys.stderr)
     folder = workdir / 'finalists' / str(i)
     folder.mkdir(parents=True, exist_ok=True)
-    result = training.run(
-      folder,
-      fix(a.space, a),
-      halves,
-      batches,
-      recipe,
-      seed=config['seed'],
-      record={'name': f'finalist {i}'},
-      among=a.space,
-    )
+    try:
+      result = training.run(
+        folder,
+        fix(a.space, a),
+        halves,
+        batches,
+        recipe,
+        seed=config['seed'],
+        record={'name': f'finalist {i}'},
+        among=a.space,
+      )
+    except DivergedError as e:
+      print(f'finalist {i}: {e}', file=sys.stderr)
+      return None
     return result['test_accuracy']
 
   return accuracy

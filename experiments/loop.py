@@ -14,22 +14,60 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
-import os
 import pathlib
 import platform
 from collections.abc import Callable, Iterator
-from typing import Any, TextIO
+from typing import Any
 
 import jax
 import numpy as np
-import tqdm
 
-from experiments import processes
+from experiments import (
+  checkpoints,
+  divergence,
+  interrupts,
+  lock,
+  metrics_file,
+  processes,
+  progress,
+)
+from nasjax import files
 from nasjax.errors import InputError
+
+
+@contextlib.contextmanager
+def claimed(
+  workdir: str | pathlib.Path, config: dict[str, Any]
+) -> Iterator[pathlib.Path]:
+  """While this process alone works in a workdir; see `claim`.
+
+  Raises:
+    InputError: as `claim`, or another process works there.
+  """
+  if not processes.first():
+    yield claim(workdir, config)
+    return
+  path = pathlib.Path(workdir).expanduser()
+  try:
+    # Before a lock is put into what may be no workdir at all.
+    _decide(path, _complete(config))
+    with files.writing(path):
+      path.mkdir(parents=True, exist_ok=True)
+    held = lock.hold(path)
+    held.__enter__()
+  except BaseException:
+    processes.wait('claim')
+    raise
+  with contextlib.ExitStack() as stack:
+    stack.push(held)
+    yield claim(path, config)
 
 
 def claim(workdir: str | pathlib.Path, config: dict[str, Any]) -> pathlib.Path:
   """Makes a workdir this run's own, or finds that it already is.
+
+  A workdir in which no step was taken accepts another config: whoever mistyped
+  a flag types the command again.
 
   Args:
     workdir: made if it does not exist.
@@ -47,35 +85,68 @@ def claim(workdir: str | pathlib.Path, config: dict[str, Any]) -> pathlib.Path:
   if not processes.first():
     processes.wait('claim')
   try:
-    return _claim(workdir, {**config, 'versions': versions()})
-  except OSError as e:
-    raise InputError(f'workdir {workdir}: {e.strerror}') from e
+    _claim(workdir, _complete(config))
+    return workdir
   finally:
     # Whatever came of it: the others find the same.
     if processes.first():
       processes.wait('claim')
 
 
-def _claim(workdir: pathlib.Path, config: dict[str, Any]) -> pathlib.Path:
+def _complete(config: dict[str, Any]) -> dict[str, Any]:
+  return json.loads(json.dumps({**config, 'versions': versions()}))
+
+
+def _claim(workdir: pathlib.Path, config: dict[str, Any]) -> None:
+  if not _decide(workdir, config):
+    return
+  with files.writing(workdir):
+    workdir.mkdir(parents=True, exist_ok=True)
+    # Of a network that was never trained.
+    (workdir / 'architecture.json').unlink(missing_ok=True)
+  files.write_json(workdir / 'config.json', config)
+
+
+def _decide(workdir: pathlib.Path, config: dict[str, Any]) -> bool:
+  """Whether a config has to be written; raises where it must not be."""
   path = workdir / 'config.json'
-  config = json.loads(json.dumps(config))
-  if path.exists():
-    found = read_json(path)
-    if not isinstance(found, dict):
-      raise InputError(f'{path} is not what a run writes: no JSON object')
-    _check_same(workdir, found, config)
-    return workdir
-  if workdir.exists() and not workdir.is_dir():
-    raise InputError(f'workdir {workdir} is a file; give a directory')
+  try:
+    if path.exists():
+      found = read_json(path)
+      if not isinstance(found, dict):
+        raise InputError(f'{path} is not what a run writes: no JSON object')
+      if found != config and not _untouched(workdir):
+        _check_same(workdir, found, config)
+      return found != config
+    if workdir.exists() and not workdir.is_dir():
+      raise InputError(f'workdir {workdir} is a file; give a directory')
+    if workdir.exists() and any(map(_foreign, workdir.iterdir())):
+      raise InputError(
+        f'workdir {workdir} holds files but no run; give an empty one'
+      )
+  except OSError as e:
+    raise InputError(f'workdir {workdir}: {e.strerror}') from e
+  return True
+
+
+def _foreign(path: pathlib.Path) -> bool:
   # A kill while the config was written leaves its unfinished part alone.
-  left = {'config.json.part'}
-  if workdir.exists() and any(p.name not in left for p in workdir.iterdir()):
-    raise InputError(
-      f'workdir {workdir} holds files but no run; give an empty one'
-    )
-  workdir.mkdir(parents=True, exist_ok=True)
-  write_json(path, config)
-  return workdir
+  return path.name != lock.NAME and not path.name.endswith('.part')
+
+
+def _untouched(workdir: pathlib.Path) -> bool:
+  """Whether no step was taken in a claimed workdir."""
+  for path in workdir.iterdir():
+    if path.name in ('config.json', 'architecture.json') or not _foreign(path):
+      continue
+    if path.name == 'metrics.jsonl' and path.is_file():
+      if path.stat().st_size == 0:
+        continue
+    if path.name == 'checkpoints' and path.is_dir():
+      if not any(p.name.isdigit() for p in path.iterdir()):
+        continue
+    return False
+  return True
 
 
 def _check_same(
@@ -120,13 +191,6 @@ def fingerprint(*parts: Any) -> str:
   return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
-def write_json(path: pathlib.Path, document: Any) -> None:
-  """Writes JSON whole or not at all."""
-  part = path.with_name(path.name + '.part')
-  part.write_text(json.dumps(document, indent=1) + '\n')
-  part.replace(path)
-
-
 def read_json(path: pathlib.Path) -> Any:
   """Reads JSON; an InputError says what is wrong with the file."""
   try:
@@ -135,31 +199,6 @@ def read_json(path: pathlib.Path) -> Any:
     raise InputError(f'{path}: {e.strerror}') from e
   except ValueError as e:
     raise InputError(f'{path} is truncated or no JSON: {e}') from e
-
-
-def read_metrics(workdir: pathlib.Path) -> list[dict[str, Any]]:
-  """The lines of `metrics.jsonl`, in order; [] where there is none."""
-  path = workdir / 'metrics.jsonl'
-  if not path.exists():
-    return []
-  return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def cut_metrics(workdir: pathlib.Path, step: int) -> None:
-  """Drops lines past `step`, and a last line that a kill left unfinished."""
-  path = workdir / 'metrics.jsonl'
-  if not path.exists():
-    return
-  kept = []
-  for line in path.read_text().splitlines():
-    try:
-      if json.loads(line)['step'] <= step:
-        kept.append(line + '\n')
-    except ValueError:
-      break
-  part = path.with_name(path.name + '.part')
-  part.write_text(''.join(kept))
-  part.replace(path)
 
 
 def run(
@@ -172,10 +211,13 @@ def run(
   checkpoint_every: int,
   describe: Callable[[dict[str, Any]], str],
   name: str,
+  identity: str,
+  watch: divergence.Watch | None = None,
+  watched: Callable[[Any], Any] = lambda state: (),
   extra: Callable[[Any], dict[str, Any]] = lambda state: {},
   stopped: Callable[[Any], bool] = lambda state: False,
   checked: Callable[[Any, int], dict[str, Any]] = lambda state, step: {},
-  bar: tqdm.tqdm | None = None,
+  bar: progress.Progress | None = None,
   feed: Any = None,
 ) -> Any:
   """Takes `state` from the last checkpoint, or from its start, to `steps`.
@@ -189,48 +231,84 @@ def run(
     checkpoint_every: steps between checkpoints; the last step has one, too.
     describe: metrics to the text behind the progress bar.
     name: the text before it.
+    identity: of the run; a checkpoint of another one is refused.
+    watch: ends the run where its losses are no longer finite; None does not
+      look.
+    watched: what of a state has to be finite for a checkpoint.
     extra: what of the state is logged besides metrics.
     stopped: whether the run ends at this state, before `steps`.
     checked: looks at what is about to be kept as a checkpoint, `(state, step)`;
       what it returns is logged.
-    bar: a progress bar that several runs share; None draws one for this run.
+    bar: progress that several runs share; None shows this run alone.
     feed: what `advance` draws batches from, with `get_state` and `set_state`;
       where it stands is kept with the state. None where nothing is drawn.
 
   Returns:
     The state at `steps`, or where it stopped.
+
+  Raises:
+    DivergedError: `watch` says so; the checkpoints of before are kept.
+    interrupts.Stopped: a signal asked for it; there is a checkpoint of the
+      last step that was taken.
   """
-  with _checkpoints(workdir / 'checkpoints', feed) as (restore, save):
-    state = restore(state)
-    start = int(state.step)
+  watch = watch or divergence.Watch(lambda bad: f'{name} diverged')
+  with contextlib.ExitStack() as stack:
+    kept = stack.enter_context(
+      checkpoints.open(workdir / 'checkpoints', identity, feed)
+    )
+    state = kept.restore(state)
+    start = last_saved = int(state.step)
     if processes.first():
-      cut_metrics(workdir, start)
-    shown = progress_bar(name, steps) if bar is None else bar
+      logged = start // log_every * log_every
+      metrics_file.cut(workdir, start, logged)
+    saved = stack.enter_context(interrupts.running(str(workdir), start))
+    shown = bar or stack.enter_context(progress.Progress(name, steps))
     # What an earlier process did does not count as this one's speed.
-    shown.initial += start
-    shown.update(start)
-    kept = workdir / 'metrics.jsonl' if processes.first() else os.devnull
-    with open(kept, 'a') as file:
-      late = _Late(
-        file, lambda metrics: shown.set_postfix_str(describe(metrics))
+    shown.skip(start)
+    write = lambda row: None  # noqa: E731
+    if processes.first():
+      write = stack.enter_context(
+        metrics_file.append(workdir / metrics_file.NAME)
       )
-      for step in range(start + 1, steps + 1):
-        if stopped(state):
-          break
+    late = _Late(write, lambda metrics: shown.say(describe(metrics)))
+
+    def examine(step: int, state: Any) -> None:
+      watch.look(wait=True)
+      watch.check_state(step, watched(state))
+
+    def keep(step: int, state: Any) -> int:
+      # Every line up to a checkpoint is there before it.
+      late.write()
+      kept.save(step, state)
+      saved(step)
+      return step
+
+    for step in range(start + 1, steps + 1):
+      if stopped(state):
+        break
+      try:
+        interrupts.check()
         state, metrics = advance(state, step)
-        late.write()
-        shown.update()
-        last = step == steps or stopped(state)
-        due = step % checkpoint_every == 0 or last
-        found = checked(state, step) if due else {}
-        if step % log_every == 0 or last or found:
-          late.put(step, {**metrics, **found}, extra(state))
-        if due:
-          # Every line up to a checkpoint is there before it.
-          late.write()
-          save(step, state)
-    if bar is None:
-      shown.close()
+      except interrupts.Stopped:
+        if last_saved < step - 1:
+          examine(step - 1, state)
+          keep(step - 1, state)
+        raise interrupts.Stopped(
+          f'stopped at step {step - 1} of {steps}; {interrupts.GOES_ON}'
+        ) from None
+      watch.put(step, metrics)
+      watch.look()
+      late.write()
+      shown.step()
+      last = step == steps or stopped(state)
+      due = step % checkpoint_every == 0 or last
+      if due:
+        examine(step, state)
+      found = checked(state, step) if due else {}
+      if step % log_every == 0 or last or found:
+        late.put(step, {**metrics, **found}, extra(state))
+      if due:
+        last_saved = keep(step, state)
   return state
 
 
@@ -241,8 +319,12 @@ class _Late:
   would leave the device without work until the next step was called.
   """
 
-  def __init__(self, file: TextIO, show: Callable[[dict[str, Any]], None]):
-    self._file, self._show, self._kept = file, show, None
+  def __init__(
+    self,
+    row: Callable[[dict[str, Any]], None],
+    show: Callable[[dict[str, Any]], None],
+  ):
+    self._row, self._show, self._kept = row, show, None
 
   def put(self, step: int, metrics: Any, extra: Any) -> None:
     self._kept = step, metrics, extra
@@ -254,21 +336,7 @@ class _Late:
     self._kept = None
     metrics = to_host(metrics)
     self._show(metrics)
-    row = {'step': step, **metrics, **to_host(extra)}
-    self._file.write(json.dumps(row) + '\n')
-    self._file.flush()
-
-
-def progress_bar(name: str, steps: int) -> tqdm.tqdm:
-  """A bar with steps done, time past and left, and what `describe` says."""
-  return tqdm.tqdm(
-    total=steps,
-    desc=name,
-    unit='step',
-    dynamic_ncols=True,
-    bar_format='{desc} {percentage:3.0f}% |{bar:16}| {n_fmt}/{total_fmt} '
-    '[{elapsed}<{remaining}]{postfix}',
-  )
+    self._row({'step': step, **metrics, **to_host(extra)})
 
 
 def versions() -> dict[str, str]:
@@ -284,48 +352,3 @@ def versions() -> dict[str, str]:
 def to_host(tree: Any) -> Any:
   """Arrays to Python floats and lists, for which the host has to wait."""
   return jax.tree.map(lambda x: np.asarray(x).tolist(), tree)
-
-
-@contextlib.contextmanager
-def _checkpoints(
-  path: pathlib.Path, feed: Any
-) -> Iterator[tuple[Callable, Callable]]:
-  """Functions that restore and save a state, and a feed's, with Orbax."""
-  import orbax.checkpoint as ocp  # Takes a second: not for who only counts.
-
-  options = ocp.CheckpointManagerOptions(
-    max_to_keep=2, enable_async_checkpointing=False
-  )
-  with ocp.CheckpointManager(path.absolute(), options=options) as manager:
-
-    def restore(state):
-      step = manager.latest_step()
-      if step is None:
-        return state
-      target = jax.tree.map(ocp.utils.to_shape_dtype_struct, state)
-      args = ocp.args.StandardRestore(target)
-      if feed is not None:
-        args = ocp.args.Composite(state=args, feed=ocp.args.JsonRestore())
-      try:
-        found = manager.restore(step, args=args)
-      except (OSError, ValueError, KeyError) as e:
-        line = ' '.join(str(e).split())[:200]
-        raise InputError(
-          f'{path / str(step)} is damaged or of another run: {line}; give '
-          'another --workdir'
-        ) from e
-      if feed is None:
-        return found
-      feed.set_state(found['feed'])
-      return found['state']
-
-    def save(step, state):
-      if manager.latest_step() == step:
-        return
-      args = ocp.args.StandardSave(state)
-      if feed is not None:
-        where = ocp.args.JsonSave(feed.get_state())
-        args = ocp.args.Composite(state=args, feed=where)
-      manager.save(step, args=args)
-
-    yield restore, save

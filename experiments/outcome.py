@@ -122,9 +122,14 @@ def lines(record: dict[str, Any]) -> list[str]:
 def _of_finalists(rows: list[dict[str, Any]]) -> list[str]:
   if not rows:
     return []
-  first, *_ = rows
-  best = max(row['valid_accuracy'] for row in rows)
-  return [
-    f'the best of {len(rows)} that were trained: it labels {best:.2%} of the '
-    f'images of the alphas right, the likeliest {first["valid_accuracy"]:.2%}'
+  accuracies = [row['valid_accuracy'] for row in rows]
+  trained = [accuracy for accuracy in accuracies if accuracy is not None]
+  first = accuracies[0]
+  lines = [
+    f'the best of {len(trained)} that were trained: it labels '
+    f'{max(trained):.2%} of the images of the alphas right, the likeliest '
+    + ('diverged' if first is None else f'{first:.2%}')
   ]
+  if diverged := len(accuracies) - len(trained):
+    lines.append(f'{diverged} finalists diverged and are left out')
+  return lines

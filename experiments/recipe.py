@@ -57,6 +57,8 @@ class Recipe:
     cutout: edge in pixels of a black square in each training image; 0 for none.
     erasing: share of the training images of which a part becomes noise.
     mixup: how evenly training images are mixed; 0 for not at all.
+    skip_nonfinite: steps in a row that may be left out since they would not
+      stay finite; 0: the first one ends the training.
   """
 
   epochs: int = 6
@@ -83,9 +85,11 @@ class Recipe:
   cutout: int = 0
   erasing: float = 0.0
   mixup: float = 0.0
+  skip_nonfinite: int = 0
 
   def __post_init__(self):
     cli.check_least(1, epochs=self.epochs)
+    cli.check_least(0, skip_nonfinite=self.skip_nonfinite)
     positive = 'learning_rate', 'rms_epsilon', 'stair_epochs', 'bn_epsilon'
     cli.check_positive(**{name: getattr(self, name) for name in positive})
     shares = 'weight_decay', 'smoothing', 'ema_decay', 'momentum', 'rms_decay'
@@ -149,8 +153,11 @@ class Recipe:
       own['momentum'] = self.momentum
     if self.optimizer == 'rmsprop':
       own |= {'decay': self.rms_decay, 'epsilon': self.rms_epsilon}
-    rate = SCHEDULES[self.schedule](self, steps)
-    return OPTIMIZERS[self.optimizer](rate, **own)
+    return OPTIMIZERS[self.optimizer](self.rate(steps), **own)
+
+  def rate(self, steps: int) -> optax.Schedule:
+    """The learning rate by the step, from 0."""
+    return SCHEDULES[self.schedule](self, steps)
 
 
 def _cosine(recipe: Recipe, steps: int) -> optax.Schedule:
@@ -222,6 +229,11 @@ OPTIONS = {
     Recipe.mixup,
     'mixes training images, a share drawn from Beta(mixup, mixup); 0: none',
   ),
+  'skip_nonfinite': (
+    Recipe.skip_nonfinite,
+    'steps in a row that may be left out since they would not stay finite; '
+    '0: the first one ends the run',
+  ),
 }
 
 
@@ -235,6 +247,7 @@ SEARCH_OPTIONS = {
     'clip_norm',
     'dtype',
     'remat',
+    'skip_nonfinite',
   )
 }
 
@@ -246,8 +259,19 @@ def of(config: dict[str, Any]) -> Recipe:
 
 
 def steps_of(recipe: Recipe, dataset: data.Dataset | stream.Streamed) -> int:
-  """Steps of a whole training."""
-  return recipe.epochs * (dataset.num_train // recipe.batch_size)
+  """Steps of a whole training.
+
+  Raises:
+    InputError: more than can be counted.
+  """
+  each = dataset.num_train // recipe.batch_size
+  steps = recipe.epochs * each
+  if steps > cli.LARGEST_COUNT:
+    raise InputError(
+      f'epochs is {recipe.epochs}; of {each} steps each there may be at most '
+      f'{cli.LARGEST_COUNT // each}'
+    )
+  return steps
 
 
 def batches_for(
@@ -258,7 +282,7 @@ def batches_for(
   Raises:
     InputError: the recipe does not go with so many images of this size.
   """
-  return datasets.batches_of(
+  batches = datasets.batches_of(
     dataset,
     recipe.batch_size,
     dataset.num_train,
@@ -266,3 +290,5 @@ def batches_for(
     erasing=recipe.erasing,
     mixup=recipe.mixup,
   )
+  steps_of(recipe, dataset)
+  return batches

@@ -79,7 +79,7 @@ def check(config: dict[str, Any]) -> None:
   """Raises InputError where the numbers of a schedule contradict each other."""
   counts = ('steps', 'log_every', 'checkpoint_every')
   cli.check_least(1, **{name: config[name] for name in counts})
-  cli.check_least(0, seed=config['seed'])
+  cli.check_seed(config['seed'])
   most = config['steps'] - 1  # Alphas that never learn choose by their noise.
   if not 0 <= config['warmup_steps'] <= most:
     raise InputError(

@@ -7,6 +7,7 @@ writes `architecture.json`, `metrics.jsonl`, `checkpoints/` and figures into
 the workdir. Started again after a kill it goes on where it was.
 """
 
+import dataclasses
 import functools
 import pathlib
 import sys
@@ -24,6 +25,7 @@ from experiments import (
   finalists,
   guards,
   loop,
+  metrics_file,
   names,
   outcome,
   presets,
@@ -90,6 +92,8 @@ def prepare(
   batches = datasets.batches_of(
     dataset, config['batch_size'], smaller, config['cutout']
   )
+  if config['finalists'] > 1:
+    finalists.recipe_of(config, dataclasses.replace(dataset, train=train))
   space = make_space(**datasets.sizes_of(dataset))
   space_lib.check_image_size(space)
   kept = constraints.of(config, space)
@@ -140,6 +144,7 @@ def build(config: dict[str, Any], inputs: searching.Inputs) -> search.Search:
     loss=functools.partial(cross_entropy, smoothing=config['smoothing']),
     supernet='entangled' if inputs.supernet == 'entangled' else 'mixed',
     numerics=recipe.numerics,
+    skip_nonfinite=recipe.skip_nonfinite > 0,
   )
 
 
@@ -183,7 +188,8 @@ def run(
     The derived architecture.
 
   Raises:
-    InputError: bad input; nothing was written then. Or the search diverged.
+    InputError: bad input; nothing was written then.
+    DivergedError: the search did.
   """
   inputs = prepare(config, dataset)
   # A space of one's own may change under the same name.
@@ -191,7 +197,30 @@ def run(
     'space_content': loop.fingerprint(inputs.space),
     'data_content': inputs.data_content,
   }
-  workdir = loop.claim(workdir, {**config, **content})
+  for line in constraints.warnings(inputs.kept.limits):
+    print(line, file=sys.stderr)
+  with loop.claimed(workdir, {**config, **content}) as claimed:
+    if is_finished(claimed):
+      path = claimed / 'architecture.json'
+      ops = {type(op) for slot in inputs.space.slots for op in slot.ops}
+      architecture = Architecture.load(path, tuple(ops))
+    else:
+      architecture = _search(
+        config, inputs, claimed, command, dataset, compiled, keep_supernet
+      )
+    _draw(claimed, inputs, architecture)
+  return architecture
+
+
+def is_finished(workdir: pathlib.Path) -> bool:
+  """Whether a search came to its end: its last file but figures is there."""
+  return (workdir / 'architecture.json').exists()
+
+
+def _search(
+  config, inputs, workdir, command, dataset, compiled, keep_supernet
+) -> Architecture:
+  """Takes the steps that are missing, derives, and writes the architecture."""
   supernet = supernets.described(inputs.supernet, inputs.space)
   for line in supernets.said(supernet):
     print(line, file=sys.stderr)
@@ -199,7 +228,7 @@ def run(
   state, stopped = searching.run(config, inputs, parts, workdir, compiled)
   if keep_supernet:
     weights.store(workdir, supernets.WHOLE, {'params': parts.params(state)})
-  space, limits = inputs.space, inputs.kept.limits
+  limits = inputs.kept.limits
   # Of the law that the costs were of, which is not always a softmax.
   heat = inputs.temperature(state.step)
   logits = relax.logits(inputs.relaxation, state.alphas, heat)
@@ -223,9 +252,19 @@ def run(
     supernet=supernet,
     finalists=trained,
   )
-  report.search_figures(workdir, loop.read_metrics(workdir), space, limits)
-  report.architecture_figure(workdir / 'architecture.png', architecture)
   return architecture
+
+
+def _draw(
+  workdir: pathlib.Path, inputs: searching.Inputs, architecture: Architecture
+) -> None:
+  """Draws the figures that are not there yet."""
+  names = 'alphas.png', 'cost.png', 'architecture.png'
+  if all((workdir / name).exists() for name in names):
+    return
+  rows = metrics_file.read(workdir)
+  report.search_figures(workdir, rows, inputs.space, inputs.kept.limits)
+  report.architecture_figure(workdir / 'architecture.png', architecture)
 
 
 def main() -> None:
@@ -233,7 +272,10 @@ def main() -> None:
   workdir = pathlib.Path(flags.FLAGS.workdir)
   config = cli.values(OPTIONS)
   config = presets.applied(config, cli.given(OPTIONS), presets.SEARCH)
+  before = is_finished(workdir)
   run(config, workdir, cli.command('experiments.search'))
+  if before:
+    print('this search was finished before; nothing was computed again')
   record = space_lib.read_record(workdir / 'architecture.json')
   print('\n'.join(outcome.lines(record)))
   for path in sorted(workdir.glob('*.json')) + sorted(workdir.glob('*.png')):

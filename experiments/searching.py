@@ -13,13 +13,16 @@ import optax
 from experiments import (
   compilation,
   constraints,
+  divergence,
   feeds,
   guards,
+  interrupts,
   loop,
   outcome,
+  progress,
 )
 from nasjax import batch, data, guard, relax, search, stream
-from nasjax.errors import InputError
+from nasjax.errors import DivergedError
 from nasjax.space import Space
 
 
@@ -126,20 +129,19 @@ def run(
     the search; None where it went to its end.
 
   Raises:
-    InputError: the search diverged.
+    DivergedError: the search did, now or before: its `diverged.json` says so.
   """
-  take = compiled or compile_for
-  state, verdict = _take_steps(config, inputs, parts, workdir, take)
+  if before := divergence.read(workdir):
+    raise DivergedError(before)
+  with divergence.recorded(workdir):
+    state, verdict = _take_steps(
+      config, inputs, parts, workdir, compiled or compile_for
+    )
   stopped = None
   if verdict is not None:
     stopped = {'step': int(state.step), 'reason': verdict.reason}
     state = _returned(state, verdict)
     stopped['returned_to'] = int(state.step)
-  if not all(np.isfinite(a).all() for a in loop.to_host(state.alphas).values()):
-    raise InputError(
-      'the search diverged: its alphas are not finite; lower --learning_rate '
-      f'({config["learning_rate"]}) and give another --workdir'
-    )
   return state, stopped
 
 
@@ -147,25 +149,96 @@ def _take_steps(config, inputs, parts, workdir, compiled):
   """The last state, and why it is the last if a rule stopped the search."""
   train, valid = fed(inputs, config['seed'])
   key, rule = jax.random.key(config['seed']), inputs.guarded.rule
-  its = compiled(inputs, parts, key, train, valid)
-  state = its.start(key)
-  # Through the warm-up alphas, and with them the costs, stay these.
-  costs = loop.to_host(its.costs_of(state.alphas, state.step))
-  warmup = config['warmup_steps']
-  run = loop.run(
-    workdir,
-    Run(state, rule.init(state.alphas)),
-    stepper(warmup, inputs.guarded, its.programs, costs, train, valid),
-    steps=config['steps'],
-    log_every=config['log_every'],
-    checkpoint_every=config['checkpoint_every'],
-    describe=functools.partial(outcome.describe, inputs.kept.limits),
-    name='search',
-    extra=lambda run: its.described(run.search.alphas, run.step),
-    stopped=lambda run: rule.verdict(run.stop) is not None,
-    feed=feeds.position(train=train, valid=valid),
-  )
+
+  def begin():
+    its = compiled(inputs, parts, key, train, valid)
+    state = its.start(key)
+    # Through the warm-up alphas, and with them the costs, stay these.
+    costs = loop.to_host(its.costs_of(state.alphas, state.step))
+    its.described(state.alphas, state.step)
+    return its, state, costs
+
+  with progress.Progress('search', config['steps']) as bar:
+    pool = ThreadPoolExecutor(max_workers=1)
+    beginning = pool.submit(begin)
+    pool.shutdown(wait=False)
+    its, state, costs = interrupts.wait(beginning, bar.wait)
+    advance = stepper(
+      config['warmup_steps'],
+      inputs.guarded,
+      its.programs,
+      costs,
+      train,
+      valid,
+      bar.wait,
+    )
+    run = loop.run(
+      workdir,
+      Run(state, rule.init(state.alphas)),
+      advance,
+      steps=config['steps'],
+      log_every=config['log_every'],
+      checkpoint_every=config['checkpoint_every'],
+      describe=functools.partial(outcome.describe, inputs.kept.limits),
+      name='search',
+      identity=identity(config, inputs),
+      watch=divergence.Watch(
+        functools.partial(_diverged, config), config['skip_nonfinite']
+      ),
+      watched=lambda run: [
+        getattr(run.search, name)
+        for name in search.State._fields
+        if name in _FINITE
+      ],
+      extra=lambda run: its.described(run.search.alphas, run.step),
+      stopped=lambda run: rule.verdict(run.stop) is not None,
+      bar=bar,
+      feed=feeds.position(train=train, valid=valid),
+    )
   return run.search, rule.verdict(run.stop)
+
+
+def identity(config: Mapping[str, Any], inputs: Inputs) -> str:
+  """What tells the checkpoints of a search from those of any other."""
+  return loop.fingerprint(
+    sorted(config.items()), inputs.space, inputs.data_content
+  )
+
+
+# What of a state has to be finite. Limits, which constraints keep, need not.
+_FINITE = 'params', 'batch_stats', 'opt_state', 'alphas', 'alpha_opt_state'
+_LARGE = 1e4  # A loss that is finite, but will not be for long.
+
+
+def _diverged(config: Mapping[str, Any], bad: divergence.Bad) -> str:
+  """What is said of a search that is no longer finite, and of which rate.
+
+  Within a step, weights move first, then alphas are judged with these weights
+  on other images. So a loss of the weights that is not finite, after alphas
+  were judged well with the same weights, is due to the step of the alphas.
+  """
+  weights, alphas = 'learning_rate', 'alpha_learning_rate'
+  price = 'strength' if config.get('dual_rate') is None else 'dual_rate'
+  task = [bad.before.get(name, 0.0) for name in ('train_loss', 'valid_loss')]
+  grown = any(abs(loss) > _LARGE for loss in task)
+  priced = abs(bad.before.get('total_loss', 0.0)) > _LARGE and not grown
+  # Of alphas that learnt, judged with the weights that there are now.
+  moved = weights if grown or 'valid_loss' not in bad.before else alphas
+  moved = price if priced else moved
+  cause, seen = {
+    'train_loss': (moved, 'its loss is not finite'),
+    'valid_loss': (weights, 'its loss on images of the alphas is not finite'),
+    'total_loss': (price, 'what the constraint adds is not finite'),
+    'state': (moved, 'its weights or alphas are not finite'),
+    'weights_skipped': (weights, 'too many steps in a row are not finite'),
+    'alphas_skipped': (alphas, 'too many steps in a row are not finite'),
+  }[bad.what]
+  names = dict.fromkeys((cause, weights, alphas))
+  rates = ', '.join(f'{name} {config[name]}' for name in names)
+  return (
+    f'the search diverged: {seen} from step {bad.step} of {config["steps"]} on '
+    f'({rates}); lower {cause} and give another workdir'
+  )
 
 
 def compile_for(
@@ -256,21 +329,31 @@ def stepper(
   costs: dict[str, float],
   train: feeds.Feed,
   valid: feeds.Feed,
+  tick: Callable[[], None] = lambda: None,
 ) -> Callable[[Run, int], tuple[Run, dict[str, Any]]]:
   """`(run, step) -> (run, metrics)`: a step, measured and looked at.
 
-  `costs` are those of the alphas in the warm-up.
+  `costs` are those of the alphas in the warm-up; `tick` is called while a
+  program is waited for.
   """
 
   def advance(run, step):
-    state, metrics = run_by.weight_step.result()(run.search, train.next())
-    if step <= warmup_steps:
+    learns = step > warmup_steps
+    # All of them before the first runs: a signal while they are waited for
+    # leaves the state as it was.
+    weight_step = interrupts.wait(run_by.weight_step, tick)
+    alpha_step = interrupts.wait(run_by.alpha_step, tick) if learns else None
+    measure = None
+    if learns and guarded.measures(step):
+      measure = interrupts.wait(run_by.eigenvalue, tick)
+    state, metrics = weight_step(run.search, train.next())
+    if alpha_step is None:
       return Run(state, run.stop), {**costs, **metrics}
     images = train.peek(), valid.next()
-    state, more = run_by.alpha_step.result()(state, *images)
+    state, more = alpha_step(state, *images)
     metrics |= more
-    if guarded.measures(step):
-      metrics['eigenvalue'] = run_by.eigenvalue.result()(state, valid.peek())
+    if measure is not None:
+      metrics['eigenvalue'] = measure(state, valid.peek())
     stop = guarded.rule.update(step, metrics, state.alphas, run.stop)
     return Run(state, stop), metrics
 

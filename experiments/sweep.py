@@ -36,7 +36,7 @@ from experiments import (
   sweep_setup,
 )
 from experiments.sweep_setup import OPTIONS
-from nasjax.errors import InputError
+from nasjax.errors import DivergedError, InputError
 
 
 @contextlib.contextmanager
@@ -75,7 +75,8 @@ def run(
     What was done, in lines.
 
   Raises:
-    InputError: bad input; nothing was written then. Or a search diverged.
+    InputError: bad input; nothing was written then.
+    DivergedError: every training did.
   """
   prepared = sweep_setup.prepare(config, workdir, command)
   levels, sizes, setting, space, *_ = prepared
@@ -102,12 +103,19 @@ def run(
   )
   trainings = sweep_plan.trainings(plan.networks, sizes)
   sweep_pieces.run_trainings(setting, plan, part(trainings), workers)
-  sweep_pieces.run_inherited(
-    setting, members[0], plan, part(list(plan.networks))
-  )
+  if found:
+    sweep_pieces.run_inherited(
+      setting, found[0].member, plan, part(list(plan.networks))
+    )
   results = sweep_pieces.results(setting.workdir, trainings)
+  diverged = sweep_pieces.diverged(setting.workdir, trainings)
   if part.of > 1:
-    return [f'{len(results)} of {len(trainings)} trainings are finished']
+    over = len(results) + len(diverged)
+    return [f'{over} of {len(trainings)} trainings are finished']
+  if not results:
+    raise DivergedError('all trainings diverged; lower learning_rate')
+  lost = [m.name for m in members if sweep_pieces.has_diverged(setting, m)]
+  plan = sweep_networks.without(plan, results, diverged, lost)
   written = sweep_report.write(prepared, plan, results)
   return [f'wrote {path}' for path in written]
 

@@ -1,13 +1,14 @@
 """The networks of a sweep: what was searched, and what it is compared with."""
 
+import collections
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from experiments import handmade, names, scaled
-from experiments.sweep_plan import Level, Member, Sizes
+from experiments.sweep_plan import Level, Member, Sizes, Training
 from nasjax import derive
 from nasjax.cost import Cost
 from nasjax.errors import InputError
@@ -115,6 +116,34 @@ def plan(
     tuple(dataclasses.replace(e, folder=folders[e.network]) for e in entries),
     tuple(missing),
   )
+
+
+def without(
+  plan: Plan,
+  trained: Iterable[Training],
+  diverged: Sequence[Training],
+  searches: Sequence[str] = (),
+) -> Plan:
+  """A plan without the networks of which every training diverged.
+
+  Args:
+    plan: of all networks.
+    trained: trainings that have a result.
+    diverged: those that have none.
+    searches: names of those that diverged.
+
+  Returns:
+    The plan with a line for each network and each search that lacks something.
+  """
+  counts = collections.Counter(one.folder for one in diverged)
+  of_all = counts + collections.Counter(one.folder for one in trained)
+  lines = [f'search {name}, which diverged' for name in searches]
+  lines += [
+    f'{counts[name]} of {of_all[name]} trainings of {name}, which diverged'
+    for name in sorted(counts)
+  ]
+  entries = [e for e in plan.entries if counts[e.folder] < of_all[e.folder]]
+  return Plan(tuple(entries), (*plan.missing, *lines))
 
 
 def _searched(

@@ -20,8 +20,13 @@ import numpy as np
 
 from experiments import (
   devices,
+  divergence,
   finalists,
+  interrupts,
+  lock,
   loop,
+  metrics_file,
+  progress,
   search,
   searching,
   supernets,
@@ -31,9 +36,10 @@ from experiments import (
 from experiments import recipe as recipes
 from experiments.sweep_networks import Found, Plan, alphas_of
 from experiments.sweep_plan import Member, Training
-from nasjax import batch, data
+from nasjax import batch, data, files
 from nasjax import search as search_lib
 from nasjax import space as space_lib
+from nasjax.errors import DivergedError
 from nasjax.space import Architecture
 
 _INDIFFERENT = 1e-3  # Nats.
@@ -143,16 +149,23 @@ def _search(
   folder = setting.workdir / 'searches' / member.name
   config = config_of(setting.config, setting.resource, member)
   fresh, start = not folder.exists(), time.monotonic()
-  search.run(
-    config,
-    folder,
-    setting.command,
-    dataset=setting.dataset,
-    compiled=compiled,
-    keep_supernet=True,
-  )
-  seconds = time.monotonic() - begun[-1]
-  steps = loop.read_metrics(folder)[-1]['step']
+  try:
+    search.run(
+      config,
+      folder,
+      setting.command,
+      dataset=setting.dataset,
+      compiled=compiled,
+      keep_supernet=True,
+    )
+  except DivergedError as e:
+    progress.note(f'search {member.name}: {e}')
+    files.write_json(folder / 'member.json', {'diverged': str(e)})
+    return
+  # A kill may have left nothing to do but this record.
+  now = time.monotonic()
+  compiled_at = begun[-1] if begun else now
+  steps = metrics_file.read(folder)[-1]['step']
   architecture = space_lib.read_record(folder / 'architecture.json')
   trained = len(architecture['finalists'])
   alpha_steps = max(0, steps - config['warmup_steps'])
@@ -163,17 +176,25 @@ def _search(
     'images': images
     + finalists.images_of(config, trained, setting.dataset.num_train // 2),
     # How long an earlier process took for its part is not known.
-    'seconds': seconds if fresh else None,
-    'compile_seconds': begun[-1] - start,
+    'seconds': now - compiled_at if fresh else None,
+    'compile_seconds': compiled_at - start,
     'device': jax.devices()[0].device_kind,
   }
-  loop.write_json(folder / 'member.json', record)
+  files.write_json(folder / 'member.json', record)
+
+
+def has_diverged(setting: Setting, member: Member) -> bool:
+  """Whether a search diverged: it found nothing, and never will."""
+  folder = setting.workdir / 'searches' / member.name
+  return divergence.read(folder) is not None
 
 
 def read_searches(setting: Setting, members: Sequence[Member]) -> list[Found]:
-  """What finished searches came to."""
+  """What finished searches came to, without those that diverged."""
   found = []
   for member in members:
+    if has_diverged(setting, member):
+      continue
     path = setting.workdir / 'searches' / member.name / 'architecture.json'
     record = space_lib.read_record(path)
     a = Architecture.load(path, setting.ops)
@@ -192,7 +213,8 @@ def run_controls(setting: Setting, members: Sequence[Member]) -> None:
     if path.exists():
       continue
     print(f'control {member.name}', file=sys.stderr)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with files.writing(path.parent):
+      path.parent.mkdir(parents=True, exist_ok=True)
     config = config_of(setting.config, setting.resource, member)
     inputs = search.prepare(config, setting.dataset)
     rng = np.random.default_rng(member.seed)
@@ -202,14 +224,15 @@ def run_controls(setting: Setting, members: Sequence[Member]) -> None:
       name: _INDIFFERENT * rng.gumbel(size=alpha.shape)
       for name, alpha in space_lib.init_alphas(inputs.space).items()
     }
-    a, trained = finalists.chosen(
-      config,
-      inputs,
-      setting.dataset,
-      alphas,
-      inputs.kept.limits,
-      path.parent,
-    )
+    with lock.hold(path.parent):
+      a, trained = finalists.chosen(
+        config,
+        inputs,
+        setting.dataset,
+        alphas,
+        inputs.kept.limits,
+        path.parent,
+      )
     record = {'command': setting.command, 'seed': member.seed}
     a.save(path, **record, finalists=trained)
 
@@ -242,7 +265,7 @@ def run_trainings(
   # Once, not once for each training.
   resident = devices.everywhere(setting.dataset.train, batches.sharding)
   dataset = dataclasses.replace(setting.dataset, train=resident)
-  bar = loop.progress_bar(
+  bar = progress.Progress(
     'sweep', recipes.steps_of(recipe, dataset) * len(wanted)
   )
 
@@ -251,22 +274,28 @@ def run_trainings(
     network, a = entry.network, entry.architecture
     built = training.build(network, dataset, batches, recipe)
     for one in by_network[folder]:
+      interrupts.check()
       own = folder_of(setting.workdir, one)
-      own.mkdir(parents=True, exist_ok=True)
-      training.run(
-        own,
-        network,
-        dataset,
-        batches,
-        recipe,
-        seed=one.seed,
-        record={'name': folder},
-        bar=bar,
-        valid=setting.valid,
-        choose=False,
-        built=built,
-        among=None if a is None else a.space,
-      )
+      with files.writing(own):
+        own.mkdir(parents=True, exist_ok=True)
+      try:
+        with lock.hold(own):
+          training.run(
+            own,
+            network,
+            dataset,
+            batches,
+            recipe,
+            seed=one.seed,
+            record={'name': folder},
+            bar=bar,
+            valid=setting.valid,
+            choose=False,
+            built=built,
+            among=None if a is None else a.space,
+          )
+      except DivergedError as e:
+        progress.note(f'{own.name}: {e}')
 
   with bar, ThreadPoolExecutor(workers) as pool:
     list(pool.map(train, by_network))
@@ -278,6 +307,13 @@ def results(
   """Of finished trainings."""
   paths = {one: folder_of(workdir, one) / 'result.json' for one in wanted}
   return {o: loop.read_json(p) for o, p in paths.items() if p.exists()}
+
+
+def diverged(
+  workdir: pathlib.Path, wanted: Sequence[Training]
+) -> list[Training]:
+  """The trainings that diverged: they have no result, and never will."""
+  return [one for one in wanted if divergence.read(folder_of(workdir, one))]
 
 
 def inherited_path(workdir: pathlib.Path, folder: str) -> pathlib.Path:
@@ -325,4 +361,4 @@ def run_inherited(
       recipes.of(config).numerics,
     )
     record = {'member': member.name, **found.record}
-    loop.write_json(inherited_path(setting.workdir, folder), record)
+    files.write_json(inherited_path(setting.workdir, folder), record)

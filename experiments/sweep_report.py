@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments import (
+  divergence,
   loop,
+  metrics_file,
   sweep_networks,
   sweep_page,
   sweep_pieces,
@@ -26,7 +28,7 @@ from experiments.sweep_networks import (
   Plan,
 )
 from experiments.sweep_results import Group, Results, Scored
-from nasjax import report
+from nasjax import files, report
 from nasjax.report import document, gallery, intervals
 from nasjax.report import sweep as figures
 from nasjax.space import Architecture
@@ -105,10 +107,7 @@ def write(prepared: Any, plan: Plan, results: Results) -> list[pathlib.Path]:
 
 
 def _written(path: pathlib.Path, text: str) -> pathlib.Path:
-  """Writes a file whole or not at all."""
-  part = path.with_name(path.name + '.part')
-  part.write_text(text)
-  part.replace(path)
+  files.write_text(path, text)
   return path
 
 
@@ -182,8 +181,12 @@ def finalists(prepared: Any) -> list[sweep_search_page.Finalists]:
       if not member.level.middle:
         continue
       folder = workdir / whose / member.name
+      if divergence.read(folder):
+        continue
       found = loop.read_json(folder / 'architecture.json')['finalists']
       for i, one in enumerate(found, 1):
+        if one['valid_accuracy'] is None:  # Its training diverged.
+          continue
         choice = dict(zip(prepared.space.choices, one['choice'], strict=True))
         result = loop.read_json(folder / f'finalists/{i}/result.json')
         key = whose, choice.get('pattern', '-'), result['test_images']
@@ -196,7 +199,7 @@ def finalists(prepared: Any) -> list[sweep_search_page.Finalists]:
 
 def _entropy(folder: pathlib.Path, record: Mapping[str, Any]) -> float:
   """Of a search's last probabilities, as a share of the largest there is."""
-  last = loop.read_metrics(folder)[-1]['entropy']
+  last = metrics_file.read(folder)[-1]['entropy']
   return statistics.fmean(
     nats / math.log(len(record['alphas'][name])) for name, nats in last.items()
   )

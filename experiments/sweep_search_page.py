@@ -70,9 +70,11 @@ def _finalists(members, finalists) -> list[Block]:
   each = [m['finalists'] for m in members if m['finalists']]
   if not each:
     return []
-  first = statistics.fmean(rows[0]['valid_accuracy'] for rows in each)
+  # None where a training diverged.
+  accuracies = [[row['valid_accuracy'] for row in rows] for rows in each]
+  first = statistics.fmean(own[0] for own in accuracies if own[0] is not None)
   best = statistics.fmean(
-    max(row['valid_accuracy'] for row in rows) for rows in each
+    max(value for value in own if value is not None) for own in accuracies
   )
   return [
     Text(

@@ -87,10 +87,13 @@ def sizes_of(config: dict[str, Any]) -> sweep_plan.Sizes:
   }
   cli.check_least(1, search_seeds=config['search_seeds'])
   cli.check_least(1, train_seeds=config['train_seeds'])
-  cli.check_least(0, seed=config['seed'], random=config['random'])
+  cli.check_least(0, random=config['random'])
   cli.check_least(1, outer_seeds=outer['search_seeds'])
   cli.check_least(0, outer_random=outer['random'])
   cli.check_least(0, control_seeds=config['control_seeds'])
+  seeds = 'search_seeds', 'train_seeds', 'control_seeds'
+  runs = [config[name] for name in seeds] + [outer['search_seeds']]
+  cli.check_seed(config['seed'], max(runs))
   constraints.check_fill(config['fill'])
   wanted = [
     sweep_plan.Wanted(own['random'], _names(own['zoo']))

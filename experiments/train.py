@@ -91,7 +91,7 @@ def train_as_told(config: dict[str, Any], workdir: str, command: str) -> dict:
     InputError: bad input; nothing was written then.
   """
   recipe = recipes.of(config)
-  cli.check_least(0, seed=config['seed'])
+  cli.check_seed(config['seed'])
   dataset = datasets.of_or_stream(config, OPTIONS)
   network = network_for(config, dataset)
   check_image_size(network)
@@ -105,19 +105,19 @@ def train_as_told(config: dict[str, Any], workdir: str, command: str) -> dict:
   }
   fit, valid = datasets.held_out(dataset, config['valid_fraction'])
   batches = recipes.batches_for(recipe, fit)
-  claimed = loop.claim(workdir, {**config, **content})
-  return training.run(
-    claimed,
-    network,
-    fit,
-    batches,
-    recipe,
-    seed=config['seed'],
-    record={'command': command},
-    crop_area=config['crop_area'],
-    valid=valid,
-    taught=taught,
-  )
+  with loop.claimed(workdir, {**config, **content}) as claimed:
+    return training.run(
+      claimed,
+      network,
+      fit,
+      batches,
+      recipe,
+      seed=config['seed'],
+      record={'command': command},
+      crop_area=config['crop_area'],
+      valid=valid,
+      taught=taught,
+    )
 
 
 def evaluate(workdir: pathlib.Path, given: dict[str, Any]) -> dict[str, float]:
@@ -182,9 +182,12 @@ def main() -> None:
     return
   workdir, command = flags.FLAGS.workdir, cli.command('experiments.train')
   config = presets.applied(cli.values(OPTIONS), given, presets.TRAIN)
+  before = (pathlib.Path(workdir).expanduser() / 'result.json').exists()
   result = train_as_told(config, workdir, command)
   if not processes.first():
     return
+  if before:
+    print('this training was finished before; nothing was computed again')
   print(
     f'test accuracy {100 * result["test_accuracy"]:.2f} % on '
     f'{result["test_images"]} images, {result["macs"]} MACs, '

@@ -1,27 +1,32 @@
 """The training of one network in its workdir, whatever told of it."""
 
+import contextlib
 import dataclasses
 import functools
 import pathlib
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
-import tqdm
 
 from experiments import (
   compilation,
   datasets,
   devices,
+  divergence,
   feeds,
   finished,
+  interrupts,
   loop,
   processes,
+  progress,
   weights,
 )
 from experiments import recipe as recipes
 from experiments.recipe import Recipe
-from nasjax import batch, cost, data, stream, train
+from nasjax import batch, cost, data, files, stream, train
+from nasjax.errors import DivergedError
 from nasjax.space import Architecture, Space
 
 
@@ -55,6 +60,7 @@ def build(
     decay=recipe.ema_decay,
     teacher=taught.teacher,
     numerics=recipe.numerics,
+    skip_nonfinite=recipe.skip_nonfinite > 0,
   )
   return Built(parts, jax.jit(train.predict(network, batches, recipe.numerics)))
 
@@ -68,7 +74,7 @@ def run(
   *,
   seed: int,
   record: dict[str, Any],
-  bar: tqdm.tqdm | None = None,
+  bar: progress.Progress | None = None,
   crop_area: float = stream.CROP_AREA,
   valid: data.Arrays | Sequence | None = None,
   choose: bool = True,
@@ -86,8 +92,8 @@ def run(
     recipe: how to train.
     seed: of the initial weights, the order and the augmentation.
     record: what else `result.json` is to hold.
-    bar: a progress bar shared with other runs; the loss in it is named after
-      the workdir.
+    bar: progress shared with other runs; the loss in it is named after the
+      workdir.
     crop_area: least share of an image that a stream cuts out of it.
     valid: images that were held out; after each epoch they decide whether its
       weights are the best ones. None keeps the last weights alone.
@@ -102,14 +108,18 @@ def run(
 
   Raises:
     InputError: the workdir holds another network.
+    DivergedError: the training did, now or before: its `diverged.json` says so.
   """
   finished.check_workdir(workdir, network, among)
   steps = recipes.steps_of(recipe, dataset)
-  if (workdir / 'result.json').exists():
-    if bar is not None:
-      bar.initial += steps
-      bar.update(steps)
+  over = (workdir / 'result.json').exists()
+  before = divergence.read(workdir)
+  if (over or before) and bar is not None:
+    bar.skip(steps)
+  if over:
     return loop.read_json(workdir / 'result.json')
+  if before:
+    raise DivergedError(before)
   if processes.first() and not (workdir / 'architecture.json').exists():
     Architecture(network, ()).save(workdir / 'architecture.json')
   built = built or build(network, dataset, batches, recipe, taught)
@@ -129,9 +139,26 @@ def run(
     crop_area=crop_area,
     sharding=batches.sharding,
   )
-  state = _steps(
-    workdir, built.parts, feed, taught, seed, steps, recipe.epochs, bar, checked
+  identity = loop.fingerprint(
+    network, recipe, seed, steps, taught.record and taught.record['content']
   )
+  watch = divergence.Watch(
+    functools.partial(_diverged, recipe, steps), recipe.skip_nonfinite
+  )
+  with divergence.recorded(workdir):
+    state = _steps(
+      workdir,
+      built.parts,
+      feed,
+      taught,
+      seed,
+      steps,
+      recipe.epochs,
+      bar,
+      identity,
+      watch,
+      checked,
+    )
   if processes.first():
     weights.save(workdir, weights.LAST, devices.own(train.weights(state)))
   test = functools.partial(measure, dataset.test)
@@ -157,33 +184,74 @@ def run(
     **record,
   }
   if processes.first():
-    loop.write_json(workdir / 'result.json', result)
+    files.write_json(workdir / 'result.json', result)
   return result
 
 
-def _steps(workdir, parts, feed, taught, seed, steps, epochs, bar, checked):
+def _steps(
+  workdir,
+  parts,
+  feed,
+  taught,
+  seed,
+  steps,
+  epochs,
+  bar,
+  identity,
+  watch,
+  checked,
+):
   """Takes all steps, or those that an earlier process left; the last state."""
   who = '' if bar is None else f'{workdir.name}: '
   key, sharding = jax.random.key(seed), feed.sharding
-  shapes, start = compilation.initial(
-    lambda key: parts.init(key, feed.like), key, sharding=sharding
-  )
   of_teacher = devices.everywhere(taught.variables, sharding)
-  step = compilation.compiled(
-    who + 'step', parts.step, shapes, feed.like, of_teacher
-  )
-  return loop.run(
-    workdir,
-    start(),
-    lambda state, i: step(state, feed.next(), of_teacher),
-    steps=steps,
-    log_every=max(1, steps // epochs // 4),
-    checkpoint_every=steps // epochs,
-    describe=lambda metrics: who + described(metrics),
-    name='train',
-    bar=bar,
-    feed=feed.position,
-    **({} if checked is None else {'checked': checked}),
+
+  def compile_all():
+    shapes, start = compilation.initial(
+      lambda key: parts.init(key, feed.like), key, sharding=sharding
+    )
+    step = compilation.compiled(
+      who + 'step', parts.step, shapes, feed.like, of_teacher
+    )
+    return start(), step
+
+  with contextlib.ExitStack() as stack:
+    own = bar or stack.enter_context(progress.Progress('train', steps))
+    pool = ThreadPoolExecutor(1)
+    compiling = pool.submit(compile_all)
+    pool.shutdown(wait=False)
+    state, step = interrupts.wait(compiling, own.wait)
+    return loop.run(
+      workdir,
+      state,
+      lambda state, i: step(state, feed.next(), of_teacher),
+      steps=steps,
+      log_every=max(1, steps // epochs // 4),
+      checkpoint_every=steps // epochs,
+      describe=lambda metrics: who + described(metrics),
+      name='train',
+      identity=identity,
+      watch=watch,
+      watched=lambda state: state,
+      bar=own,
+      feed=feed.position,
+      **({} if checked is None else {'checked': checked}),
+    )
+
+
+def _diverged(recipe: Recipe, steps: int, bad: divergence.Bad) -> str:
+  """What is said of a training that is no longer finite."""
+  rate = float(recipe.rate(steps)(bad.step - 1))
+  if bad.what in divergence.COUNTERS:
+    seen = f'more than {recipe.skip_nonfinite} steps in a row are not finite'
+  elif bad.what == 'state':
+    seen = 'its weights are not finite'
+  else:
+    seen = 'its loss is not finite'
+  return (
+    f'the training diverged: {seen} from step {bad.step} of {steps} on '
+    f'(learning_rate {recipe.learning_rate:g} with {recipe.optimizer}, '
+    f'{rate:g} at that step); lower learning_rate and give another workdir'
   )
 
 

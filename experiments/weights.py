@@ -14,7 +14,7 @@ from typing import Any
 import jax
 
 from experiments import devices, loop, processes
-from nasjax import train
+from nasjax import files, train
 from nasjax.errors import InputError
 from nasjax.ops import Numerics
 from nasjax.space import Space
@@ -158,7 +158,7 @@ def keeper(
     if better and processes.first():
       save(workdir, BEST, devices.own(found))
       now = {'step': step, 'valid_accuracy': accuracy}
-      loop.write_json(workdir / 'best.json', now)
+      files.write_json(workdir / 'best.json', now)
     return {'valid_accuracy': accuracy}
 
   return look

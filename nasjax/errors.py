@@ -1,4 +1,4 @@
-"""The one error that is the user's to mend."""
+"""The errors that are the user's to mend."""
 
 
 class InputError(ValueError):
@@ -13,4 +13,18 @@ class InputError(ValueError):
     Traceback (most recent call last):
     ...
     nasjax.errors.InputError: unknown space ``tiny``; choose from mobile
+  """
+
+
+class DivergedError(InputError):
+  """A training or a search whose numbers are no longer finite.
+
+  A rate or a strength is the cause as a rule, so it is the user's to change.
+  The message has one line: since which step, with which rates.
+
+  Example:
+    >>> raise DivergedError('the training diverged from step 3 on')
+    Traceback (most recent call last):
+    ...
+    nasjax.errors.DivergedError: the training diverged from step 3 on
   """

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from nasjax import average, batch, data
+from nasjax import average, batch, data, finite
 from nasjax.distill import Teacher
 from nasjax.ops import Numerics
 from nasjax.space import Space
@@ -26,6 +26,8 @@ class State(NamedTuple):
     opt_state: of the optimizer.
     average: moving averages of `params` and `batch_stats`; () without.
     train: position in the training images; () where batches are given.
+    skipped: steps in a row that were left out since they were not finite, by
+      `'weights'`, `i32[]`.
   """
 
   step: jax.Array
@@ -35,6 +37,7 @@ class State(NamedTuple):
   opt_state: optax.OptState
   average: dict | tuple[()]
   train: batch.Sampler | tuple[()]
+  skipped: dict[str, jax.Array]
 
 
 class Train(NamedTuple):
@@ -115,6 +118,7 @@ def make(
   decay: float = 0.0,
   teacher: Teacher | None = None,
   numerics: Numerics = Numerics(),  # noqa: B008 (frozen)
+  skip_nonfinite: bool = False,
 ) -> Train:
   """Puts a training together.
 
@@ -127,6 +131,8 @@ def make(
     decay: of the moving averages, in [0, 1), see `nasjax.average`; 0 is none.
     teacher: a larger network that is learned from besides the labels.
     numerics: how the network is computed.
+    skip_nonfinite: whether a step that would not stay finite is left out; see
+      `nasjax.finite.skipping`.
 
   Returns:
     Functions that nothing has jitted.
@@ -156,6 +162,7 @@ def make(
       opt_state=tx.init(start.params),
       average=start._asdict() if decay else (),
       train=batches.begin(for_train, train),
+      skipped={'weights': jnp.int32(0)},
     )
 
   def losses(params, state, images, labels, taught, for_dropout):
@@ -197,10 +204,13 @@ def make(
       opt_state=opt_state,
       average=averaged,
       train=sampler,
+      skipped=state.skipped,
     )
     return state, {'train_loss': value, 'train_accuracy': right}
 
-  return Train(init, step)
+  return Train(
+    init, finite.skipping(step, 'weights') if skip_nonfinite else step
+  )
 
 
 def predict(

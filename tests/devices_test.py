@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import refused
 
-from experiments import cli, devices, loop, search
+from experiments import cli, devices, metrics_file, search
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SEARCH = '--space=tiny --limit=macs=60k --steps=6 --warmup_steps=2'.split()
@@ -52,11 +52,11 @@ def test_scripts_on_eight_devices_do_what_they_do_on_one(tmp_path):
   own = {'space': 'tiny', 'limit': ['macs=60k'], 'steps': 6, 'warmup_steps': 2}
   own |= {'log_every': 1, 'checkpoint_every': 4, 'batch_size': 16}
   search.run(cli.defaults(search.OPTIONS) | own, tmp_path / 's1')
-  _close(*(loop.read_metrics(d) for d in (tmp_path / 's1', found)))
+  _close(*(metrics_file.read(d) for d in (tmp_path / 's1', found)))
   # It goes on from what it left, on as many devices.
   file = f'--architecture={found / "architecture.json"}'
   _call(8, 'train', f'--workdir={trained}', file, *TRAIN)
-  rows = loop.read_metrics(trained)
+  rows = metrics_file.read(trained)
   assert rows[-1]['step'] == 12  # 5,000 images in batches of 400.
   assert all(np.isfinite(row['train_loss']) for row in rows)
 

@@ -25,6 +25,7 @@ from experiments import (
   constraints,
   guards,
   loop,
+  metrics_file,
   names,
   outcome,
   scaled,
@@ -161,7 +162,7 @@ def test_a_search_that_is_stopped_says_why_and_resumes_to_the_same(tmp_path):
   assert record['stopped']['returned_to'] == at
   assert f'stopped at step {at}: {reason}\n' in out
   assert 'skip' in record['choice'].values()
-  rows = loop.read_metrics(whole)
+  rows = metrics_file.read(whole)
   assert [row['step'] for row in rows] == list(range(1, at + 1))
   choices = spaces.tiny().choices
   for row in rows:
@@ -210,7 +211,7 @@ def test_a_killed_training_ends_bit_for_bit_where_it_would_have(
 
 
 def test_alphas_wait_for_the_end_of_the_warm_up(searched):
-  first, second, after = loop.read_metrics(searched)[:3]
+  first, second, after = metrics_file.read(searched)[:3]
   assert [row['step'] for row in (first, second, after)] == [3, 6, 9]
   for row in (first, second):
     assert 'valid_loss' not in row
@@ -441,8 +442,8 @@ def test_metrics_past_the_checkpoint_are_cut_back(tmp_path):
   rows = [{'step': i, 'x': i / 3} for i in (3, 6, 9)]
   text = ''.join(json.dumps(r) + '\n' for r in rows) + '{"step": 12, "x'
   (tmp_path / 'metrics.jsonl').write_text(text)
-  loop.cut_metrics(tmp_path, 6)
-  assert loop.read_metrics(tmp_path) == rows[:2]
+  metrics_file.cut(tmp_path, 6)
+  assert metrics_file.read(tmp_path) == rows[:2]
 
 
 class _Count(NamedTuple):
@@ -473,7 +474,7 @@ def test_a_run_stops_where_it_is_told_and_stays_there(tmp_path):
   assert int(run(11).step) == 11
   assert taken == list(range(1, 12))
   # The last step has a line and a checkpoint, whichever it is.
-  assert [row['step'] for row in loop.read_metrics(tmp_path)] == [5, 10, 11]
+  assert [row['step'] for row in metrics_file.read(tmp_path)] == [5, 10, 11]
   assert int(run(99).step) == 20
   assert taken == list(range(1, 21))
 
@@ -510,7 +511,7 @@ def test_a_metric_is_read_when_the_device_has_the_next_step(tmp_path):
   # Before a checkpoint, every line up to it is written.
   order = 'call 1, call 2, call 3, read 2, call 4, read 4, call 5, call 6, '
   assert ', '.join(said) == order + 'call 7, read 6, read 7'
-  rows = loop.read_metrics(tmp_path)
+  rows = metrics_file.read(tmp_path)
   assert [(r['step'], r['x']) for r in rows] == [(i, i) for i in (2, 4, 6, 7)]
 
 
@@ -622,7 +623,7 @@ def test_a_search_whose_eigenvalue_grows_derives_from_before(
   whole, again = tmp_path / 'whole', tmp_path / 'again'
   search.run(config, whole)
   record = space.read_record(whole / 'architecture.json')
-  rows = loop.read_metrics(whole)
+  rows = metrics_file.read(whole)
   values = [row['eigenvalue'] for row in rows if 'eigenvalue' in row]
   mean = lambda i: np.mean(values[i - 2 : i + 3])  # noqa: E731
   last = next(i for i in range(6, 30) if mean(i - 4) / mean(i) < 0.75)
@@ -816,7 +817,7 @@ def test_a_search_by_another_relaxation_derives_from_its_law(tmp_path, name):
   architecture = search.run(given, tmp_path / 'run')
   assert cost.macs(architecture.space).exact(architecture) <= 60_000
   record = space.read_record(tmp_path / 'run' / 'architecture.json')
-  law = loop.read_metrics(tmp_path / 'run')[-1]['probs']
+  law = metrics_file.read(tmp_path / 'run')[-1]['probs']
   for slot, alphas in record['alphas'].items():
     np.testing.assert_allclose(
       jax.nn.softmax(np.array(alphas)), law[slot], atol=1e-5

@@ -13,7 +13,7 @@ from experiments import (
   datasets,
   feeds,
   guards,
-  loop,
+  metrics_file,
   search,
   searching,
 )
@@ -228,7 +228,7 @@ def test_a_streamed_search_that_is_killed_ends_where_it_would_have(
     with pytest.raises(KeyboardInterrupt):
       _search(tmp_path, again)
   assert _search(tmp_path, again) == found, last
-  one, other = (loop.read_metrics(d) for d in (whole, again))
+  one, other = (metrics_file.read(d) for d in (whole, again))
   assert one == other, last
   one, other = (
     space.read_record(d / 'architecture.json') for d in (whole, again)

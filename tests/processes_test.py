@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from conftest import prepare_tfds, refused
 
-from experiments import cli, feeds, loop, processes, train
+from experiments import cli, feeds, loop, metrics_file, processes, train
 from nasjax import ops, space, spaces
 
 pytest.importorskip('grain')
@@ -119,7 +119,7 @@ def test_two_processes_that_are_killed_end_where_one_ends(tmp_path):
   with _started(tmp_path, both) as running:
     errors = [process.communicate(timeout=200)[1] for process in running]
     assert [process.returncode for process in running] == [0, 0], errors
-  one, other = (loop.read_metrics(d) for d in (alone, both))
+  one, other = (metrics_file.read(d) for d in (alone, both))
   assert [row['step'] for row in one] == [row['step'] for row in other]
   for a, b in zip(one, other, strict=True):
     assert a == pytest.approx(b, rel=1e-5, abs=1e-5)

@@ -12,7 +12,7 @@ import sys
 
 import numpy as np
 
-from experiments import loop, names, presets
+from experiments import metrics_file, names, presets
 from nasjax import cost, space
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -121,7 +121,7 @@ def test_commands_on_a_tfds_set_run(shared, tmp_path):
   result = json.loads((tmp_path / 'runs/mine_trained/result.json').read_text())
   assert (result['dataset'], result['test_images']) == ('mnist', 100)
   for run in ('mine', 'mine_trained'):
-    rows = loop.read_metrics(tmp_path / 'runs' / run)
+    rows = metrics_file.read(tmp_path / 'runs' / run)
     assert rows[-1]['step'] >= 20
     assert all(np.isfinite(row['train_loss']) for row in rows)
   record = space.read_record(tmp_path / 'runs/mine/architecture.json')

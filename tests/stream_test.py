@@ -15,7 +15,7 @@ from conftest import images as _images
 from conftest import prepare_tfds
 from conftest import refused as _refused
 
-from experiments import cli, datasets, loop
+from experiments import cli, datasets, loop, metrics_file
 from nasjax import data, space, spaces, stream
 
 pytest.importorskip('grain')
@@ -279,7 +279,7 @@ def test_a_killed_streamed_training_ends_where_it_would_have(tmp_path):
   for workdir in (again, whole):
     done = subprocess.run(_training(tmp_path, workdir), **options)
     assert done.returncode == 0, done.stderr
-  one, other = (loop.read_metrics(d) for d in (again, whole))
+  one, other = (metrics_file.read(d) for d in (again, whole))
   assert one == other
   assert [row['step'] for row in one] == list(range(1, 49))
   one, other = (loop.read_json(d / 'result.json') for d in (again, whole))

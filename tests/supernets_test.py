@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import refused
 
-from experiments import cli, loop, names, search, supernets, weights
+from experiments import cli, metrics_file, names, search, supernets, weights
 from nasjax import batch, data, ops, relax, space, spaces, subnet, train
 from nasjax.entangled import Entangled
 from nasjax.supernet import Supernet
@@ -169,7 +169,7 @@ def test_an_entangled_search_leaves_the_weights_that_it_reports(tmp_path):
     'valid_accuracy': train.evaluate(predict, *kept, inputs.valid),
     'statistics_of': 800,
   }
-  assert loop.read_metrics(workdir)[-1]['step'] == 6
+  assert metrics_file.read(workdir)[-1]['step'] == 6
 
 
 def test_a_part_of_a_mixed_supernet_is_that_of_its_ops(draw):

@@ -15,6 +15,7 @@ from experiments import (
   datasets,
   finished,
   loop,
+  metrics_file,
   names,
   presets,
   search,
@@ -223,7 +224,7 @@ def test_an_interrupted_training_ends_where_it_would_have(
 
 
 def test_the_best_weights_are_the_first_of_the_highest_on_what_is_held_out(run):
-  rows = [r for r in loop.read_metrics(run) if 'valid_accuracy' in r]
+  rows = [r for r in metrics_file.read(run) if 'valid_accuracy' in r]
   assert [row['step'] for row in rows] == [4, 8, 12]
   highest = max(row['valid_accuracy'] for row in rows)
   first = next(r['step'] for r in rows if r['valid_accuracy'] == highest)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import optax
 
-from nasjax import batch, bilevel, data, pattern, relax
+from nasjax import batch, bilevel, data, finite, pattern, relax
 from nasjax.constraint import Constraint, Projection, chain
 from nasjax.cost import Cost
 from nasjax.guard import Guards
@@ -66,6 +66,7 @@ def make(
   guards: Guards = Guards(),  # noqa: B008 (frozen)
   supernet: str = 'mixed',
   numerics: Numerics = Numerics(),  # noqa: B008 (frozen)
+  skip_nonfinite: bool = False,
 ) -> Search:
   """Puts a search together.
 
@@ -97,6 +98,8 @@ def make(
       (`nasjax.supernet.Supernet`), or `'entangled'`, ops as parts of the
       largest (`nasjax.entangled.Entangled`).
     numerics: how the supernet is computed.
+    skip_nonfinite: whether a step of weights or alphas that would not stay
+      finite is left out; see `nasjax.finite.skipping`.
 
   Returns:
     Functions that nothing has jitted.
@@ -155,6 +158,9 @@ def make(
   )
   weight_step = functools.partial(steps.weight_step, setting)
   alpha_step = functools.partial(steps.alpha_step, setting)
+  if skip_nonfinite:
+    weight_step = finite.skipping(weight_step, 'weights')
+    alpha_step = finite.skipping(alpha_step, 'alphas')
 
   def step(state: State, train: data.Arrays, valid: data.Arrays):
     state, weight_metrics = weight_step(state, train)

@@ -35,7 +35,9 @@ class State(NamedTuple):
     projection: of the projection; () without one.
     baseline: mean of the losses that patterns were drawn for.
     train: position in the images of the weights; () where batches are given.
-    valid: position in the images of the alphas; likewise.
+    valid: position in the images of the alphas; () where batches are given.
+    skipped: steps in a row that were left out since they were not finite, of
+      `'weights'` and of `'alphas'`, `i32[]` each.
   """
 
   step: jax.Array
@@ -50,6 +52,7 @@ class State(NamedTuple):
   baseline: pattern.Baseline
   train: batch.Sampler | tuple[()]
   valid: batch.Sampler | tuple[()]
+  skipped: dict[str, jax.Array]
 
 
 @dataclasses.dataclass(frozen=True)

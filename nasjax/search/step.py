@@ -45,6 +45,7 @@ def init(
     baseline=pattern.baseline_init(),
     train=setting.batches.begin(for_train, train),
     valid=setting.batches.begin(for_valid, valid),
+    skipped={'weights': jnp.int32(0), 'alphas': jnp.int32(0)},
   )
 
 

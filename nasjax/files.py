@@ -1,0 +1,158 @@
+"""Writing files: whole or not at all, and one line where that fails."""
+
+import contextlib
+import errno
+import json
+import math
+import os
+import pathlib
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+from nasjax.errors import InputError
+
+# Libraries raise errors of their own, whose text ends in that of the system.
+_CODES = 'ENOSPC', 'EDQUOT', 'EFBIG', 'EROFS', 'EACCES', 'EPERM', 'EMFILE'
+_TEXTS = tuple(os.strerror(getattr(errno, name)) for name in _CODES)
+
+
+@contextlib.contextmanager
+def writing(path: str | os.PathLike) -> Iterator[None]:
+  """Turns a failure of the file system into one line that names `path`.
+
+  Args:
+    path: what is written inside the `with` statement.
+
+  Raises:
+    InputError: the system refused to write, as where no space is left. Errors
+      of other kinds are raised as they are.
+
+  Example:
+    >>> with writing('/dev/full'), open('/dev/full', 'wb', 0) as file:
+    ...   file.write(b'some text')
+    Traceback (most recent call last):
+    ...
+    nasjax.errors.InputError: cannot write /dev/full: No space left on device; \
+the same command goes on once it can
+  """
+  try:
+    yield
+  except Exception as e:
+    why = reason(e)
+    if why is None:
+      raise
+    raise InputError(
+      f'cannot write {path}: {why}; the same command goes on once it can'
+    ) from e
+
+
+def reason(error: BaseException) -> str | None:
+  """What the file system said; None where it had no part in an error.
+
+  An `OSError` always counts. Any other error counts if its text, or that of an
+  error that led to it, has the words of the system for a full disk, a quota, a
+  file that is too large, or a place that nobody may write to.
+
+  Args:
+    error: as it was caught.
+
+  Example:
+    >>> reason(ValueError('UNKNOWN: writing d/12: No space left on device'))
+    'No space left on device'
+    >>> reason(ValueError('not a number'))
+  """
+  if isinstance(error, InputError):
+    return None
+  if isinstance(error, OSError):
+    return (
+      error.strerror or ' '.join(str(error).split()) or type(error).__name__
+    )
+  for each in _chain(error):
+    for text in _TEXTS:
+      if text.lower() in str(each).lower():
+        return text
+  return None
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+  """An error and all that led to it, the parts of groups among them."""
+  found, waiting = [], [error]
+  while waiting:
+    each = waiting.pop(0)
+    if each is None or any(each is other for other in found):
+      continue
+    found.append(each)
+    waiting += [each.__cause__, each.__context__]
+    waiting += getattr(each, 'exceptions', ())
+  return found
+
+
+def write_bytes(path: str | os.PathLike, data: bytes) -> None:
+  """Writes a file whole or not at all.
+
+  It is written beside `path` under a name that ends in `.part`, which a kill
+  may leave, and renamed once the disk has it.
+
+  Args:
+    path: of the file; what is there is replaced.
+    data: all of it.
+
+  Raises:
+    InputError: it cannot be written; what is there stays.
+  """
+  path = pathlib.Path(path)
+  name = f'{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part'
+  part = path.with_name(name)
+  with writing(path):
+    try:
+      with open(part, 'xb') as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+      part.replace(path)
+    except BaseException:
+      with contextlib.suppress(OSError):
+        part.unlink()
+      raise
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+  """Writes text, in UTF-8, whole or not at all.
+
+  Raises:
+    InputError: it cannot be written; what is there stays.
+  """
+  write_bytes(path, text.encode())
+
+
+def write_json(path: str | os.PathLike, document: Any) -> None:
+  """Writes JSON whole or not at all; of `strict(document)`.
+
+  Raises:
+    InputError: it cannot be written; what is there stays.
+  """
+  text = json.dumps(strict(document), indent=1, allow_nan=False)
+  write_text(path, text + '\n')
+
+
+def strict(document: Any) -> Any:
+  """A document without the numbers that JSON does not have.
+
+  Args:
+    document: of dicts, lists, tuples and plain values.
+
+  Returns:
+    The same with None, in JSON null, for NaN and infinities.
+
+  Example:
+    >>> strict({'loss': float('nan'), 'costs': [1.5, float('inf')]})
+    {'loss': None, 'costs': [1.5, None]}
+  """
+  if isinstance(document, dict):
+    return {key: strict(value) for key, value in document.items()}
+  if isinstance(document, list | tuple):
+    return [strict(value) for value in document]
+  if isinstance(document, float) and not math.isfinite(document):
+    return None
+  return document

@@ -1,0 +1,143 @@
+"""A run that is no longer finite ends, says why, and keeps what it had."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import refused
+
+from experiments import cli, divergence, search, searching, train
+from nasjax.errors import DivergedError
+
+
+def _watch(most=0):
+  return divergence.Watch(lambda bad: f'{bad.what} {bad.step}', most)
+
+
+def test_the_first_loss_that_is_not_finite_is_named():
+  watch = _watch()
+  for step, loss in enumerate([1.0, 2.0, np.nan, np.nan], 1):
+    watch.put(step, {'train_loss': np.float32(loss), 'other': np.nan})
+  refused('^train_loss 3$', watch.look)
+
+
+class _Busy:
+  """A number that the device has not computed yet."""
+
+  def __init__(self, value):
+    self.value, self.ready = value, False
+
+  def is_ready(self):
+    return self.ready
+
+  def __array__(self, dtype=None, copy=None):
+    return np.asarray(self.value, np.float32)
+
+
+def test_nothing_is_waited_for_unless_it_is_asked_for():
+  watch, late = _watch(), _Busy(np.inf)
+  watch.put(1, {'train_loss': late})
+  watch.look()
+  late.ready = True
+  refused('^train_loss 1$', watch.look)
+  watch = _watch()
+  watch.put(1, {'train_loss': _Busy(np.inf)})
+  refused('^train_loss 1$', watch.look, wait=True)
+
+
+def test_steps_that_are_left_out_count_in_a_row():
+  watch = _watch(most=2)
+  for step, count in enumerate([0, 1, 2, 0, 1, 2], 1):
+    loss = np.nan if count else 1.0
+    watch.put(step, {'train_loss': loss, 'weights_skipped': count})
+  watch.look()
+  watch.put(7, {'train_loss': np.nan, 'weights_skipped': 3})
+  refused('^weights_skipped 5$', watch.look)  # Since the first of them.
+
+
+def test_a_state_is_looked_at_where_no_loss_tells():
+  watch = _watch()
+  key = jax.random.key(0)
+  watch.check_state(4, {'a': jnp.ones(2), 'n': jnp.arange(3), 'key': key})
+  bad = {'a': jnp.array([0.0, jnp.inf], jnp.bfloat16)}
+  refused('^state 4$', watch.check_state, 4, bad)
+
+
+@pytest.mark.parametrize(
+  ('what', 'before', 'cause'),
+  [
+    ('train_loss', {'train_loss': 2.0}, 'learning_rate'),
+    (
+      'train_loss',
+      {'train_loss': 2.0, 'valid_loss': 2.0},
+      'alpha_learning_rate',
+    ),
+    ('train_loss', {'train_loss': 2.0, 'valid_loss': 3e6}, 'learning_rate'),
+    ('valid_loss', {'train_loss': 2.0, 'valid_loss': 2.0}, 'learning_rate'),
+    ('total_loss', {'train_loss': 2.0, 'valid_loss': 2.0}, 'strength'),
+    ('state', {'train_loss': 2.0, 'valid_loss': 2.0}, 'alpha_learning_rate'),
+    ('weights_skipped', {}, 'learning_rate'),
+    ('alphas_skipped', {}, 'alpha_learning_rate'),
+  ],
+)
+def test_the_rate_that_did_it_is_named(what, before, cause):
+  config = cli.defaults(search.OPTIONS)
+  bad = divergence.Bad(5, what, before)
+  line = searching._diverged(config, bad)
+  assert f'lower {cause} and' in line
+  assert 'step 5 of 240' in line
+
+
+SEARCH = {'space': 'tiny', 'limit': ['macs=60k'], 'batch_size': 16}
+SEARCH |= {'steps': 12, 'warmup_steps': 4, 'log_every': 2}
+SEARCH |= {'checkpoint_every': 2}
+
+
+@pytest.mark.parametrize(
+  ('told', 'cause', 'last'),
+  [
+    ({'learning_rate': 1e30}, 'learning_rate', 4),
+    ({'alpha_learning_rate': 1e38}, 'alpha_learning_rate', 8),
+    ({'constraint': 'linear', 'strength': '1e38'}, 'strength', 8),
+  ],
+)
+def test_a_search_that_diverges_says_so_when_it_does(
+  tmp_path, told, cause, last
+):
+  config = cli.defaults(search.OPTIONS) | SEARCH | told
+  match = f'the search diverged.*lower {cause} and'
+  refused(match, search.run, config, tmp_path / 'run')
+  names = {path.name for path in (tmp_path / 'run').iterdir()}
+  assert 'architecture.json' not in names
+  line = json.loads((tmp_path / 'run' / 'diverged.json').read_text())
+  step = int(line['diverged'].partition('from step ')[2].split()[0])
+  assert step <= last
+  kept = (tmp_path / 'run' / 'checkpoints').iterdir()
+  kept = [int(path.name) for path in kept if path.name.isdigit()]
+  assert all(k < step for k in kept)
+  # Typed again it says the same, at once.
+  refused(match, search.run, config, tmp_path / 'run')
+
+
+TRAIN = {'network': 'mobilenet_v2', 'width': 0.1, 'batch_size': 500}
+
+
+def test_a_training_that_diverges_has_no_accuracy(tmp_path):
+  config = cli.defaults(train.OPTIONS) | TRAIN
+  config |= {'epochs': 2, 'learning_rate': 1e9}
+  match = r'the training diverged.*from step \d+ of 20 on .*1e\+09'
+  refused(match, train.train_as_told, config, tmp_path / 'run', '')
+  left = {path.name for path in (tmp_path / 'run').iterdir()}
+  assert not left & {'result.json', 'weights', 'best.json'}
+  with pytest.raises(DivergedError):
+    train.train_as_told(config, tmp_path / 'run', '')
+
+
+def test_a_training_goes_on_where_steps_may_be_left_out(tmp_path):
+  config = cli.defaults(train.OPTIONS) | TRAIN
+  config |= {'epochs': 1, 'learning_rate': 1e9, 'skip_nonfinite': 3}
+  config |= {'clip_norm': 1e-9}
+  result = train.train_as_told(config, tmp_path / 'run', '')
+  assert 0 <= result['test_accuracy'] <= 1
