@@ -11,6 +11,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nasjax import regular_file
 from nasjax.errors import InputError
 from nasjax.slots import Slot, Width
 
@@ -53,7 +54,7 @@ def read_record(path: str | pathlib.Path) -> dict[str, Any]:
       version that this version of nasjax does not know.
   """
   try:
-    document = json.loads(pathlib.Path(path).read_text())
+    document = json.loads(regular_file.read_text(path))
   except OSError as e:
     raise InputError(f'architecture file {path}: {e.strerror}') from e
   except (ValueError, RecursionError) as e:

@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nasjax import regular_file
 from nasjax.errors import InputError
 
-_FORMAT = 1
+_FORMAT = 2  # Raised when the same files are decoded to other pixels.
 
 
 class Decoded(NamedTuple):
@@ -54,6 +55,7 @@ def path_of(
 def load(path: pathlib.Path, key: str) -> Decoded | None:
   """What was kept, unless it is of something else or damaged."""
   try:
+    regular_file.check(path)
     # Opened here: np.load leaves a damaged file open.
     with path.open('rb') as file, np.load(file) as kept:
       if str(kept['key']) == f'{_FORMAT} {key}':

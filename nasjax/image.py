@@ -13,8 +13,9 @@ import os
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
+from nasjax import regular_file
 from nasjax.errors import InputError
 
 # What Pillow raises for bytes that are no image, or no whole one: it has no
@@ -53,10 +54,10 @@ def header(path: str | os.PathLike) -> Header:
   """Reads the beginning of a file.
 
   Raises:
-    BrokenError: it is no image.
+    BrokenError: it is no image, or one of more than 16 bits.
   """
   try:
-    with Image.open(path) as image:
+    with _opened(path) as image:
       return Header(image.width, image.height, _is_grey(image))
   except _BROKEN as error:
     raise _broken(error, path) from error
@@ -69,14 +70,35 @@ def read(path: str | os.PathLike) -> Image.Image:
   first picture.
 
   Raises:
-    BrokenError: it is no image, or a part of one.
+    BrokenError: it is no image, a part of one, one of more than 16 bits, or its
+      picture would be lost with its transparency.
   """
   try:
-    with Image.open(path) as image:
+    with _opened(path) as image:
       image.load()
       return _plain(_upright(image))
   except _BROKEN as error:
     raise _broken(error, path) from error
+
+
+def _opened(path: str | os.PathLike) -> Image.Image:
+  """Opens a regular file whose pixels can be brought to 8 bits."""
+  regular_file.check(path)
+  image = Image.open(path)
+  if image.mode == 'I' and not _is_short(image):
+    image.close()
+    raise BrokenError(
+      'its pixels are 32-bit integers, of which none is known to be white; '
+      'save it with 8 or 16'
+    )
+  return image
+
+
+def _is_short(image: Image.Image) -> bool:
+  """Whether integers of 32 bits in memory are of at most 16 in the file."""
+  if image.format == 'TIFF':
+    return max(image.tag_v2[ExifTags.Base.BitsPerSample]) <= 16
+  return image.format == 'PPM'  # Its reader scales to 16 bits.
 
 
 def _broken(error: BaseException, path: str | os.PathLike) -> BrokenError:
@@ -102,11 +124,28 @@ def _plain(image: Image.Image) -> Image.Image:
   if image.mode == 'F':
     raise BrokenError('its pixels are floating-point numbers')
   if image.mode.startswith('I'):
-    pixels = np.asarray(image).astype(np.int64) >> 8
-    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+    pixels = np.asarray(image).astype(np.int64)
+    if pixels.min() < 0:
+      raise BrokenError(
+        f'its pixels go down to {pixels.min()}; save it without a sign'
+      )
+    return Image.fromarray(np.clip(pixels >> 8, 0, 255).astype(np.uint8))
   if image.mode == 'P' and 'transparency' in image.info:
     image = image.convert('RGBA')  # Straight to RGB, Pillow warns.
-  return image.convert('L' if _is_grey(image) else 'RGB')
+  plain = image.convert('L' if _is_grey(image) else 'RGB')
+  alpha = image.getbands()[-1]
+  if alpha in ('A', 'a') and _is_even(plain):
+    if not _is_even(image.getchannel(alpha)):
+      raise BrokenError(
+        'its picture is in its transparency alone; save it on a background'
+      )
+  return plain
+
+
+def _is_even(image: Image.Image) -> bool:
+  """Whether all pixels are the same."""
+  ranges = [channel.getextrema() for channel in image.split()]
+  return all(low == high for low, high in ranges)
 
 
 def of_pixels(pixels: np.ndarray) -> Image.Image:

@@ -99,6 +99,100 @@ def test_more_images_than_the_memory_holds_are_refused():
   )
 
 
+# Reading.
+
+
+def _saved(path, pixels, mode=None, **options):
+  picture = Image.fromarray(np.asarray(pixels))
+  if mode is not None:
+    picture = picture.convert(mode)
+  picture.save(path, **options)
+  return path
+
+
+def _broken(match, path):
+  with pytest.raises(image.BrokenError, match=match) as caught:
+    image.read(path)
+  assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('factor', [1, 1000, 30_000_000, -1])
+@pytest.mark.parametrize('compression', [None, 'tiff_lzw'])
+def test_integers_of_32_bits_are_refused(tmp_path, factor, compression):
+  pixels = factor * np.arange(64, dtype=np.int32).reshape(8, 8)
+  path = _saved(tmp_path / 'a.tif', pixels, compression=compression)
+  _broken('its pixels are 32-bit integers.*save it with 8 or 16', path)
+  with pytest.raises(image.BrokenError, match='32-bit integers'):
+    image.header(path)
+
+
+def test_integers_of_32_bits_are_refused_in_astronomy_files(tmp_path):
+  pixels = np.arange(64, dtype='>i4').reshape(8, 8)
+  cards = ['SIMPLE  = T', 'BITPIX  = 32', 'NAXIS   = 2', 'NAXIS1  = 8']
+  cards += ['NAXIS2  = 8', 'END']
+  head = ''.join(card.ljust(80) for card in cards).ljust(2880).encode()
+  (tmp_path / 'a.fits').write_bytes(head + pixels.tobytes().ljust(2880, b'\0'))
+  _broken('its pixels are 32-bit integers', tmp_path / 'a.fits')
+
+
+def test_of_16_bits_the_upper_8_are_kept(tmp_path):
+  pixels = np.arange(0, 65536, 256, dtype=np.uint16).reshape(16, 16) + 255
+  for name in ('a.tif', 'a.png', 'a.pgm'):
+    path = _saved(tmp_path / name, pixels)
+    np.testing.assert_array_equal(np.asarray(image.read(path)), pixels >> 8)
+    assert image.header(path).grey
+  # As a file with a sign says it: the bits are the same.
+  signed = tmp_path / 'signed.tif'
+  positive = np.minimum(pixels, 32767)
+  _saved(signed, positive, tiffinfo={339: 2})
+  np.testing.assert_array_equal(np.asarray(image.read(signed)), positive >> 8)
+  _saved(signed, pixels, tiffinfo={339: 2})
+  _broken('its pixels go down to -32513; save it without a sign', signed)
+
+
+_SHAPE = np.zeros((8, 8), np.uint8)
+_SHAPE[2:6, 3:5] = 255
+
+
+@pytest.mark.parametrize(
+  ('mode', 'suffix'),
+  [
+    ('RGBA', 'png'),
+    ('LA', 'png'),
+    ('RGBA', 'webp'),
+    ('RGBA', 'tif'),
+    ('PA', 'tif'),
+    ('P', 'png'),
+  ],
+)
+@pytest.mark.parametrize('colour', [0, 255])
+def test_a_picture_in_its_transparency_alone_is_refused(
+  tmp_path, mode, suffix, colour
+):
+  path, options = tmp_path / f'a.{suffix}', {}
+  if mode == 'P':
+    picture = Image.fromarray(_SHAPE // 255).convert('P')
+    picture.putpalette([colour] * 6)
+    options = {'transparency': b'\x00\xff'}
+  else:
+    picture = Image.new('RGB', (8, 8), (colour,) * 3).convert(mode)
+    picture.putalpha(Image.fromarray(_SHAPE))
+  if suffix == 'webp':
+    options = {'lossless': True, 'exact': True}
+  picture.save(path, **options)
+  _broken('its picture is in its transparency alone; save it on a back', path)
+
+
+def test_transparency_is_dropped_where_colours_show_the_picture(tmp_path):
+  path = tmp_path / 'a.png'
+  # White on what is transparent black, as programs leave it.
+  drawn = np.dstack([_SHAPE] * 4)
+  even = np.full((8, 8, 4), 7, np.uint8)  # One colour, but nothing is hidden.
+  for pixels in (drawn, even):
+    Image.fromarray(pixels).save(path)
+    np.testing.assert_array_equal(np.asarray(image.read(path)), pixels[..., :3])
+
+
 def test_channels_that_cannot_be_resized_are_refused():
   pixels = np.zeros((8, 8, 5), np.uint8)
   refused('images of 5 channels cannot be resized', image.of_pixels, pixels)
