@@ -1,7 +1,10 @@
 """stub"""
 import contextlib
+from collections.abc import Callable
+from typing import NamedTuple
+
 import jax
-from typing import NamedTuple, Callable
+
 
 class Checkpoints(NamedTuple):
   restore: Callable

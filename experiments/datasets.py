@@ -6,15 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
-import numpy as np
-
 from experiments import cli, devices
 from nasjax import (
   augment,
   batch,
   data,
+  data_check,
   folder_listing,
-  folder_source,
   stream,
   train,
 )
@@ -26,7 +24,7 @@ OPTIONS = {
   'dataset': (
     data.EMBEDDED,
     'embedded, of TFDS, or folder:DIR, which has a folder of images per class '
-    '(or such folders in DIR/train/ and DIR/test/)',
+    '(or such folders in DIR/train/ and DIR/test/, DIR/val/ or both)',
   ),
   'data_dir': (None, 'where TFDS sets are prepared and decoded folders kept'),
   'train_split': (None, "of a TFDS set, as train[:80%]; if none, 'train'"),
@@ -47,9 +45,7 @@ STREAM_OPTIONS = {
 
 
 def of(config: Mapping[str, Any], options: cli.Options) -> data.Dataset:
-  """What `--dataset` and the flags that go with it name.
-
-  Files that were skipped are named on stderr.
+  """What `--dataset` and the flags that go with it name, decoded.
 
   Args:
     config: a value for each of `OPTIONS`, at least.
@@ -59,16 +55,7 @@ def of(config: Mapping[str, Any], options: cli.Options) -> data.Dataset:
     InputError: there is no such set, it cannot be used, or a flag has no
       effect on it.
   """
-  check_flags(config, options)
-  given = {name: config[name] for name in OPTIONS}
-  found = data.load(given.pop('dataset'), given.pop('data_dir'), **given)
-  if found.skipped:
-    print(
-      f'warning: {found.name}: skipped {len(found.skipped)} files that cannot '
-      f'be read as images: {folder_source.listed(found.skipped)}',
-      file=sys.stderr,
-    )
-  return found
+  return read(open_set(config, options))
 
 
 def of_or_stream(
@@ -83,9 +70,41 @@ def of_or_stream(
   Raises:
     InputError: the set cannot be used, or not so.
   """
+  return read(open_or_stream(config, options))
+
+
+def open_set(config: Mapping[str, Any], options: cli.Options) -> data.Opened:
+  """Says how large a set is, before any image is decoded.
+
+  `sizes_of` takes what it returns, `read` decodes it.
+
+  Args:
+    config: a value for each of `OPTIONS`, at least.
+    options: what the script can be told.
+
+  Raises:
+    InputError: there is no such set, or a flag has no effect on it.
+  """
+  check_flags(config, options)
+  given = {name: config[name] for name in OPTIONS}
+  return data.open_set(given.pop('dataset'), given.pop('data_dir'), **given)
+
+
+def open_or_stream(
+  config: Mapping[str, Any], options: cli.Options
+) -> data.Opened | stream.Streamed:
+  """As `open_set`, or with `--stream` the set as it lies on the disk.
+
+  Args:
+    config: a value for each of `OPTIONS` and `STREAM_OPTIONS`, at least.
+    options: what the script can be told.
+
+  Raises:
+    InputError: the set cannot be used, or not so.
+  """
   if not config['stream']:
     cli.refuse_ignored(config, options, ['crop_area'], 'without --stream')
-    return of(config, options)
+    return open_set(config, options)
   name = config['dataset']
   if name == data.EMBEDDED or name.startswith(folder_listing.PREFIX):
     raise InputError(
@@ -101,6 +120,31 @@ def of_or_stream(
   return stream.open_set(name, **given)
 
 
+def read(
+  opened: data.Opened | stream.Streamed,
+) -> data.Dataset | stream.Streamed:
+  """Decodes a set, unless it is streamed; says on stderr what is odd about it.
+
+  Files that were skipped are named there, too.
+
+  Raises:
+    InputError: the images cannot be used.
+  """
+  if isinstance(opened, stream.Streamed):
+    return opened
+  found = opened.read()
+  lines = found.remarks
+  if found.skipped:
+    skipped = (
+      f'skipped {len(found.skipped)} files that cannot be read as images: '
+      f'{data_check.listed(found.skipped)}'
+    )
+    lines = (skipped, *lines)
+  for line in lines:
+    print(f'warning: {found.name}: {line}', file=sys.stderr)
+  return found
+
+
 def check_flags(config: Mapping[str, Any], options: cli.Options) -> None:
   """Raises InputError where a flag has no effect on sets of this kind."""
   name = config['dataset']
@@ -110,9 +154,12 @@ def check_flags(config: Mapping[str, Any], options: cli.Options) -> None:
     cli.refuse_ignored(config, options, ignored, f'with --dataset={name}')
   elif name.startswith(folder_listing.PREFIX):
     cli.refuse_ignored(config, options, splits, 'with --dataset=folder:DIR')
-    if folder_listing.is_split(name.removeprefix(folder_listing.PREFIX)):
-      why = 'where the folder holds train/ and test/'
+    sides = folder_listing.sides(name.removeprefix(folder_listing.PREFIX))
+    why = f'where the folder holds {" and ".join(f"{f}/" for f in sides)}'
+    if sides:
       cli.refuse_ignored(config, options, ['test_fraction'], why)
+    if 'valid' in sides.values() and 'valid_fraction' in options:
+      cli.refuse_ignored(config, options, ['valid_fraction'], why)
   else:
     cli.refuse_ignored(config, options, folders, f'with --dataset={name}')
 
@@ -175,7 +222,9 @@ def batches_of(
   )
 
 
-def sizes_of(dataset: data.Dataset | stream.Streamed) -> dict[str, int]:
+def sizes_of(
+  dataset: data.Dataset | data.Opened | stream.Streamed,
+) -> dict[str, int]:
   """Image size, channels and classes, as spaces and networks take them."""
   height, width, channels = dataset.image_shape
   if height != width:
@@ -214,90 +263,3 @@ def accuracy(
 def size_of(images: data.Arrays | Sequence) -> int:
   """How many images there are, decoded or in rows."""
   return len(images.labels if isinstance(images, data.Arrays) else images)
-
-
-@dataclasses.dataclass(frozen=True)
-class Part:
-  """Some of the rows of a stream.
-
-  Attributes:
-    rows: all of them.
-    places: of those that belong to it, `int[n]`.
-  """
-
-  rows: Sequence
-  places: np.ndarray
-
-  def __len__(self) -> int:
-    return len(self.places)
-
-  def __getitem__(self, place: int):
-    return self.rows[int(self.places[place])]
-
-
-def held_out(
-  dataset: data.Dataset | stream.Streamed, fraction: float
-) -> tuple[data.Dataset | stream.Streamed, data.Arrays | Part | None]:
-  """Holds training images out, for choosing among weights.
-
-  The same images whatever the seed of a run, so that runs can be compared; of
-  decoded sets the same share of every class.
-
-  Args:
-    dataset: what `--dataset` names.
-    fraction: share of the training images; 0 is none.
-
-  Returns:
-    `(dataset, valid)`: without them, and they; None where there are none.
-
-  Raises:
-    InputError: a side would be without a class, or empty.
-  """
-  if not 0 <= fraction < 1:
-    raise InputError(
-      f'valid_fraction is {fraction}; it must be at least 0 and below 1'
-    )
-  if fraction == 0:
-    return dataset, None
-  if isinstance(dataset, data.Dataset):
-    fit, valid = data.split(dataset.train, 1 - fraction)
-    return dataclasses.replace(dataset, train=fit), valid
-  count = round(fraction * dataset.num_train)
-  if not 0 < count < dataset.num_train:
-    raise InputError(
-      f'valid_fraction {fraction} holds out {count} of {dataset.num_train} '
-      'images; both sides need at least 1'
-    )
-  valid, fit = _parted(dataset.train, count, seed=0)
-  return dataclasses.replace(dataset, train=fit), valid
-
-
-def halves(
-  dataset: data.Dataset | stream.Streamed, seed: int
-) -> tuple[data.Arrays, data.Arrays] | tuple[Part, Part]:
-  """The training images that weights learn from, and those of the alphas.
-
-  Disjoint, together all of them; of decoded sets with as many of each class.
-
-  Args:
-    dataset: decoded or streamed.
-    seed: decides which images go where.
-
-  Raises:
-    InputError: there are too few.
-  """
-  if isinstance(dataset, data.Dataset):
-    return data.split(dataset.train, 0.5, seed=seed)
-  if dataset.num_train < 2:
-    raise InputError(
-      f'data set {dataset.name!r} has {dataset.num_train} training images; at '
-      'least 2 are needed, for weights and for alphas'
-    )
-  return _parted(dataset.train, (dataset.num_train + 1) // 2, seed)
-
-
-def _parted(rows: Sequence, count: int, seed: int) -> tuple[Part, Part]:
-  """So many of the rows, drawn at random, and the others; each in order."""
-  order = np.random.default_rng(seed).permutation(len(rows))
-  places = np.sort(order[:count]), np.sort(order[count:])
-  return Part(rows, places[0]), Part(rows, places[1])

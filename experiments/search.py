@@ -28,6 +28,7 @@ from experiments import (
   metrics_file,
   names,
   outcome,
+  portions,
   presets,
   schedules,
   searching,
@@ -87,7 +88,7 @@ def prepare(
   relaxation = cli.lookup('relaxation', config['relax'], names.RELAXATIONS)
   make_space = names.space(config['space'])
   dataset = dataset or datasets.of_or_stream(config, OPTIONS)
-  train, valid = datasets.halves(dataset, config['seed'])
+  train, valid = portions.halves(dataset, config['seed'])
   smaller = min(datasets.size_of(train), datasets.size_of(valid))
   batches = datasets.batches_of(
     dataset, config['batch_size'], smaller, config['cutout']
@@ -233,7 +234,7 @@ def _search(
   heat = inputs.temperature(state.step)
   logits = relax.logits(inputs.relaxation, state.alphas, heat)
   if dataset is None and config['finalists'] > 1:
-    dataset = datasets.of(config, OPTIONS)
+    dataset = datasets.open_set(config, OPTIONS).read()
   architecture, trained = finalists.chosen(
     config, inputs, dataset, logits, limits, workdir
   )

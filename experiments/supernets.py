@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import cli, datasets
+from experiments import cli, datasets, portions
 from nasjax import batch, data, relax, sharing, stream, subnet, train
 from nasjax.errors import InputError
 from nasjax.ops import Numerics
@@ -116,7 +116,7 @@ def _normalised(
     places = range(0, len(order), batches.size)
     parts = (images.images[order[i : i + batches.size]] for i in places)
   else:
-    rows = datasets.Part(images, order)
+    rows = portions.Part(images, order)
     drawn = stream.once(rows, batches.size, network.image_size)
     parts = (one.images for one in drawn)
   for part in parts:

@@ -10,12 +10,13 @@ from experiments import (
   datasets,
   loop,
   names,
+  portions,
   search,
   sweep_pieces,
   sweep_plan,
 )
 from experiments import recipe as recipes
-from nasjax import data
+from nasjax import data, data_split
 from nasjax.errors import InputError
 from nasjax.space import Space
 
@@ -167,7 +168,7 @@ def prepare(
     raise InputError(
       'valid_fraction is 0; images are needed that choose the best alternative'
     )
-  fit, valid = datasets.held_out(dataset, config['valid_fraction'])
+  fit, valid = portions.held_out(dataset, config['valid_fraction'])
   batches = recipes.batches_for(recipe, fit)
   told = search_config(config)
   for member in sweep_plan.members(levels, sizes._replace(search_seeds=1)):
@@ -206,5 +207,10 @@ def subset(dataset: data.Dataset, images: int | None) -> data.Dataset:
     )
   if images == dataset.num_train:
     return dataset
-  few, _ = data.split(dataset.train, images / dataset.num_train)
+  few, _ = data_split.split(
+    dataset.train,
+    images / dataset.num_train,
+    what=f'data set {dataset.name}, --train_images={images}',
+    class_names=dataset.class_names,
+  )
   return dataclasses.replace(dataset, train=few)

@@ -20,6 +20,7 @@ from experiments import (
   finished,
   loop,
   names,
+  portions,
   presets,
   processes,
   training,
@@ -103,7 +104,7 @@ def train_as_told(config: dict[str, Any], workdir: str, command: str) -> dict:
     'teacher_content': taught.record and taught.record['content'],
     **processes.content(),
   }
-  fit, valid = datasets.held_out(dataset, config['valid_fraction'])
+  fit, valid = portions.held_out(dataset, config['valid_fraction'])
   batches = recipes.batches_for(recipe, fit)
   with loop.claimed(workdir, {**config, **content}) as claimed:
     return training.run(

@@ -2,21 +2,28 @@
 
 Example:
   >>> dataset = load('fashion_mnist_5k')
-  >>> train, valid = split(dataset.train, 0.5)
-  >>> len(train.labels), len(valid.labels)
-  (2500, 2500)
+  >>> len(dataset.train.labels), len(dataset.test.labels)
+  (5000, 10000)
 """
 
 import dataclasses
+import functools
 import importlib.resources
 import os
 import zlib
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from jax.typing import ArrayLike
 
-from nasjax import folder_listing, folder_source, tfds_source
+from nasjax import (
+  data_check,
+  folder_listing,
+  folder_source,
+  tfds_builder,
+  tfds_source,
+)
 from nasjax.errors import InputError
 
 EMBEDDED = 'fashion_mnist_5k'
@@ -46,11 +53,14 @@ class Dataset:
 
   Attributes:
     name: what `load` was asked for.
-    train: the training images; validation is `split` from them.
+    train: the training images; `data_split.split` takes validation from them.
     test: the images that only the final accuracy may see.
     class_names: one per class, in the order of the labels.
     test_split: the split that `test` came from, as 'test' or 'train[80%:]'.
     skipped: files that could not be read, each with the reason.
+    valid: images that a folder holds for choosing weights or alphas, apart from
+      the others; None where it holds none.
+    remarks: what a user should know of the images, a line for each.
   """
 
   name: str
@@ -59,6 +69,8 @@ class Dataset:
   class_names: tuple[str, ...]
   test_split: str = 'test'
   skipped: tuple[str, ...] = ()
+  valid: Arrays | None = None
+  remarks: tuple[str, ...] = ()
 
   @property
   def num_classes(self) -> int:
@@ -80,7 +92,59 @@ class Dataset:
     return tuple(self.train.images.shape[1:])
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Opened:
+  """A set whose sizes are known, though its images are not decoded yet.
+
+  Attributes:
+    name: what `open_set` was asked for.
+    image_shape: height, width and channels of every image.
+    class_names: one per class, in the order of the labels.
+    num_train: training images; files that cannot be read may be among them.
+    num_test: test images; files that cannot be read may be among them.
+    read: decodes all images; raises InputError where they cannot be used.
+  """
+
+  name: str
+  image_shape: tuple[int, int, int]
+  class_names: tuple[str, ...]
+  num_train: int
+  num_test: int
+  read: Callable[[], Dataset]
+
+  @property
+  def num_classes(self) -> int:
+    return len(self.class_names)
+
+
 def load(
+  name: str = EMBEDDED,
+  data_dir: str | os.PathLike | None = None,
+  **options: Any,
+) -> Dataset:
+  """Reads a whole data set into NumPy arrays.
+
+  Args:
+    name: see `open_set`.
+    data_dir: see `open_set`.
+    **options: the keyword arguments of `open_set`.
+
+  Returns:
+    The set.
+
+  Raises:
+    InputError: the set cannot be opened or read, its splits overlap, it has one
+      class only, or is too small.
+
+  Example:
+    >>> dataset = load('fashion_mnist_5k')
+    >>> dataset.image_shape, dataset.num_classes, len(dataset.train.labels)
+    ((28, 28, 1), 10, 5000)
+  """
+  return open_set(name, data_dir, **options).read()
+
+
+def open_set(
   name: str = EMBEDDED,
   data_dir: str | os.PathLike | None = None,
   *,
@@ -90,68 +154,114 @@ def load(
   image_size: int | None = None,
   broken: str = 'refuse',
   min_train: int = 10,
-) -> Dataset:
-  """Reads a whole data set into NumPy arrays.
+) -> Opened:
+  """Finds a data set, and its sizes, without decoding its images.
 
   Args:
     name: 'fashion_mnist_5k', which comes with the package and needs nothing
       else; the name of a TFDS set, as 'cifar10' or 'emnist/letters'; or
-      'folder:DIR', a folder with a folder of images per class, or with two
-      such folders, train/ and test/.
+      'folder:DIR', a folder with a folder of images per class, or with such
+      folders in train/ and in val/, test/ or both.
     data_dir: where TFDS sets are prepared, None is TFDS's own default; where
       what was decoded of a folder is kept, None is the user's cache folder. A
       TFDS set that is not there is prepared if TensorFlow is installed.
     train_split: of TFDS sets, as 'train[:80%]'; None is 'train'.
-    test_split: likewise; None is 'test', or 'validation' where there is no
+    test_split: of TFDS sets; None is 'test', or 'validation' where there is no
       labelled one.
     test_fraction: of folders, the share of images that is for the test, about;
-      of no effect on one that holds DIR/train/ and DIR/test/.
+      of no effect on one that is split.
     image_size: edge in pixels of what each image's middle is resized to; None
       leaves images as they are, in folders only where all are alike.
     broken: of folders, what to do with files that cannot be read as images:
-      'refuse', or 'skip'; then `skipped` names them.
+      'refuse', or 'skip'; then `Dataset.skipped` names them.
     min_train: training images needed per class, on average.
 
   Returns:
-    The set.
+    The set, which its `read` decodes.
 
   Raises:
     InputError: the name is unknown; the set is not prepared, cannot be read, or
-      is not one of image classification in one size; its splits overlap; it
-      has one class only, or is too small.
+      is not one of image classification; its splits overlap.
 
   Example:
-    >>> dataset = load('fashion_mnist_5k')
-    >>> dataset.image_shape, dataset.num_classes, len(dataset.train.labels)
+    >>> opened = open_set('fashion_mnist_5k')
+    >>> opened.image_shape, opened.num_classes, opened.num_train
     ((28, 28, 1), 10, 5000)
   """
   if image_size is not None and image_size < 1:
     raise InputError(f'image_size is {image_size}; it must be at least 1')
   if name == EMBEDDED:
     dataset = _embedded()
+    sizes = dataset.image_shape, dataset.class_names
+    sizes += dataset.num_train, dataset.num_test
+    read = functools.partial(_as_it_is, dataset)
   elif name.startswith(folder_listing.PREFIX):
-    read = folder_source.read(
+    folder = folder_source.open_folder(
       name.removeprefix(folder_listing.PREFIX),
       data_dir,
       image_size=image_size,
       test_fraction=test_fraction,
       broken=broken,
     )
-    train, test = Arrays(*read.train), Arrays(*read.test)
-    dataset = Dataset(name, train, test, read.class_names, skipped=read.broken)
+    sizes = folder.image_shape, folder.found.class_names
+    sizes += folder.count('train'), folder.count('test')
+    read = functools.partial(_of_folder, name, folder)
   else:
-    read = tfds_source.read(
+    found = tfds_builder.open_set(
       name,
       data_dir,
       embedded=EMBEDDED,
       train_split=train_split,
       test_split=test_split,
-      image_size=image_size,
     )
-    train, test = Arrays(*read.train), Arrays(*read.test)
-    dataset = Dataset(name, train, test, read.class_names, read.test_split)
-  _check_enough(dataset, min_train)
+    sizes = tfds_source.shape_of(found, image_size), found.class_names
+    sizes += tuple(
+      len(found.rows(split)) for split in (found.train_split, found.test_split)
+    )
+    read = functools.partial(_of_tfds, found, image_size)
+
+  def enough() -> Dataset:
+    dataset = read()
+    _check_enough(dataset, min_train)
+    return dataset
+
+  return Opened(name, *sizes, enough)
+
+
+def _as_it_is(dataset: Dataset) -> Dataset:
   return dataset
+
+
+def _of_folder(name: str, folder: folder_source.Opened) -> Dataset:
+  source = folder_source.read(folder)
+  arrays = {name: Arrays(*side[:2]) for name, side in source.sides.items()}
+  return Dataset(
+    name,
+    arrays['training'],
+    arrays['test'],
+    folder.found.class_names,
+    source.test_split,
+    source.broken,
+    arrays.get('validation'),
+    source.remarks,
+  )
+
+
+def _of_tfds(found: tfds_builder.Opened, image_size: int | None) -> Dataset:
+  source = tfds_source.read(found, image_size)
+  sides = {'training': source.train, 'test': source.test}
+  remarks = data_check.oddities(
+    {called: data_check.Side(*side) for called, side in sides.items()},
+    source.class_names,
+  )
+  return Dataset(
+    found.name,
+    Arrays(*source.train),
+    Arrays(*source.test),
+    source.class_names,
+    source.test_split,
+    remarks=remarks,
+  )
 
 
 def _embedded() -> Dataset:
@@ -188,50 +298,11 @@ def checksum(dataset: Dataset) -> str:
     'efae64f8'
   """
   found = zlib.crc32(repr(dataset.class_names).encode())
-  for arrays in (dataset.train, dataset.test):
+  sides = dataset.train, dataset.test
+  if dataset.valid is not None:
+    sides += (dataset.valid,)
+  for arrays in sides:
     for array in arrays:
       found = zlib.crc32(np.ascontiguousarray(array), found)
       found = zlib.crc32(repr(np.shape(array)).encode(), found)
   return f'{found:08x}'
-
-
-def split(
-  arrays: Arrays, fraction: float = 0.5, *, seed: int = 0
-) -> tuple[Arrays, Arrays]:
-  """Splits so that both sides have each class in the same proportion.
-
-  Args:
-    arrays: what to split; it is copied, as NumPy arrays.
-    fraction: share of each class for the first side, between 0 and 1; the
-      number of images is rounded class by class.
-    seed: decides which images go where; same seed, same split.
-
-  Returns:
-    `(train, valid)`: disjoint, together all of `arrays`, each in its order.
-
-  Raises:
-    InputError: `fraction` would leave a class empty on a side.
-
-  Example:
-    >>> train, valid = split(load().train, 0.8)
-    >>> len(train.labels), len(valid.labels)
-    (4000, 1000)
-  """
-  if not 0 < fraction < 1:
-    raise InputError(f'fraction is {fraction}; it must be between 0 and 1')
-  images, labels = np.asarray(arrays.images), np.asarray(arrays.labels)
-  rng = np.random.default_rng(seed)
-  first = np.zeros(len(labels), bool)
-  for label in np.unique(labels):
-    members = np.flatnonzero(labels == label)
-    count = round(fraction * len(members))
-    if not 0 < count < len(members):
-      raise InputError(
-        f'fraction {fraction} puts {count} of the {len(members)} images of '
-        f'class {label} on the first side; both sides need at least 1'
-      )
-    first[rng.permutation(members)[:count]] = True
-  return (
-    Arrays(images[first], labels[first]),
-    Arrays(images[~first], labels[~first]),
-  )

@@ -8,20 +8,32 @@ made anew when the name, size or time of any image has changed.
 """
 
 import concurrent.futures
+import dataclasses
+import functools
 import hashlib
 import os
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import PIL
 
 from nasjax import folder_cache, image
+from nasjax.data_check import Side, listed, oddities
 from nasjax.errors import InputError
-from nasjax.folder_listing import PREFIX, Listing, is_test, list_folder
+from nasjax.folder_listing import (
+  PREFIX,
+  Listing,
+  is_for_validation,
+  is_test,
+  list_folder,
+)
 
 DEFAULT_SIZE = 64
+# The sides of a listing, as messages call them.
+_CALLED = {'train': 'training', 'valid': 'validation', 'test': 'test'}
 
-_LISTED = 10  # Files in a message, which is to stay one line.
 _WORKERS = min(8, os.cpu_count() or 1)
 
 
@@ -29,31 +41,66 @@ class Source(NamedTuple):
   """A decoded folder.
 
   Attributes:
-    train: `(images, labels)`: `uint8[n, size, size, channels]`, `int32[n]`.
-    test: likewise.
-    class_names: names of the class folders, sorted.
+    sides: 'training', 'validation' where the folder holds it, and 'test'.
+    test_split: folder of the test images, 'test' where there is no such folder.
     broken: files that were skipped, each with the reason.
+    remarks: what a user should know of the images, a line for each.
   """
 
-  train: tuple[np.ndarray, np.ndarray]
-  test: tuple[np.ndarray, np.ndarray]
-  class_names: tuple[str, ...]
+  sides: dict[str, Side]
+  test_split: str
   broken: tuple[str, ...]
+  remarks: tuple[str, ...]
 
 
-def read(
+@dataclasses.dataclass(frozen=True, eq=False)
+class Opened:
+  """A folder whose images are known by their headers; `read` decodes them.
+
+  Attributes:
+    found: what lies in it.
+    test_fraction: see `open_folder`.
+    broken: see `open_folder`.
+    image_shape: height, width and channels of every decoded image.
+    path: of the cache.
+    key: what the cache has to be of.
+    kept: what was decoded before, if it is still of these files.
+    wrong: files that are known to be broken, by place, each with the reason.
+  """
+
+  found: Listing
+  test_fraction: float
+  broken: str
+  image_shape: tuple[int, int, int]
+  path: pathlib.Path
+  key: str
+  kept: folder_cache.Decoded | None
+  wrong: Mapping[int, str]
+
+  @property
+  def name(self) -> str:
+    """What messages call it."""
+    return f'data set {PREFIX}{self.found.root}'
+
+  def count(self, side: str) -> int:
+    """Files of a side, whether or not all of them can be read."""
+    files = self.found.files if self.kept is None else self.kept.files
+    return int((_sides_of(self, files) == side).sum())
+
+
+def open_folder(
   root: str | os.PathLike,
   cache: str | os.PathLike | None = None,
   *,
   image_size: int | None = None,
   test_fraction: float = 0.2,
   broken: str = 'refuse',
-) -> Source:
-  """Reads all images of a folder, or what was kept of them.
+) -> Opened:
+  """Lists a folder and reads the headers of its images.
 
   Args:
     root: the folder of class folders.
-    cache: folder for what was decoded, made if need be; None is `nasjax` in the
+    cache: folder for what is decoded, made if need be; None is `nasjax` in the
       user's own cache folder.
     image_size: edge in pixels of what each image's middle is resized to; None
       is that of the images if they are square and of one size, else 64.
@@ -62,12 +109,12 @@ def read(
     broken: what to do with files that cannot be read: 'refuse' or 'skip'.
 
   Returns:
-    The images, grey (one channel) if none of them has colours.
+    The folder; its images are grey (one channel) if none of them has colours.
 
   Raises:
-    InputError: the folder is not there, or not of class folders of images;
-      files cannot be read and are not to be skipped; a class has no image for
-      training, or none is left for the test; the cache cannot be written.
+    InputError: the folder is not there, or not of class folders of images; an
+      argument is out of its range, or the images are more than the memory
+      holds.
   """
   if broken not in ('refuse', 'skip'):
     raise InputError(f'broken is {broken!r}; it must be refuse or skip')
@@ -78,96 +125,134 @@ def read(
   if image_size is not None and image_size < 1:
     raise InputError(f'image_size is {image_size}; it must be at least 1')
   found = list_folder(root)
-  name = f'data set {PREFIX}{found.root}'
   path = folder_cache.path_of(found.root, cache, image_size)
   key = key_of(found)
-  kept = folder_cache.load(path, key)
-  decoded = kept or _decode(found, image_size)
-  if len(decoded.broken) and broken == 'refuse':
+  kept, wrong = folder_cache.load(path, key), {}
+  if kept is None:
+    shape, wrong = _measured(found, image_size)
+  else:
+    shape = kept.images.shape[1:]
+  return Opened(found, test_fraction, broken, shape, path, key, kept, wrong)
+
+
+def read(opened: Opened) -> Source:
+  """Decodes all images of a folder, or takes what was kept of them.
+
+  Raises:
+    InputError: files cannot be read and are not to be skipped; a class has no
+      image for training, or none is left for the test; the cache cannot be
+      written.
+  """
+  found, name = opened.found, opened.name
+  decoded = opened.kept or _decode(opened)
+  if len(decoded.broken) and opened.broken == 'refuse':
     raise InputError(
       f'{name}: {len(decoded.broken)} of {len(found.files)} files cannot be '
       f'read as images: {listed(decoded.broken)}; mend or remove them, or give '
       '--broken=skip'
     )
-  if kept is None:
-    folder_cache.save(path, key, decoded)
-  if found.split:
-    in_test = np.char.startswith(decoded.files, 'test/')
-  else:
-    in_test = np.array([is_test(f, test_fraction) for f in decoded.files], bool)
-  fraction = None if found.split else test_fraction
-  _check_sides(name, found.class_names, decoded.labels, in_test, fraction)
-  images, labels = decoded.images, decoded.labels
+  if opened.kept is None:
+    folder_cache.save(opened.path, opened.key, decoded)
+  side_of = _sides_of(opened, decoded.files)
+  _check_sides(opened, decoded.labels, side_of)
+  columns = decoded.images, decoded.labels, decoded.files
+  sides = {
+    called: Side(*(column[side_of == side] for column in columns))
+    for side, called in _CALLED.items()
+    if side in side_of
+  }
+  folders = {side: folder for folder, side in found.sides.items()}
   return Source(
-    (images[~in_test], labels[~in_test]),
-    (images[in_test], labels[in_test]),
-    found.class_names,
+    sides,
+    folders.get('test', 'test'),
     tuple(decoded.broken.tolist()),
+    _of_split(folders) + oddities(sides, found.class_names),
   )
 
 
-def listed(names: np.ndarray | tuple[str, ...]) -> str:
-  """The first names, and how many there are besides."""
-  more = len(names) - _LISTED
-  text = ', '.join(names[:_LISTED])
-  return text + (f' and {more} more' if more > 0 else '')
+def _of_split(folders: Mapping[str, str]) -> tuple[str, ...]:
+  """What is said of a split that has images for validation."""
+  if 'valid' in folders:
+    return (
+      f'{folders["valid"]}/ is kept from training and from the test; its '
+      'images choose weights or alphas',
+    )
+  if folders and is_for_validation(folders['test']):
+    return (f'{folders["test"]}/ is the test, as there is no test/',)
+  return ()
 
 
-def _check_sides(
-  name: str,
-  class_names: tuple[str, ...],
-  labels: np.ndarray,
-  in_test: np.ndarray,
-  fraction: float | None,
-) -> None:
-  for label, of in enumerate(class_names):
+def _sides_of(opened: Opened, files: Sequence[str]) -> np.ndarray:
+  """The side of each file: 'train', 'valid' or 'test'."""
+  split = opened.found.sides
+  if split:
+    return np.array([split[f.partition('/')[0]] for f in files], str)
+  fraction = opened.test_fraction
+  drawn = ['test' if is_test(f, fraction) else 'train' for f in files]
+  return np.array(drawn, str)
+
+
+def _check_sides(opened: Opened, labels: np.ndarray, sides: np.ndarray) -> None:
+  name, split, fraction = opened.name, opened.found.sides, opened.test_fraction
+  for label, of in enumerate(opened.found.class_names):
     if not (labels == label).any():
       raise InputError(f'{name}: no file of class {of!r} can be read')
-    if (~in_test & (labels == label)).any():
+    if ((sides == 'train') & (labels == label)).any():
       continue
-    if fraction is None:
+    if split:
       raise InputError(f'{name}: no training file of class {of!r} can be read')
     raise InputError(
       f'{name}: test_fraction {fraction} leaves class {of!r} no training '
       f'image of its {(labels == label).sum()}; add images or lower it'
     )
-  if in_test.any():
-    return
-  if fraction is None:
-    raise InputError(f'{name}: no file in test/ can be read')
-  raise InputError(
-    f'{name}: test_fraction {fraction} leaves none of {len(labels)} images '
-    'for the test; add images or raise it'
-  )
+  for folder, side in split.items():
+    if not (sides == side).any():
+      raise InputError(f'{name}: no file in {folder}/ can be read')
+  if not split and not (sides == 'test').any():
+    raise InputError(
+      f'{name}: test_fraction {fraction} leaves none of {len(labels)} images '
+      'for the test; add images or raise it'
+    )
 
 
-def _decode(found: Listing, image_size: int | None) -> folder_cache.Decoded:
-  """Headers first, which say the size and the channels, then all pixels."""
+def _tried(read: Callable, found: Listing, i: int, wrong: dict[int, str]):
+  """What `read` gives of a file; None, and a line in `wrong`, if broken."""
+  try:
+    return read(found.root / found.files[i])
+  except image.BrokenError as error:
+    wrong[i] = f'{found.files[i]} ({error})'
+    return None
+
+
+def _measured(
+  found: Listing, image_size: int | None
+) -> tuple[tuple[int, int, int], dict[int, str]]:
+  """The shape that headers lead to, and which files are broken already."""
   wrong: dict[int, str] = {}
-
-  def tried(read, i):
-    try:
-      return read(found.root / found.files[i])
-    except image.BrokenError as error:
-      wrong[i] = f'{found.files[i]} ({error})'
-      return None
-
-  places = range(len(found.files))
   with concurrent.futures.ThreadPoolExecutor(_WORKERS) as pool:
-    headers = [
-      h for h in pool.map(lambda i: tried(image.header, i), places) if h
-    ]
-    size = image_size or _common_size(headers)
-    grey = all(header.grey for header in headers)
-    shape = (size, size, 1 if grey else 3)
-    image.check_memory(f'{PREFIX}{found.root}', len(places), shape)
-    images = np.zeros((len(places), *shape), np.uint8)
+    read = functools.partial(_tried, image.header, found, wrong=wrong)
+    headers = [h for h in pool.map(read, range(len(found.files))) if h]
+  size = image_size or _common_size(headers)
+  grey = all(header.grey for header in headers)
+  shape = (size, size, 1 if grey else 3)
+  image.check_memory(f'{PREFIX}{found.root}', len(found.files), shape)
+  return shape, wrong
 
-    def decode(i):
-      if i not in wrong and (picture := tried(image.read, i)) is not None:
-        mode = 'L' if grey else 'RGB'
-        images[i] = image.square(picture.convert(mode), size)
 
+def _decode(opened: Opened) -> folder_cache.Decoded:
+  """Decodes all files but those that are known to be broken."""
+  found, wrong, shape = opened.found, dict(opened.wrong), opened.image_shape
+  places = range(len(found.files))
+  images = np.zeros((len(places), *shape), np.uint8)
+  mode = 'L' if shape[-1] == 1 else 'RGB'
+
+  def decode(i):
+    if i in wrong:
+      return
+    if (picture := _tried(image.read, found, i, wrong)) is not None:
+      images[i] = image.square(picture.convert(mode), shape[0])
+
+  with concurrent.futures.ThreadPoolExecutor(_WORKERS) as pool:
     list(pool.map(decode, places))  # Makes a thread's error this function's.
   good = np.array([i not in wrong for i in places])
   return folder_cache.Decoded(

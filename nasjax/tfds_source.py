@@ -34,37 +34,28 @@ class Source(NamedTuple):
   class_names: tuple[str, ...]
 
 
-def read(
-  name: str,
-  data_dir: str | os.PathLike | None,
-  *,
-  embedded: str,
-  train_split: str | None = None,
-  test_split: str | None = None,
-  image_size: int | None = None,
-) -> Source:
+def shape_of(
+  opened: tfds_builder.Opened, image_size: int | None = None
+) -> tuple[int, int, int]:
+  """Height, width and channels of the images, from the first of them."""
+  first = opened.rows(opened.train_split)[0][opened.image]
+  shape = _pixels(first, image_size).shape
+  return shape if len(shape) == 3 else (*shape, 1)
+
+
+def read(opened: tfds_builder.Opened, image_size: int | None = None) -> Source:
   """Reads the training and the test images of a set.
 
   Args:
-    name: see `tfds_builder.open_set`, for the splits, too.
-    data_dir: likewise.
-    embedded: likewise.
-    train_split: likewise.
-    test_split: likewise.
+    opened: what `tfds_builder.open_set` gives.
     image_size: edge in pixels of what each image's middle is resized to; None
       leaves images as they are.
 
   Raises:
-    InputError: what `open_set` raises; or labels are missing, or images differ
-      in size and `image_size` does not say which.
+    InputError: labels are missing, or images differ in size and `image_size`
+      does not say which.
   """
-  opened = tfds_builder.open_set(
-    name,
-    data_dir,
-    embedded=embedded,
-    train_split=train_split,
-    test_split=test_split,
-  )
+  name = opened.name
   train, test = (
     _decode(f'{name}, {split}', opened, opened.rows(split), image_size)
     for split in (opened.train_split, opened.test_split)
@@ -74,6 +65,12 @@ def read(
   return Source(train, test, opened.test_split, opened.class_names)
 
 
+def _pixels(found: np.ndarray, image_size: int | None) -> np.ndarray:
+  if image_size is None:
+    return found
+  return image_lib.square(image_lib.of_pixels(found), image_size)
+
+
 def _decode(
   what: str,
   opened: tfds_builder.Opened,
@@ -81,15 +78,8 @@ def _decode(
   image_size: int | None,
 ) -> tuple[np.ndarray, np.ndarray]:
   """Decodes all rows: `uint8[n, height, width, channels]`, `int32[n]`."""
-
-  def pixels(row: dict[str, Any]) -> np.ndarray:
-    found = row[opened.image]
-    if image_size is None:
-      return found
-    return image_lib.square(image_lib.of_pixels(found), image_size)
-
   first = rows[0][opened.image]
-  shape = pixels(rows[0]).shape
+  shape = _pixels(first, image_size).shape
   image_lib.check_memory(what, len(rows), shape)
   images = np.empty((len(rows), *shape), np.uint8)
   labels = np.empty(len(rows), np.int32)
@@ -97,7 +87,7 @@ def _decode(
   def decode(start: int) -> None:
     places = range(start, min(start + _CHUNK, len(rows)))
     for i, row in zip(places, rows.__getitems__(places), strict=True):
-      found = pixels(row)
+      found = _pixels(row[opened.image], image_size)
       if found.shape != shape:
         raise _sizes_differ(what, shape, found.shape)
       images[i] = found

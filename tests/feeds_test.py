@@ -10,10 +10,10 @@ from conftest import images, prepare_tfds, refused
 
 from experiments import (
   cli,
-  datasets,
   feeds,
   guards,
   metrics_file,
+  portions,
   search,
   searching,
 )
@@ -105,21 +105,21 @@ def test_images_without_a_cut_are_those_of_a_test_in_another_order():
 
 @pytest.mark.parametrize('n', [2, 9, 40])
 def test_halves_of_a_stream_are_disjoint_and_make_up_the_whole(n):
-  sides = datasets.halves(_streamed(n), seed=0)
+  sides = portions.halves(_streamed(n), seed=0)
   one, other = ([int(half[i][1]) for i in range(len(half))] for half in sides)
   assert sorted(one + other) == list(range(n))
   assert 0 <= len(one) - len(other) <= 1
-  same = datasets.halves(_streamed(n), seed=0)
+  same = portions.halves(_streamed(n), seed=0)
   assert one == [int(same[0][i][1]) for i in range(len(same[0]))]
 
 
 def test_the_seed_decides_which_images_alphas_learn_from():
-  drawn = [datasets.halves(_streamed(40), seed)[1].places for seed in (0, 1)]
+  drawn = [portions.halves(_streamed(40), seed)[1].places for seed in (0, 1)]
   assert (drawn[0] != drawn[1]).any()
 
 
 def test_a_single_image_has_no_halves():
-  refused('1 training images; at least 2', datasets.halves, _streamed(1), 0)
+  refused('1 training images; at least 2', portions.halves, _streamed(1), 0)
 
 
 # What the steps are given.
@@ -167,7 +167,7 @@ def test_alphas_look_ahead_to_the_batch_that_weights_take_next():
 
 
 def test_images_are_cut_at_random_for_weights_alone():
-  train, valid = datasets.halves(_streamed(24), seed=0)
+  train, valid = portions.halves(_streamed(24), seed=0)
   inputs = types.SimpleNamespace(
     train=train,
     valid=valid,

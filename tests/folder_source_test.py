@@ -8,7 +8,7 @@ import pytest
 from conftest import refused as _refused
 from PIL import Image
 
-from experiments import cli, datasets
+from experiments import cli, datasets, portions, search, train
 from nasjax import data, folder_listing, folder_source
 
 
@@ -261,7 +261,7 @@ def test_train_and_test_may_be_the_names_of_classes(tmp_path, load):
 
 def test_splits_of_no_use_are_refused(tmp_path, load):
   roots = {name: _split(tmp_path / name) for name in 'abcdef'}
-  _write(roots['a'] / 'valid/cat/1.png', np.zeros((6, 6)))
+  _write(roots['a'] / 'extra/cat/1.png', np.zeros((6, 6)))
   _write(roots['b'] / 'test/eel/1.png', np.zeros((6, 6)))
   shutil.rmtree(roots['c'] / 'test')
   (roots['c'] / 'test').mkdir()
@@ -272,7 +272,7 @@ def test_splits_of_no_use_are_refused(tmp_path, load):
   for path in (roots['f'] / 'test').rglob('*.png'):
     path.write_text('no image')
   messages = [
-    "holds 'valid' beside train/ and test/",
+    "holds 'extra' beside train/ and test/",
     "its test/ has the class 'eel', its train/ has not",
     'test has no class folders; put the images of each class',
     'split overlaps: test/dog/again.png and train/dog/3.png are one file',
@@ -290,7 +290,185 @@ def test_splits_of_no_use_are_refused(tmp_path, load):
   )
 
 
+def _sided(root, *sides):
+  """Ten images of each class on each side, each of a value of its own."""
+  values = {}
+  for i, side in enumerate(sides):
+    for label, name in enumerate(('cat', 'dog')):
+      for j in range(10):
+        value = 100 * label + 20 * i + j
+        _write(root / side / name / f'{j}.png', np.full((6, 6), value))
+        values.setdefault(side, []).append(value)
+  return {side: sorted(found) for side, found in values.items()}
+
+
+@pytest.mark.parametrize(
+  ('train', 'valid'),
+  [
+    ('train', 'val'),
+    ('train', 'valid'),
+    ('train', 'validation'),
+    ('Train', 'Test'),
+    ('TRAIN', 'Val'),
+    ('training', 'testing'),
+  ],
+)
+def test_two_folders_are_training_and_test(tmp_path, load, train, valid):
+  values = _sided(tmp_path / 'set', train, valid)
+  for _ in range(2):  # Decoded, then from the cache.
+    dataset = load(tmp_path / 'set')
+    assert _values(dataset.train) == values[train]
+    assert _values(dataset.test) == values[valid]
+    assert dataset.valid is None
+    assert dataset.test_split == valid
+  said = any('is the test' in line for line in dataset.remarks)
+  assert said == valid.lower().startswith('val')
+
+
+@pytest.mark.parametrize('name', ['val', 'valid', 'Validation'])
+def test_beside_a_test_the_images_for_validation_are_held_out(
+  tmp_path, load, name
+):
+  root = tmp_path / 'set'
+  values = _sided(root, 'train', name, 'test')
+  for _ in range(2):  # Decoded, then from the cache.
+    dataset = load(root)
+    sides = dataset.train, dataset.valid, dataset.test
+    for arrays, found in zip(sides, values.values(), strict=True):
+      assert _values(arrays) == found
+      np.testing.assert_array_equal(
+        arrays.labels, arrays.images[:, 0, 0, 0] >= 100
+      )
+    assert dataset.test_split == 'test'
+  # A training chooses its weights by them, a search its alphas.
+  fit, valid = portions.held_out(dataset, 0.0)
+  assert (fit.train, fit.test, fit.valid) == (dataset.train, dataset.test, None)
+  assert valid is dataset.valid
+  assert portions.halves(dataset, 0) == (dataset.train, dataset.valid)
+  before = data.checksum(dataset)
+  _write(root / name / 'cat/0.png', np.full((6, 6), 99))
+  assert data.checksum(load(root)) != before
+
+
+def test_a_search_learns_alphas_from_the_images_for_validation(tmp_path):
+  values = _sided(tmp_path / 'set', 'train', 'val', 'test')
+  inputs = search.prepare(
+    cli.defaults(search.OPTIONS)
+    | {'dataset': f'folder:{tmp_path / "set"}', 'data_dir': str(tmp_path)}
+    | {'space': 'tiny', 'batch_size': 4, 'limit': ['macs=1M']}
+  )
+  assert _values(inputs.train) == values['train']
+  assert _values(inputs.valid) == values['val']
+
+
+def test_a_share_is_not_held_out_beside_images_for_validation(tmp_path):
+  _sided(tmp_path, 'train', 'val', 'test')
+  config = cli.defaults(train.OPTIONS) | {'dataset': f'folder:{tmp_path}'}
+  datasets.check_flags(config, train.OPTIONS)
+  _refused(
+    '--valid_fraction=0.2 has no effect where the folder holds train/ and val/',
+    datasets.check_flags,
+    config | {'valid_fraction': 0.2},
+    train.OPTIONS,
+  )
+  shutil.rmtree(tmp_path / 'test')  # Now val/ is the test.
+  datasets.check_flags(config | {'valid_fraction': 0.2}, train.OPTIONS)
+
+
+def test_what_is_no_class_is_left_out_at_every_depth(tmp_path, load):
+  _sided(tmp_path / 'split', 'train', 'val', 'test')
+  _folder(tmp_path / 'whole')
+  before = {name: load(tmp_path / name) for name in SETS}
+  for folder in ('split', 'split/train', 'split/val', 'split/test', 'whole'):
+    (tmp_path / folder / 'labels.csv').write_text('a,b')
+    _write(tmp_path / folder / 'sample.png', np.zeros((6, 6)))
+  for path in [tmp_path, *tmp_path.rglob('*')]:
+    if path.is_dir() and 'cache' not in path.parts:
+      _write(path / '__MACOSX/cat/._1.png', np.zeros((6, 6)))
+      (path / '.DS_Store').write_text('')
+  for name in SETS:
+    after = load(tmp_path / name)
+    assert data.checksum(after) == data.checksum(before[name])
+
+
+SETS = ('split', 'whole')
+
+
+def test_splits_that_may_mean_two_things_are_refused(tmp_path, load):
+  cases = {
+    ('train', 'val', 'valid'): "holds both 'val' and 'valid'",
+    ('train', 'Train', 'test'): "holds both 'Train' and 'train'",
+    ('train', 'Test', 'test', 'val'): "holds both 'Test' and 'test'",
+    ('train', 'val', 'extra'): "holds 'extra' beside train/ and val/",
+    ('train',): "its folder 'train' holds folders, as 'cat'",
+  }
+  for sides, message in cases.items():
+    root = tmp_path / '_'.join(sides)
+    _sided(root, *sides)
+    _refused(message, load, root)
+  root = tmp_path / 'links'
+  _sided(root, 'train', 'val')
+  (root / 'test').symlink_to(tmp_path / 'nowhere')
+  _refused('links/test is a link that leads nowhere', load, root)
+  (root / 'test').unlink()
+  (root / 'val/eel').symlink_to(root / 'val/eel')
+  _refused('val/eel is a link that leads nowhere', load, root)
+  (root / 'val/eel').unlink()
+  _write(root / 'test/cat/1.png', np.zeros((6, 6)))
+  shutil.copytree(root / 'train/dog', root / 'val/eel')
+  _refused("its val/ has the class 'eel', its train/ has not", load, root)
+  shutil.rmtree(root / 'val/eel')
+  (root / 'val/cat/again.png').symlink_to(root / 'test/cat/1.png')
+  _refused('test/cat/1.png and val/cat/again.png are one file', load, root)
+  (tmp_path / 'loop').symlink_to(tmp_path / 'loop')
+  _refused('loop: cannot be read: Too many', load, tmp_path / 'loop')
+  _refused('cannot be read: File name too long', load, 300 * 'x')
+  _refused('nobody-is-called-so: does not exist', load, '~nobody-is-called-so')
+
+
+# What is known before images are decoded.
+
+
+def test_sizes_are_known_before_any_image_is_decoded(
+  tmp_path, load, monkeypatch
+):
+  _sided(tmp_path / 'split', 'train', 'val', 'test')
+  _folder(tmp_path / 'whole')
+  _folder(tmp_path / 'grey', channels=1, size=9)
+  read, cases = folder_source.image.read, {}
+  for name in (*SETS, 'grey'):
+    with monkeypatch.context() as patch:
+      patch.setattr(folder_source.image, 'read', None)
+      opened = data.open_set(f'folder:{tmp_path / name}', tmp_path / 'cache')
+    cases[name] = opened
+  assert folder_source.image.read is read
+  assert cases['grey'].image_shape == (9, 9, 1)
+  for name, opened in cases.items():
+    again = data.open_set(opened.name, tmp_path / 'cache')
+    dataset = opened.read()
+    cached = data.open_set(opened.name, tmp_path / 'cache')
+    for known in (opened, again, cached):
+      assert known.image_shape == dataset.image_shape
+      assert known.class_names == dataset.class_names
+      assert known.num_train == dataset.num_train
+      assert known.num_test == dataset.num_test
+      assert datasets.sizes_of(known) == datasets.sizes_of(dataset)
+    assert data.checksum(cached.read()) == data.checksum(dataset), name
+
+
 # The cache.
+
+
+def test_what_an_older_version_kept_is_decoded_again(
+  tmp_path, load, monkeypatch
+):
+  root = _folder(tmp_path / 'set')
+  first = load(root, 'another')
+  with monkeypatch.context() as patch:
+    patch.setattr(folder_source.folder_cache, '_FORMAT', 1)
+    patch.setattr(folder_source.image, 'square', lambda *_: np.uint8([0]))
+    load(root)  # Writes what it misreads.
+  assert data.checksum(load(root)) == data.checksum(first)
 
 
 def _caches(tmp_path):

@@ -15,10 +15,10 @@ def _dataset(**given):
 
 
 def test_skipped_files_are_one_line_on_stderr(tmp_path, capsys):
-  for name in ('cat', 'dog'):
+  for label, name in enumerate(('cat', 'dog')):
     (tmp_path / 'set' / name).mkdir(parents=True)
     for i in range(20):
-      pixels = np.full((4, 4), i, np.uint8)
+      pixels = np.arange(16, dtype=np.uint8).reshape(4, 4) + i + 100 * label
       Image.fromarray(pixels).save(tmp_path / f'set/{name}/{i}.png')
   where = {'dataset': f'folder:{tmp_path}/set', 'data_dir': str(tmp_path)}
   _dataset(**where)

@@ -17,6 +17,7 @@ from experiments import (
   loop,
   metrics_file,
   names,
+  portions,
   presets,
   search,
   train,
@@ -244,7 +245,7 @@ def test_what_is_held_out_is_trained_on_by_nobody(streamed):
     whole = datasets.stream.Streamed(
       **fields, test_split='test', image_shape=(8, 8, 1)
     )
-  fit, valid = datasets.held_out(whole, 0.2)
+  fit, valid = portions.held_out(whole, 0.2)
 
   def pixels(part):
     seen = (
