@@ -1,4 +1,5 @@
 """stub"""
+
 import contextlib
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,11 +11,16 @@ class Checkpoints(NamedTuple):
   restore: Callable
   save: Callable
 
+
 @contextlib.contextmanager
 def open(path, identity, feed=None):
   import orbax.checkpoint as ocp
-  options = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=False)
+
+  options = ocp.CheckpointManagerOptions(
+    max_to_keep=2, enable_async_checkpointing=False
+  )
   with ocp.CheckpointManager(path.absolute(), options=options) as manager:
+
     def restore(state):
       step = manager.latest_step()
       if step is None:
@@ -27,6 +33,7 @@ def open(path, identity, feed=None):
       if feed is not None:
         feed.set_state(found['feed'])
       return found['state']
+
     def save(step, state):
       if manager.latest_step() == step:
         return
@@ -34,4 +41,5 @@ def open(path, identity, feed=None):
       if feed is not None:
         args['feed'] = ocp.args.JsonSave(feed.get_state())
       manager.save(step, args=ocp.args.Composite(**args))
+
     yield Checkpoints(restore, save)

@@ -62,7 +62,6 @@ def images_of(config: Mapping[str, Any], networks: int, images: int) -> int:
 def chosen(
   config: Mapping[str, Any],
   inputs: searching.Inputs,
-  dataset: data.Dataset,
   logits: Alphas,
   limits: constraints.Limits,
   workdir: pathlib.Path,
@@ -71,8 +70,7 @@ def chosen(
 
   Args:
     config: a value for every option of `experiments.search`.
-    inputs: what it names.
-    dataset: of these inputs; its test images are not looked at.
+    inputs: what it names; test images are not looked at.
     logits: what is derived from.
     limits: of the search.
     workdir: of the search.
@@ -85,7 +83,7 @@ def chosen(
   if number == 1:
     return derive.within(space, logits, limits, fill=config['fill']), []
   fill = config['fill']
-  accuracy = _trained_by(config, inputs, dataset, workdir)
+  accuracy = _trained_by(config, inputs, workdir)
   found = derive.leaders(space, logits, limits, fill=fill)[:number]
   accuracies = [accuracy(a) for a in found]
   best = found[_best(accuracies)]
@@ -142,10 +140,12 @@ def recipe_of(
 
 
 def _trained_by(
-  config, inputs, dataset, workdir
+  config, inputs, workdir
 ) -> Callable[[Architecture], float | None]:
   """Trains one after the other; accuracies, None where one diverged."""
-  halves = dataclasses.replace(dataset, train=inputs.train, test=inputs.valid)
+  halves = dataclasses.replace(
+    inputs.dataset, train=inputs.train, test=inputs.valid
+  )
   recipe, batches = recipe_of(config, halves)
   count = itertools.count(1)
 

@@ -87,7 +87,14 @@ def prepare(
   finalists.check(config)
   relaxation = cli.lookup('relaxation', config['relax'], names.RELAXATIONS)
   make_space = names.space(config['space'])
-  dataset = dataset or datasets.of_or_stream(config, OPTIONS)
+  # All that does without images is checked before thousands are decoded.
+  opened = dataset or datasets.open_or_stream(config, OPTIONS)
+  space = make_space(**datasets.sizes_of(opened))
+  space_lib.check_image_size(space)
+  kept = constraints.of(config, space)
+  guarded = guards.of(config, space, relaxation)
+  supernet = supernets.kind_of(config, space, relaxation)
+  dataset = dataset or datasets.read(opened)
   train, valid = portions.halves(dataset, config['seed'])
   smaller = min(datasets.size_of(train), datasets.size_of(valid))
   batches = datasets.batches_of(
@@ -95,9 +102,6 @@ def prepare(
   )
   if config['finalists'] > 1:
     finalists.recipe_of(config, dataclasses.replace(dataset, train=train))
-  space = make_space(**datasets.sizes_of(dataset))
-  space_lib.check_image_size(space)
-  kept = constraints.of(config, space)
   return searching.Inputs(
     space=space,
     train=train,
@@ -107,8 +111,9 @@ def prepare(
     temperature=schedules.temperature(config),
     kept=kept,
     data_content=datasets.content_of(dataset),
-    guarded=guards.of(config, space, relaxation),
-    supernet=supernets.kind_of(config, space, relaxation),
+    guarded=guarded,
+    supernet=supernet,
+    dataset=dataset,
     crop_area=config['crop_area'],
   )
 
@@ -207,7 +212,7 @@ def run(
       architecture = Architecture.load(path, tuple(ops))
     else:
       architecture = _search(
-        config, inputs, claimed, command, dataset, compiled, keep_supernet
+        config, inputs, claimed, command, compiled, keep_supernet
       )
     _draw(claimed, inputs, architecture)
   return architecture
@@ -219,7 +224,7 @@ def is_finished(workdir: pathlib.Path) -> bool:
 
 
 def _search(
-  config, inputs, workdir, command, dataset, compiled, keep_supernet
+  config, inputs, workdir, command, compiled, keep_supernet
 ) -> Architecture:
   """Takes the steps that are missing, derives, and writes the architecture."""
   supernet = supernets.described(inputs.supernet, inputs.space)
@@ -233,10 +238,8 @@ def _search(
   # Of the law that the costs were of, which is not always a softmax.
   heat = inputs.temperature(state.step)
   logits = relax.logits(inputs.relaxation, state.alphas, heat)
-  if dataset is None and config['finalists'] > 1:
-    dataset = datasets.open_set(config, OPTIONS).read()
   architecture, trained = finalists.chosen(
-    config, inputs, dataset, logits, limits, workdir
+    config, inputs, logits, limits, workdir
   )
   if inputs.supernet == 'entangled':
     left = inherited(config, inputs, architecture, parts.params(state))

@@ -41,6 +41,7 @@ class Inputs(NamedTuple):
     data_content: hash of the images, which may change under the same name.
     guarded: what keeps the search from collapsing.
     supernet: one of `supernets.KINDS`.
+    dataset: what both halves are of.
     crop_area: least share of an image that a stream cuts out for the weights.
   """
 
@@ -54,6 +55,7 @@ class Inputs(NamedTuple):
   data_content: str
   guarded: guards.Guarded
   supernet: str
+  dataset: data.Dataset | stream.Streamed
   crop_area: float = stream.CROP_AREA
 
 

@@ -228,7 +228,6 @@ def run_controls(setting: Setting, members: Sequence[Member]) -> None:
       a, trained = finalists.chosen(
         config,
         inputs,
-        setting.dataset,
         alphas,
         inputs.kept.limits,
         path.parent,

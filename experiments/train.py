@@ -93,11 +93,13 @@ def train_as_told(config: dict[str, Any], workdir: str, command: str) -> dict:
   """
   recipe = recipes.of(config)
   cli.check_seed(config['seed'])
-  dataset = datasets.of_or_stream(config, OPTIONS)
-  network = network_for(config, dataset)
+  # All that does without images is checked before thousands are decoded.
+  opened = datasets.open_or_stream(config, OPTIONS)
+  network = network_for(config, opened)
   check_image_size(network)
   recipe.of_network(network)
-  taught = teacher_for(config, dataset)
+  taught = teacher_for(config, opened)
+  dataset = datasets.read(opened)
   content = {
     'content': loop.fingerprint(network),
     'data_content': datasets.content_of(dataset),

@@ -107,7 +107,7 @@ def test_a_second_signal_ends_it_at_once():
 def test_what_the_caller_ignores_stays_ignored():
   """As under nohup, or for a background job of a shell without job control."""
   process = subprocess.Popen(
-    ['bash', '-c', "trap '' INT; exec \"$@\"", '-', sys.executable, '-c']
+    ['bash', '-c', 'trap \'\' INT; exec "$@"', '-', sys.executable, '-c']
     + [_SCRIPT, 'lambda: loop(0.05)'],
     cwd=ROOT,
     stdout=subprocess.PIPE,
