@@ -187,11 +187,7 @@ def _take_steps(config, inputs, parts, workdir, compiled):
       watch=divergence.Watch(
         functools.partial(_diverged, config), config['skip_nonfinite']
       ),
-      watched=lambda run: [
-        getattr(run.search, name)
-        for name in search.State._fields
-        if name in _FINITE
-      ],
+      watched=lambda run: [getattr(run.search, n, ()) for n in _FINITE],
       extra=lambda run: its.described(run.search.alphas, run.step),
       stopped=lambda run: rule.verdict(run.stop) is not None,
       bar=bar,

@@ -1,5 +1,6 @@
 """The scripts: killed and resumed, compared, and given bad input."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -53,7 +54,7 @@ SMALL = '--space=tiny --limit=macs=60k --steps=24 --warmup_steps=6'.split()
 SMALL += '--log_every=3 --checkpoint_every=4 --batch_size=16'.split()
 
 
-def _start(module, *args, quick=False):
+def _start(module, *args, quick=False, stderr=subprocess.PIPE):
   # As a person runs it: with the compiler's own settings. Or as tests do.
   env = {k: v for k, v in os.environ.items() if quick or k != 'XLA_FLAGS'}
   return subprocess.Popen(
@@ -61,7 +62,7 @@ def _start(module, *args, quick=False):
     cwd=ROOT,
     env=env,
     stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE,
+    stderr=stderr,
     text=True,
   )
 
@@ -94,7 +95,7 @@ def _state(workdir):
   """Every array of the newest checkpoint, as bytes."""
   with ocp.CheckpointManager(workdir / 'checkpoints') as manager:
     step = manager.latest_step()
-    path = workdir / 'checkpoints' / str(step) / 'default'
+    path = workdir / 'checkpoints' / str(step) / 'state'
   with ocp.StandardCheckpointer() as reader:
     tree = reader.restore(path.absolute())
 
@@ -113,12 +114,19 @@ def _without_command(path):
 
 @pytest.fixture(scope='module')
 def searched_and_said(tmp_path_factory):
-  """A finished search that nothing interrupted, and what it said."""
+  """A finished search that nothing interrupted, and what a terminal saw."""
   workdir = tmp_path_factory.mktemp('search') / 'run'
-  process = _start('search', f'--workdir={workdir}', *SMALL)
-  code, _, err = _finish(process)
-  assert code == 0, err
-  return workdir, err
+  ours, theirs = os.openpty()
+  process = _start('search', f'--workdir={workdir}', *SMALL, stderr=theirs)
+  os.close(theirs)
+  said = b''
+  with contextlib.suppress(OSError):  # So a terminal ends.
+    while more := os.read(ours, 2**16):
+      said += more
+  os.close(ours)
+  code, _, _ = _finish(process)
+  assert code == 0, said
+  return workdir, said.decode()
 
 
 @pytest.fixture
@@ -467,6 +475,7 @@ def test_a_run_stops_where_it_is_told_and_stays_there(tmp_path):
       checkpoint_every=7,
       describe=lambda metrics: '',
       name='count',
+      identity='it',
       stopped=lambda state: int(state.step) >= until,
     )
 
@@ -507,6 +516,7 @@ def test_a_metric_is_read_when_the_device_has_the_next_step(tmp_path):
     checkpoint_every=4,
     describe=lambda metrics: '',
     name='late',
+    identity='it',
   )
   # Before a checkpoint, every line up to it is written.
   order = 'call 1, call 2, call 3, read 2, call 4, read 4, call 5, call 6, '
@@ -548,6 +558,7 @@ def test_what_a_rule_has_seen_survives_a_kill(tmp_path):
       checkpoint_every=3,
       describe=lambda metrics: '',
       name='rule',
+      identity='it',
       stopped=lambda run: rule.verdict(run.stop) is not None,
     )
 
@@ -657,6 +668,12 @@ def test_a_workdir_belongs_to_one_run(tmp_path):
   workdir = tmp_path / 'run'
   loop.claim(workdir, {'steps': 3, 'limit': ['macs=1M']})
   loop.claim(workdir, {'steps': 3, 'limit': ['macs=1M']})
+  # Whoever mistyped a flag may mend it, until a step was taken.
+  loop.claim(workdir, {'steps': 4, 'limit': ['macs=1M']})
+  (workdir / 'checkpoints').mkdir()
+  (workdir / 'metrics.jsonl').write_text('')
+  loop.claim(workdir, {'steps': 3, 'limit': ['macs=1M']})
+  (workdir / 'metrics.jsonl').write_text('{"step": 1}\n')
   refused(
     'steps was 3 and is 4', loop.claim, workdir, {'steps': 4, 'limit': []}
   )
@@ -694,7 +711,9 @@ def test_the_bar_shows_losses_and_costs_against_limits_from_the_start(
   searched_and_said,
 ):
   _, err = searched_and_said
-  shown = [line for line in err.splitlines() if 'train ' in line]
+  drawn = err.replace('\r', '\n').splitlines()
+  assert any('compiling weight step' in line for line in drawn)
+  shown = [line for line in drawn if 'train ' in line]
   assert all(' of 60.0k' in line and '<' in line for line in shown)
   for step in range(3, 25, 3):
     *_, line = (line for line in shown if f' {step}/24 ' in line)
@@ -905,7 +924,7 @@ LAGRANGIAN = {'constraint': 'lagrangian'}
     ({'final_temperature': 0.0}, 'final_temperature is 0.0; it must be'),
     ({'temperature': float('inf')}, 'must be positive and finite'),
     ({'steps': 0}, 'steps is 0; it must be at least 1'),
-    ({'seed': -1}, 'seed is -1; it must be at least 0'),
+    ({'seed': -1}, 'seed is -1; it must be 0 to 4294967295'),
     ({'warmup_steps': 240}, 'warmup_steps is 240; with steps 240 .*0 to 239'),
     (
       {'temperature': 1e38, 'final_temperature': 1e-37},

@@ -228,7 +228,7 @@ def test_whoever_labels_most_right_is_taken(worth, few, tmp_path, monkeypatch):
 
   monkeypatch.setattr(finalists, '_trained_by', lambda *_: accuracy)
   inputs = search.prepare(config, few)._replace(space=s)
-  found, rows = finalists.chosen(config, inputs, few, alphas, limits, tmp_path)
+  found, rows = finalists.chosen(config, inputs, alphas, limits, tmp_path)
   assert seen[:2] == leaders
   best = leaders[0 if worth == 'leader' else 1]
   # The others are near the better one of the leaders.

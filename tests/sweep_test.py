@@ -79,7 +79,7 @@ def _state(workdir):
     int(p.name) for p in (workdir / 'checkpoints').glob('[0-9]*')
   )
   with ocp.StandardCheckpointer() as reader:
-    path = workdir / 'checkpoints' / str(last) / 'default'
+    path = workdir / 'checkpoints' / str(last) / 'state'
     tree = reader.restore(path.absolute())
 
   def raw(x):
