@@ -15,7 +15,8 @@ product counts, whoever wrote it (`jax.image.resize` multiplies matrices).
   x output channels per group: the zeros between the inputs are no work. With
   stride 1 it is an ordinary convolution of a padded input, and counted so.
   Axes count each by itself; where outputs are strided as well, an input meets
-  only the taps that lead to one of them. Layouts count alike.
+  only the taps that lead to one of them. Layouts count alike; how a layer is
+  told from a gradient to its kernel is in `nasjax.kernel_gradient`.
 * A network is counted as it runs: an equation whose result nobody uses counts,
   `vmap` of a `cond` runs both branches, `remat` in a gradient runs twice, and
   under `shard_map` all devices together count, replicated work included.
@@ -37,6 +38,7 @@ import numpy as np
 from jax.extend import core
 
 from nasjax import program
+from nasjax.kernel_gradient import kernel_gradients
 from nasjax.memory import Peak, Tensor, peak_memory
 from nasjax.rules import (
   FREE,
@@ -44,6 +46,7 @@ from nasjax.rules import (
   OPAQUE,
   conv_macs,
   dot_macs,
+  layer_macs,
   ragged_dot_macs,
 )
 from nasjax.table import Row, Table, layers
@@ -145,7 +148,7 @@ def macs_range(fn: Callable | nn.Module, *args: Any, **kwargs: Any) -> Range:
     ...                                   lambda: x), x)
     Range(low=0, high=64, which=(Branch(where='', largest=1, macs=(0, 64)),))
   """
-  return _count(program.trace(fn, *args, **kwargs), '')
+  return _range(program.trace(fn, *args, **kwargs))
 
 
 def params(tree: Any) -> int:
@@ -233,7 +236,7 @@ def table(
     ('conv', (3, 3), 6912, 448, 1.0)
   """
   jaxpr = program.trace(fn, variables, *inputs, **kwargs)
-  total = _exact(_count(jaxpr, ''))
+  total = _exact(_range(jaxpr))
   return Table(layers(jaxpr, variables, total), total, params(variables))
 
 
@@ -258,28 +261,35 @@ def _sum(ranges: Iterable[Range]) -> Range:
   return Range(low, high, which)
 
 
-def _count(jaxpr: core.Jaxpr, outer: str) -> Range:
-  return _sum(_count_eqn(eqn, outer) for eqn in jaxpr.eqns)
+_Gradients = frozenset[core.JaxprEqn]
 
 
-def _count_eqn(eqn: core.JaxprEqn, outer: str) -> Range:
+def _range(jaxpr: core.Jaxpr) -> Range:
+  return _count(jaxpr, '', kernel_gradients(jaxpr))
+
+
+def _count(jaxpr: core.Jaxpr, outer: str, gradients: _Gradients) -> Range:
+  return _sum(_count_eqn(eqn, outer, gradients) for eqn in jaxpr.eqns)
+
+
+def _count_eqn(eqn: core.JaxprEqn, outer: str, gradients: _Gradients) -> Range:
   name, where = eqn.primitive.name, program.place(eqn, outer)
   if name in LAYERS:
-    exact = LAYERS[name](eqn)
+    exact = layer_macs(eqn, gradients)
     return Range(exact, exact)
   if name == 'cond':
-    return _cond(eqn, where)
+    return _cond(eqn, where, gradients)
   if (body := program.called(eqn)) is not None:
-    return _count(body, where)
+    return _count(body, where, gradients)
   if several := program.repeated(eqn):
     body, times = several
-    low, high, which = _count(body, where)
+    low, high, which = _count(body, where, gradients)
     # An empty loop has no choices.
     return Range(low * times, high * times, which if times else ())
   if name in OPAQUE:
     raise ValueError(f'cannot count {name!r} in {where!r}: {OPAQUE[name]}')
   bodies = program.nested(eqn)
-  inside = _sum(_count(body, where) for body in bodies)
+  inside = _sum(_count(body, where, gradients) for body in bodies)
   if inside.high and name == 'while':
     raise ValueError(
       f'cannot count a while loop of unknown length in {where!r}, with '
@@ -299,8 +309,9 @@ def _count_eqn(eqn: core.JaxprEqn, outer: str) -> Range:
   return Range(0, 0)
 
 
-def _cond(eqn: core.JaxprEqn, where: str) -> Range:
-  ranges = [_count(branch, where) for branch in program.branches(eqn)]
+def _cond(eqn: core.JaxprEqn, where: str, gradients: _Gradients) -> Range:
+  bodies = program.branches(eqn)
+  ranges = [_count(body, where, gradients) for body in bodies]
   highs = tuple(item.high for item in ranges)
   largest = highs.index(max(highs))
   which = ranges[largest].which

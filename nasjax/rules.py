@@ -6,6 +6,7 @@ and may multiply.
 """
 
 import collections
+from collections.abc import Collection
 
 from jax.extend import core
 from jax.extend.core import primitives
@@ -13,8 +14,29 @@ from jax.extend.core import primitives
 from nasjax.program import size
 
 
-def conv_macs(eqn: core.JaxprEqn) -> int:
-  """MACs of an equation of the primitive `conv_general_dilated`."""
+def layer_macs(
+  eqn: core.JaxprEqn, gradients: Collection[core.JaxprEqn] = ()
+) -> int:
+  """MACs of an equation whose primitive is one of `LAYERS`.
+
+  Args:
+    eqn: the equation.
+    gradients: the convolutions of its program that are gradients to a kernel,
+      as `nasjax.kernel_gradient` finds them.
+  """
+  if eqn in gradients:
+    return conv_macs(eqn, to_kernel=True)
+  return LAYERS[eqn.primitive.name](eqn)
+
+
+def conv_macs(eqn: core.JaxprEqn, to_kernel: bool = False) -> int:
+  """MACs of an equation of the primitive `conv_general_dilated`.
+
+  Args:
+    eqn: the equation.
+    to_kernel: whether its result is the gradient to a kernel. Only where its
+      input is dilated does that make a difference.
+  """
   lhs, rhs = (var.aval.shape for var in eqn.invars)
   out = eqn.outvars[0].aval.shape
   numbers = eqn.params['dimension_numbers']
@@ -30,20 +52,8 @@ def conv_macs(eqn: core.JaxprEqn) -> int:
     eqn.params['rhs_dilation'],
     strict=True,
   )
-  to_kernel = _is_gradient_to_kernel(numbers.lhs_spec, numbers.rhs_spec)
   each = size(_axis(*axis, to_kernel) for axis in axes)
   return size((batch, features, group_inputs)) * each
-
-
-def _is_gradient_to_kernel(lhs_spec, rhs_spec):
-  """Whether a kernel comes out, and not images, as JAX's transposes write it.
-
-  By shapes alone it cannot be told. Images and their cotangent are then laid
-  out alike, as no kernel is: these have their outputs first, or are 'HWIO'.
-  """
-  last = len(rhs_spec) - 1
-  is_kernel = rhs_spec[0] == 0 or rhs_spec[:2] == (last, last - 1)
-  return lhs_spec == rhs_spec and not is_kernel
 
 
 def _axis(
@@ -55,8 +65,7 @@ def _axis(
   # Input i and tap t meet in output o where
   # i * lhs_dilation + low == o * stride + t * rhs_dilation.
   if to_kernel:
-    # Of a transposed convolution. The cotangent stands where the taps were,
-    # and the taps come out.
+    # The cotangent stands where the taps were, and the taps come out.
     taps, outputs = outputs, taps
     stride, rhs_dilation = rhs_dilation, stride
   pairs = _pairs(inputs, lhs_dilation, low, taps, rhs_dilation, stride)
@@ -65,10 +74,14 @@ def _axis(
 
 def _pairs(n, n_step, start, m, m_step, modulus):
   """Number of (i, j) whose positions differ by a multiple of `modulus`."""
-  residues = collections.Counter(
-    (i * n_step + start) % modulus for i in range(n)
+  # Positions repeat, so that a period of each is enough.
+  residues = collections.Counter()
+  for i in range(min(n, modulus)):
+    residues[(i * n_step + start) % modulus] += len(range(i, n, modulus))
+  return sum(
+    residues[j * m_step % modulus] * len(range(j, m, modulus))
+    for j in range(min(m, modulus))
   )
-  return sum(residues[j * m_step % modulus] for j in range(m))
 
 
 def dot_macs(eqn: core.JaxprEqn) -> int:

@@ -17,7 +17,8 @@ from jax.extend import core
 from jax.extend.core import primitives
 
 from nasjax import program
-from nasjax.rules import LAYERS
+from nasjax.kernel_gradient import kernel_gradients
+from nasjax.rules import LAYERS, layer_macs
 
 
 class Row(NamedTuple):
@@ -124,10 +125,11 @@ def layers(
   origins += [None] * (len(jaxpr.invars) - len(origins))
   steps = list(_walk(jaxpr, origins, '', 1))
   owned = _owned(steps, leaves)
-  rows = [
-    (i, _layer_row(steps[i], leaves, own, total_macs))
-    for i, own in owned.items()
-  ]
+  gradients = kernel_gradients(jaxpr)
+  rows = []
+  for i, own in owned.items():
+    macs = layer_macs(steps[i].eqn, gradients) * steps[i].times
+    rows.append((i, _layer_row(steps[i], leaves, own, macs, total_macs)))
   rows += _other_rows(steps, leaves, set().union(*owned.values()))
   return tuple(row for _, row in sorted(rows, key=lambda item: item[0]))
 
@@ -224,11 +226,14 @@ def _owned(
 
 
 def _layer_row(
-  step: _Step, leaves: Sequence[_Leaf], own: Iterable[int], total_macs: int
+  step: _Step,
+  leaves: Sequence[_Leaf],
+  own: Iterable[int],
+  macs: int,
+  total_macs: int,
 ) -> Row:
   """The row of a convolution or a linear layer, with the leaves it owns."""
   eqn = step.eqn
-  macs = LAYERS[eqn.primitive.name](eqn) * step.times
   modules = {leaves[i].module for i in step.used}
   name = modules.pop() if len(modules) == 1 else step.where
   if eqn.primitive.name == primitives.conv_general_dilated_p.name:
