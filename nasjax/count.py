@@ -9,7 +9,9 @@ layers (`dot_general`), padding taps included: output elements x kernel taps x
 input channels per group. Bias, normalisation, activations, pooling and all
 that is element-wise are excluded. Therefore a layer must be in its *native*
 form: a convolution that is written as a sum of products counts 0. Every dot
-product counts, whoever wrote it (`jax.image.resize` multiplies matrices).
+product counts, whoever wrote it (`jax.image.resize` multiplies matrices). Of
+complex numbers a MAC is complex, too: it counts one, though it takes four real
+ones.
 
 * A transposed convolution (dilated input) counts input elements x kernel taps
   x output channels per group: the zeros between the inputs are no work. With
@@ -28,18 +30,16 @@ Parameters are the trainable ones. The rule for the peak memory of activations
 is in `peak_memory`, and in full in `nasjax.memory`.
 """
 
-import functools
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import flax.linen as nn
-import jax
-import numpy as np
 from jax.extend import core
 
-from nasjax import program
+from nasjax import parameters, program
 from nasjax.kernel_gradient import kernel_gradients
 from nasjax.memory import Peak, Tensor, peak_memory
+from nasjax.parameters import module_shapes
 from nasjax.rules import (
   FREE,
   LAYERS,
@@ -106,7 +106,8 @@ def macs(fn: Callable | nn.Module, *args: Any, **kwargs: Any) -> int:
     fn: a JAX function, or a Flax module, which stands for its `apply`.
     *args: its arguments: pytrees of arrays or `jax.ShapeDtypeStruct`s; Python
       scalars are traced, as `jax.jit` does.
-    **kwargs: arrays are traced; any other value (`train=False`) is static.
+    **kwargs: arrays are traced, also those in a pytree with other leaves; any
+      other value (`train=False`) is static.
 
   Returns:
     The count, exact.
@@ -142,8 +143,8 @@ def macs_range(fn: Callable | nn.Module, *args: Any, **kwargs: Any) -> Range:
     ValueError: if something cannot be counted; see `macs`.
 
   Example:
-    >>> import jax.numpy as jnp
-    >>> x = jnp.zeros((4, 4))
+    >>> import jax
+    >>> x = jax.numpy.zeros((4, 4))
     >>> macs_range(lambda x: jax.lax.cond(x[0, 0] > 0, lambda: x @ x,
     ...                                   lambda: x), x)
     Range(low=0, high=64, which=(Branch(where='', largest=1, macs=(0, 64)),))
@@ -152,57 +153,38 @@ def macs_range(fn: Callable | nn.Module, *args: Any, **kwargs: Any) -> Range:
 
 
 def params(tree: Any) -> int:
-  """Trainable parameters: the elements of a pytree.
+  """Trainable parameters: their elements, each array counted once.
+
+  Only an `nnx.Param`, and what a Linen collection `params` holds, is trained:
+  not the statistics of a normalisation, the key of a dropout or the moments of
+  an optimizer. The collection may be anywhere in the tree, as `params` of a
+  train state or of one module among several. A tree that has none of this is
+  taken for parameters as a whole.
+
+  An array, or an `nnx.Param`, that is the same object in several places is
+  shared and counts once. A `jax.ShapeDtypeStruct` is a shape, no array: each
+  counts. A complex element is one parameter.
 
   Args:
-    tree: pytree of arrays or `jax.ShapeDtypeStruct`s. Of the variables of a
-      Flax module only the collection 'params' counts; running statistics are
-      not trained.
+    tree: pytree of arrays or `jax.ShapeDtypeStruct`s: the variables of a Flax
+      module, an `nnx.Module` or its state, or bare parameters.
 
   Returns:
     The count, exact.
 
   Raises:
-    TypeError: a leaf is no array, but a module or a function.
+    TypeError: a parameter is no number and no array of numbers.
+    ValueError: a leaf is next to no collection `params`, where others are.
 
   Example:
     >>> import jax.numpy as jnp
     >>> params(module_shapes(nn.Dense(10), jnp.zeros((1, 4))))
     50
+    >>> shared = jnp.zeros((4, 4))
+    >>> params({'encoder': shared, 'decoder': shared})
+    16
   """
-  if program.has_collections(tree):
-    tree = tree.get('params', {})
-  leaves = jax.tree.leaves(tree)
-  for leaf in leaves:
-    if not hasattr(leaf, 'shape') and not np.isscalar(leaf):
-      raise TypeError(
-        f'count.params requires arrays, got {type(leaf).__name__}; of a module '
-        'give it module_shapes(module, *inputs).'
-      )
-  return sum(program.size(jax.numpy.shape(leaf)) for leaf in leaves)
-
-
-def module_shapes(module: nn.Module, *inputs: Any, **kwargs: Any) -> Any:
-  """The variables of a Flax module as shapes; none of them is allocated.
-
-  Args:
-    module: the module.
-    *inputs: arguments of its `__call__`: pytrees of arrays or shapes.
-    **kwargs: arrays are traced; any other value (`train=False`) is static.
-
-  Returns:
-    Variables as `init` returns them, of `jax.ShapeDtypeStruct`s.
-
-  Example:
-    >>> import jax.numpy as jnp
-    >>> shapes = module_shapes(nn.Dense(10), jnp.zeros((1, 4)))
-    >>> shapes['params']['kernel'].shape
-    (4, 10)
-  """
-  traced, static = program.split_kwargs(kwargs)
-  key = jax.eval_shape(lambda: jax.random.key(0))
-  init = functools.partial(module.init, **static)
-  return jax.eval_shape(init, key, *inputs, **traced)
+  return parameters.total(parameters.leaves(tree))
 
 
 def table(
@@ -237,6 +219,8 @@ def table(
   """
   jaxpr = program.trace(fn, variables, *inputs, **kwargs)
   total = _exact(_range(jaxpr))
+  if isinstance(fn, nn.Module):
+    variables = parameters.with_params(variables)
   return Table(layers(jaxpr, variables, total), total, params(variables))
 
 

@@ -8,7 +8,6 @@ theirs several times (`repeated`); of a `cond`, one branch runs (`branches`). A
 `while` tells nobody how often; `nested` finds what is in it, or in anything.
 """
 
-import functools
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -40,8 +39,8 @@ def trace(fn: Callable | nn.Module, *args: Any, **kwargs: Any) -> core.Jaxpr:
   Args:
     fn: a JAX function, or a Flax module, which stands for its `apply`.
     *args: pytrees of arrays or `jax.ShapeDtypeStruct`s, traced as by `jax.jit`.
-    **kwargs: the ones that are pytrees of arrays are traced, all others
-      (`train=False`, `mutable=['batch_stats']`) are passed as they are.
+    **kwargs: arrays in them are traced, all other leaves (`train=False`,
+      `mutable=['batch_stats']`) are passed as they are.
 
   Returns:
     The jaxpr, on the flattened arrays.
@@ -54,40 +53,53 @@ def trace(fn: Callable | nn.Module, *args: Any, **kwargs: Any) -> core.Jaxpr:
     ['mul']
   """
   function = fn.apply if isinstance(fn, nn.Module) else fn
-  traced, static = split_kwargs(kwargs)
-  closed = jax.make_jaxpr(functools.partial(function, **static))
-  return closed(*args, **traced).jaxpr
+  bound, arrays = bind(function, kwargs)
+  return jax.make_jaxpr(bound)(*args, arrays=arrays).jaxpr
 
 
-def split_kwargs(kwargs: Mapping[str, Any]) -> tuple[dict, dict]:
-  """Keyword arguments that are pytrees of arrays, and all the others.
+def bind(
+  fn: Callable, kwargs: Mapping[str, Any]
+) -> tuple[Callable, dict[str, list]]:
+  """A function whose keyword arguments are arrays only.
 
-  Example:
-    >>> split_kwargs({'scale': jax.ShapeDtypeStruct((), 'int8'), 'train': True})
-    ({'scale': ShapeDtypeStruct(shape=(), dtype=int8)}, {'train': True})
-  """
+  Args:
+    fn: any function.
+    kwargs: its keyword arguments: pytrees whose leaves may be arrays.
 
-  def has_arrays(value):
-    leaves = jax.tree.leaves(value)
-    return bool(leaves) and all(
-      hasattr(leaf, 'shape') and hasattr(leaf, 'dtype') for leaf in leaves
-    )
-
-  traced = {name: x for name, x in kwargs.items() if has_arrays(x)}
-  static = {name: x for name, x in kwargs.items() if name not in traced}
-  return traced, static
-
-
-def has_collections(tree: Any) -> bool:
-  """Whether a pytree holds the collections of a Flax module.
+  Returns:
+    A function that takes the positional arguments of `fn`, and `arrays`, and
+    calls `fn` with all of them; and these arrays, by keyword.
 
   Example:
-    >>> has_collections({'params': {}}), has_collections({'kernel': 1.0})
-    (True, False)
+    >>> inputs = {'x': jax.ShapeDtypeStruct((), 'int8'), 'times': 3}
+    >>> bound, arrays = bind(lambda n: n['x'] * n['times'], {'n': inputs})
+    >>> arrays
+    {'n': [ShapeDtypeStruct(shape=(), dtype=int8)]}
+    >>> bound(arrays={'n': [2]})
+    6
   """
-  return isinstance(tree, Mapping) and (
-    'params' in tree or 'batch_stats' in tree
-  )
+  arrays, trees = {}, {}
+  for name, value in kwargs.items():
+    leaves, tree = jax.tree.flatten(value)
+    if any(map(_is_array, leaves)):
+      arrays[name] = list(filter(_is_array, leaves))
+      trees[name] = leaves, tree
+  # What has no arrays is not rebuilt, but passed as the object that it is.
+  static = {name: x for name, x in kwargs.items() if name not in arrays}
+
+  def bound(*args, arrays):
+    rebuilt = {}
+    for name, (leaves, tree) in trees.items():
+      own = iter(arrays[name])
+      filled = [next(own) if _is_array(leaf) else leaf for leaf in leaves]
+      rebuilt[name] = tree.unflatten(filled)
+    return fn(*args, **static, **rebuilt)
+
+  return bound, arrays
+
+
+def _is_array(leaf: Any) -> bool:
+  return hasattr(leaf, 'shape') and hasattr(leaf, 'dtype')
 
 
 def size(shape: Iterable[int]) -> int:

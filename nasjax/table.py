@@ -12,12 +12,12 @@ import json
 from collections.abc import Generator, Iterable, Sequence
 from typing import Any, NamedTuple
 
-import jax
 from jax.extend import core
 from jax.extend.core import primitives
 
-from nasjax import program
+from nasjax import parameters, program
 from nasjax.kernel_gradient import kernel_gradients
+from nasjax.parameters import Leaf
 from nasjax.rules import LAYERS, layer_macs
 
 
@@ -117,7 +117,7 @@ def layers(
   Returns:
     The layers, and the modules with parameters that no layer has.
   """
-  leaves = _leaves(variables)
+  leaves = parameters.leaves(variables)
   # Where a value comes from: leaves of the variables, or None if from inputs.
   origins = [
     frozenset([i]) if leaf.path else _NOTHING for i, leaf in enumerate(leaves)
@@ -138,17 +138,6 @@ _Origin = frozenset[int] | None
 _NOTHING = frozenset()
 
 
-class _Leaf(NamedTuple):
-  """A leaf of the variables; what is not trained has the path `()`."""
-
-  path: tuple[str, ...]
-  size: int
-
-  @property
-  def module(self) -> str:
-    return '/'.join(self.path[:-1] or self.path)
-
-
 class _Step(NamedTuple):
   """An equation that runs, and where its operands come from."""
 
@@ -164,19 +153,6 @@ class _Step(NamedTuple):
 
 def _union(origins: Iterable[_Origin]) -> frozenset[int]:
   return _NOTHING.union(*filter(None, origins))
-
-
-def _leaves(variables: Any) -> list[_Leaf]:
-  collections = program.has_collections(variables)
-  leaves = []
-  for keys, leaf in jax.tree_util.tree_leaves_with_path(variables):
-    path = tuple(jax.tree_util.keystr((key,), simple=True) for key in keys)
-    if collections:
-      path = path[1:] if path[0] == 'params' else ()
-    else:
-      path = path or ('variables',)
-    leaves.append(_Leaf(path, program.size(jax.numpy.shape(leaf))))
-  return leaves
 
 
 def _walk(
@@ -212,7 +188,7 @@ def _walk(
 
 
 def _owned(
-  steps: Sequence[_Step], leaves: Sequence[_Leaf]
+  steps: Sequence[_Step], leaves: Sequence[Leaf]
 ) -> dict[int, set[int]]:
   """For each step that is a layer, the leaves that it is the first to use."""
   owned, taken = {}, set()
@@ -220,14 +196,14 @@ def _owned(
     if step.eqn.primitive.name in LAYERS:
       biases = {(*leaves[j].path[:-1], 'bias') for j in step.used}
       next_to = {j for j, leaf in enumerate(leaves) if leaf.path in biases}
-      owned[i] = (step.used | next_to) - taken
+      owned[i] = {leaves[j].first for j in step.used | next_to} - taken
       taken |= owned[i]
   return owned
 
 
 def _layer_row(
   step: _Step,
-  leaves: Sequence[_Leaf],
+  leaves: Sequence[Leaf],
   own: Iterable[int],
   macs: int,
   total_macs: int,
@@ -268,16 +244,16 @@ def _ints(shape: Iterable[int]) -> tuple[int, ...]:
 
 
 def _other_rows(
-  steps: Sequence[_Step], leaves: Sequence[_Leaf], taken: set[int]
+  steps: Sequence[_Step], leaves: Sequence[Leaf], taken: set[int]
 ) -> list[tuple[int, Row]]:
   """Rows of the modules that no layer takes, each with its first step."""
   first_use = {}
   for i, step in enumerate(steps):
     for leaf in step.used:
-      first_use.setdefault(leaf, i)
+      first_use.setdefault(leaves[leaf].first, i)
   modules = {}
   for i, leaf in enumerate(leaves):
-    if leaf.path and i not in taken:
+    if leaf.first == i and i not in taken:
       modules.setdefault(leaf.module, []).append(i)
   rows = []
   for name, own in modules.items():

@@ -110,15 +110,30 @@ def test_places_are_paths_of_scopes():
   assert program.place(only_eqn(jnp.sin)) == ''
 
 
-def test_keyword_arguments_with_arrays_are_traced_and_others_are_not():
+def test_arrays_in_keyword_arguments_are_traced_and_nothing_else_is():
   kwargs = {
     'array': X,
     'tree': {'a': [np.zeros(2)]},
     'flag': True,
     'names': ['batch_stats'],
-    'mixed': (X, 1),
+    'mixed': {'b': (X, 1), 'a': 'mode'},
     'none': None,
   }
-  traced, static = program.split_kwargs(kwargs)
-  assert list(traced) == ['array', 'tree']
-  assert traced | static == kwargs
+  bound, arrays = program.bind(lambda *args, **kwargs: (args, kwargs), kwargs)
+  assert arrays == {
+    'array': [X],
+    'tree': [kwargs['tree']['a'][0]],
+    'mixed': [X],
+  }
+  args, rebuilt = bound(2, 3, arrays=arrays)
+  assert args == (2, 3)
+  assert rebuilt == kwargs
+  # What has no arrays may be no pytree, or of an order that matters.
+  assert rebuilt['names'] is kwargs['names']
+
+
+def test_weights_come_before_keyword_arguments():
+  jaxpr = program.trace(
+    lambda w, *, a: w @ a['x'], X, a={'x': jnp.ones((4, 3)), 'k': 1}
+  )
+  assert [var.aval.shape for var in jaxpr.invars] == [(4, 4), (4, 3)]
