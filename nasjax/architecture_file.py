@@ -13,7 +13,7 @@ from typing import Any
 
 from nasjax import regular_file
 from nasjax.errors import InputError
-from nasjax.slots import Slot, Width
+from nasjax.slots import LARGEST_SIZE, Slot, Width
 
 _LARGEST = 2**20  # pixels or channels, beyond which sizes are no ints.
 FORMAT = 1  # Raised when the meaning of a file changes.
@@ -134,4 +134,9 @@ def _op_from_json(fields: Mapping[str, Any], known: Mapping[str, type]):
       wanted = (int, float) if isinstance(usual, float) else type(usual)
     if not isinstance(value, wanted):
       raise ValueError(f'op {name!r} has no {field.name} {value!r}')
+    if isinstance(value, int | float) and not abs(value) <= LARGEST_SIZE:
+      raise ValueError(
+        f'op {name!r} has {field.name} {value}; it may be at most '
+        f'{LARGEST_SIZE}'
+      )
   return op

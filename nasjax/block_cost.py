@@ -158,8 +158,10 @@ class Table:
   values: tuple[Number, ...]
 
   def array(self) -> np.ndarray:
-    """`[*shape]`, of Python's exact numbers where they are large."""
-    return np.array(self.values).reshape(self.shape)
+    """`i64[*shape]`, or `f64[*shape]` where a number is no int of 64 bits."""
+    values = np.array(self.values)
+    exact = values.dtype.kind in 'bi'
+    return values.astype(np.int64 if exact else float).reshape(self.shape)
 
   def at(self, index: Mapping[str, int]) -> Number:
     """The cost at one option of every choice."""

@@ -11,6 +11,7 @@ import functools
 import math
 import numbers
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +30,9 @@ from nasjax.eliminate import Factor, eliminate
 from nasjax.errors import InputError
 from nasjax.space import Architecture, Space
 
+_LARGEST_INT = 2**63 - 1
+_LARGEST_FLOAT = float(np.finfo(np.float32).max)
+
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
@@ -43,6 +47,8 @@ class Cost:
     space: whose architectures it is of; None of any with these choices.
 
   Raises:
+    InputError: an architecture may cost more than 63 bits hold, or, where costs
+      are floats, more than a float32.
     ValueError: a number that is negative or not finite.
 
   Example:
@@ -66,12 +72,21 @@ class Cost:
 
   def __post_init__(self):
     for table in self.tables:
-      values = table.array()
-      if not (np.isfinite(values) & (values >= 0)).all():
+      if not all(0 <= value < math.inf for value in table.values):
         raise ValueError(
           f'cost {self.name!r} requires finite numbers of at least 0, got '
           f'{min(table.values)} to {max(table.values)}.'
         )
+    # Sums are of int64, or of float32.
+    largest = self._reduce(_exact(max(table.values)) for table in self.tables)
+    most = _LARGEST_INT if isinstance(largest, int) else _LARGEST_FLOAT
+    if largest > most:
+      at = '' if self.space is None else f' of {self.space.name!r}'
+      raise InputError(
+        f'{self.name}{at} may come to {largest} {self.unit}, and the most that '
+        f'can be computed with is {most}; take smaller images or widths, or '
+        'fewer classes'
+      )
 
   def __call__(self, probs: Mapping[str, jax.Array]) -> jax.Array:
     """Cost of a distribution over architectures, `f32[]`, differentiable.
@@ -148,6 +163,11 @@ class Cost:
       options = joint[tuple(index[axis] for axis in axes[:-1])]
       index[axes[-1]] = int(place(options))
     return self._at(index)
+
+
+def _exact(number: Any) -> Any:
+  """A number of NumPy as one of Python; anything else as it is."""
+  return number.item() if isinstance(number, np.generic) else number
 
 
 def macs(space: Space) -> Cost:
@@ -249,6 +269,9 @@ def table(
     for s, options in candidates.items()
     for o, number in options.items()
   }
+  # NumPy's own small ints would wrap in a sum.
+  given = {place: _exact(number) for place, number in given.items()}
+  fixed = _exact(fixed)
   numbered = {place for place, number in given.items() if number is not None}
   for what, names in (
     ('lacks', wanted - numbered),

@@ -3,7 +3,11 @@
 import dataclasses
 import itertools
 
+from nasjax.errors import InputError
 from nasjax.ops import Op
+
+# Pixels, channels or classes: larger sizes are no sizes of arrays.
+LARGEST_SIZE = 2**31 - 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +69,10 @@ class Slot:
     features: channels that come out; a `Width` where they are a choice.
     stride: spatial reduction; out is `ceil(in / stride)`. Where the space has
       patterns it may be one number for each of them.
+
+  Raises:
+    InputError: features or strides that no array has.
+    ValueError: no ops, two of one name, or sizes that are not positive.
   """
 
   name: str
@@ -85,6 +93,11 @@ class Slot:
       raise ValueError(
         f'slot {self.name!r} requires positive features and stride, got '
         f'{self.features} and {self.stride}.'
+      )
+    if max(*self.widths, *strides) > LARGEST_SIZE:
+      raise InputError(
+        f'slot {self.name!r} has features {self.features} and stride '
+        f'{self.stride}; they may be at most {LARGEST_SIZE}'
       )
     if len(set(self.op_names)) < len(self.ops):
       raise ValueError(

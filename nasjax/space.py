@@ -21,6 +21,7 @@ from nasjax import architecture_file
 from nasjax import ops as ops_lib
 from nasjax.architecture_file import read_record as read_record
 from nasjax.errors import InputError
+from nasjax.slots import LARGEST_SIZE
 from nasjax.slots import Slot as Slot
 from nasjax.slots import Width as Width
 from nasjax.slots import pairs as pairs
@@ -42,7 +43,7 @@ class Space:
       every stride is one number. See `at_pattern`.
 
   Raises:
-    InputError: images without a pixel or a channel.
+    InputError: images without a pixel or a channel, or larger than any array.
     ValueError: slots that do not go together.
 
   Example:
@@ -63,6 +64,12 @@ class Space:
       raise InputError(
         f'space {self.name!r} requires images of at least 1 pixel and 1 '
         f'channel, got image_size {self.image_size} and channels '
+        f'{self.channels}'
+      )
+    if max(self.image_size, self.channels) > LARGEST_SIZE:
+      raise InputError(
+        f'space {self.name!r} requires images of at most {LARGEST_SIZE} pixels '
+        f'and channels, got image_size {self.image_size} and channels '
         f'{self.channels}'
       )
     if self.patterns:
