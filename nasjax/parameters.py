@@ -25,7 +25,6 @@ _STATE = frozenset(
   '_overwrite_with_gradient'.split()
 )
 
-
 _Path = tuple[str, ...]
 
 
