@@ -6,7 +6,7 @@ import math
 import pathlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import jax
 import numpy as np
@@ -45,6 +45,7 @@ class Watch:
     self._explain, self._most = explain, most_skipped
     self._pending: deque[tuple[int, dict[str, Any]]] = deque()
     self._before: dict[str, float] = {}
+    self._saved = 0
 
   def put(self, step: int, metrics: Mapping[str, Any]) -> None:
     """Takes the metrics of a step."""
@@ -64,6 +65,10 @@ class Watch:
       self._check(step, values)
       self._before = {n: x for n, x in values.items() if n in LOSSES}
 
+  def saved(self, step: int) -> None:
+    """Takes the step of a checkpoint, which is finite."""
+    self._saved = step
+
   def check_state(self, step: int, tree: Any) -> None:
     """Looks at weights or alphas themselves.
 
@@ -73,17 +78,22 @@ class Watch:
       DivergedError: they are not.
     """
     if not finite(tree):
-      raise DivergedError(self._explain(Bad(step, 'state', self._before)))
+      self._raise(step, 'state')
 
   def _check(self, step: int, values: Mapping[str, float]) -> None:
     counters = {n: int(values[n]) for n in COUNTERS if n in values}
     for name, count in counters.items():
       if count > self._most:
-        bad = Bad(step - count + 1, name, self._before)
-        raise DivergedError(self._explain(bad))
+        self._raise(step - count + 1, name)
     for name in LOSSES:
       if not counters and not math.isfinite(values.get(name, 0.0)):
-        raise DivergedError(self._explain(Bad(step, name, self._before)))
+        self._raise(step, name)
+
+  def _raise(self, step: int, what: str) -> NoReturn:
+    text = self._explain(Bad(step, what, self._before))
+    if self._saved:
+      text += f'; the last checkpoint, of step {self._saved}, is kept'
+    raise DivergedError(text)
 
 
 def finite(tree: Any) -> bool:

@@ -261,6 +261,7 @@ def run(
     if processes.first():
       logged = start // log_every * log_every
       metrics_file.cut(workdir, start, logged)
+    watch.saved(start)
     saved = stack.enter_context(interrupts.running(str(workdir), start))
     shown = bar or stack.enter_context(progress.Progress(name, steps))
     # What an earlier process did does not count as this one's speed.
@@ -281,6 +282,7 @@ def run(
       late.write()
       kept.save(step, state)
       saved(step)
+      watch.saved(step)
       return step
 
     for step in range(start + 1, steps + 1):
