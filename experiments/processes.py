@@ -5,9 +5,14 @@ of them see the same workdir. They take the same steps on a batch of which each
 reads its share; the first writes what is written once.
 """
 
+import contextlib
+import socket
+from collections.abc import Iterator
+
 import jax
 from absl import flags
 
+from experiments import relay, rendezvous, watch
 from nasjax.errors import InputError
 
 # What is defined below is a script's own, so that its --help lists it.
@@ -23,17 +28,40 @@ def define() -> None:
   )
 
 
-def start(count: int, index: int | None, coordinator: str | None) -> None:
-  """Finds the others; before anything is computed.
+@contextlib.contextmanager
+def joined(
+  count: int, index: int | None, coordinator: str | None, patience: float = 300
+) -> Iterator[None]:
+  """Finds the others, before anything is computed, and stays with them.
+
+  In the body they are one run: if one is killed or ends with an error, all
+  others end within seconds, with exit code 1 and a line that says which.
 
   Args:
     count: of processes.
     index: of this one.
     coordinator: address of the first, `host:port`.
+    patience: seconds to wait for the others to come.
 
   Raises:
-    InputError: an argument is missing or out of its range.
+    InputError: an argument is missing or out of its range, or another process
+      did not come.
   """
+  _check(count, index, coordinator)
+  if count == 1:
+    yield
+    return
+  host, port = _address(count, coordinator)
+  if index == 0:
+    peers = rendezvous.gather(count, port, patience)
+  else:
+    peers = {0: rendezvous.join(count, index, host, port, patience)}
+  with watch.watched(index, peers):
+    _initialize(port if index == 0 else relay.opened(host, port), count, index)
+    yield
+
+
+def _check(count: int, index: int | None, coordinator: str | None) -> None:
   if count < 1:
     raise InputError(f'processes is {count}; it must be at least 1')
   if count == 1:
@@ -42,18 +70,41 @@ def start(count: int, index: int | None, coordinator: str | None) -> None:
         raise InputError(
           f'--{name}={value} has no effect with --processes=1; leave it out'
         )
-    return
-  if index is None or not 0 <= index < count:
+  elif index is None or not 0 <= index < count:
     raise InputError(
       f'process is {index}; of {count} processes it must be 0 to {count - 1}'
     )
+
+
+def _address(count: int, coordinator: str | None) -> tuple[str, int]:
+  """Host and port, of which the host is known here."""
   host, _, port = (coordinator or '').rpartition(':')
-  if not host or not port.isdigit():
+  valid = port.isascii() and port.isdigit() and 0 < int(port) < 1 << 16
+  if not host or not valid:
     raise InputError(
       f'coordinator is {coordinator}; with {count} processes it must be the '
       'address of process 0, as host:1234'
     )
-  jax.distributed.initialize(coordinator, count, index)
+  host = host.removeprefix('[').removesuffix(']')  # As IPv6 is written.
+  try:
+    socket.getaddrinfo(host, int(port))
+  except OSError as e:
+    raise rendezvous.unknown(host, e) from e
+  return host, int(port)
+
+
+def _initialize(port: int, count: int, index: int) -> None:
+  """Starts JAX's own service, of which the coordinator is at a local port."""
+  # JAX would take SIGTERM's handler from Python.
+  jax.config.update('jax_enable_preemption_service', False)
+  try:
+    jax.distributed.initialize(f'127.0.0.1:{port}', count, index)
+  except RuntimeError as e:
+    line = ' '.join(str(e).split())[:200]
+    raise InputError(
+      f'process {index} of {count} cannot start ({line}); give a '
+      '--coordinator with another port to all processes'
+    ) from e
   here, everywhere = len(jax.local_devices()), len(jax.devices())
   if here * count != everywhere:
     raise InputError(

@@ -177,7 +177,11 @@ def say_evaluation(workdir: pathlib.Path, found: dict[str, float]) -> None:
 def main() -> None:
   compilation.keep(flags.FLAGS.compile_cache)
   parsed = flags.FLAGS
-  processes.start(parsed.processes, parsed.process, parsed.coordinator)
+  with processes.joined(parsed.processes, parsed.process, parsed.coordinator):
+    _run_as_told()
+
+
+def _run_as_told() -> None:
   given = cli.given(OPTIONS)
   if flags.FLAGS.evaluate:
     workdir = pathlib.Path(flags.FLAGS.workdir).expanduser()
