@@ -2,11 +2,11 @@
 
 XLA's persistent cache is on: in `~/.cache/nasjax`, or where `--compile_cache=`
 or the environment variable `JAX_COMPILATION_CACHE_DIR` says. What is in it is
-found by content, versions and machine, so that it may be deleted at any time.
+found by content, versions and machine (see `kept_programs`), so that it may be
+deleted at any time.
 """
 
 import os
-import pathlib
 import sys
 import threading
 import time
@@ -19,8 +19,7 @@ import tqdm
 from absl import flags
 from jax.sharding import NamedSharding
 
-from experiments import devices, quick_random
-from nasjax.errors import InputError
+from experiments import devices, kept_programs, quick_random
 
 # What is defined below is a script's own, so that its --help lists it.
 flags.disclaim_key_flags()
@@ -46,6 +45,8 @@ def define() -> None:
 def keep(directory: str | None) -> None:
   """Turns the cache on before anything is compiled.
 
+  Its folder is made when something is compiled, so that bad flags leave none.
+
   Args:
     directory: as given by the flag.
 
@@ -56,18 +57,9 @@ def keep(directory: str | None) -> None:
     jax.config.update('jax_enable_compilation_cache', False)
     return
   directory = directory or os.environ.get(VARIABLE) or '~/.cache/nasjax'
-  path = pathlib.Path(directory).expanduser()
-  try:
-    path.mkdir(parents=True, exist_ok=True)
-    writable = os.access(path, os.W_OK)
-  except OSError:
-    writable = False
-  if not writable:
-    raise InputError(
-      f'compile_cache {path} cannot be written to; give another folder, or '
-      f'--compile_cache={OFF}'
-    )
-  jax.config.update('jax_compilation_cache_dir', str(path.absolute()))
+  path = kept_programs.folder(directory)
+  kept_programs.listen(path)
+  jax.config.update('jax_compilation_cache_dir', str(path))
   if 'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS' not in os.environ:
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.3)
 
