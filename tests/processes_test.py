@@ -150,8 +150,7 @@ def test_two_processes_of_which_one_is_killed_end_where_one_ends(tmp_path):
 
 # What a process of several does, by its last argument, once it has met others.
 PROGRAM = """
-  import sys, time
-  from absl import flags
+  import os, signal, sys, time
   from experiments import cli, processes
   from nasjax.errors import InputError
 
@@ -167,9 +166,6 @@ PROGRAM = """
         time.sleep(0.5 * int(index))
         return
       if what == 'terminates':
-        import os, signal
-        say = lambda *_: print('heard', file=sys.stderr)
-        signal.signal(signal.SIGTERM, say)
         os.kill(os.getpid(), signal.SIGTERM)
         return
       if what == 'refuses':
@@ -180,6 +176,7 @@ PROGRAM = """
         multihost_utils.broadcast_one_to_all(np.int32(1))
       time.sleep(100)
 
+  signal.signal(signal.SIGTERM, lambda *_: print('heard', file=sys.stderr))
   sys.argv[1:] = []
   cli.run(main)
 """
