@@ -16,8 +16,10 @@ from nasjax.errors import InputError
 _HELLO = 'nasjax process'
 _WELCOME = 'nasjax welcome'
 _GO = 'go'
-# How long a peer may take to answer, and how often to try again, in seconds.
+# How long a peer may take to answer, how long its end may take to arrive, and
+# how often to try again, in seconds.
 _ANSWER = 10.0
+_LEAVING = 1.0
 _AGAIN = 0.2
 # A machine that is switched off closes no connection: it is asked whether it is
 # still there after 20 s of silence, and is gone if 4 questions find no answer.
@@ -60,7 +62,7 @@ def gather(count: int, port: int, patience: float) -> dict[int, socket.socket]:
   deadline = time.monotonic() + patience
   found: dict[int, socket.socket] = {}
   with _listener(port) as listener:
-    while missing := [i for i in range(1, count) if i not in found]:
+    while missing := _missing(count, found):
       left = deadline - time.monotonic()
       if left <= 0:
         why = (
@@ -92,6 +94,13 @@ def _listener(port: int) -> socket.socket:
     ) from e
 
 
+def _missing(count: int, found: dict[int, socket.socket]) -> list[int]:
+  """Who is to come yet; who came and left is, too."""
+  for i in [i for i, connection in found.items() if _left(connection, 0)]:
+    found.pop(i).close()
+  return [i for i in range(1, count) if i not in found]
+
+
 def _welcome(
   connection: socket.socket, count: int, found: dict[int, socket.socket]
 ) -> None:
@@ -106,7 +115,7 @@ def _welcome(
   why = None
   if their_count != count:
     why = f'processes is {their_count}, but process 0 was told {count}'
-  elif index in found and not _left(found[index]):
+  elif index in found and not _left(found[index], _LEAVING):
     why = f'process is {index}, but another process {index} is already there'
   if why is not None:
     send(connection, f'{why}; each process needs a --process of its own')
@@ -118,17 +127,17 @@ def _welcome(
   found[index] = connection
 
 
-def _left(connection: socket.socket) -> bool:
-  """Whether who came has gone again, such as to be started anew."""
-  connection.setblocking(False)
+def _left(connection: socket.socket, patience: float) -> bool:
+  """Whether who has come has gone again, such as to be started anew."""
+  connection.settimeout(patience)
   try:
     return not connection.recv(1, socket.MSG_PEEK)
-  except BlockingIOError:
+  except (TimeoutError, BlockingIOError):
     return False
   except OSError:
     return True
   finally:
-    connection.setblocking(True)
+    connection.settimeout(None)
 
 
 def join(

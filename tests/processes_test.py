@@ -310,14 +310,22 @@ def test_who_does_not_come_is_named_by_all_that_did():
   )
 
 
+def _came(port, index):
+  """The connection of a process of three, once it was let in."""
+  mine = rendezvous._connected('localhost', port, 20)
+  rendezvous.send(mine, f'{rendezvous._HELLO} {index} 3')
+  assert rendezvous.receive(mine) == rendezvous._WELCOME
+  return mine
+
+
 def test_only_who_belongs_to_a_run_is_let_in():
-  """Strangers are ignored; a process that was started anew takes its place."""
+  """Strangers are ignored."""
   port = _free_port()
   waiting = _in_thread(rendezvous.gather, 3, port, 20)
-  gone = _in_thread(rendezvous.join, 3, 1, 'localhost', port, 20)
-  with socket.create_connection(('localhost', port)) as stranger:
+  with rendezvous._connected('localhost', port, 20) as stranger:
     stranger.sendall(b'GET / HTTP/1.1\r\n\r\n')
     assert rendezvous.receive(stranger) == ''
+  one = _came(port, 1)
   join = rendezvous.join, 3
   refused('another process 1 is already there', *join, 1, 'localhost', port, 20)
   refused(
@@ -328,7 +336,8 @@ def test_only_who_belongs_to_a_run_is_let_in():
   other = _in_thread(*join, 2, 'localhost', port, 20)
   peers = waiting()
   assert sorted(peers) == [1, 2]
-  for index, mine in ((1, gone()), (2, other())):
+  assert rendezvous.receive(one) == 'go'
+  for index, mine in ((1, one), (2, other())):
     rendezvous.send(peers[index], f'to {index}')
     assert rendezvous.receive(mine) == f'to {index}'
     mine.close()
@@ -339,9 +348,7 @@ def test_only_who_belongs_to_a_run_is_let_in():
 def test_who_is_started_anew_takes_its_place():
   port = _free_port()
   waiting = _in_thread(rendezvous.gather, 3, port, 20)
-  with rendezvous._connected('localhost', port, 20) as gone:
-    rendezvous.send(gone, f'{rendezvous._HELLO} 1 3')
-    assert rendezvous.receive(gone) == rendezvous._WELCOME
+  _came(port, 1).close()
   both = [
     _in_thread(rendezvous.join, 3, i, 'localhost', port, 20) for i in (1, 2)
   ]
