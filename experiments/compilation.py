@@ -7,7 +7,6 @@ deleted at any time.
 """
 
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -15,11 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
-import tqdm
 from absl import flags
 from jax.sharding import NamedSharding
 
-from experiments import devices, kept_programs, quick_random
+from experiments import devices, kept_programs, progress, quick_random
 
 # What is defined below is a script's own, so that its --help lists it.
 flags.disclaim_key_flags()
@@ -78,15 +76,16 @@ def compiled(
   where = jax.tree.leaves(state)[0].sharding
   out = where if isinstance(where, NamedSharding) else None
   jitted = jax.jit(step, donate_argnums=donated, out_shardings=out)
-  lowered = jitted.lower(state, *args)
+  with progress.activity(f'tracing {name}'):
+    lowered = jitted.lower(state, *args)
   traced = time.monotonic()
   _heard.hits = 0
-  found = lowered.compile()
+  with progress.activity(f'compiling {name}'):
+    found = lowered.compile()
   seconds = time.monotonic() - traced
   how = 'read from the cache' if _heard.hits else 'compiled'
-  tqdm.tqdm.write(
-    f'{name}: traced in {traced - start:.1f} s, {how} in {seconds:.1f} s',
-    file=sys.stderr,
+  progress.note(
+    f'{name}: traced in {traced - start:.1f} s, {how} in {seconds:.1f} s'
   )
   return found
 
@@ -107,7 +106,8 @@ def initial(
     *args: its arguments, a key first.
     sharding: how batches are split; the result is on all those devices.
   """
-  lowered = jax.jit(quick_random.drawn_quickly(init)).lower(*args)
+  with progress.activity('tracing first weights'):
+    lowered = jax.jit(quick_random.drawn_quickly(init)).lower(*args)
 
   options = {'xla_backend_optimization_level': 0}
   pool = ThreadPoolExecutor(max_workers=1)

@@ -1,9 +1,11 @@
 """What a run computes on, and what there is that it does not use."""
 
+import functools
 import glob
 import importlib.metadata
 import os
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 
 import jax
@@ -32,6 +34,13 @@ def lines() -> list[str]:
   if present == 'GPU' and hidden(os.environ):
     return [f'{first}, as {_HIDING}={os.environ[_HIDING]} says']
   return [first] if present is None else [first, _warning(present)]
+
+
+@functools.cache
+def say() -> None:
+  """Prints `lines` on stderr, once in a process."""
+  for line in lines():
+    print(line, file=sys.stderr)
 
 
 def described(kinds: Sequence[str], cores: int) -> str:

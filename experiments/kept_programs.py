@@ -12,14 +12,13 @@ import os
 import pathlib
 import platform
 import re
-import sys
 import threading
 import warnings
 from typing import TextIO
 
 import jaxlib
-import tqdm
 
+from experiments import progress
 from nasjax.errors import InputError
 
 _CPUINFO = pathlib.Path('/proc/cpuinfo')
@@ -115,7 +114,7 @@ def listen(path: pathlib.Path) -> None:
       first = what not in said
       said.add(what)
     if first:
-      tqdm.tqdm.write(_line(what, path, reason), file=sys.stderr)
+      progress.note(_line(what, path, reason))
 
   warnings.showwarning = showwarning
 

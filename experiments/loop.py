@@ -25,6 +25,7 @@ import numpy as np
 from experiments import (
   checkpoints,
   divergence,
+  hardware,
   interrupts,
   lock,
   metrics_file,
@@ -86,6 +87,8 @@ def claim(workdir: str | pathlib.Path, config: dict[str, Any]) -> pathlib.Path:
     processes.wait('claim')
   try:
     _claim(workdir, _complete(config))
+    if processes.first():
+      hardware.say()
     return workdir
   finally:
     # Whatever came of it: the others find the same.
@@ -262,7 +265,12 @@ def run(
       logged = start // log_every * log_every
       metrics_file.cut(workdir, start, logged)
     watch.saved(start)
-    saved = stack.enter_context(interrupts.running(str(workdir), start))
+    # Several processes stop at once: to save, they would have to agree on a
+    # step first.
+    alone = jax.process_count() == 1
+    saved = lambda step: None  # noqa: E731
+    if alone:
+      saved = stack.enter_context(interrupts.running(str(workdir), start))
     shown = bar or stack.enter_context(progress.Progress(name, steps))
     # What an earlier process did does not count as this one's speed.
     shown.skip(start)
@@ -292,7 +300,7 @@ def run(
         interrupts.check()
         state, metrics = advance(state, step)
       except interrupts.Stopped:
-        if last_saved < step - 1:
+        if alone and last_saved < step - 1:
           examine(step - 1, state)
           keep(step - 1, state)
         raise interrupts.Stopped(
