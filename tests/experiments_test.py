@@ -1,14 +1,17 @@
 """The scripts: killed and resumed, compared, and given bad input."""
 
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
 import random
 import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from typing import NamedTuple
 
@@ -117,6 +120,8 @@ def searched_and_said(tmp_path_factory):
   """A finished search that nothing interrupted, and what a terminal saw."""
   workdir = tmp_path_factory.mktemp('search') / 'run'
   ours, theirs = os.openpty()
+  size = struct.pack('HHHH', 40, 120, 0, 0)  # Rows and columns.
+  fcntl.ioctl(theirs, termios.TIOCSWINSZ, size)
   process = _start('search', f'--workdir={workdir}', *SMALL, stderr=theirs)
   os.close(theirs)
   said = b''
@@ -718,8 +723,9 @@ def test_the_bar_shows_losses_and_costs_against_limits_from_the_start(
   for step in range(3, 25, 3):
     *_, line = (line for line in shown if f' {step}/24 ' in line)
     assert ('valid ' in line) == (step > 6)  # Alphas wait.
-    assert re.search(r'<\d\d:\d\d\]', line)  # Time left.
+    assert re.search(r'<(\d\d:\d\d|\?)\]', line)  # Time left, once known.
     assert re.search(r'train \d\.\d{3}', line)
+  assert '<00:00]' in line
 
 
 @pytest.mark.parametrize('name', constraints.FORMS)
