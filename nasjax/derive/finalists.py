@@ -6,14 +6,8 @@ from collections.abc import Mapping
 import jax
 import numpy as np
 
-from nasjax.derive.solve import (
-  Limits,
-  cost_at_pattern,
-  log_prob,
-  scores_of,
-  uses,
-  within,
-)
+from nasjax.derive.limits import Limits, cost_at_pattern, uses
+from nasjax.derive.solve import log_prob, scores_of, within
 from nasjax.errors import InputError
 from nasjax.space import Architecture, Space, at_pattern
 

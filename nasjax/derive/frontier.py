@@ -7,7 +7,8 @@ import jax
 import numpy as np
 
 from nasjax.cost import Cost, Number
-from nasjax.derive.solve import check_costs, cost_at_pattern, scores_of
+from nasjax.derive.limits import check_costs, cost_at_pattern
+from nasjax.derive.solve import scores_of
 from nasjax.errors import InputError
 from nasjax.space import Architecture, Space
 

@@ -4,12 +4,17 @@ A multiple-choice knapsack (Kellerer, Pferschy and Pisinger 2004, chapter 11),
 solved by branch and bound in SciPy's HiGHS.
 """
 
+import math
+import threading
+import time
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from scipy import optimize, sparse
 
 from nasjax.cost import Cost, Number, Table
+from nasjax.derive.found import NEVER, Found
 from nasjax.space import Architecture, Space
 
 _OBJECTIVE = 1e5  # what the largest weight of an objective is scaled to
@@ -25,7 +30,10 @@ def best(
   limits: Mapping[Cost, Number],
   floor: tuple[Cost, Number] | None = None,
   objective: Cost | None = None,
-) -> Architecture | None:
+  *,
+  stop: float = math.inf,
+  nodes: int | None = None,
+) -> Found:
   """Maximises the summed scores, or minimises a cost.
 
   One binary variable stands for each option of each choice. Where several
@@ -40,12 +48,16 @@ def best(
     limits: cost to what it is at most.
     floor: a cost with what it has to be at least.
     objective: an additive cost, to be minimised instead of the scores.
+    stop: when to stop, by `time.monotonic`.
+    nodes: after how many nodes of branch and bound to stop; None: never.
 
   Returns:
-    An architecture; None where nothing is within the limits.
+    The best architecture and its score; or, stopped before, the best one that
+    is known, if there is one, and a bound on all. Of an objective there is no
+    bound: it is infinite then.
 
   Raises:
-    RuntimeError: the solver gives up, or too much is within its tolerance.
+    RuntimeError: too much is within the solver's tolerance.
   """
   model = _Model({k: len(v) for k, v in space.choices.items()})
   for cost, limit in limits.items():
@@ -59,24 +71,38 @@ def best(
     weights = model.row(objective)
   # The solver stops within an absolute 1e-6 of the optimum: nothing here.
   largest = np.abs(weights).max()
-  weights = weights * (_OBJECTIVE / largest if largest > 0 else 1.0)
+  scale = _OBJECTIVE / largest if largest > 0 else 1.0
+  most = float(sum(score.max() for score in scores))
+  options = {'mip_rel_gap': 0}
+  if nodes is not None:
+    options['node_limit'] = nodes
   for _ in range(_MOST_TURNS):
-    result = optimize.milp(
-      np.pad(weights, (0, model.size - len(weights))),
+    if stop < math.inf:
+      options['time_limit'] = max(0.0, stop - time.monotonic())
+    result = _interruptible(
+      np.pad(weights * scale, (0, model.size - len(weights))),
       constraints=model.constraints(),
       integrality=np.arange(model.size) < model.binaries,
       bounds=optimize.Bounds(0, model.upper()),
-      options={'mip_rel_gap': 0},
+      options=options,
     )
     if result.status == 2:  # infeasible
-      return None
-    if result.x is None:
-      raise RuntimeError(f'the solver gave up: {result.message}')
-    found = Architecture.from_indices(space, model.indices(result.x))
-    over = [c for c, limit in limits.items() if c.exact(found) > limit]
-    under = floor is not None and floor[0].exact(found) < floor[1]
+      return NEVER
+    found, over, under = None, [], False
+    if result.x is not None:
+      found = Architecture.from_indices(space, model.indices(result.x))
+      over = [c for c, limit in limits.items() if c.exact(found) > limit]
+      under = floor is not None and floor[0].exact(found) < floor[1]
+    if result.status != 0:  # stopped
+      if over or under:
+        found = None
+      if objective is not None:
+        return Found(found, math.inf)
+      lost = max(0.0, result.mip_dual_bound or 0.0)
+      return Found(found, most - lost / scale)
     if not over and not under:
-      return found
+      value = sum(s[i] for s, i in zip(scores, found.indices, strict=True))
+      return Found(found, float(value))
     for cost in over:
       model.cut(cost, found)
     if under:
@@ -85,6 +111,30 @@ def best(
     f'the solver gave up: {_MOST_TURNS} architectures in a row miss a limit by '
     'less than its tolerance'
   )
+
+
+def _interruptible(*args: Any, **kwargs: Any) -> optimize.OptimizeResult:
+  """Calls `scipy.optimize.milp` so that Ctrl-C ends the wait for it.
+
+  The solver runs compiled code that sees no signal, but it releases the
+  interpreter: so a thread calls it, and this one waits.
+  """
+  outcome: list[Any] = []
+
+  def call() -> None:
+    try:
+      outcome.append(optimize.milp(*args, **kwargs))
+    except BaseException as e:  # Raised again where it is waited for.
+      outcome.append(e)
+
+  # A daemon, so that a process can end before its solver does.
+  thread = threading.Thread(target=call, daemon=True)
+  thread.start()
+  thread.join()
+  (result,) = outcome
+  if isinstance(result, BaseException):
+    raise result
+  return result
 
 
 class _Model:

@@ -22,7 +22,8 @@ import numpy as np
 from scipy import optimize, special
 
 from nasjax.cost import Cost, Number
-from nasjax.derive.solve import Limits, check_fill, finite, uses, within
+from nasjax.derive.limits import Limits, check_fill, finite, uses
+from nasjax.derive.solve import SECONDS, solution
 from nasjax.eliminate import Factor, eliminate
 from nasjax.errors import InputError
 from nasjax.space import Architecture, Space
@@ -42,6 +43,7 @@ def sample_within(
   *,
   fill: float = 0.0,
   distinct: bool = False,
+  seconds: float = SECONDS,
 ) -> list[Architecture]:
   """Draws uniformly from the architectures that keep every limit.
 
@@ -54,6 +56,8 @@ def sample_within(
     fill: 0 to 1; only those are drawn that use at least this share of one
       limit on an additive cost, if there are any.
     distinct: draw without replacement.
+    seconds: time limit of the solver that says first what is within the limits,
+      as for `within`. Draws are limited in number, not in time.
 
   Raises:
     InputError: no architecture keeps the limits, or too few were found in 2
@@ -72,9 +76,9 @@ def sample_within(
   check_fill(fill)
   # Says by itself what can be reached, where nothing keeps the limits.
   flat = {name: np.zeros(len(o)) for name, o in space.choices.items()}
-  likely = within(space, flat, limits, fill=fill)
+  known = solution(space, flat, limits, fill=fill, seconds=seconds)
   limits = finite(limits)
-  if not uses(likely, limits, fill):
+  if not uses(known.architecture, limits, fill) and not known.fill_open:
     fill = 0.0
   found: list[Architecture] = []
   seen: set[tuple[int, ...]] = set()

@@ -2,24 +2,59 @@
 
 It maximises the sum of its options' log-probabilities, one option per choice.
 With limits on additive costs that is a multiple-choice knapsack (Kellerer,
-Pferschy and Pisinger 2004, chapter 11), solved here by branch and bound in
-SciPy's HiGHS and verified in the costs' own, exact numbers.
+Pferschy and Pisinger 2004, chapter 11). SciPy's HiGHS solves it by branch and
+bound; where much of a limit has to be used, and where branch and bound takes
+long, `nasjax.derive.ranked` does. Every answer is verified in the costs' own,
+exact numbers.
 """
 
 import bisect
-import dataclasses
+import functools
 import math
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from nasjax.cost import Cost, Number, Table
-from nasjax.derive import integer
+from nasjax.derive import integer, ranked
+from nasjax.derive.found import Found
+from nasjax.derive.limits import (
+  Limits,
+  check_costs,
+  check_fill,
+  check_reachable,
+  cost_at_pattern,
+  finite,
+  uses,
+)
 from nasjax.errors import InputError
 from nasjax.space import Architecture, Space, at_pattern
 
-Limits = Mapping[Cost, Number]
+SECONDS = 10.0
+# Usual cases take less than 100. Counted in nodes, so that every machine turns
+# to the other way at the same place.
+_NODES = 500
+# Branch and bound is slow where more than this share has to be used.
+_NARROW = 0.99
+_ROUNDING = 1e-9  # Of a sum of scores.
+
+
+class Solution(NamedTuple):
+  """An architecture, and what is proven of it.
+
+  Attributes:
+    architecture: the most probable one that was found.
+    gap: nats by which another one that was asked for may be more probable at
+      most; 0 where none is, as it was proven.
+    fill_open: whether one that uses `fill` may exist, though none was found in
+      time; `architecture` is the most probable one that uses less then.
+  """
+
+  architecture: Architecture
+  gap: float
+  fill_open: bool = False
 
 
 def log_prob(architecture: Architecture, alphas: Mapping) -> float:
@@ -65,30 +100,13 @@ def scores_of(
   return {name: log_softmax(alphas[name]) for name in space.choices}
 
 
-def check_costs(space: Space, costs: Iterable[Cost]) -> None:
-  """Raises ValueError where a cost is not one of the space."""
-  sizes = {name: len(options) for name, options in space.choices.items()}
-  for cost in costs:
-    cost.check_space(space)
-    wrong = {
-      axis: f'{axis} ({size} options)'
-      for table in cost.tables
-      for axis, size in zip(table.axes, table.shape, strict=True)
-      if sizes.get(axis) != size
-    }
-    if wrong:
-      raise ValueError(
-        f'deriving requires costs of {space.name}, got {cost.name} with '
-        f'{", ".join(wrong.values())}, which it does not have.'
-      )
-
-
 def within(
   space: Space,
   alphas: Mapping[str, jax.Array],
   limits: Limits,
   *,
   fill: float = 0.0,
+  seconds: float = SECONDS,
 ) -> Architecture:
   """The most probable architecture that keeps every limit.
 
@@ -104,15 +122,20 @@ def within(
       limit unused, the most probable one is returned among those that use at
       least this share of one limit on an additive cost; if there is no such
       one, the most probable of all.
+    seconds: time limit. Where it ends the solver, the best architecture that is
+      known is returned, which may depend on the machine then; `solution` says
+      how far from the most probable one it can be. The usual cases are solved
+      in a small part of it, and exactly.
 
   Returns:
     An architecture; `cost.exact` of it is at most the limit, for every cost.
 
   Raises:
     InputError: no architecture keeps the limits; the message names the
-      smallest cost that can be reached. Or a limit is NaN.
+      smallest cost that can be reached. Or none was found in time, or a limit
+      is NaN.
     ValueError: alphas are not finite or not of the space, a cost is not of the
-      space, or `fill` is out of its range.
+      space, or `fill` or `seconds` is out of its range.
 
   Example:
     >>> from nasjax import cost, space, spaces
@@ -125,112 +148,183 @@ def within(
     >>> macs.exact(within(tiny, alphas, {macs: high}, fill=1.0)) == high
     True
   """
+  return solution(
+    space, alphas, limits, fill=fill, seconds=seconds
+  ).architecture
+
+
+def solution(
+  space: Space,
+  alphas: Mapping[str, jax.Array],
+  limits: Limits,
+  *,
+  fill: float = 0.0,
+  seconds: float = SECONDS,
+) -> Solution:
+  """The architecture that `within` returns, and what is proven of it.
+
+  Args:
+    space: what is chosen from.
+    alphas: slot or width to `f32[options]`, finite.
+    limits: the largest cost allowed, for any number of costs of `space`; an
+      infinite one is none.
+    fill: 0 to 1, the share of one limit that is to be used, as for `within`.
+    seconds: time limit; at least 0. The shortest attempt is made at any.
+
+  Returns:
+    The architecture and its gap: 0 unless the time limit ended the solver.
+
+  Raises:
+    InputError: as `within`.
+    ValueError: as `within`.
+
+  Example:
+    >>> from nasjax import cost, space, spaces
+    >>> tiny = spaces.tiny()
+    >>> macs, alphas = cost.macs(tiny), space.init_alphas(tiny)
+    >>> found = solution(tiny, alphas, {macs: 6000}, fill=0.9)
+    >>> found.gap, macs.exact(found.architecture) <= 6000
+    (0.0, True)
+  """
   check_fill(fill)
+  _check_seconds(seconds)
   scores = list(scores_of(space, alphas).values())
   check_costs(space, limits)
   check_reachable(limits)
   limits = finite(limits)
   if not scores:
-    return Architecture(space, ())
-  found = _best(space, scores, limits)
-  if found is None:
-    reachable = '; '.join(_smallest_given(space, limits, c) for c in limits)
-    raise InputError(f'no architecture keeps all limits together: {reachable}')
-  if uses(found, limits, fill):
-    return found
-  fuller = [
-    _best(space, scores, limits, floor=(cost, fill * limit))
+    return Solution(Architecture(space, ()), 0.0)
+  floors = [
+    (cost, fill * limit)
     for cost, limit in limits.items()
-    if cost.reduction == 'sum'
+    if cost.reduction == 'sum' and fill > 0
   ]
+  stops = _stops(seconds, (1 + len(floors)) * max(1, len(space.patterns)))
+  most = _best(space, scores, limits, None, stops)
+  if most.architecture is None:
+    raise InputError(_none(space, limits, most, seconds))
+  if uses(most.architecture, limits, fill):
+    return Solution(most.architecture, _gap(most, scores))
+  fuller = [_best(space, scores, limits, floor, stops) for floor in floors]
+  bound = max((f.bound for f in fuller), default=-math.inf)
+  known = [f.architecture for f in fuller if f.architecture is not None]
+  if not known:
+    gap = _gap(most, scores)
+    return Solution(most.architecture, gap, fill_open=bound > -math.inf)
   by_log_prob = lambda a: log_prob(a, alphas)  # noqa: E731
-  return max(filter(None, fuller), key=by_log_prob, default=found)
+  best = Found(max(known, key=by_log_prob), min(bound, most.bound))
+  return Solution(best.architecture, _gap(best, scores))
 
 
-def finite(limits: Limits) -> Limits:
-  """The limits that are any: an infinite one limits nothing."""
-  return {c: limit for c, limit in limits.items() if limit < math.inf}
+def _check_seconds(seconds: float) -> None:
+  if not seconds >= 0:
+    raise ValueError(f'deriving requires at least 0 seconds, got {seconds}.')
 
 
-def uses(architecture: Architecture, limits: Limits, fill: float) -> bool:
-  """Whether it uses `fill` of a limit on an additive cost, if there is one."""
-  additive = {c: limit for c, limit in limits.items() if c.reduction == 'sum'}
-  return not additive or any(
-    c.exact(architecture) >= fill * limit for c, limit in additive.items()
-  )
+def _stops(seconds: float, solves: int) -> Iterator[float]:
+  """When each of so many solves has to stop; what one leaves others have."""
+  end = time.monotonic() + seconds
+  for left in range(solves, 0, -1):
+    now = time.monotonic()
+    # Most take next to no time: the first ones may have more than their share.
+    yield now + max(0.0, end - now) / min(left, 3)
 
 
-def check_fill(fill: float) -> None:
-  """Raises ValueError unless `fill` is a share."""
-  if not 0 <= fill <= 1:
-    raise ValueError(f'deriving requires a fill of 0 to 1, got {fill}.')
+def _value(scores: Sequence[np.ndarray], architecture: Architecture) -> float:
+  pairs = zip(scores, architecture.indices, strict=True)
+  return float(sum(score[i] for score, i in pairs))
 
 
-def check_reachable(limits: Limits) -> None:
-  """Raises InputError where a limit is NaN or below what its cost reaches."""
-  for cost, limit in limits.items():
-    if math.isnan(limit):
-      raise InputError(f'the limit on {cost.name} is {limit}, not a number')
-    low, high = cost.bounds()
-    if limit < low:
-      raise InputError(
-        f'no architecture has {cost.name} <= {limit:.15g}; this space reaches '
-        f'{low} to {high} {cost.unit}'
-      )
+def _gap(found: Found, scores: Sequence[np.ndarray]) -> float:
+  """Nats between what was found and what is possible; 0 within rounding."""
+  value = _value(scores, found.architecture)
+  gap = found.bound - value
+  return gap if gap > _ROUNDING * max(1.0, abs(value)) else 0.0
 
 
-def _best(space, scores, limits, floor=None) -> Architecture | None:
+def _best(space, scores, limits, floor, stops) -> Found:
   """The solution; one solve per pattern, which is stronger than one for all."""
   if not space.patterns:
-    return integer.best(space, scores, limits, floor)
-  solved = []
+    return _solved(space, scores, limits, floor, next(stops))
+  solved, bound = [], -math.inf
   for i, score in enumerate(scores[0]):
-    within = {cost_at_pattern(c, i): limit for c, limit in limits.items()}
+    own = {cost_at_pattern(c, i): limit for c, limit in limits.items()}
     least = floor and (cost_at_pattern(floor[0], i), floor[1])
-    a = integer.best(at_pattern(space, i), scores[1:], within, least)
-    if a is not None:
+    part = at_pattern(space, i)
+    found = _solved(part, scores[1:], own, least, next(stops))
+    bound = max(bound, score + found.bound)
+    if found.architecture is not None:
+      a = found.architecture
       picked = zip(scores[1:], a.indices, strict=True)
       total = score + sum(s[j] for s, j in picked)
       solved.append((total, (space.patterns[i], *a.choice)))
   if not solved:
-    return None
+    return Found(None, bound)
   _, choice = max(solved)
-  return Architecture(space, choice)
+  return Found(Architecture(space, choice), bound)
 
 
-def cost_at_pattern(cost: Cost, index: int) -> Cost:
-  """The cost of the architectures of one pattern."""
+def _solved(space, scores, limits, floor, stop: float) -> Found:
+  """One problem without patterns, by one way after the other."""
+  problem = (space, scores, limits, floor)
+  branch = functools.partial(integer.best, *problem, stop=stop)
+  rank = functools.partial(ranked.best, *problem, stop=stop)
+  narrow = floor is not None and floor[1] > _NARROW * limits[floor[0]]
+  first = [] if narrow else [functools.partial(branch, nodes=_NODES)]
+  best, value = None, -math.inf
+  bound = math.inf
+  for attempt in (*first, rank, branch):
+    found = attempt()
+    if found.architecture is not None:
+      own = _value(scores, found.architecture)
+      if own > value:
+        best, value = found.architecture, own
+    bound = max(value, min(bound, found.bound))
+    if bound - value <= _ROUNDING * max(1.0, abs(value)) or bound == -math.inf:
+      break
+    if attempt is rank and time.monotonic() > stop:
+      break
+  return Found(best, bound)
 
-  def taken(table):
-    if 'pattern' not in table.axes:
-      return table
-    size = len(table.values) // table.shape[0]  # The pattern is the first axis.
-    values = table.values[index * size : (index + 1) * size]
-    return Table(table.axes[1:], table.shape[1:], values)
 
-  # Of its architectures, which are not those of the cost's own space.
-  tables = tuple(map(taken, cost.tables))
-  return dataclasses.replace(cost, tables=tables, space=None)
+def _none(space, limits, most: Found, seconds: float) -> str:
+  """Why there is no answer."""
+  if most.bound > -math.inf:
+    return (
+      f'found no architecture that keeps all limits together in {seconds:g} '
+      'seconds, and no proof that there is none: raise a limit, leave one out '
+      'or allow more seconds'
+    )
+  stop = time.monotonic() + seconds
+  each = '; '.join(_smallest_given(space, limits, c, stop) for c in limits)
+  return f'no architecture keeps all limits together: {each}'
 
 
-def _smallest_given(space, limits, cost) -> str:
+def _smallest_given(space, limits, cost, stop: float) -> str:
   """What `cost` can be brought down to while the other limits are kept."""
   others = {c: limit for c, limit in limits.items() if c is not cost}
+  solve = functools.partial(integer.best, space, _flat(space), stop=stop)
+  stopped = False
   if cost.reduction == 'max':
     # The smallest of its values at which something is still feasible.
     low, _ = cost.bounds()
     levels = sorted({v for t in cost.tables for v in t.values if v >= low})
 
     def feasible(level):
-      return (
-        integer.best(space, _flat(space), {**others, cost: level}) is not None
-      )
+      nonlocal stopped
+      found = solve({**others, cost: level})
+      stopped |= found.architecture is None and found.bound > -math.inf
+      return found.architecture is not None
 
     place = bisect.bisect_left(levels, True, key=feasible)
     smallest = levels[place] if place < len(levels) else None
   else:
-    found = integer.best(space, _flat(space), others, objective=cost)
-    smallest = None if found is None else cost.exact(found)
+    found = solve(others, objective=cost)
+    stopped = found.bound == math.inf
+    a = found.architecture
+    smallest = None if a is None else cost.exact(a)
+  if stopped:
+    return f'the smallest {cost.name} within the other limits took too long'
   if smallest is None:
     return f'the limits without that of {cost.name} cannot be kept either'
   return (
