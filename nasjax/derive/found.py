@@ -1,8 +1,11 @@
 """The answer of a solver that may have been stopped."""
 
+import math
 from typing import NamedTuple
 
 from nasjax.space import Architecture
+
+ROUNDING = 1e-9  # Of sums of floats, as a share of the largest.
 
 
 class Found(NamedTuple):
@@ -19,3 +22,15 @@ class Found(NamedTuple):
 
 
 NEVER = Found(None, float('-inf'))  # Nothing is allowed, as was proven.
+
+
+def closed(bound: float, value: float) -> bool:
+  """Whether nothing is better than a value by more than rounding.
+
+  Example:
+    >>> closed(-3.0, -3.0), closed(-2.9, -3.0), closed(-2.9, float('-inf'))
+    (True, False, False)
+  """
+  if value == -math.inf:
+    return bound == -math.inf
+  return bound - value <= ROUNDING * max(1.0, abs(value))

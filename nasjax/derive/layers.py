@@ -141,11 +141,10 @@ def reaches(
     low: at least.
     high: at most.
   """
-  firsts = [int(layer.costs[row].min(initial=0)) for layer in graph]
-  unit = 0
-  for layer, first in zip(graph, firsts, strict=True):
-    unit = math.gcd(unit, int(np.gcd.reduce(layer.costs[row] - first)))
-  unit = unit or 1
+  added = [layer.costs[row].astype(np.int64) for layer in graph]
+  firsts = [int(costs.min(initial=_LARGEST_INT)) for costs in added]
+  steps = [costs - first for costs, first in zip(added, firsts, strict=True)]
+  unit = math.gcd(*(int(np.gcd.reduce(step)) for step in steps)) or 1
   low = max(0, -(-(math.ceil(low) - sum(firsts)) // unit))
   high = (math.floor(high) - sum(firsts)) // unit
   if high < low:
@@ -154,13 +153,11 @@ def reaches(
     return True
   mask = (1 << (high + 1)) - 1
   nodes = {0: 1}
-  for layer, first in zip(graph, firsts, strict=True):
-    steps = ((layer.costs[row] - first) // unit).tolist()
+  for layer, step in zip(graph, steps, strict=True):
     after: dict[int, int] = {}
-    edges = zip(
-      layer.source.tolist(), layer.target.tolist(), steps, strict=True
-    )
-    for source, target, step in set(edges):
+    columns = (layer.source, layer.target, step // unit)
+    edges = zip(*(column.tolist() for column in columns), strict=True)
+    for source, target, step in sorted(set(edges)):
       if step <= high and source in nodes:
         sums = (nodes[source] << step) & mask
         after[target] = after.get(target, 0) | sums

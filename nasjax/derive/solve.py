@@ -8,7 +8,6 @@ long, `nasjax.derive.ranked` does. Every answer is verified in the costs' own,
 exact numbers.
 """
 
-import bisect
 import functools
 import math
 import time
@@ -18,8 +17,8 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from nasjax.derive import integer, ranked
-from nasjax.derive.found import Found
+from nasjax.derive import integer, ranked, unreachable
+from nasjax.derive.found import Found, closed
 from nasjax.derive.limits import (
   Limits,
   check_costs,
@@ -38,7 +37,6 @@ SECONDS = 10.0
 _NODES = 500
 # Branch and bound is slow where more than this share has to be used.
 _NARROW = 0.99
-_ROUNDING = 1e-9  # Of a sum of scores.
 
 
 class Solution(NamedTuple):
@@ -200,20 +198,34 @@ def solution(
     if cost.reduction == 'sum' and fill > 0
   ]
   stops = _stops(seconds, (1 + len(floors)) * max(1, len(space.patterns)))
-  most = _best(space, scores, limits, None, stops)
+  most = _best(space, scores, limits, None, stops, -math.inf)
   if most.architecture is None:
-    raise InputError(_none(space, limits, most, seconds))
+    if most.bound > -math.inf:
+      raise InputError(
+        'found no architecture that keeps all limits together in '
+        f'{seconds:g} seconds, and no proof that there is none: raise a limit, '
+        'leave one out or allow more seconds'
+      )
+    raise InputError(
+      'no architecture keeps all limits together: '
+      + unreachable.explanation(space, limits, seconds)
+    )
   if uses(most.architecture, limits, fill):
     return Solution(most.architecture, _gap(most, scores))
-  fuller = [_best(space, scores, limits, floor, stops) for floor in floors]
-  bound = max((f.bound for f in fuller), default=-math.inf)
-  known = [f.architecture for f in fuller if f.architecture is not None]
-  if not known:
-    gap = _gap(most, scores)
-    return Solution(most.architecture, gap, fill_open=bound > -math.inf)
-  by_log_prob = lambda a: log_prob(a, alphas)  # noqa: E731
-  best = Found(max(known, key=by_log_prob), min(bound, most.bound))
-  return Solution(best.architecture, _gap(best, scores))
+  best: Architecture | None = None
+  value = bound = -math.inf
+  for floor in floors:
+    found = _best(space, scores, limits, floor, stops, value)
+    bound = max(bound, found.bound)
+    if found.architecture is None:
+      continue
+    own = log_prob(found.architecture, alphas)
+    if own > value:
+      best, value = found.architecture, own
+  if best is None:
+    gap, still_open = _gap(most, scores), bound > -math.inf
+    return Solution(most.architecture, gap, fill_open=still_open)
+  return Solution(best, _gap(Found(best, min(bound, most.bound)), scores))
 
 
 def _check_seconds(seconds: float) -> None:
@@ -238,101 +250,54 @@ def _value(scores: Sequence[np.ndarray], architecture: Architecture) -> float:
 def _gap(found: Found, scores: Sequence[np.ndarray]) -> float:
   """Nats between what was found and what is possible; 0 within rounding."""
   value = _value(scores, found.architecture)
-  gap = found.bound - value
-  return gap if gap > _ROUNDING * max(1.0, abs(value)) else 0.0
+  return 0.0 if closed(found.bound, value) else float(found.bound - value)
 
 
-def _best(space, scores, limits, floor, stops) -> Found:
+def _best(space, scores, limits, floor, stops, above: float) -> Found:
   """The solution; one solve per pattern, which is stronger than one for all."""
   if not space.patterns:
-    return _solved(space, scores, limits, floor, next(stops))
+    return _solved(space, scores, limits, floor, next(stops), above)
   solved, bound = [], -math.inf
   for i, score in enumerate(scores[0]):
     own = {cost_at_pattern(c, i): limit for c, limit in limits.items()}
     least = floor and (cost_at_pattern(floor[0], i), floor[1])
-    part = at_pattern(space, i)
-    found = _solved(part, scores[1:], own, least, next(stops))
+    part, known = at_pattern(space, i), above - score
+    found = _solved(part, scores[1:], own, least, next(stops), known)
     bound = max(bound, score + found.bound)
     if found.architecture is not None:
       a = found.architecture
       picked = zip(scores[1:], a.indices, strict=True)
       total = score + sum(s[j] for s, j in picked)
       solved.append((total, (space.patterns[i], *a.choice)))
+      above = max(above, total)
   if not solved:
     return Found(None, bound)
   _, choice = max(solved)
   return Found(Architecture(space, choice), bound)
 
 
-def _solved(space, scores, limits, floor, stop: float) -> Found:
-  """One problem without patterns, by one way after the other."""
+def _solved(space, scores, limits, floor, stop: float, above: float) -> Found:
+  """One problem without patterns, by one way after the other.
+
+  Ranking does not look for what is no better than `above`.
+  """
   problem = (space, scores, limits, floor)
   branch = functools.partial(integer.best, *problem, stop=stop)
-  rank = functools.partial(ranked.best, *problem, stop=stop)
   narrow = floor is not None and floor[1] > _NARROW * limits[floor[0]]
-  first = [] if narrow else [functools.partial(branch, nodes=_NODES)]
-  best, value = None, -math.inf
-  bound = math.inf
-  for attempt in (*first, rank, branch):
-    found = attempt()
+  best, value, bound = None, -math.inf, math.inf
+  for way in ('rank', 'branch') if narrow else ('nodes', 'rank', 'branch'):
+    if way == 'rank':
+      known = max(value, above)
+      found = ranked.best(*problem, above=known, stop=stop)
+    else:
+      found = branch(nodes=_NODES if way == 'nodes' else None)
     if found.architecture is not None:
       own = _value(scores, found.architecture)
       if own > value:
         best, value = found.architecture, own
     bound = max(value, min(bound, found.bound))
-    if bound - value <= _ROUNDING * max(1.0, abs(value)) or bound == -math.inf:
+    if closed(bound, max(value, above)):
       break
-    if attempt is rank and time.monotonic() > stop:
+    if way == 'rank' and time.monotonic() > stop:
       break
   return Found(best, bound)
-
-
-def _none(space, limits, most: Found, seconds: float) -> str:
-  """Why there is no answer."""
-  if most.bound > -math.inf:
-    return (
-      f'found no architecture that keeps all limits together in {seconds:g} '
-      'seconds, and no proof that there is none: raise a limit, leave one out '
-      'or allow more seconds'
-    )
-  stop = time.monotonic() + seconds
-  each = '; '.join(_smallest_given(space, limits, c, stop) for c in limits)
-  return f'no architecture keeps all limits together: {each}'
-
-
-def _smallest_given(space, limits, cost, stop: float) -> str:
-  """What `cost` can be brought down to while the other limits are kept."""
-  others = {c: limit for c, limit in limits.items() if c is not cost}
-  solve = functools.partial(integer.best, space, _flat(space), stop=stop)
-  stopped = False
-  if cost.reduction == 'max':
-    # The smallest of its values at which something is still feasible.
-    low, _ = cost.bounds()
-    levels = sorted({v for t in cost.tables for v in t.values if v >= low})
-
-    def feasible(level):
-      nonlocal stopped
-      found = solve({**others, cost: level})
-      stopped |= found.architecture is None and found.bound > -math.inf
-      return found.architecture is not None
-
-    place = bisect.bisect_left(levels, True, key=feasible)
-    smallest = levels[place] if place < len(levels) else None
-  else:
-    found = solve(others, objective=cost)
-    stopped = found.bound == math.inf
-    a = found.architecture
-    smallest = None if a is None else cost.exact(a)
-  if stopped:
-    return f'the smallest {cost.name} within the other limits took too long'
-  if smallest is None:
-    return f'the limits without that of {cost.name} cannot be kept either'
-  return (
-    f'{cost.name} is at least {smallest} {cost.unit} within the other limits, '
-    f'and the limit is {limits[cost]:.15g}'
-  )
-
-
-def _flat(space: Space) -> list[np.ndarray]:
-  """Scores that prefer nothing."""
-  return [np.zeros(len(names)) for names in space.choices.values()]
