@@ -27,6 +27,7 @@ from experiments import (
   finished,
   loop,
   names,
+  outcome,
   progress,
   scaled,
   training,
@@ -106,7 +107,12 @@ def plan(
     )
   searched: dict[Architecture, Entry] = {}
   for budget in budgets:
-    a = derive.within(space, alphas, {macs: budget, **limits}, fill=fill)
+    own = {macs: budget, **limits}
+    a, gap, fill_open = derive.solution(space, alphas, own, fill=fill)
+    proven = {'fill': fill, 'gap': gap, 'fill_open': fill_open}
+    certificate = derive.certificate(a, alphas, own, **proven)
+    for line in outcome.unproven(certificate._asdict()):
+      print(f'within {budget} MACs: {line}')
     if a in searched:
       same = searched[a]
       searched[a] = dataclasses.replace(same, also=(*same.also, budget))

@@ -1,7 +1,11 @@
 """What a search came to: its record, and in words."""
 
+import math
 import pathlib
+from collections.abc import Mapping
 from typing import Any
+
+import jax
 
 from experiments import constraints, loop, names
 from nasjax import derive, report
@@ -52,16 +56,30 @@ def save(
   architecture: Architecture,
   logits: Alphas,
   limits: constraints.Limits,
+  *,
+  fill: float,
+  finalists: list[dict[str, Any]],
   **record: Any,
 ) -> None:
   """Writes `architecture.json`, with the record of where it came from.
 
   What it calls alphas are `logits`: from them it was derived, and from them
   others are for other limits.
+
+  Args:
+    workdir: where.
+    architecture: what was derived.
+    logits: what it was derived from.
+    limits: what it was derived for.
+    fill: share of one limit that it was to use.
+    finalists: what is known of each that was trained; none of a single one.
+    **record: what else is to be kept, as JSON values.
   """
   plain = argmax(architecture.space, logits)
-  certificate = derive.certificate(architecture, logits, limits)
+  certificate = certified(architecture, logits, limits, fill, finalists)
   kept = {name: row._asdict() for name, row in certificate.kept.items()}
+  for name, expected in lower_bounds(logits, limits).items():
+    kept[name]['expected_lower_bound'] = expected
   # What filling gives up, next to the most probable within the limits.
   unfilled = derive.within(architecture.space, logits, limits)
   architecture.save(
@@ -72,10 +90,46 @@ def save(
       'unfilled_log_prob': derive.log_prob(unfilled, logits),
       'kept': kept,
     },
+    finalists=finalists,
     versions=loop.versions(),
     alphas=loop.to_host(logits),
     **record,
   )
+
+
+def certified(
+  architecture: Architecture,
+  logits: Alphas,
+  limits: constraints.Limits,
+  fill: float,
+  finalists: list[dict[str, Any]],
+) -> derive.Certificate:
+  """The certificate, with what is proven of it.
+
+  A finalist may be less probable than another one, by choice: the gap is of the
+  likeliest of them.
+  """
+  best = derive.solution(architecture.space, logits, limits, fill=fill)
+  known = [row['log_prob'] for row in finalists]
+  known.append(derive.log_prob(architecture, logits))
+  bound = derive.log_prob(best.architecture, logits) + best.gap
+  gap = bound - max(known)
+  return derive.certificate(
+    architecture,
+    logits,
+    limits,
+    fill=fill,
+    gap=gap if gap > 1e-9 * max(1.0, abs(bound)) else 0.0,  # Else rounding.
+    fill_open=best.fill_open,
+  )
+
+
+def lower_bounds(
+  logits: Alphas, limits: constraints.Limits
+) -> dict[str, float]:
+  """Expected costs that are lower bounds: of those that are a maximum."""
+  probs = {name: jax.nn.softmax(row) for name, row in logits.items()}
+  return {c.name: float(c(probs)) for c in limits if c.reduction == 'max'}
 
 
 def said(row: dict[str, Any], kept: dict[str, Any] | None) -> str:
@@ -103,6 +157,7 @@ def lines(record: dict[str, Any]) -> list[str]:
     f'limits, however little it uses: {certificate["unfilled_log_prob"]:.2f}; '
     f'of all: {certificate["argmax_log_prob"]:.2f})'
   )
+  found += unproven(certificate) + unsteered(certificate)
   found += _of_finalists(record['finalists'])
   inherited = record['supernet'].get('valid_accuracy')
   if inherited is not None:
@@ -117,6 +172,50 @@ def lines(record: dict[str, Any]) -> list[str]:
   if stopped['returned_to'] != stopped['step']:
     first += f'; derived from step {stopped["returned_to"]}'
   return [first, *found]
+
+
+def unproven(certificate: Mapping[str, Any]) -> list[str]:
+  """Where the fill is not kept or a time limit ended the solver, in words.
+
+  Args:
+    certificate: of `architecture.json`; older ones say less.
+  """
+  found = []
+  fill, filled = certificate.get('fill', 0.0), certificate.get('filled')
+  if filled is not None and filled < fill:
+    found.append(
+      f'fill of {fill:.15g} is not kept: {filled:.2%} of a limit is used; '
+      + (
+        'no architecture that uses more was found in time'
+        if certificate.get('fill_open')
+        else 'no architecture within the limits uses as much'
+      )
+    )
+  if certificate.get('gap'):
+    found.append(
+      'the time limit ended the solver: another architecture within the limits '
+      f'may be up to {certificate["gap"]:.3g} nats more probable'
+    )
+  return found
+
+
+def unsteered(certificate: Mapping[str, Any]) -> list[str]:
+  """Where an expectation was within a limit and the argmax over it, in words.
+
+  Args:
+    certificate: of `architecture.json`; older ones say nothing of it.
+  """
+  found = []
+  for name, kept in certificate['kept'].items():
+    expected = kept.get('expected_lower_bound', math.inf)
+    if expected <= kept['limit'] < kept['argmax_cost']:
+      found.append(
+        f'{name}: the expectation of {expected:.15g} {kept["unit"]} is a lower '
+        f'bound, within the limit at the end, while the argmax is over it: a '
+        'constraint that acts above the limit did nothing there, and deriving '
+        'alone keeps the limit'
+      )
+  return found
 
 
 def _of_finalists(rows: list[dict[str, Any]]) -> list[str]:

@@ -250,11 +250,12 @@ def _search(
     architecture,
     logits,
     limits,
+    fill=config['fill'],
+    finalists=trained,
     command=command,
     seed=config['seed'],
     stopped=stopped,
     supernet=supernet,
-    finalists=trained,
   )
   return architecture
 

@@ -207,9 +207,10 @@ def memory(space: Space) -> Cost:
   """Peak bytes of activations of one float32 inference, weights apart.
 
   What a slot needs while it runs, the largest along the chain; see
-  `nasjax.count.peak_memory` for the rule. It is a maximum: what `cost(probs)`
-  is of it, `Cost.__call__` says, and `nasjax.derive` treats a limit on it as a
-  filter on candidates.
+  `nasjax.count.peak_memory` for the rule. It is a maximum, so `cost(probs)` is
+  a lower bound of its expectation, see `Cost.__call__`: a constraint on it may
+  not act at all while the most probable architecture is over the limit.
+  `nasjax.derive` keeps the limit all the same, as a filter on candidates.
 
   Raises:
     InputError: images are too small for the strides.

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 
 from nasjax.cost import Cost, Number
-from nasjax.derive.limits import Limits
+from nasjax.derive.limits import Limits, filled
 from nasjax.derive.solve import log_prob
 from nasjax.space import Architecture, argmax
 
@@ -38,17 +38,33 @@ class Certificate(NamedTuple):
     log_prob: of the architecture under `softmax(alphas)`, nats.
     argmax_log_prob: of the most probable one, limits aside.
     kept: name of the cost to what is kept of it.
+    fill: share of one limit on an additive cost that was to be used.
+    filled: largest share of such a limit that is used; below `fill`, that is
+      not kept. None where there is no such limit.
+    gap: nats by which another architecture that was asked for may be more
+      probable at most; 0 where none is, as it was proven; None where it is not
+      known.
+    fill_open: whether one that uses `fill` may exist, though none was found in
+      time.
   """
 
   log_prob: float
   argmax_log_prob: float
   kept: dict[str, Kept]
+  fill: float = 0.0
+  filled: float | None = None
+  gap: float | None = None
+  fill_open: bool = False
 
 
 def certificate(
   architecture: Architecture,
   alphas: Mapping[str, jax.Array],
   limits: Limits,
+  *,
+  fill: float = 0.0,
+  gap: float | None = None,
+  fill_open: bool = False,
 ) -> Certificate:
   """Sets what an architecture costs, by the costs' tables, against the limits.
 
@@ -58,6 +74,9 @@ def certificate(
     architecture: as `within` returns it.
     alphas: what it was derived from.
     limits: what it was derived for.
+    fill: share of one limit that was to be used.
+    gap: as `nasjax.derive.solution` returns it.
+    fill_open: as `nasjax.derive.solution` returns it.
 
   Raises:
     ValueError: a limit is exceeded, there is no certificate for that; or two
@@ -87,6 +106,10 @@ def certificate(
       c.name: _kept(c, limit, architecture, plain)
       for c, limit in limits.items()
     },
+    fill,
+    filled(architecture, limits),
+    gap,
+    fill_open,
   )
 
 

@@ -1,13 +1,14 @@
 """A few architectures within limits, to choose among by training them."""
 
 import contextlib
+import time
 from collections.abc import Mapping
 
 import jax
 import numpy as np
 
 from nasjax.derive.limits import Limits, cost_at_pattern, uses
-from nasjax.derive.solve import log_prob, scores_of, within
+from nasjax.derive.solve import SECONDS, log_prob, scores_of, within
 from nasjax.errors import InputError
 from nasjax.space import Architecture, Space, at_pattern
 
@@ -20,6 +21,7 @@ def leaders(
   limits: Limits,
   *,
   fill: float = 0.0,
+  seconds: float = SECONDS,
 ) -> list[Architecture]:
   """The most probable architecture of each pattern, the most probable first.
 
@@ -31,6 +33,8 @@ def leaders(
     alphas: as of `within`.
     limits: as of `within`.
     fill: as of `within`, for each of them.
+    seconds: time limit of the solver, for each of them; a pattern of which it
+      finds none in time is left out.
 
   Returns:
     One for each pattern of which any architecture keeps the limits, and uses
@@ -49,14 +53,14 @@ def leaders(
     >>> [a.choice[0] for a in leaders(macro, space.init_alphas(macro), limits)]
     ['late', 'early']
   """
-  best = within(space, alphas, limits, fill=fill)
+  best = within(space, alphas, limits, fill=fill, seconds=seconds)
   if not space.patterns:
     return [best]
   scores = scores_of(space, alphas)
   found = []
   for i in range(len(space.patterns)):
     with contextlib.suppress(InputError):  # None of it keeps the limits.
-      found.append(_of_pattern(space, i, scores, limits, fill))
+      found.append(_of_pattern(space, i, scores, limits, fill, seconds))
   if uses(best, limits, fill):
     found = [a for a in found if uses(a, limits, fill)]
   # Of equally probable ones the first is that of `within`, too.
@@ -71,6 +75,7 @@ def finalists(
   rng: np.random.Generator,
   *,
   fill: float = 0.0,
+  seconds: float = SECONDS,
 ) -> list[Architecture]:
   """Architectures near the most probable one, of its pattern.
 
@@ -86,6 +91,9 @@ def finalists(
     number: how many; fewer are returned where no others are found.
     rng: NumPy's generator; it moves on.
     fill: as of `within`, for each of them.
+    seconds: time limit of the solver for each that is asked for, and of all
+      tries together that many times as much; fewer are returned where it ends
+      them, which may depend on the machine.
 
   Returns:
     Different architectures, the leader not among them.
@@ -109,21 +117,33 @@ def finalists(
   scores = scores_of(space, alphas)
   pattern = leader.indices[0] if space.patterns else None
   found: list[Architecture] = []
+  kept = all(c.exact(leader) <= limit for c, limit in limits.items())
+  end = time.monotonic() + seconds * number
   for _ in range(_TRIES * number):
-    if len(found) == number:
+    left = min(seconds, end - time.monotonic())
+    if len(found) == number or left < 0:
       break
     moved = {k: s + rng.gumbel(size=s.shape) for k, s in scores.items()}
-    if pattern is None:
-      a = within(space, moved, limits, fill=fill)
-    else:
-      a = _of_pattern(space, pattern, moved, limits, fill)
+    try:
+      if pattern is None:
+        a = within(space, moved, limits, fill=fill, seconds=left)
+      else:
+        a = _of_pattern(space, pattern, moved, limits, fill, left)
+    except InputError:
+      if kept:  # The leader shows that some can: its time was up.
+        continue
+      raise
     if a not in (leader, *found):
       found.append(a)
   return found
 
 
-def _of_pattern(space, pattern: int, scores, limits, fill) -> Architecture:
+def _of_pattern(
+  space, pattern: int, scores, limits, fill, seconds
+) -> Architecture:
   """The most probable one of a pattern; raises InputError if there is none."""
   own = {cost_at_pattern(c, pattern): limit for c, limit in limits.items()}
-  a = within(at_pattern(space, pattern), scores, own, fill=fill)
+  a = within(
+    at_pattern(space, pattern), scores, own, fill=fill, seconds=seconds
+  )
   return Architecture(space, (space.patterns[pattern], *a.choice))

@@ -42,6 +42,25 @@ def uses(architecture: Architecture, limits: Limits, fill: float) -> bool:
   )
 
 
+def filled(architecture: Architecture, limits: Limits) -> float | None:
+  """Largest share that is used of a limit on an additive cost, if there is one.
+
+  Example:
+    >>> from nasjax import cost, spaces
+    >>> tiny = spaces.tiny()
+    >>> a = Architecture.from_indices(tiny, (0, 0, 0))
+    >>> macs = cost.macs(tiny)
+    >>> filled(a, {macs: 2 * macs.exact(a)}), filled(a, {})
+    (0.5, None)
+  """
+  shares = [
+    c.exact(architecture) / limit if limit else 1.0
+    for c, limit in finite(limits).items()
+    if c.reduction == 'sum'
+  ]
+  return max(shares, default=None)
+
+
 def check_fill(fill: float) -> None:
   """Raises ValueError unless `fill` is a share."""
   if not 0 <= fill <= 1:

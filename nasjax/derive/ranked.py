@@ -26,6 +26,7 @@ from nasjax.derive.relaxation import Problem, relaxed
 from nasjax.space import Architecture, Space
 
 WIDTHS = (64, 1024, 16384, 131072)  # Parts of either half that are listed.
+_TRIED = 2  # Of these widths, at any time limit.
 _PAIRS = 2**22  # Tried beyond what they can prove, in search of any solution.
 _FIRST = 2**14  # Pairs of the first band; each later one has 16 times more.
 _CHUNK = 2**20  # Pairs at a time.
@@ -50,7 +51,7 @@ def best(
     floor: one of these costs, additive, with what it has to be at least.
     above: what is no better than this is not looked for.
     stop: when to stop, by `time.monotonic`; the shortest lists are tried all
-      the same.
+      the same, and the next longer ones where they hold nothing.
     widths: how many parts of either half are listed, turn by turn.
 
   Returns:
@@ -66,9 +67,10 @@ def best(
   for i, width in enumerate(widths):
     if closed(bound, value):
       return Found(chosen, value)
-    if i and time.monotonic() > stop:
+    timed = i >= (_TRIED if value == -math.inf else 1)
+    if timed and time.monotonic() > stop:
       break
-    until = stop if i else math.inf
+    until = stop if timed else math.inf
     heads, tails = halves(problem, width, value)
     found, proven = _pair(problem, heads, tails, value, until)
     if found is not None:

@@ -197,7 +197,8 @@ def solution(
     for cost, limit in limits.items()
     if cost.reduction == 'sum' and fill > 0
   ]
-  stops = _stops(seconds, (1 + len(floors)) * max(1, len(space.patterns)))
+  end = time.monotonic() + seconds
+  stops = _stops(end, (1 + len(floors)) * max(1, len(space.patterns)))
   most = _best(space, scores, limits, None, stops, -math.inf)
   if most.architecture is None:
     if most.bound > -math.inf:
@@ -214,7 +215,10 @@ def solution(
     return Solution(most.architecture, _gap(most, scores))
   best: Architecture | None = None
   value = bound = -math.inf
-  for floor in floors:
+  for i, floor in enumerate(floors):
+    if i and time.monotonic() > end:
+      bound = max(bound, most.bound)  # Of the others that is all there is.
+      break
     found = _best(space, scores, limits, floor, stops, value)
     bound = max(bound, found.bound)
     if found.architecture is None:
@@ -233,9 +237,8 @@ def _check_seconds(seconds: float) -> None:
     raise ValueError(f'deriving requires at least 0 seconds, got {seconds}.')
 
 
-def _stops(seconds: float, solves: int) -> Iterator[float]:
+def _stops(end: float, solves: int) -> Iterator[float]:
   """When each of so many solves has to stop; what one leaves others have."""
-  end = time.monotonic() + seconds
   for left in range(solves, 0, -1):
     now = time.monotonic()
     # Most take next to no time: the first ones may have more than their share.
