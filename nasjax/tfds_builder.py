@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nasjax import tfds_files
 from nasjax.errors import InputError
 
 _LISTED = 10  # Names in a message, which is to stay one line.
@@ -143,6 +144,7 @@ def _builder(name: str, data_dir: pathlib.Path | None, embedded: str) -> Any:
   """The TFDS builder of a set that is there, in the format that is read."""
   import tensorflow_datasets as tfds
 
+  tfds_files.check(name, data_dir, embedded)
   try:
     builder = tfds.builder(name, data_dir=data_dir)
   except Exception as error:
