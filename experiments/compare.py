@@ -29,14 +29,21 @@ from experiments import (
   names,
   outcome,
   progress,
+  recorded,
   scaled,
   training,
 )
 from experiments import recipe as recipes
 from nasjax import batch, cost, data, derive, files, report, stream
-from nasjax import space as space_lib
 from nasjax.errors import DivergedError, InputError
-from nasjax.space import Architecture, Space, fix
+from nasjax.space import Architecture, Space, fix, read_record
+
+# Flags of a search that a comparison reads, and those that all searches had.
+_SEARCHED = {**datasets.OPTIONS, **datasets.STREAM_OPTIONS}
+_CONFIG = recorded.both(
+  recorded.flags(_SEARCHED),
+  recorded.fields(dataset=recorded.text, data_dir=recorded.anything),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,14 +70,18 @@ class Entry:
 def read_search(
   directory: pathlib.Path, ops: tuple[type, ...] = ()
 ) -> tuple[Architecture, dict[str, Any], dict[str, Any]]:
-  """A finished search: architecture, record and flags."""
+  """A finished search: architecture, record and flags.
+
+  Raises:
+    InputError: there is none, or its files are of no use.
+  """
   path = directory / 'architecture.json'
   if not path.exists():
     raise InputError(f'{directory} holds no finished search: no {path.name}')
-  config = loop.read_json(directory / 'config.json')
-  if not isinstance(config, dict) or not {'dataset', 'data_dir'} <= set(config):
-    raise InputError(f'{directory / "config.json"} is not what a search writes')
-  return Architecture.load(path, ops), space_lib.read_record(path), config
+  config = recorded.read(directory / 'config.json', _CONFIG)
+  found, record = finished.architecture(directory, ops), read_record(path)
+  recorded.hold(path, record, outcome.derived_from(found.space))
+  return found, record, config
 
 
 def plan(
@@ -88,8 +99,6 @@ def plan(
       two budgets are so close that they read the same.
   """
   space, macs = found.space, cost.macs(found.space)
-  if 'resources' not in record or 'alphas' not in record:
-    raise InputError('the architecture file is not one that a search wrote')
   limits = {
     cli.lookup('resource', name, names.COSTS)(space): row['limit']
     for name, row in record['resources'].items()
@@ -166,7 +175,11 @@ def run(
     if entry.architecture is not None:
       among = entry.architecture.space
       finished.check_workdir(folder, entry.network, among)
-      entry.architecture.save(folder / 'architecture.json', **record)
+      entry.architecture.save(
+        folder / 'architecture.json',
+        **record,
+        classes=datasets.classes_of(dataset),
+      )
     report.architecture_figure(
       folder / 'architecture.png', entry.network, title=entry.name
     )
@@ -278,9 +291,8 @@ def main() -> None:
     found, record, fractions, config['random'], config['seed'], config['fill']
   )
   # Searches of before there were so many flags lack some.
-  options = {**datasets.OPTIONS, **datasets.STREAM_OPTIONS}
-  known = cli.defaults(options) | searched
-  dataset = datasets.of_or_stream(known, options)
+  known = cli.defaults(_SEARCHED) | searched
+  dataset = datasets.of_or_stream(known, _SEARCHED)
   batches = recipes.batches_for(recipe, dataset)
   drawn_from = loop.fingerprint(found.space, record.get('alphas'))
   content = {

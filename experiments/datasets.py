@@ -176,6 +176,14 @@ def content_of(dataset: data.Dataset | stream.Streamed) -> str:
   return f'{sizes}, {readers}'
 
 
+def classes_of(dataset: data.Dataset | stream.Streamed) -> list[str]:
+  """Names of the classes, in the order of the labels, for the files of a run.
+
+  Sets whose classes have no names give them numbers: '0', '1' and so on.
+  """
+  return list(dataset.class_names)
+
+
 def batches_of(
   dataset: data.Dataset | stream.Streamed,
   size: int,

@@ -2,17 +2,39 @@
 
 import hashlib
 import pathlib
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from experiments import datasets, loop, names, weights
+from experiments import datasets, loop, recorded, weights
+from experiments import recipe as recipes
 from experiments.recipe import Recipe
 from nasjax import batch, data, distill, stream, train
 from nasjax.errors import InputError
 from nasjax.ops import Numerics
 from nasjax.space import Architecture, Space, fix
+
+# What is read of any `result.json`: by comparisons, sweeps and finalists.
+_TRAINED = {
+  'test_accuracy': recorded.share,
+  'test_images': recorded.whole,
+  'macs': recorded.whole,
+  'params': recorded.whole,
+  'network': recorded.text,
+  'dataset': recorded.text,
+}
+_CHANNELS = recorded.each(recorded.number)
+# What else is read to evaluate its weights, or to learn from them.
+_EVALUATED = {
+  **_TRAINED,
+  'evaluated': recorded.one_of(weights.LAST, weights.BEST),
+  'recipe': recorded.flags(recipes.OPTIONS),
+  'normalisation': recorded.fields(mean=_CHANNELS, std=_CHANNELS),
+  # Runs of before have a hash of the names.
+  'classes': recorded.either(recorded.each(recorded.text), recorded.text),
+}
 
 
 class Run(NamedTuple):
@@ -40,8 +62,22 @@ class Run(NamedTuple):
     return tuple(normal['mean']), tuple(normal['std'])
 
 
-def read(workdir: pathlib.Path) -> Run:
+def result(path: pathlib.Path) -> dict[str, Any]:
+  """What a training wrote of itself when it was done.
+
+  Raises:
+    InputError: the file cannot be read, or is no such.
+  """
+  return recorded.read(path, recorded.fields(**_TRAINED))
+
+
+def read(workdir: pathlib.Path, ops: tuple[type, ...] = ()) -> Run:
   """Reads a finished training.
+
+  Args:
+    workdir: of it.
+    ops: op classes of the user's own that its network may have. No module is
+      imported because the run names it.
 
   Raises:
     InputError: there is none, or its files are of no use.
@@ -49,19 +85,63 @@ def read(workdir: pathlib.Path) -> Run:
   path = workdir / 'result.json'
   if not path.exists():
     raise InputError(f'{workdir} holds no finished training: no result.json')
-  result = loop.read_json(path)
-  config = workdir / 'config.json'
-  ops = loop.read_json(config).get('ops') if config.exists() else None
-  a = Architecture.load(workdir / 'architecture.json', names.ops_of(ops))
-  found = Run(workdir, fix(a.space, a), result)
+  found = recorded.read(path, recorded.fields(**_EVALUATED))
+  tested = {f'{found["evaluated"]}_test_accuracy': recorded.share}
+  recorded.hold(path, found, recorded.fields(**tested))
+  a = architecture(workdir, ops)
+  run = Run(workdir, fix(a.space, a), found)
   try:
-    batch.Batches(1, *found.normalisation)
-    found.numerics, result['evaluated'], result['classes']
-  except (KeyError, TypeError) as e:
+    batch.Batches(1, *run.normalisation), run.numerics
+  except (TypeError, ValueError) as e:
     raise InputError(
       f'{path} is not what this version writes ({e}); train again'
     ) from e
-  return found
+  if any(len(n) != run.network.channels for n in run.normalisation):
+    raise InputError(
+      f'{path} has a normalisation of {found["normalisation"]}; the network '
+      f'takes images of {run.network.channels} channels'
+    )
+  return run
+
+
+def architecture(
+  workdir: pathlib.Path, ops: tuple[type, ...] = ()
+) -> Architecture:
+  """What a search found, or a training trained.
+
+  Args:
+    workdir: of it.
+    ops: op classes of the user's own that may be named.
+
+  Raises:
+    InputError: there is none, it is damaged, or it names other ops; then the
+      message says which module the run had them from.
+  """
+  path = workdir / 'architecture.json'
+  try:
+    return Architecture.load(path, ops)
+  except InputError as e:
+    module = None if ops else _module_of(workdir)
+    if module is None:
+      raise
+    raise InputError(
+      f'{e}; the run had ops of its own: if you trust its code, give '
+      f'--ops={module}'
+    ) from e
+
+
+def _module_of(workdir: pathlib.Path) -> str | None:
+  """The module that a run had its ops or its space from, by its own word."""
+  try:
+    config = loop.read_json(workdir / 'config.json')
+  except InputError:
+    return None
+  for name in ('ops', 'space') if isinstance(config, dict) else ():
+    module, colon, _ = str(config.get(name)).partition(':')
+    if all(map(str.isidentifier, module.split('.'))):
+      if config.get(name) is not None and (name == 'ops' or colon):
+        return module
+  return None
 
 
 def check_network(run: Run, network: Space) -> None:
@@ -141,6 +221,7 @@ def teacher(
   dataset: data.Dataset | stream.Streamed,
   weight: float,
   temperature: float,
+  ops: tuple[type, ...] = (),
 ) -> Taught:
   """Makes a finished training the teacher of another one.
 
@@ -149,6 +230,7 @@ def teacher(
     dataset: what is to be taught on.
     weight: of its loss.
     temperature: at which outputs are compared.
+    ops: op classes of the user's own that its network may have.
 
   Raises:
     InputError: no finished training, one of other images or classes, or a
@@ -162,7 +244,7 @@ def teacher(
     raise InputError(
       f'distill_temperature is {temperature}; it must be positive and finite'
     )
-  run = read(workdir)
+  run = read(workdir, ops)
   size = run.network.image_size
   taught = size, size, run.network.channels
   if taught != tuple(dataset.image_shape):
@@ -170,7 +252,7 @@ def teacher(
       f'the teacher {workdir} takes images of {taught}, those of '
       f'{dataset.name} are {tuple(dataset.image_shape)}'
     )
-  if run.result['classes'] != loop.fingerprint(dataset.class_names):
+  if not _same_classes(run.result['classes'], dataset.class_names):
     raise InputError(
       f'the teacher {workdir} was trained on {run.result["dataset"]}, whose '
       f'classes are not those of {dataset.name}'
@@ -189,6 +271,13 @@ def teacher(
     run.network, *run.normalisation, weight, temperature, run.numerics
   )
   return Taught(static, own._asdict(), record)
+
+
+def _same_classes(found: list[str] | str, names: Sequence[str]) -> bool:
+  """Whether a result's classes are some; one of before has a hash of them."""
+  if isinstance(found, list):
+    return found == list(names)
+  return found == loop.fingerprint(tuple(names))
 
 
 def content(found: train.Weights) -> str:

@@ -200,7 +200,7 @@ def read_json(path: pathlib.Path) -> Any:
     return json.loads(regular_file.read_text(path))
   except OSError as e:
     raise InputError(f'{path}: {e.strerror}') from e
-  except ValueError as e:
+  except (ValueError, RecursionError) as e:
     raise InputError(f'{path} is truncated or no JSON: {e}') from e
 
 

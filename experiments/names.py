@@ -166,7 +166,7 @@ def check_network(config: Mapping[str, Any], options: cli.Options) -> None:
     raise InputError('give either --architecture=FILE or --network=NAME')
   if config['network'] is None:
     cli.refuse_ignored(config, options, ['width'], 'with --architecture')
-  else:
+  elif config.get('teacher') is None:  # Which may have ops of the user's own.
     cli.refuse_ignored(config, options, ['ops'], 'with --network')
 
 

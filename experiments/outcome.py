@@ -7,9 +7,9 @@ from typing import Any
 
 import jax
 
-from experiments import constraints, loop, names
+from experiments import constraints, loop, names, recorded
 from nasjax import derive, report
-from nasjax.space import Alphas, Architecture, argmax, fix
+from nasjax.space import Alphas, Architecture, Space, argmax, fix
 
 
 def describe(limits: constraints.Limits, metrics: dict[str, Any]) -> str:
@@ -130,6 +130,23 @@ def lower_bounds(
   """Expected costs that are lower bounds: of those that are a maximum."""
   probs = {name: jax.nn.softmax(row) for name, row in logits.items()}
   return {c.name: float(c(probs)) for c in limits if c.reduction == 'max'}
+
+
+def derived_from(space: Space) -> recorded.Kind:
+  """What a record holds from which architectures of a space are derived.
+
+  That is, the limits of the search and, for each choice, a number for each of
+  its options.
+  """
+  of_resource = recorded.fields(limit=recorded.maybe(recorded.number))
+  alphas = {
+    choice: recorded.each(recorded.number, len(options))
+    for choice, options in space.choices.items()
+  }
+  return recorded.fields(
+    resources=recorded.values(of_resource, names.COSTS),
+    alphas=recorded.fields(**alphas),
+  )
 
 
 def said(row: dict[str, Any], kept: dict[str, Any] | None) -> str:

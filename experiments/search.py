@@ -115,6 +115,7 @@ def prepare(
     supernet=supernet,
     dataset=dataset,
     crop_area=config['crop_area'],
+    classes=datasets.classes_of(dataset),
   )
 
 
@@ -243,7 +244,8 @@ def _search(
   )
   if inputs.supernet == 'entangled':
     left = inherited(config, inputs, architecture, parts.params(state))
-    weights.save(workdir, supernets.INHERITED, left.weights)
+    own = left.weights
+    weights.save(workdir, supernets.INHERITED, own, inputs.classes)
     supernet |= left.record
   outcome.save(
     workdir,
@@ -256,6 +258,7 @@ def _search(
     seed=config['seed'],
     stopped=stopped,
     supernet=supernet,
+    classes=inputs.classes,
   )
   return architecture
 

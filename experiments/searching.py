@@ -43,6 +43,7 @@ class Inputs(NamedTuple):
     supernet: one of `supernets.KINDS`.
     dataset: what both halves are of.
     crop_area: least share of an image that a stream cuts out for the weights.
+    classes: names of the classes, in the order of the labels.
   """
 
   space: Space
@@ -57,6 +58,7 @@ class Inputs(NamedTuple):
   supernet: str
   dataset: data.Dataset | stream.Streamed
   crop_area: float = stream.CROP_AREA
+  classes: Sequence[str] = ()
 
 
 class Run(NamedTuple):

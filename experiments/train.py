@@ -23,6 +23,7 @@ from experiments import (
   portions,
   presets,
   processes,
+  recorded,
   training,
 )
 from experiments import recipe as recipes
@@ -54,7 +55,11 @@ def network_for(
 OPTIONS = {
   'preset': presets.option(presets.TRAIN),
   'architecture': (None, 'an architecture.json'),
-  'ops': (None, 'module with ops of your own that --architecture names'),
+  'ops': (
+    None,
+    'module with ops of your own that --architecture, --teacher or the run of '
+    '--evaluate names',
+  ),
   'network': (None, cli.one_of(names.NETWORKS)),
   'width': (1.0, 'multiplier of the widths of --network'),
   **datasets.OPTIONS,
@@ -69,6 +74,10 @@ OPTIONS = {
   'distill_weight': (0.5, "of the teacher's loss; the labels have the rest"),
   'distill_temperature': (4.0, 'at which outputs are compared with it'),
 }
+# What a run was told, as its `config.json` has it.
+_CONFIG = recorded.both(
+  recorded.flags(OPTIONS), recorded.fields(data_content=recorded.text)
+)
 _OF_TEACHERS = 'distill_weight', 'distill_temperature'
 _OF_NETWORKS = 'architecture', 'ops', 'network', 'width'
 
@@ -82,7 +91,8 @@ def teacher_for(
     return finished.Taught()
   numbers = (config[name] for name in _OF_TEACHERS)
   workdir = pathlib.Path(config['teacher']).expanduser()
-  return finished.teacher(workdir, dataset, *numbers)
+  ops = names.ops_of(config['ops'])
+  return finished.teacher(workdir, dataset, *numbers, ops)
 
 
 def train_as_told(config: dict[str, Any], workdir: str, command: str) -> dict:
@@ -137,8 +147,10 @@ def evaluate(workdir: pathlib.Path, given: dict[str, Any]) -> dict[str, float]:
   Raises:
     InputError: no finished run, or one with other flags, network or images.
   """
-  found = finished.read(workdir)
-  config = cli.defaults(OPTIONS) | loop.read_json(workdir / 'config.json')
+  found = finished.read(workdir, names.ops_of(given.get('ops')))
+  config = cli.defaults(OPTIONS) | recorded.read(
+    workdir / 'config.json', _CONFIG
+  )
   config |= {name: given[name] for name in ('data_dir',) if name in given}
   for name, value in given.items():
     if name not in _OF_NETWORKS and config[name] != value:
@@ -148,8 +160,8 @@ def evaluate(workdir: pathlib.Path, given: dict[str, Any]) -> dict[str, float]:
       )
   dataset = datasets.of_or_stream(config, OPTIONS)
   told = {name: given[name] for name in _OF_NETWORKS if name in given}
-  if told:
-    base = config
+  if told.keys() - {'ops'}:
+    base = config | {'ops': None}
     if {'architecture', 'network'} & set(told):
       base = config | {n: cli.defaults(OPTIONS)[n] for n in _OF_NETWORKS}
     finished.check_network(found, network_for(base | told, dataset))

@@ -117,11 +117,13 @@ def run(
   if (over or before) and bar is not None:
     bar.skip(steps)
   if over:
-    return loop.read_json(workdir / 'result.json')
+    return finished.result(workdir / 'result.json')
   if before:
     raise DivergedError(before)
   if processes.first() and not (workdir / 'architecture.json').exists():
-    Architecture(network, ()).save(workdir / 'architecture.json')
+    Architecture(network, ()).save(
+      workdir / 'architecture.json', classes=datasets.classes_of(dataset)
+    )
   built = built or build(network, dataset, batches, recipe, taught)
 
   def measure(images, own: train.Weights) -> float:
@@ -130,7 +132,11 @@ def run(
 
   checked = None
   if valid is not None and choose:
-    checked = weights.keeper(workdir, functools.partial(measure, valid))
+    checked = weights.keeper(
+      workdir,
+      functools.partial(measure, valid),
+      datasets.classes_of(dataset),
+    )
   feed = feeds.of(
     dataset.train,
     recipe.batch_size,
@@ -160,7 +166,8 @@ def run(
       checked,
     )
   if processes.first():
-    weights.save(workdir, weights.LAST, devices.own(train.weights(state)))
+    last = devices.own(train.weights(state))
+    weights.save(workdir, weights.LAST, last, datasets.classes_of(dataset))
   test = functools.partial(measure, dataset.test)
   noted = {}
   if valid is not None and not choose:
@@ -174,7 +181,7 @@ def run(
     **facts(network),
     'dataset': dataset.name,
     'test_split': dataset.test_split,
-    'classes': loop.fingerprint(dataset.class_names),
+    'classes': datasets.classes_of(dataset),
     'normalisation': {'mean': list(batches.mean), 'std': list(batches.std)},
     'seed': seed,
     'recipe': dataclasses.asdict(recipe),

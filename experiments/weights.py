@@ -4,16 +4,19 @@
     weights/best/    what was best on the images held out for validation, with
                      `best.json`, which says when and how good
 
-Both are Orbax checkpoints of `nasjax.train.Weights`, without the optimizer.
+Both are Orbax checkpoints of `nasjax.train.Weights`, without the optimizer;
+their metadata has the names of the classes. Orbax reads arrays and JSON alone:
+it imports and unpickles nothing that a file names.
 """
 
+import contextlib
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
 
-from experiments import devices, loop, processes
+from experiments import devices, processes, recorded
 from nasjax import files, train
 from nasjax.errors import InputError
 from nasjax.ops import Numerics
@@ -21,20 +24,39 @@ from nasjax.space import Space
 from nasjax.supernet import Supernet
 
 LAST, BEST = 'last', 'best'
+_BEST = recorded.fields(step=recorded.whole, valid_accuracy=recorded.share)
+_NAMES = recorded.each(recorded.text)
 
 
-def save(workdir: pathlib.Path, name: str, found: train.Weights) -> None:
-  """Writes weights, whole or not at all."""
-  store(workdir, name, found._asdict())
+def save(
+  workdir: pathlib.Path,
+  name: str,
+  found: train.Weights,
+  classes: Sequence[str],
+) -> None:
+  """Writes weights, whole or not at all.
+
+  Args:
+    workdir: of the run.
+    name: which of its weights.
+    found: these.
+    classes: names of what the logits are of, in their order.
+  """
+  store(workdir, name, found._asdict(), {'classes': list(classes)})
 
 
-def store(workdir: pathlib.Path, name: str, arrays: dict[str, Any]) -> None:
-  """Writes arrays, whole or not at all."""
+def store(
+  workdir: pathlib.Path,
+  name: str,
+  arrays: dict[str, Any],
+  metadata: dict[str, Any] | None = None,
+) -> None:
+  """Writes arrays, and JSON values that belong to them, whole or not at all."""
   import orbax.checkpoint as ocp  # Takes a second: not for who only counts.
 
   path = workdir / 'weights' / name
   with ocp.StandardCheckpointer(**_alone()) as writer:
-    writer.save(path.absolute(), arrays, force=True)
+    writer.save(path.absolute(), arrays, force=True, custom_metadata=metadata)
     writer.wait_until_finished()
 
 
@@ -46,6 +68,22 @@ def load(workdir: pathlib.Path, name: str, network: Space) -> train.Weights:
   """
   like = jax.eval_shape(lambda: _init(network))._asdict()
   return train.Weights(**restore(workdir, name, like, network.name))
+
+
+def classes(workdir: pathlib.Path, name: str) -> tuple[str, ...] | None:
+  """Names of the classes of weights; None of a run of before, or without.
+
+  Raises:
+    InputError: there are no such weights, or their metadata is damaged.
+  """
+  path = _folder(workdir, name)
+  import orbax.checkpoint as ocp
+
+  with ocp.StandardCheckpointer(**_alone()) as reader:
+    with _readable(path):
+      found = reader.metadata(path.absolute()).custom_metadata or {}
+  recorded.hold(path, found, recorded.known({'classes': _NAMES}))
+  return tuple(found['classes']) if 'classes' in found else None
 
 
 def restore(
@@ -64,19 +102,32 @@ def restore(
   """
   import orbax.checkpoint as ocp
 
-  path = workdir / 'weights' / name
-  if not path.is_dir():
-    raise InputError(f'{workdir} holds no finished training: no weights/{name}')
+  path = _folder(workdir, name)
   with ocp.StandardCheckpointer(**_alone()) as reader:
-    try:
+    with _readable(path):
       there = reader.metadata(path.absolute()).item_metadata.tree
       check_same(path, there, like, what)
       return reader.restore(path.absolute(), like)
-    except (OSError, ValueError, KeyError, AttributeError) as e:
-      if isinstance(e, InputError):
-        raise
-      line = str(e).strip().partition('\n')[0]
-      raise InputError(f'{path} cannot be read as weights: {line}') from e
+
+
+def _folder(workdir: pathlib.Path, name: str) -> pathlib.Path:
+  path = workdir / 'weights' / name
+  if not path.is_dir():
+    raise InputError(f'{workdir} holds no finished training: no weights/{name}')
+  return path
+
+
+@contextlib.contextmanager
+def _readable(path: pathlib.Path) -> Iterator[None]:
+  """Makes what Orbax says of damaged files one line."""
+  try:
+    yield
+  except InputError:
+    raise
+  except Exception as e:
+    # It has an error of another type for each file that is damaged.
+    line = str(e).strip().partition('\n')[0] or type(e).__name__
+    raise InputError(f'{path} cannot be read as weights: {line}') from e
 
 
 def _alone() -> dict[str, Any]:
@@ -135,7 +186,9 @@ def _init(network: Space) -> train.Weights:
 
 
 def keeper(
-  workdir: pathlib.Path, measure: Callable[[train.Weights], float]
+  workdir: pathlib.Path,
+  measure: Callable[[train.Weights], float],
+  classes: Sequence[str],
 ) -> Callable[[train.State, int], dict[str, float]]:
   """A function that looks at a state and keeps its weights if they are best.
 
@@ -145,6 +198,7 @@ def keeper(
   Args:
     workdir: where they are kept.
     measure: their accuracy on images for validation.
+    classes: names of what the logits are of.
 
   Returns:
     `(state, step) -> metrics`.
@@ -156,7 +210,7 @@ def keeper(
     before = best(workdir)
     better = before is None or accuracy > before['valid_accuracy']
     if better and processes.first():
-      save(workdir, BEST, devices.own(found))
+      save(workdir, BEST, devices.own(found), classes)
       now = {'step': step, 'valid_accuracy': accuracy}
       files.write_json(workdir / 'best.json', now)
     return {'valid_accuracy': accuracy}
@@ -167,4 +221,4 @@ def keeper(
 def best(workdir: pathlib.Path) -> dict[str, Any] | None:
   """Step and accuracy of the best weights so far; None where there are none."""
   path = workdir / 'best.json'
-  return loop.read_json(path) if path.exists() else None
+  return recorded.read(path, _BEST) if path.exists() else None
