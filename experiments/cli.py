@@ -14,6 +14,7 @@ from absl import app, flags, logging
 
 from experiments import allocator, interrupts, progress
 from nasjax.errors import InputError
+from nasjax.printable import printable
 
 T = TypeVar('T')
 # What is defined below is a script's own, so that its --help lists it.
@@ -90,7 +91,8 @@ def run(main: Callable[[], None], required: Sequence[str] = ()) -> None:
 
 def _failed(message: str) -> int:
   """Prints an error; the exit code."""
-  print(f'error: {message}', file=sys.stderr)
+  # What a file or a flag says must not write over the terminal.
+  print(f'error: {printable(message)}', file=sys.stderr)
   if progress.activities():
     # Python would wait for a compilation that nobody needs any more.
     interrupts.leave(1)

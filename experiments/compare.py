@@ -36,6 +36,7 @@ from experiments import (
 from experiments import recipe as recipes
 from nasjax import batch, cost, data, derive, files, report, stream
 from nasjax.errors import DivergedError, InputError
+from nasjax.report.markup import code, literal
 from nasjax.space import Architecture, Space, fix, read_record
 
 # Flags of a search that a comparison reads, and those that all searches had.
@@ -226,8 +227,8 @@ def write_report(
   report.comparison_figure(workdir / 'accuracy.png', rows)
   table = report.comparison_table(rows)
   merged = ''.join(
-    f'{row["name"]} is also the network derived within {budget:,} MACs; '
-    'it was trained once.\n\n'
+    f'{literal(row["name"])} is also the network derived within {budget:,} '
+    'MACs; it was trained once.\n\n'
     for row in rows
     for budget in row.get('also', ())
   )
@@ -235,13 +236,14 @@ def write_report(
     merged += (
       f'The training of {", ".join(diverged)} diverged: it has no accuracy.\n\n'
     )
+  dataset = literal(rows[0]['dataset'])
   text = f"""# Searched networks and their alternatives
 
-Made by `{command}`.
+Made by {code(command)}.
 
 Every network was trained once, from scratch, with the same recipe:
 {recipe.epochs} epochs of batches of {recipe.batch_size} on all training images
-of {rows[0]['dataset']}. Accuracy is on all {rows[0]['test_images']:,} test
+of {dataset}. Accuracy is on all {rows[0]['test_images']:,} test
 images, which nothing else saw. It is one training each: a difference that is
 no larger than those among the random networks means nothing.
 

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from experiments import cli, names
 from nasjax import cost, count
 from nasjax.ops import Numerics
+from nasjax.printable import printable
 from nasjax.space import (
   Architecture,
   Space,
@@ -109,7 +110,8 @@ def run(config: dict[str, Any]) -> None:
     print(table.to_text())
   else:
     for name, value in counted.items():
-      print(f'{name:12}', f'{value:,}' if isinstance(value, int) else value)
+      shown = f'{value:,}' if isinstance(value, int) else printable(value)
+      print(f'{name:12}', shown)
 
 
 def main() -> None:

@@ -38,6 +38,7 @@ from experiments import (
 from experiments import recipe as recipes
 from nasjax import data, optimize, relax, report, search, stream
 from nasjax import space as space_lib
+from nasjax.printable import printable
 from nasjax.space import Architecture
 from nasjax.train import cross_entropy
 
@@ -230,7 +231,7 @@ def _search(
   """Takes the steps that are missing, derives, and writes the architecture."""
   supernet = supernets.described(inputs.supernet, inputs.space)
   for line in supernets.said(supernet):
-    print(line, file=sys.stderr)
+    print(printable(line), file=sys.stderr)
   parts = build(config, inputs)
   state, stopped = searching.run(config, inputs, parts, workdir, compiled)
   if keep_supernet:
@@ -285,7 +286,7 @@ def main() -> None:
   if before:
     print('this search was finished before; nothing was computed again')
   record = space_lib.read_record(workdir / 'architecture.json')
-  print('\n'.join(outcome.lines(record)))
+  print('\n'.join(map(printable, outcome.lines(record))))
   for path in sorted(workdir.glob('*.json')) + sorted(workdir.glob('*.png')):
     print(f'wrote {path}')
 

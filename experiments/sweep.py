@@ -37,6 +37,7 @@ from experiments import (
 )
 from experiments.sweep_setup import OPTIONS
 from nasjax.errors import DivergedError, InputError
+from nasjax.printable import printable
 
 
 @contextlib.contextmanager
@@ -129,7 +130,8 @@ def main() -> None:
   if flags.FLAGS.dry_run:
     prepared = sweep_setup.prepare(config, workdir, command)
     seconds = flags.FLAGS.seconds_per_search, flags.FLAGS.seconds_per_training
-    print('\n'.join(sweep_dry.lines(prepared, *seconds)))
+    said = sweep_dry.lines(prepared, *seconds)
+    print('\n'.join(map(printable, said)))
     return
   lines = run(config, workdir, command, part=part, workers=flags.FLAGS.workers)
   print('\n'.join(lines))

@@ -26,6 +26,7 @@ from nasjax.report.document import (
   Text,
 )
 from nasjax.report.intervals import Correlation, Noise
+from nasjax.report.markup import code, literal
 from nasjax.report.table import UNITS
 
 SATURATED = 0.95  # Of the median row.
@@ -84,7 +85,7 @@ def blocks(prepared: Any, content: Content) -> list[Block]:
   """
   setting = prepared.setting
   return [
-    Heading(f'A sweep on {setting.dataset.name}', 1),
+    Heading(f'A sweep on {literal(setting.dataset.name)}', 1),
     Text('Made by'),
     Code(setting.command or 'experiments.sweep'),
     Text(_sizes(prepared, content)),
@@ -162,7 +163,7 @@ def _stalled(content: Content) -> str:
   if not found:
     return ''
   said = '; '.join(
-    f'{s.stalled} of {len(s.tests)} of {s.entry.name}'
+    f'{s.stalled} of {len(s.tests)} of {literal(s.entry.name)}'
     for s in sweep_results.distinct(found)
   )
   return (
@@ -288,7 +289,8 @@ def _ranks(ranks: Ranks, tried: bool) -> list[Block]:
     Text(
       f'{ranks.correlation.n} networks of the space, of the middle level and '
       'within what it allows, as others would be told by their size: with '
-      f'their part of the weights of the search {ranks.member} on the images '
+      f'their part of the weights of the search {literal(ranks.member)} on the '
+      'images '
       'of its alphas, and after training on the test images: '
       f'{_said(ranks.correlation)}.'
       f'{chosen} Of the {few.n} random and hand-made ones: {_said(few)}.'
@@ -331,7 +333,7 @@ def _method(prepared: Any, content: Content) -> list[Block]:
     'Every network is trained from scratch by one recipe, and its last weights '
     'are tested; validation images choose neither weights nor epochs.',
     'Random architectures are uniform draws from those of '
-    f'`{prepared.space.name}` that keep the budget and use at least '
+    f'{code(prepared.space.name)} that keep the budget and use at least '
     f'{sizes.fill:.0%} of it.',
     *control,
     'Published networks have the largest width within the budget, in '
@@ -345,14 +347,14 @@ def _method(prepared: Any, content: Content) -> list[Block]:
     'stages about equally wide, one for each place to downsample. Until they '
     'use the budget, and no more, blocks are left out first, then stages made '
     'wider or narrower, then blocks made not to expand.',
-    *(f'Not there: {line}.' for line in content.missing),
+    *(f'Not there: {literal(line)}.' for line in content.missing),
   ]
-  devices = sorted({r['device'] for r in content.results})
+  devices = literal(', '.join(sorted({r['device'] for r in content.results})))
   versions = ', '.join(f'{k} {v}' for k, v in loop.versions().items())
   return [
     Heading('How it was done'),
     Items(lines),
-    Text(f'Trained on {", ".join(devices)}, with {versions}. The recipe:'),
+    Text(f'Trained on {devices}, with {versions}. The recipe:'),
     Code(', '.join(f'{k}={v}' for k, v in recipe.items())),
     Text('The searches:'),
     Code(

@@ -18,6 +18,7 @@ from jax.extend.core import primitives
 from nasjax import parameters, program
 from nasjax.kernel_gradient import kernel_gradients
 from nasjax.parameters import Leaf
+from nasjax.printable import printable
 from nasjax.rules import LAYERS, layer_macs
 
 
@@ -69,7 +70,7 @@ class Table(NamedTuple):
     """Aligned columns, a line per layer, with a header and the total."""
     total = ('total', '', '', '', '', '', '', self.macs, self.params, '')
     lines = [Row._fields, *map(_cells, self.rows), total]
-    lines = [[str(cell) for cell in line] for line in lines]
+    lines = [[printable(str(cell)) for cell in line] for line in lines]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     text = []
     for line in lines:

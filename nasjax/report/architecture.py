@@ -10,6 +10,7 @@ from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from nasjax import cost
 from nasjax.ops import Classifier, Conv, ConvClassifier, MaxPool, Op
+from nasjax.printable import printable
 from nasjax.report import canvas
 from nasjax.space import Architecture, Slot, Space, fix
 
@@ -212,8 +213,9 @@ def _write(
 ) -> None:
   """Writes text, smaller where it would be wider than `fit` inches."""
   style = {'va': 'center_baseline', 'fontsize': 10, 'color': color, **style}
-  written = axes.text(x, y, text, **style)
+  written = axes.text(x, y, printable(text), parse_math=False, **style)
   if math.isfinite(fit):
     renderer = axes.figure.canvas.get_renderer()
     width = written.get_window_extent(renderer).width / axes.figure.dpi
-    written.set_fontsize(style['fontsize'] * min(1, fit / width))
+    if width > fit:
+      written.set_fontsize(style['fontsize'] * fit / width)

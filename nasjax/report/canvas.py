@@ -10,6 +10,7 @@ from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import EngFormatter
 
 from nasjax.ops import (
@@ -20,6 +21,7 @@ from nasjax.ops import (
   MBConv,
   Op,
 )
+from nasjax.printable import printable
 
 DPI = 130
 
@@ -43,9 +45,21 @@ def save(figure: Figure, path: str | pathlib.Path) -> pathlib.Path:
   """Writes a PNG, whole or not at all."""
   path = pathlib.Path(path)
   part = path.with_name(path.name + '.part')
+  literal(figure)
   figure.savefig(part, format='png', dpi=DPI)
   part.replace(path)
   return path
+
+
+def literal(figure: Figure) -> None:
+  """Makes all text of a figure mean itself: no `$` of a name starts a formula.
+
+  Whatever is drawn or measured before it is saved needs this first.
+  """
+  for text in figure.findobj(Text):
+    text.set_parse_math(False)
+    if not (shown := text.get_text()).isprintable():
+      text.set_text('\n'.join(map(printable, shown.split('\n'))))
 
 
 def plain(axes: Axes) -> None:

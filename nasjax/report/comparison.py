@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from nasjax.printable import printable
 from nasjax.report import canvas
 from nasjax.report.numbers import si, spread
 from nasjax.report.table import UNITS, Row
@@ -171,6 +172,7 @@ def _label(figure: Figure, axes: Axes, rows: Sequence[Row], x: str) -> None:
   Of the places around a mark the first is taken where the name covers no mark
   and no other name. Repeats are told by their mark alone.
   """
+  canvas.literal(figure)
   figure.draw_without_rendering()
   renderer = figure.canvas.get_renderer()
   groups: dict[Any, list[Row]] = {}
@@ -186,7 +188,7 @@ def _label(figure: Figure, axes: Axes, rows: Sequence[Row], x: str) -> None:
     for row in group:
       for dx, dy, ha, va in _PLACES:
         text = axes.annotate(
-          row['name'],
+          printable(row['name']),
           place(row),
           xytext=(dx, dy),
           textcoords='offset points',
@@ -194,6 +196,7 @@ def _label(figure: Figure, axes: Axes, rows: Sequence[Row], x: str) -> None:
           va=va,
           fontsize=8.5,
           color=canvas.INK,
+          parse_math=False,
           arrowprops=_leader(ha, va) if max(abs(dx), abs(dy)) > 10 else None,
           bbox={'color': 'white', 'alpha': 0.75, 'pad': 0.5},
         )

@@ -1,4 +1,8 @@
-"""A page of text, tables and figures, as Markdown and as one HTML file."""
+"""A page of text, tables and figures, as Markdown and as one HTML file.
+
+Headings, paragraphs and items are Markdown, in which names stand as
+`nasjax.report.markup.literal` writes them. Cells and code are any text.
+"""
 
 import base64
 import html
@@ -6,6 +10,9 @@ import pathlib
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
+
+from nasjax.printable import printable
+from nasjax.report.markup import literal, to_html
 
 
 class Heading(NamedTuple):
@@ -88,11 +95,15 @@ def _markdown(block: Block) -> str:
     case Figure(name, words):
       return f'![{words}]({name})'
     case Code(text):
-      return '\n'.join(f'    {line}' for line in text.splitlines())
+      return '\n'.join(f'    {line}' for line in _lines(text))
+
+
+def _lines(text: str) -> list[str]:
+  return [printable(line) for line in text.splitlines()]
 
 
 def _cells(cells: Sequence[str]) -> str:
-  return f'| {" | ".join(c.replace("|", chr(92) + "|") for c in cells)} |'
+  return f'| {" | ".join(map(literal, cells))} |'
 
 
 _STYLE = """
@@ -119,11 +130,12 @@ def page(blocks: Sequence[Block], folder: str | pathlib.Path) -> str:
   """
   folder = pathlib.Path(folder)
   title = next((b.text for b in blocks if isinstance(b, Heading)), 'Report')
+  title = re.sub('<[^>]*>', '', to_html(title))  # It has text alone.
   body = '\n'.join(_html(block, folder) for block in blocks)
   return (
     '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n'
     '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-    f'<title>{html.escape(title)}</title>\n<style>{_STYLE}</style></head>\n'
+    f'<title>{title}</title>\n<style>{_STYLE}</style></head>\n'
     f'<body>\n{body}\n</body></html>\n'
   )
 
@@ -131,11 +143,11 @@ def page(blocks: Sequence[Block], folder: str | pathlib.Path) -> str:
 def _html(block: Block, folder: pathlib.Path) -> str:
   match block:
     case Heading(text, level):
-      return f'<h{level}>{_inline(text)}</h{level}>'
+      return f'<h{level}>{to_html(text)}</h{level}>'
     case Text(text):
-      return f'<p>{_inline(text)}</p>'
+      return f'<p>{to_html(text)}</p>'
     case Items(items):
-      return f'<ul>{"".join(f"<li>{_inline(i)}</li>" for i in items)}</ul>'
+      return f'<ul>{"".join(f"<li>{to_html(i)}</li>" for i in items)}</ul>'
     case Table(head, rows, left):
       lines = [_row('th', head, left), *(_row('td', r, left) for r in rows)]
       return '<table>\n' + '\n'.join(lines) + '\n</table>'
@@ -144,18 +156,16 @@ def _html(block: Block, folder: pathlib.Path) -> str:
       alt = html.escape(words, quote=True)
       return f'<p><img alt="{alt}" src="data:image/png;base64,{data}"></p>'
     case Code(text):
-      return f'<pre>{html.escape(text)}</pre>'
+      return f'<pre>{html.escape(chr(10).join(_lines(text)))}</pre>'
 
 
 def _row(tag: str, cells: Sequence[str], left: int) -> str:
   found = (
-    f'<{tag}{" class=words" if i < left else ""}>{_inline(cell)}</{tag}>'
+    f'<{tag}{" class=words" if i < left else ""}>{_cell(cell)}</{tag}>'
     for i, cell in enumerate(cells)
   )
   return f'<tr>{"".join(found)}</tr>'
 
 
-def _inline(text: str) -> str:
-  text = html.escape(text, quote=False)
-  text = re.sub(r'`([^`]+)`', r'<code>\1</code>', text)
-  return re.sub(r'\*\*([^*]+)\*\*', r'<b>\1</b>', text)
+def _cell(text: str) -> str:
+  return html.escape(printable(text), quote=False)

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
+from nasjax.printable import printable
 from nasjax.report import canvas
 from nasjax.report.comparison import draw_limits, scale
 from nasjax.report.intervals import Correlation, Difference
@@ -235,7 +236,8 @@ def _differences(found: Sequence[tuple[str, Difference, bool]]) -> Figure:
       fontsize=9,
       color=canvas.INK,
     )
-  axes.set_yticks(range(len(found)), [row[0] for row in found], fontsize=9.5)
+  names = [printable(row[0]) for row in found]
+  axes.set_yticks(range(len(found)), names, fontsize=9.5)
   axes.set_ylim(len(found) - 0.4, -0.6)
   means = [abs(d.mean) for _, d, _ in found]
   ends = [abs(e) for _, d, _ in found for e in (d.low, d.high) if e == e]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from nasjax.report.markup import literal
 from nasjax.report.numbers import spread
 
 Row = Mapping[str, Any]
@@ -15,7 +16,7 @@ def comparison_table(rows: Iterable[Row], *, limited: str = 'macs') -> str:
 
   Args:
     rows: dicts with `name`, `kind`, `macs`, `params`, `test_accuracy` (0 to 1)
-      and `limit`. The last two may be None.
+      and `limit`. The last two may be None. Names and kinds may be any text.
     limited: what the limits are of, `macs` or `params`.
 
   Returns:
@@ -52,8 +53,8 @@ def comparison_table(rows: Iterable[Row], *, limited: str = 'macs') -> str:
         over = ' (over)' if row[limited] > limit else ''
         used = f'{100 * row[limited] / limit:.1f} %{over}'
       cells = (
-        row['name'].replace('|', r'\|'),
-        row['kind'],
+        literal(row['name']),
+        literal(row['kind']),
         f'{row["macs"]:,}',
         used,
         f'{row["params"]:,}',
@@ -87,7 +88,7 @@ def _summaries(group: Sequence[Row]) -> list[str]:
     if len(found) > 1:
       s = spread(found)
       lines.append(
-        f'- {kind}: mean {s.mean:.2f} %, standard deviation {s.std:.2f}, '
-        f'{s.low:.2f} to {s.high:.2f}, n = {s.n}'
+        f'- {literal(kind)}: mean {s.mean:.2f} %, standard deviation '
+        f'{s.std:.2f}, {s.low:.2f} to {s.high:.2f}, n = {s.n}'
       )
   return lines
