@@ -16,6 +16,7 @@ from nasjax.errors import InputError
 from nasjax.slots import LARGEST_SIZE, Slot, Width
 
 _LARGEST = 2**20  # pixels or channels, beyond which sizes are no ints.
+_WIDEST = 63  # Taps of a kernel across: each is traced by itself on a CPU.
 FORMAT = 1  # Raised when the meaning of a file changes.
 
 
@@ -87,6 +88,9 @@ def space_fields(
   """
   known = {cls.__name__: cls for cls in classes}
   slots = tuple(_slot_from_json(slot, known) for slot in document['slots'])
+  _check_text('name', document['name'])
+  for pattern in document.get('patterns', ()):
+    _check_text('pattern', pattern)
   numbers = [document['image_size'], document['channels']]
   if not slots or not all(
     isinstance(n, int) and 0 < n <= _LARGEST for n in numbers
@@ -111,12 +115,31 @@ def _slot_from_json(
   fields: Mapping[str, Any], known: Mapping[str, type]
 ) -> Slot:
   features, stride = fields['features'], fields['stride']
+  _check_text('slot', fields['name'])
   if not isinstance(features, int):
+    _check_text('width', features['name'])
     features = Width(features['name'], tuple(features['options']))
   if isinstance(stride, list):
     stride = tuple(stride)
+  widths = features.options if isinstance(features, Width) else (features,)
+  strides = stride if isinstance(stride, tuple) else (stride,)
+  for number in (*widths, *strides):
+    _check_number(f'slot {fields["name"]!r} has features or a stride', number)
   ops = tuple(_op_from_json(op, known) for op in fields['ops'])
   return Slot(**{**fields, 'ops': ops, 'features': features, 'stride': stride})
+
+
+def _check_text(what: str, value: Any) -> None:
+  """Raises ValueError unless the value is text that can be written again."""
+  if not isinstance(value, str):
+    raise ValueError(f'the {what} {value!r} is no text')
+  value.encode()  # Lone surrogates cannot be.
+
+
+def _check_number(what: str, value: float, most: int = LARGEST_SIZE) -> None:
+  """Raises ValueError for numbers that no network has."""
+  if not -most <= value <= most:
+    raise ValueError(f'{what} {value!r}; at most {most} is possible')
 
 
 def _op_from_json(fields: Mapping[str, Any], known: Mapping[str, type]):
@@ -134,9 +157,7 @@ def _op_from_json(fields: Mapping[str, Any], known: Mapping[str, type]):
       wanted = (int, float) if isinstance(usual, float) else type(usual)
     if not isinstance(value, wanted):
       raise ValueError(f'op {name!r} has no {field.name} {value!r}')
-    if isinstance(value, int | float) and not abs(value) <= LARGEST_SIZE:
-      raise ValueError(
-        f'op {name!r} has {field.name} {value}; it may be at most '
-        f'{LARGEST_SIZE}'
-      )
+    if isinstance(value, int | float):
+      most = _WIDEST if field.name == 'kernel' else LARGEST_SIZE
+      _check_number(f'op {name!r} has {field.name}', value, most)
   return op

@@ -27,7 +27,8 @@ class Width:
   options: tuple[int, ...]
 
   def __post_init__(self):
-    ascending = sorted({int(n) for n in self.options if n > 0})
+    right = all(isinstance(n, int) and n > 0 for n in self.options)
+    ascending = sorted(set(self.options)) if right else None
     if len(self.options) < 2 or list(self.options) != ascending:
       raise ValueError(
         f'width {self.name!r} requires at least two ascending positive '

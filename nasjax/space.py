@@ -103,8 +103,8 @@ class Space:
         f'names and no slot of the name "pattern", got {self.patterns}.'
       )
     for slot in self.slots:
-      given = 1 if isinstance(slot.stride, int) else len(slot.stride)
-      if given not in (1, len(self.patterns)):
+      each = not isinstance(slot.stride, int)
+      if each and len(slot.stride) != len(self.patterns):
         raise ValueError(
           f'slot {slot.name!r} requires a stride for each of '
           f'{len(self.patterns)} patterns, got {slot.stride}.'

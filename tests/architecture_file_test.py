@@ -61,6 +61,12 @@ def _edited(path, edit):
     (lambda d: d['space']['slots'][0]['ops'][0].update(op='X'), "'X' does not"),
     (lambda d: d['space']['slots'][0]['ops'][0].update(kernel=4), 'odd kernel'),
     (lambda d: d['space'].update(slots=3), 'int'),
+    (lambda d: d['space'].update(name=3), 'the name 3 is no text'),
+    (lambda d: d['space']['slots'][0].update(name=['a']), 'is no text'),
+    (lambda d: d['space']['slots'][0].update(name='\ud800'), 'surrogates'),
+    (lambda d: d['space']['slots'][0].update(features=10**9), 'at most'),
+    (lambda d: d['space']['slots'][0].update(stride=float('inf')), 'at most'),
+    (lambda d: d['space']['slots'][0]['ops'][0].update(kernel=3001), 'at most'),
   ],
 )
 def test_a_wrong_file_is_one_clear_line(tmp_path, draw, edit, message):
@@ -92,6 +98,9 @@ def _places(value, path=()):
       yield from _places(part, (*path, key))
 
 
+VALUES = 1.5, -1, 0, 'x', None, [1], {}, True, 10**30, float('inf'), '\ud800'
+
+
 def test_whatever_is_wrong_in_a_space_is_one_line_or_a_space(tmp_path, draw):
   """Every field, replaced by what a damaged or foreign file may hold."""
   a = draw(spaces.tiny_width())
@@ -99,7 +108,7 @@ def test_whatever_is_wrong_in_a_space_is_one_line_or_a_space(tmp_path, draw):
   a.save(path)
   whole, read, refused = json.loads(path.read_text()), 0, 0
   for *outer, last in _places(whole['space']):
-    for value in (1.5, -1, 0, 'x', None, [1], {}, True, 10**30):
+    for value in VALUES:
       document = json.loads(json.dumps(whole))
       part = document['space']
       for key in outer:
@@ -112,6 +121,30 @@ def test_whatever_is_wrong_in_a_space_is_one_line_or_a_space(tmp_path, draw):
       except InputError:
         refused += 1
   assert refused > 10 * read > 0
+
+
+def test_a_pattern_for_each_stride_is_one_line(tmp_path, draw):
+  """One stride in a list, where the space has two places to downsample."""
+  path = tmp_path / 'a.json'
+  draw(spaces.tiny_macro()).save(path)
+  _edited(path, lambda d: d['space']['slots'][1].update(stride=[1]))
+  with pytest.raises(InputError, match='requires a stride for each of 2'):
+    space.Architecture.load(path)
+
+
+def test_widths_without_an_end_are_one_line(tmp_path, draw):
+  path = tmp_path / 'a.json'
+  draw(spaces.tiny_width()).save(path)
+  for wrong in ([8, float('inf')], [float('nan'), 8], ['8', '16'], [[8], 9]):
+
+    def edit(d, wrong=wrong):
+      for slot in d['space']['slots']:
+        if isinstance(slot['features'], dict):
+          slot['features']['options'] = wrong
+
+    _edited(path, edit)
+    with pytest.raises(InputError):
+      space.Architecture.load(path)
 
 
 def test_a_file_that_is_nested_without_end_is_refused(tmp_path):
