@@ -22,11 +22,13 @@ from experiments import (
   devices,
   divergence,
   finalists,
+  finished,
   interrupts,
   lock,
-  loop,
   metrics_file,
+  outcome,
   progress,
+  recorded,
   search,
   searching,
   supernets,
@@ -198,6 +200,7 @@ def read_searches(setting: Setting, members: Sequence[Member]) -> list[Found]:
     path = setting.workdir / 'searches' / member.name / 'architecture.json'
     record = space_lib.read_record(path)
     a = Architecture.load(path, setting.ops)
+    recorded.hold(path, record, outcome.derived_from(a.space))
     found.append(Found(member, a, alphas_of(record)))
   return found
 
@@ -305,7 +308,12 @@ def results(
 ) -> dict[Training, dict[str, Any]]:
   """Of finished trainings."""
   paths = {one: folder_of(workdir, one) / 'result.json' for one in wanted}
-  return {o: loop.read_json(p) for o, p in paths.items() if p.exists()}
+  kind = recorded.fields(valid_accuracy=recorded.share, device=recorded.text)
+  return {
+    o: recorded.hold(p, finished.result(p), kind)
+    for o, p in paths.items()
+    if p.exists()
+  }
 
 
 def diverged(

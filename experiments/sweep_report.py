@@ -10,8 +10,9 @@ from typing import Any
 
 from experiments import (
   divergence,
-  loop,
+  finished,
   metrics_file,
+  recorded,
   sweep_networks,
   sweep_page,
   sweep_pieces,
@@ -39,6 +40,36 @@ _PUBLISHED = tuple(
   f'{name}_{pixels}px'
   for name in sweep_setup.ZOO.split(',')
   for pixels in sweep_networks.LAST_MAPS
+)
+
+
+def _finalists(choices: int | None = None) -> recorded.Kind:
+  """Architectures that a search or a control trained, with what they had."""
+  return recorded.each(
+    recorded.fields(
+      choice=recorded.each(recorded.text, choices),
+      valid_accuracy=recorded.share,
+    )
+  )
+
+
+_COST = recorded.fields(cost=recorded.whole, argmax_cost=recorded.whole)
+# What the pieces of a sweep have in the files that a report reads.
+_SEARCHED = recorded.fields(
+  resources=recorded.fields(macs=_COST),
+  certificate=recorded.anything,
+  finalists=_finalists(),
+  alphas=recorded.values(recorded.each(recorded.number)),
+)
+_MEMBER = recorded.fields(
+  steps=recorded.whole,
+  images=recorded.whole,
+  seconds=recorded.maybe(recorded.number),
+  compile_seconds=recorded.number,
+  device=recorded.text,
+)
+_INHERITED = recorded.fields(
+  member=recorded.text, valid_accuracy=recorded.share
 )
 
 
@@ -116,7 +147,9 @@ def _inherited(
 ) -> list[tuple[str, dict[str, Any]]]:
   """By folder, what was measured with a supernet's weights."""
   paths = {f: sweep_pieces.inherited_path(workdir, f) for f in plan.networks}
-  return [(f, loop.read_json(p)) for f, p in paths.items() if p.exists()]
+  return [
+    (f, recorded.read(p, _INHERITED)) for f, p in paths.items() if p.exists()
+  ]
 
 
 def _ranks(
@@ -153,7 +186,7 @@ def _members(prepared: Any, plan: Plan) -> list[dict[str, Any]]:
   for entry in plan.entries:
     if entry.kind == SEARCHED:
       folder = searches / entry.member
-      record = loop.read_json(folder / 'architecture.json')
+      record = recorded.read(folder / 'architecture.json', _SEARCHED)
       found.append(
         {
           'name': entry.member,
@@ -162,7 +195,7 @@ def _members(prepared: Any, plan: Plan) -> list[dict[str, Any]]:
           'log_prob': record['certificate'],
           'finalists': record['finalists'],
           'entropy': _entropy(folder, record),
-          **loop.read_json(folder / 'member.json'),
+          **recorded.read(folder / 'member.json', _MEMBER),
         }
       )
   return found
@@ -183,12 +216,14 @@ def finalists(prepared: Any) -> list[sweep_search_page.Finalists]:
       folder = workdir / whose / member.name
       if divergence.read(folder):
         continue
-      found = loop.read_json(folder / 'architecture.json')['finalists']
+      tried = _finalists(len(prepared.space.choices))
+      path = folder / 'architecture.json'
+      found = recorded.read(path, recorded.fields(finalists=tried))['finalists']
       for i, one in enumerate(found, 1):
         if one['valid_accuracy'] is None:  # Its training diverged.
           continue
         choice = dict(zip(prepared.space.choices, one['choice'], strict=True))
-        result = loop.read_json(folder / f'finalists/{i}/result.json')
+        result = finished.result(folder / f'finalists/{i}/result.json')
         key = whose, choice.get('pattern', '-'), result['test_images']
         groups.setdefault(key, []).append(one['valid_accuracy'])
   return [
@@ -199,9 +234,13 @@ def finalists(prepared: Any) -> list[sweep_search_page.Finalists]:
 
 def _entropy(folder: pathlib.Path, record: Mapping[str, Any]) -> float:
   """Of a search's last probabilities, as a share of the largest there is."""
-  last = metrics_file.read(folder)[-1]['entropy']
+  path, rows = folder / 'metrics.jsonl', metrics_file.read(folder)
+  choices = {name: recorded.number for name in record['alphas']}
+  kind = recorded.fields(entropy=recorded.fields(**choices))
+  last = recorded.hold(path, rows[-1] if rows else None, kind)['entropy']
   return statistics.fmean(
-    nats / math.log(len(record['alphas'][name])) for name, nats in last.items()
+    last[name] / math.log(len(alpha))
+    for name, alpha in record['alphas'].items()
   )
 
 

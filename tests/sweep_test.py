@@ -332,3 +332,63 @@ def test_members_are_bit_for_bit_single_searches(whole, tmp_path, monkeypatch):
   )
   assert one == single
   chex.assert_trees_all_equal(_state(folder), _state(tmp_path / 'single'))
+
+
+# Damage.
+
+
+@pytest.mark.parametrize(
+  ('pattern', 'edit', 'message'),
+  [
+    ('searches/*/member.json', lambda d: {}, "has no 'steps'"),
+    ('searches/*/member.json', lambda d: [], 'must be a JSON object'),
+    (
+      'searches/*/member.json',
+      lambda d: {**d, 'seconds': float('nan')},
+      "'seconds', which is nan",
+    ),
+    (
+      'searches/*/architecture.json',
+      lambda d: {**d, 'alphas': {}},
+      "'alphas', which has no",
+    ),
+    (
+      'searches/*/architecture.json',
+      lambda d: {**d, 'finalists': [{'choice': 3}]},
+      "'finalists', which has item 0",
+    ),
+    (
+      'trainings/*/result.json',
+      lambda d: {**d, 'valid_accuracy': None},
+      "'valid_accuracy', which is None",
+    ),
+    ('trainings/*/result.json', lambda d: 'x', 'must be a JSON object'),
+    (
+      'inherited/*.json',
+      lambda d: {**d, 'valid_accuracy': '1'},
+      "'valid_accuracy', which is '1'",
+    ),
+  ],
+)
+def test_a_damaged_piece_is_one_line_and_nothing_is_reported(
+  whole, tmp_path, pattern, edit, message
+):
+  workdir = tmp_path / 'run'
+  shutil.copytree(
+    whole, workdir, ignore=shutil.ignore_patterns('checkpoints', 'weights')
+  )
+  before = (workdir / 'report.md').read_bytes()
+  for path in workdir.glob(pattern):
+    path.write_text(json.dumps(edit(json.loads(path.read_text()))))
+  refused(message, sweep.run, config(), workdir, 'a command')
+  assert (workdir / 'report.md').read_bytes() == before
+
+
+def test_metrics_without_an_entropy_are_one_line(whole, tmp_path):
+  workdir = tmp_path / 'run'
+  shutil.copytree(
+    whole, workdir, ignore=shutil.ignore_patterns('checkpoints', 'weights')
+  )
+  for path in workdir.glob('searches/*/metrics.jsonl'):
+    path.write_text('{"step": 8}\n')
+  refused("has no 'entropy'", sweep.run, config(), workdir, 'a command')
