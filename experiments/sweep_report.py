@@ -48,7 +48,8 @@ def _finalists(choices: int | None = None) -> recorded.Kind:
   return recorded.each(
     recorded.fields(
       choice=recorded.each(recorded.text, choices),
-      valid_accuracy=recorded.share,
+      # None of a training that diverged.
+      valid_accuracy=recorded.maybe(recorded.share),
     )
   )
 
