@@ -12,7 +12,7 @@ from typing import Any, TextIO, TypeVar
 
 from absl import app, flags, logging
 
-from experiments import allocator, interrupts, progress
+from experiments import allocator, interrupts, lock, progress
 from nasjax.errors import InputError
 from nasjax.printable import printable
 
@@ -74,6 +74,7 @@ def run(main: Callable[[], None], required: Sequence[str] = ()) -> None:
   # an error is to be one line.
   logging.set_verbosity(logging.ERROR)
   warnings.filterwarnings('ignore', module='PIL')
+  interrupts.on_exit(lock.release_all)
   interrupts.listen()
   try:
     try:

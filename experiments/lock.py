@@ -11,14 +11,12 @@ live holder from a lock that a kill or a crash left:
 """
 
 import contextlib
-import datetime
 import errno
 import fcntl
 import json
 import os
 import pathlib
 import secrets
-import socket
 import stat
 import tempfile
 import threading
@@ -26,6 +24,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from experiments import holder
 from nasjax import files
 from nasjax.errors import InputError
 
@@ -35,7 +34,6 @@ STALE_S = 60.0
 # Two hosts may take over one stale lock at once: the later one has it.
 _SETTLE_S = 1.0
 _PATIENCE_S = 20.0
-_BOOT_ID = pathlib.Path('/proc/sys/kernel/random/boot_id')
 _LACKS_FLOCK = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 _LACKS_LINK = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
@@ -146,7 +144,7 @@ def _create(
   part = path.with_name(f'{NAME}.{os.getpid()}-{secrets.token_hex(4)}.part')
   handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
   try:
-    os.write(handle, json.dumps(_own()).encode() + b'\n')
+    os.write(handle, json.dumps(holder.own()).encode() + b'\n')
     _flock(handle)
     place(part, path)
   except BaseException as e:
@@ -192,11 +190,11 @@ def _take_over(path: pathlib.Path) -> int | None:
     locked = _flock(handle)
     if not _is_at(handle, path):
       return None
-    found = _content(handle)
+    found = holder.parse(os.pread(handle, 2**16, 0))
     if _alive(found, locked, handle, path):
       raise InputError(_refusal(found, path))
     # With the flock on the old file, no other run of this host is here.
-    alone = locked and found is not None and found['host'] == _host()
+    alone = locked and found is not None and found['host'] == holder.host()
     return _create(path, os.replace if alone else _replace_and_wait)
   finally:
     os.close(handle)
@@ -243,16 +241,11 @@ def _alive(
     return True
   if found is None:
     return locked is None and _age_s(handle, path) < STALE_S
-  if found['host'] != _host():
+  if found['host'] != holder.host():
     return _age_s(handle, path) < STALE_S
-  boot, own_boot = found.get('boot'), _boot()
-  if boot and own_boot and boot != own_boot:
-    return False
-  start = found.get('start')
-  if start is None or _start(os.getpid()) is None:
-    # Without start times its number may be another process's by now.
-    return locked is None and _exists(found['pid'])
-  return _start(found['pid']) == start
+  running = holder.runs(found)
+  # Only the flock tells then, if there is one: it has been dropped.
+  return locked is None if running is None else running
 
 
 def _age_s(handle: int, path: pathlib.Path) -> float:
@@ -270,64 +263,9 @@ def _refusal(found: dict[str, Any] | None, path: pathlib.Path) -> str:
     text += f'process {found["pid"]} on {found["host"]}'
     text += f', since {found["since"]}' if 'since' in found else ''
   text += '; wait for its end, or give another --workdir'
-  if found is None or found['host'] != _host():
+  if found is None or found['host'] != holder.host():
     text += (
       f'. Once that process is gone, {path} may be deleted; without that, the '
       f'workdir is free {STALE_S:.0f} s later'
     )
   return ' '.join(text.split())
-
-
-def _own() -> dict[str, Any]:
-  """What the lock of this process says."""
-  now = datetime.datetime.now().astimezone()
-  found = {'host': _host(), 'pid': os.getpid(), 'start': _start(os.getpid())}
-  found |= {'boot': _boot(), 'since': now.isoformat(timespec='seconds')}
-  return {name: value for name, value in found.items() if value is not None}
-
-
-def _content(handle: int) -> dict[str, Any] | None:
-  """What a lock says; None where it does not say who holds it."""
-  try:
-    found = json.loads(os.pread(handle, 2**16, 0))
-    who = found['host'], found['pid']
-  except (ValueError, TypeError, KeyError, RecursionError):
-    return None
-  known = [type(x) for x in who] == [str, int] and found['pid'] > 0
-  return found if known else None
-
-
-def _host() -> str:
-  return socket.gethostname()
-
-
-def _boot() -> str | None:
-  """Identifies the boot of this host, where Linux tells it."""
-  try:
-    return _BOOT_ID.read_text().strip()
-  except OSError:
-    return None
-
-
-def _start(pid: int) -> int | None:
-  """When a process started, in ticks since the boot, where Linux tells it.
-
-  A process that has ended and whose parent has not noticed has none.
-  """
-  try:
-    text = pathlib.Path(f'/proc/{pid}/stat').read_text()
-  except OSError:
-    return None
-  # The name before may hold spaces and parentheses.
-  fields = text.rpartition(')')[2].split()
-  return None if fields[0] in 'ZX' else int(fields[19])
-
-
-def _exists(pid: int) -> bool:
-  try:
-    os.kill(pid, 0)
-  except PermissionError:
-    return True
-  except (OSError, OverflowError):
-    return False
-  return True

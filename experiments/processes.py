@@ -8,6 +8,7 @@ reads its share; the first writes what is written once.
 import contextlib
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 from absl import flags
@@ -124,6 +125,21 @@ def wait(name: str) -> None:
     from jax.experimental import multihost_utils
 
     multihost_utils.sync_global_devices(name)
+
+
+def alone() -> dict[str, Any]:
+  """Options that make Orbax wait for no other process."""
+  if jax.process_count() == 1:
+    return {}
+  import orbax.checkpoint as ocp
+
+  index = jax.process_index()
+  options = ocp.options.MultiprocessingOptions(
+    primary_host=index,
+    active_processes={index},
+    barrier_sync_key_prefix=f'process_{index}',
+  )
+  return {'multiprocessing_options': options}
 
 
 def content() -> dict[str, int]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import jax
 
-from experiments import devices, processes, recorded
+from experiments import devices, processes, recorded, stored
 from nasjax import files, train
 from nasjax.errors import InputError
 from nasjax.ops import Numerics
@@ -55,7 +55,11 @@ def store(
   import orbax.checkpoint as ocp  # Takes a second: not for who only counts.
 
   path = workdir / 'weights' / name
-  with ocp.StandardCheckpointer(**_alone()) as writer:
+  with (
+    files.writing(path),
+    stored.quiet(),
+    ocp.StandardCheckpointer(**processes.alone()) as writer,
+  ):
     writer.save(path.absolute(), arrays, force=True, custom_metadata=metadata)
     writer.wait_until_finished()
 
@@ -79,7 +83,7 @@ def classes(workdir: pathlib.Path, name: str) -> tuple[str, ...] | None:
   path = _folder(workdir, name)
   import orbax.checkpoint as ocp
 
-  with ocp.StandardCheckpointer(**_alone()) as reader:
+  with ocp.StandardCheckpointer(**processes.alone()) as reader:
     with _readable(path):
       found = reader.metadata(path.absolute()).custom_metadata or {}
   recorded.hold(path, found, recorded.known({'classes': _NAMES}))
@@ -103,7 +107,7 @@ def restore(
   import orbax.checkpoint as ocp
 
   path = _folder(workdir, name)
-  with ocp.StandardCheckpointer(**_alone()) as reader:
+  with ocp.StandardCheckpointer(**processes.alone()) as reader:
     with _readable(path):
       there = reader.metadata(path.absolute()).item_metadata.tree
       check_same(path, there, like, what)
@@ -121,28 +125,14 @@ def _folder(workdir: pathlib.Path, name: str) -> pathlib.Path:
 def _readable(path: pathlib.Path) -> Iterator[None]:
   """Makes what Orbax says of damaged files one line."""
   try:
-    yield
+    with stored.quiet():
+      yield
   except InputError:
     raise
   except Exception as e:
     # It has an error of another type for each file that is damaged.
     line = str(e).strip().partition('\n')[0] or type(e).__name__
     raise InputError(f'{path} cannot be read as weights: {line}') from e
-
-
-def _alone() -> dict[str, Any]:
-  """What makes Orbax wait for no other process."""
-  if jax.process_count() == 1:
-    return {}
-  import orbax.checkpoint as ocp
-
-  index = jax.process_index()
-  options = ocp.options.MultiprocessingOptions(
-    primary_host=index,
-    active_processes={index},
-    barrier_sync_key_prefix=f'process_{index}',
-  )
-  return {'multiprocessing_options': options}
 
 
 def check_same(path: pathlib.Path, there: Any, like: Any, name: str) -> None:

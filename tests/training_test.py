@@ -1,6 +1,7 @@
 """The training script: best and last weights, evaluation, teachers, presets."""
 
 import dataclasses
+import gc
 import random
 import shutil
 
@@ -27,6 +28,7 @@ from experiments import (
 from experiments import recipe as recipes
 from nasjax import cost, data, ops, space, spaces
 from nasjax import train as train_lib
+from nasjax.errors import InputError
 
 CHOICES = {
   'small': ('mbconv_k3_e1', 'mbconv_k3_e1', 'skip'),
@@ -304,6 +306,27 @@ def test_damaged_weights_are_one_line(run, tmp_path):
     if path.is_file():
       path.write_bytes(path.read_bytes()[:10])
   refused('cannot be read as weights', train.evaluate, tmp_path / 'run', {})
+
+
+def test_weights_without_the_data_of_an_array_are_one_line(
+  run, tmp_path, capfd
+):
+  """Whichever of its files is empty; one that is not read does no harm."""
+  last = run / 'weights' / 'last'
+  names = [p.relative_to(last) for p in last.rglob('*') if p.is_file()]
+  found = []
+  for i, name in enumerate(names):
+    shutil.copytree(run, tmp_path / str(i))
+    (tmp_path / str(i) / 'weights' / 'last' / name).write_bytes(b'')
+    try:
+      weights.load(tmp_path / str(i), 'last', finished.read(run).network)
+    except InputError as e:
+      found.append(str(e))
+  assert len(found) > 3
+  assert all('cannot be read as weights' in line for line in found)
+  assert not any('\n' in line for line in found)
+  gc.collect()
+  assert 'Traceback' not in capfd.readouterr().err
 
 
 def test_a_student_is_recorded_with_its_teacher(root, run, tmp_path):
