@@ -121,16 +121,18 @@ def open_or_stream(
 
 
 def read(
-  opened: data.Opened | stream.Streamed,
+  opened: data.Opened | data.Dataset | stream.Streamed,
 ) -> data.Dataset | stream.Streamed:
   """Decodes a set, unless it is streamed; says on stderr what is odd about it.
+
+  A set that is decoded already stays as it is.
 
   Files that were skipped are named there, too.
 
   Raises:
     InputError: the images cannot be used.
   """
-  if isinstance(opened, stream.Streamed):
+  if isinstance(opened, data.Dataset | stream.Streamed):
     return opened
   found = opened.read()
   lines = found.remarks

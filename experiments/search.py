@@ -95,7 +95,7 @@ def prepare(
   kept = constraints.of(config, space)
   guarded = guards.of(config, space, relaxation)
   supernet = supernets.kind_of(config, space, relaxation)
-  dataset = dataset or datasets.read(opened)
+  dataset = datasets.read(opened)
   train, valid = portions.halves(dataset, config['seed'])
   smaller = min(datasets.size_of(train), datasets.size_of(valid))
   batches = datasets.batches_of(

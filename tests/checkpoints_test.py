@@ -564,10 +564,11 @@ def _port():
 
 
 TOGETHER = """
-import json, pathlib, sys
+import contextlib, json, pathlib, sys
 sys.path.insert(0, 'tests')
 from experiments import processes
-processes.start(2, int(sys.argv[1]), sys.argv[2])
+stack = contextlib.ExitStack()
+stack.enter_context(processes.joined(2, int(sys.argv[1]), sys.argv[2]))
 import jax
 import checkpoints_test as of
 from experiments import checkpoints, devices
@@ -601,6 +602,7 @@ try:
 except InputError as e:
   found.append(str(e))
 print(json.dumps(found))
+stack.close()
 """
 
 

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 from conftest import refused
 
-from experiments import cli, divergence, search, searching, train
+from experiments import (
+  cli,
+  divergence,
+  metrics_file,
+  search,
+  searching,
+  train,
+)
 from nasjax.errors import DivergedError
 
 
@@ -114,7 +121,7 @@ def test_a_search_that_diverges_says_so_when_it_does(
   line = json.loads((tmp_path / 'run' / 'diverged.json').read_text())
   step = int(line['diverged'].partition('from step ')[2].split()[0])
   assert step <= last
-  kept = (tmp_path / 'run' / 'checkpoints').iterdir()
+  kept = (tmp_path / 'run').glob('checkpoints/[0-9]*')
   kept = [int(path.name) for path in kept if path.name.isdigit()]
   assert all(k < step for k in kept)
   # Typed again it says the same, at once.
@@ -135,9 +142,14 @@ def test_a_training_that_diverges_has_no_accuracy(tmp_path):
     train.train_as_told(config, tmp_path / 'run', '')
 
 
-def test_a_training_goes_on_where_steps_may_be_left_out(tmp_path):
-  config = cli.defaults(train.OPTIONS) | TRAIN
-  config |= {'epochs': 1, 'learning_rate': 1e9, 'skip_nonfinite': 3}
-  config |= {'clip_norm': 1e-9}
-  result = train.train_as_told(config, tmp_path / 'run', '')
-  assert 0 <= result['test_accuracy'] <= 1
+@pytest.mark.parametrize(('rate', 'ends'), [(0.05, True), (1e30, False)])
+def test_a_training_counts_the_steps_that_it_leaves_out(tmp_path, rate, ends):
+  config = cli.defaults(train.OPTIONS) | TRAIN | {'learning_rate': rate}
+  config |= {'epochs': 1, 'skip_nonfinite': 2}
+  if ends:
+    train.train_as_told(config, tmp_path / 'run', '')
+    rows = metrics_file.read(tmp_path / 'run')
+    assert {row['weights_skipped'] for row in rows} == {0}
+    return
+  match = r'more than 2 steps in a row are not finite from step (\d+) of 10'
+  refused(match, train.train_as_told, config, tmp_path / 'run', '')

@@ -45,7 +45,7 @@ SMALL = {'epochs': 1, 'batch_size': 20}
 
 @pytest.fixture(autouse=True)
 def _three(monkeypatch):
-  monkeypatch.setattr(datasets, 'of_or_stream', lambda config, options: SET)
+  monkeypatch.setattr(datasets, 'open_or_stream', lambda config, options: SET)
 
 
 def _train(workdir, **given):
@@ -65,7 +65,7 @@ def root(tmp_path_factory):
   (root / 'own.json').write_text(text.replace('"MBConv"', '"Mine"'))
   (root / 'my_ops.py').write_text(OPS)
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(datasets, 'of_or_stream', lambda config, options: SET)
+    patch.setattr(datasets, 'open_or_stream', lambda config, options: SET)
     patch.syspath_prepend(root)
     _train(root / 'plain', architecture=str(root / 'plain.json'))
     own = {'architecture': str(root / 'own.json'), 'ops': 'my_ops'}

@@ -59,7 +59,7 @@ FULL = {
 @pytest.fixture(autouse=True)
 def _stripes(monkeypatch):
   """No test of this file reads images from a disk."""
-  monkeypatch.setattr(datasets, 'of_or_stream', lambda config, options: SET)
+  monkeypatch.setattr(datasets, 'open_or_stream', lambda config, options: SET)
 
 
 @pytest.fixture(scope='module')
@@ -82,7 +82,7 @@ def _train(root, workdir, name='small', **options):
 def run(root):
   """A finished training with all that a training can have but a teacher."""
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(datasets, 'of_or_stream', lambda config, options: SET)
+    patch.setattr(datasets, 'open_or_stream', lambda config, options: SET)
     _train(root, root / 'run', **FULL)
   return root / 'run'
 
@@ -147,7 +147,7 @@ def test_images_of_an_evaluation_may_lie_elsewhere(run, monkeypatch):
     return SET if config['data_dir'] == 'moved' else changed
 
   changed = dataclasses.replace(SET, test=_arrays(30, 2))
-  monkeypatch.setattr(datasets, 'of_or_stream', found)
+  monkeypatch.setattr(datasets, 'open_or_stream', found)
   assert set(train.evaluate(run, {'data_dir': 'moved'})) == {'last', 'best'}
   refused('images of stripes are not those', train.evaluate, run, {})
   assert asked == ['moved', None]
@@ -292,7 +292,7 @@ def test_files_of_another_training_are_refused(root, run, tmp_path):
   shutil.copytree(run / 'checkpoints', workdir / 'checkpoints')
   before = _files(workdir / 'checkpoints')
   refused(
-    'damaged or of another run',
+    'is a checkpoint of another run',
     *(_train, root, workdir, 'large'),
     epochs=1,
     batch_size=12,
@@ -500,7 +500,7 @@ def test_a_training_preset_builds_and_takes_two_steps(root, name):
 @pytest.mark.parametrize('name', presets.SEARCH)
 def test_a_search_preset_builds_and_takes_two_steps(name, monkeypatch):
   """Its space is built; the steps are of a tiny one, with its recipe."""
-  monkeypatch.setattr(datasets, 'of', lambda config, options: SET)
+  monkeypatch.setattr(datasets, 'open_or_stream', lambda config, options: SET)
   config = cli.defaults(search.OPTIONS) | {'preset': name}
   given = {'limit': ['macs=6000'], 'space': 'tiny', 'batch_size': 6}
   preset = presets.SEARCH[name].flags
