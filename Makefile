@@ -4,7 +4,8 @@ SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 PYTHON ?= python3
 RUN := .venv/bin/python
-FULL := ARCHITECTURES=1000 DERIVATIONS=500
+FULL := ARCHITECTURES=1000 DERIVATIONS=500 KILLS=30
+FULL += MUTATIONS_ARCHITECTURE=500 MUTATIONS_RUNS=200 FLAG_SETS=200
 
 .PHONY: demo test check-full lint clean
 
@@ -17,12 +18,14 @@ test: .venv/installed
 	$(RUN) -m pytest -q -n 2
 
 # Every block, and the step of every preset; of each 1,000 architectures instead of 20
-# and 500 cases of deriving instead of 30. Writes its log.
+# and 500 cases of deriving instead of 30; 30 kills, 700 damaged files, 200 sets of
+# flags. Writes its log.
 check-full: .venv/installed
 	mkdir -p results
 	(echo '$(FULL)'; $(FULL) $(RUN) -m pytest -v --no-header -n 2 --dist=worksteal \
-	  -k 'built_network or every_block or whole_preset or never_exceeded' \
-	  tests/spaces_test.py tests/closed_form_test.py tests/derive_test.py) \
+	  -k 'built_network or every_block or whole_preset or never_exceeded or killed_run or damaged or could_run' \
+	  tests/spaces_test.py tests/closed_form_test.py tests/derive_test.py \
+	  tests/kills_test.py tests/damaged_files_test.py tests/flag_sets_test.py) \
 	  | tee results/check_full.txt
 
 lint: .venv/installed

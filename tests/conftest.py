@@ -5,6 +5,7 @@
 import io
 import os
 import pathlib
+import random
 import shutil
 import subprocess
 import sys
@@ -37,6 +38,8 @@ os.environ.setdefault(
   f'{tempfile.gettempdir()}/nasjax_tests_{os.getpid()}',
 )
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.3')
+# Kills, damages and flags are drawn with it, in whichever process.
+os.environ.setdefault('SEED', str(random.SystemRandom().randrange(10**6)))
 # NumPy multiplies small matrices; threads would wait for each other.
 os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
 
@@ -52,6 +55,10 @@ from nasjax.errors import InputError
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 
 SHARED = pathlib.Path(__file__).resolve().parents[2] / 'shared'
+
+
+def pytest_terminal_summary(terminalreporter):
+  terminalreporter.write_line(f'SEED={os.environ["SEED"]}')
 
 
 def pytest_unconfigure():

@@ -28,7 +28,7 @@ from experiments import (
 from nasjax import cost, data, space, spaces
 from nasjax.errors import InputError
 
-SEED = int(os.environ.get('SEED', '0'))
+SEED = int(os.environ['SEED'])
 ARCHITECTURES = int(os.environ.get('MUTATIONS_ARCHITECTURE', '60'))
 RUNS = int(os.environ.get('MUTATIONS_RUNS', '20'))
 SECONDS = 20
