@@ -153,6 +153,23 @@ def test_what_is_proven_is_the_best_of_all(preset, fill):
         assert (gap, fill_open) == (0.0, False)
 
 
+@pytest.mark.parametrize('preset', TINY)
+@pytest.mark.parametrize('scale', [1e-3, 1e-7])
+@pytest.mark.parametrize('fill', [0.98, 1.0])
+def test_alphas_that_hardly_differ_are_ranked(preset, scale, fill):
+  s = preset()
+  every, rng = _every(s), np.random.default_rng(9)
+  macs = cost.macs(s)
+  for _ in range(20):
+    alphas = _alphas(s, rng, scale)
+    limit = macs.exact(_random(s, rng))
+    filled = [a for a in every if fill * limit <= macs.exact(a) <= limit]
+    best = max(derive.log_prob(a, alphas) for a in filled)
+    found = derive.within(s, alphas, {macs: limit}, fill=fill)
+    score = derive.log_prob(found, alphas)
+    assert score == pytest.approx(best, abs=1e-5 * scale, rel=0)
+
+
 @pytest.mark.parametrize('preset', [spaces.mobile_small, spaces.mobile_width])
 def test_a_whole_cost_is_reached_or_not_as_some_architecture_has_it(preset):
   s = preset()

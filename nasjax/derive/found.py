@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from nasjax.space import Architecture
 
-ROUNDING = 1e-9  # Of sums of floats, as a share of the largest.
+_ROUNDING = 1e-12  # Of a sum of scores, as a share of it.
 
 
 class Found(NamedTuple):
@@ -33,4 +33,4 @@ def closed(bound: float, value: float) -> bool:
   """
   if value == -math.inf:
     return bound == -math.inf
-  return bound - value <= ROUNDING * max(1.0, abs(value))
+  return bound - value <= _ROUNDING * max(1.0, abs(value))

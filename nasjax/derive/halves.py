@@ -6,6 +6,8 @@ in whole numbers, only the most probable one is: the rest of the chain cannot
 tell them apart.
 """
 
+import math
+import time
 from typing import NamedTuple
 
 import numpy as np
@@ -35,16 +37,20 @@ class Parts(NamedTuple):
   dropped: float
 
 
-def halves(problem: Problem, width: int, value: float) -> tuple[Parts, Parts]:
+def halves(
+  problem: Problem, width: int, value: float, stop: float = math.inf
+) -> tuple[Parts, Parts] | None:
   """The best parts of both sides; the side with fewer of them grows.
 
   Args:
     problem: with its prices.
     width: how many parts of either side are kept.
     value: a part whose bound is no better is left out.
+    stop: when to stop, by `time.monotonic`.
 
   Returns:
-    Parts from the start to the cut, and from the cut to the end.
+    Parts from the start to the cut, and from the cut to the end; None where
+    there was no time for them.
   """
   dtype = problem.graph[0].costs.dtype
   empty = Parts(
@@ -58,6 +64,8 @@ def halves(problem: Problem, width: int, value: float) -> tuple[Parts, Parts]:
   heads, tails = empty, empty
   first, last = 0, len(problem.graph)
   while first < last:
+    if time.monotonic() > stop:
+      return None
     if len(heads.node) <= len(tails.node):
       heads = _grown(problem, heads, first, width, value, forward=True)
       first += 1

@@ -58,27 +58,30 @@ def best(
     The best architecture that was found, and a bound on all others; without an
     architecture, where `above` is a bound, that one.
   """
+  # Less than the best option of each choice: small numbers, rounded little.
+  most = float(sum(score.max() for score in scores))
+  scores = [score - score.max() for score in scores]
   problem = relaxed(space, scores, limits, floor)
   if problem is None:
     return NEVER
   chosen: Architecture | None = None
-  value = above
+  value = above - most
   bound = float(problem.after[0][0] + problem.corner)
   for i, width in enumerate(widths):
     if closed(bound, value):
-      return Found(chosen, value)
+      return Found(chosen, most + value)
     timed = i >= (_TRIED if value == -math.inf else 1)
-    if timed and time.monotonic() > stop:
-      break
     until = stop if timed else math.inf
-    heads, tails = halves(problem, width, value)
-    found, proven = _pair(problem, heads, tails, value, until)
+    both = halves(problem, width, value, until)
+    if both is None:
+      break
+    found, proven = _pair(problem, *both, value, until)
     if found is not None:
       chosen = found
       pairs = zip(scores, found.indices, strict=True)
       value = float(sum(score[j] for score, j in pairs))
     bound = min(bound, max(proven, value))
-  return Found(chosen, max(bound, value))
+  return Found(chosen, most + max(bound, value))
 
 
 def _pair(problem: Problem, heads: Parts, tails: Parts, value, stop):

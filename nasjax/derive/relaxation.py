@@ -16,10 +16,10 @@ from scipy import optimize, sparse
 
 from nasjax.cost import Cost, Number
 from nasjax.derive import layers
-from nasjax.derive.found import ROUNDING
 from nasjax.derive.layers import Layer
 from nasjax.space import Space
 
+_ROUNDING = 1e-9  # Of sums of float costs, as a share of the largest.
 # The relaxation is loosened by more than the tolerance of its solver.
 _LOOSENED = 1e-5
 
@@ -84,7 +84,7 @@ def relaxed(
   graph = layers.layers(named, costs, filters)
   whole = np.array([layers.whole(c) for c in costs], bool)
   span = np.array([float(c.bounds()[1]) or 1.0 for c in costs])
-  slack = np.where(whole, 0, ROUNDING * span)
+  slack = np.where(whole, 0, _ROUNDING * span)
   # Of whole costs these are whole, too.
   most = np.array(
     [

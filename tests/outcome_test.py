@@ -1,0 +1,152 @@
+"""What `architecture.json` says of limits, fill and proof, and in words."""
+
+import numpy as np
+import pytest
+
+from experiments import compare, outcome
+from nasjax import cost, derive, space, spaces
+
+
+def _saved(tmp_path, s, logits, limits, fill=0.98, finalists=()):
+  found = derive.solution(s, logits, limits, fill=fill).architecture
+  outcome.save(
+    tmp_path,
+    found,
+    logits,
+    limits,
+    fill=fill,
+    finalists=list(finalists),
+    seed=0,
+    stopped=None,
+    supernet={},
+  )
+  return space.read_record(tmp_path / 'architecture.json')
+
+
+def _alphas(s, seed=0):
+  rng = np.random.default_rng(seed)
+  return {
+    k: rng.normal(size=len(n)).astype(np.float32) for k, n in s.choices.items()
+  }
+
+
+@pytest.mark.parametrize(
+  ('times', 'fill', 'kept'),
+  [(1, 0.98, True), (1, 1.0, True), (2, 0.98, False), (2, 0.0, True)],
+)
+def test_a_fill_that_is_not_kept_is_said(tmp_path, times, fill, kept):
+  s = spaces.tiny()
+  macs = cost.macs(s)
+  limits = {macs: times * macs.bounds()[1]}
+  record = _saved(tmp_path, s, _alphas(s), limits, fill)
+  certificate = record['certificate']
+  assert certificate['fill'] == fill
+  used = record['resources']['macs']['cost'] / limits[macs]
+  assert certificate['filled'] == pytest.approx(used)
+  assert (certificate['filled'] >= fill) == kept
+  assert (certificate['gap'], certificate['fill_open']) == (0.0, False)
+  said = outcome.unproven(certificate)
+  assert len(said) == (not kept)
+  assert all(line in outcome.lines(record) for line in said)
+  if said:
+    assert f'{used:.2%}' in said[0]
+
+
+def test_a_limit_on_memory_alone_is_no_fill(tmp_path):
+  s = spaces.tiny()
+  memory = cost.memory(s)
+  record = _saved(tmp_path, s, _alphas(s), {memory: memory.bounds()[1]})
+  assert record['certificate']['filled'] is None
+  assert outcome.unproven(record['certificate']) == []
+
+
+def test_a_gap_is_of_the_likeliest_finalist_and_is_said(tmp_path, monkeypatch):
+  s = spaces.tiny()
+  macs, alphas = cost.macs(s), _alphas(s)
+  limits = {macs: macs.bounds()[1]}
+  best = derive.solution(s, alphas, limits)
+  value = derive.log_prob(best.architecture, alphas)
+  stopped = best._replace(gap=1.5)
+  monkeypatch.setattr(derive, 'solution', lambda *_, **__: stopped)
+  for known, gap in (((), 1.5), ((value - 1,), 1.5), ((value + 0.5,), 1.0)):
+    rows = [{'choice': (), 'log_prob': p, 'valid_accuracy': 0.5} for p in known]
+    record = _saved(tmp_path, s, alphas, limits, 0.0, rows)
+    assert record['certificate']['gap'] == pytest.approx(gap)
+    (line,) = outcome.unproven(record['certificate'])
+    assert line in outcome.lines(record)
+    assert f'{gap:.3g} nats' in line
+  open_ = stopped._replace(gap=0.0, fill_open=True)
+  monkeypatch.setattr(derive, 'solution', lambda *_, **__: open_)
+  limits = {macs: 2 * macs.bounds()[1]}
+  certificate = _saved(tmp_path, s, alphas, limits, 0.9)['certificate']
+  assert certificate['fill_open']
+  (line,) = outcome.unproven(certificate)
+  assert 'in time' in line
+
+
+def _split(s, c):
+  """Probs of which the expectation of a maximum is below what is probable."""
+  logits = {k: np.zeros(len(n), np.float32) for k, n in s.choices.items()}
+  for table in c.tables:
+    if len(table.axes) == 1:
+      logits[table.axes[0]][np.argmax(table.values)] = 0.1
+  return logits
+
+
+@pytest.mark.parametrize('preset', [spaces.tiny, spaces.mobile_small])
+def test_steering_of_memory_that_did_not_act_is_said(tmp_path, preset):
+  s = preset()
+  memory, macs = cost.memory(s), cost.macs(s)
+  logits = _split(s, memory)
+  plain = memory.exact(space.argmax(s, logits))
+  expected = outcome.lower_bounds(logits, {memory: 1})['memory']
+  assert expected < plain - 1
+  for limit, said in ((plain - 1, 1), (plain, 0)):
+    record = _saved(tmp_path, s, logits, {memory: limit, macs: 10**12}, 0.0)
+    kept = record['certificate']['kept']
+    assert kept['memory']['expected_lower_bound'] == pytest.approx(expected)
+    assert 'expected_lower_bound' not in kept['macs']  # It is no bound.
+    lines = outcome.unsteered(record['certificate'])
+    assert len(lines) == said
+    assert all(line in outcome.lines(record) for line in lines)
+  # Where the expectation is over the limit, steering acts.
+  low, _ = memory.bounds()
+  assert low < expected - 1
+  record = _saved(tmp_path, s, logits, {memory: expected - 1}, 0.0)
+  assert outcome.unsteered(record['certificate']) == []
+
+
+def test_a_file_of_before_is_read(tmp_path):
+  s = spaces.mobile_small()
+  macs, memory = cost.macs(s), cost.memory(s)
+  limits = {macs: 2 * macs.bounds()[1], memory: memory.bounds()[1]}
+  record = _saved(tmp_path, s, _alphas(s), limits)
+  new = outcome.lines(record)
+  certificate = record['certificate']
+  for name in ('fill', 'filled', 'gap', 'fill_open'):
+    del certificate[name]
+  del certificate['kept']['memory']['expected_lower_bound']
+  old = outcome.lines(record)
+  assert [line for line in new if line in old] == old
+  assert len(old) == len(new) - 1  # That the fill is not kept.
+  path = tmp_path / 'old.json'
+  space.Architecture.load(tmp_path / 'architecture.json').save(
+    path, **{k: record[k] for k in ('resources', 'certificate', 'alphas')}
+  )
+  found, again = space.Architecture.load(path), space.read_record(path)
+  first, *_ = compare.plan(found, again, [0.25], 0, 0, 0.5)
+  assert first.kind == 'searched'
+
+
+def test_a_comparison_says_where_a_budget_is_not_filled(tmp_path, capsys):
+  s = spaces.mobile_small()
+  macs = cost.macs(s)
+  limits = {macs: 2 * macs.bounds()[1]}
+  record = _saved(tmp_path, s, _alphas(s), limits)
+  found = space.Architecture.load(tmp_path / 'architecture.json')
+  compare.plan(found, record, [1.0, 0.25], 0, 0, 0.98)
+  said = [
+    line for line in capsys.readouterr().out.splitlines() if 'not kept' in line
+  ]
+  assert len(said) == 1
+  assert f'within {limits[macs]} MACs' in said[0]
