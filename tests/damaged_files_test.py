@@ -1,10 +1,11 @@
 """Files of runs, damaged at random: read, or refused in a line, in seconds.
 
-`MUTATIONS_ARCHITECTURE` and `MUTATIONS_RUNS` say how many are tried, `SEED`
-which; the seed is printed.
+`MUTATIONS_ARCHITECTURE` says how many architecture files are tried,
+`MUTATIONS_RUNS` how many of each file of a run, `SEED` which; it is printed.
 """
 
 import copy
+import itertools
 import json
 import os
 import random
@@ -44,16 +45,21 @@ VALUES = [
 ]
 
 
-def _places(value, path=()):
-  """Paths of all that a JSON value holds."""
-  items = ()
+def _keys(value):
   if isinstance(value, list):
-    items = enumerate(value)
-  elif isinstance(value, dict):
-    items = value.items()
-  for key, part in items:
-    yield (*path, key)
-    yield from _places(part, (*path, key))
+    return range(len(value))
+  return list(value) if isinstance(value, dict) else ()
+
+
+def _place(document, rng):
+  """The path of something that a JSON value holds, near the top or deep."""
+  path, value = (), document
+  while keys := _keys(value):
+    path += (rng.choice(keys),)
+    value = value[path[-1]]
+    if rng.random() < 0.3:
+      break
+  return path
 
 
 def _outer(document, path):
@@ -72,7 +78,7 @@ def _removed(document, path, rng):
 
 def _another(document, path, rng):
   """What stands at another place."""
-  other = rng.choice(list(_places(document)))
+  other = _place(document, rng)
   value = copy.deepcopy(_outer(document, other)[other[-1]])
   _outer(document, path)[path[-1]] = value
 
@@ -103,8 +109,8 @@ def _json(text, rng):
   for _ in range(rng.randint(1, 3)):
     edit = rng.choice([_replaced, _replaced, _removed, _another])
     edit = rng.choice([edit, _repeated, _changed])
-    if places := list(_places(document)):
-      edit(document, rng.choice(places), rng)
+    if path := _place(document, rng):
+      edit(document, path, rng)
   return json.dumps(document).encode()
 
 
@@ -249,17 +255,16 @@ def test_files_of_runs_are_read_or_refused(runs, tmp_path, monkeypatch):
   monkeypatch.setattr(datasets, 'accuracy', lambda *_: 0.5)
   root, done = tmp_path / 'runs', 0
   shutil.copytree(runs, root)
-  for i in range(RUNS):
-    rng = random.Random(f'{SEED} {i}')
-    file = rng.choice(list(READERS))
-    read, path = rng.choice(READERS[file]), root / file
+  for i, (file, readers) in itertools.product(range(RUNS), READERS.items()):
+    path = root / file
     whole = path.read_text()
-    raw = damaged(whole, rng)
+    raw = damaged(whole, random.Random(f'{SEED} {i} {file}'))
     path.write_bytes(raw)
-    what = f'mutation {i} of {file}, {read.__name__}: {raw[:3000]!r}'
-    done += _tried(lambda read=read: read(root), root, what)
+    for read in readers:
+      what = f'mutation {i} of {file}, {read.__name__}: {raw[:3000]!r}'
+      done += _tried(lambda read=read: read(root), root, what)
     path.write_text(whole)
-  assert done < RUNS
+  assert 0 < done < RUNS * sum(map(len, READERS.values()))
 
 
 def test_lines_of_metrics_are_read_or_refused(runs, tmp_path):
