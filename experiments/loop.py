@@ -32,7 +32,7 @@ from experiments import (
   processes,
   progress,
 )
-from nasjax import files, regular_file
+from nasjax import files
 from nasjax.errors import InputError
 
 
@@ -197,7 +197,7 @@ def fingerprint(*parts: Any) -> str:
 def read_json(path: pathlib.Path) -> Any:
   """Reads JSON; an InputError says what is wrong with the file."""
   try:
-    return json.loads(regular_file.read_text(path))
+    return json.loads(files.read_text(path))
   except OSError as e:
     raise InputError(f'{path}: {e.strerror}') from e
   except (ValueError, RecursionError) as e:

@@ -10,7 +10,6 @@ import json
 import math
 import os
 import pathlib
-import stat
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -131,15 +130,12 @@ def _parse(
 ) -> tuple[bytes | None, list[tuple[bytes, dict[str, Any]]]]:
   """All bytes, and the whole lines with their rows; None and [] of no file."""
   try:
-    mode = path.stat().st_mode
-    if not stat.S_ISREG(mode):
-      what = 'a folder' if stat.S_ISDIR(mode) else 'no regular file'
-      raise InputError(f'{path} is {what}; move it away, or restore the file')
+    files.check_regular(path)
     data = path.read_bytes()
   except FileNotFoundError:
     return None, []
   except OSError as e:
-    raise InputError(f'cannot read {path}: {e.strerror}') from e
+    raise InputError(f'{path}: {e.strerror}') from e
   *lines, rest = data.split(b'\n')
   found, before = [], -1
   for number, line in enumerate(lines, 1):

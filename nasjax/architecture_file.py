@@ -11,7 +11,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nasjax import regular_file
+from nasjax import files
 from nasjax.errors import InputError
 from nasjax.slots import LARGEST_SIZE, Slot, Width
 
@@ -34,7 +34,6 @@ def write(
     space: the fields of a `nasjax.space.Space`.
     record: what else is to be kept, as JSON values.
   """
-  path = pathlib.Path(path)
   slots = [_slot_to_json(slot) for slot in space['slots']]
   document = {
     'format': FORMAT,
@@ -42,9 +41,7 @@ def write(
     **record,
     'space': {**space, 'slots': slots},
   }
-  part = path.with_name(path.name + '.part')
-  part.write_text(json.dumps(document, indent=1) + '\n')
-  part.replace(path)
+  files.write_json(path, document)
 
 
 def read_record(path: str | pathlib.Path) -> dict[str, Any]:
@@ -55,7 +52,7 @@ def read_record(path: str | pathlib.Path) -> dict[str, Any]:
       version that this version of nasjax does not know.
   """
   try:
-    document = json.loads(regular_file.read_text(path))
+    document = json.loads(files.read_text(path))
   except OSError as e:
     raise InputError(f'architecture file {path}: {e.strerror}') from e
   except (ValueError, RecursionError) as e:

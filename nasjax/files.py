@@ -1,4 +1,4 @@
-"""Writing files: whole or not at all, and one line where that fails."""
+"""Files: read where they are regular ones, written whole or not at all."""
 
 import contextlib
 import errno
@@ -7,14 +7,23 @@ import math
 import os
 import pathlib
 import secrets
+import stat
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 from nasjax.errors import InputError
 
 # Libraries raise errors of their own, whose text ends in that of the system.
 _CODES = 'ENOSPC', 'EDQUOT', 'EFBIG', 'EROFS', 'EACCES', 'EPERM', 'EMFILE'
 _TEXTS = tuple(os.strerror(getattr(errno, name)) for name in _CODES)
+
+_KINDS = {
+  stat.S_IFIFO: 'a named pipe',
+  stat.S_IFSOCK: 'a socket',
+  stat.S_IFCHR: 'a device',
+  stat.S_IFBLK: 'a device',
+  stat.S_IFDIR: 'a directory',
+}
 
 
 @contextlib.contextmanager
@@ -101,20 +110,35 @@ def write_bytes(path: str | os.PathLike, data: bytes) -> None:
   Raises:
     InputError: it cannot be written; what is there stays.
   """
+  with writing(path), replacing(path) as file:
+    file.write(data)
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
+  """Opens a file that takes the place of `path` at the end of the `with`.
+
+  What is there stays if anything is raised.
+
+  Args:
+    path: of the file.
+
+  Raises:
+    OSError: it cannot be written.
+  """
   path = pathlib.Path(path)
   name = f'{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part'
   part = path.with_name(name)
-  with writing(path):
-    try:
-      with open(part, 'xb') as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-      part.replace(path)
-    except BaseException:
-      with contextlib.suppress(OSError):
-        part.unlink()
-      raise
+  try:
+    with open(part, 'xb') as file:
+      yield file
+      file.flush()
+      os.fsync(file.fileno())
+    part.replace(path)
+  except BaseException:
+    with contextlib.suppress(OSError):
+      part.unlink()
+    raise
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
@@ -156,3 +180,39 @@ def strict(document: Any) -> Any:
   if isinstance(document, float) and not math.isfinite(document):
     return None
   return document
+
+
+def check_regular(path: str | os.PathLike) -> None:
+  """Raises OSError unless a path leads to a regular file; links are followed.
+
+  A named pipe without a writer blocks whoever opens it, for ever; a device may
+  never end.
+
+  Args:
+    path: that is about to be opened.
+
+  Raises:
+    OSError: there is nothing, or something else; `strerror` says what.
+
+  Example:
+    >>> check_regular('/dev/null')
+    Traceback (most recent call last):
+    ...
+    OSError: [Errno 22] is a device, not a regular file: '/dev/null'
+  """
+  mode = os.stat(path).st_mode
+  if not stat.S_ISREG(mode):
+    kind = _KINDS.get(stat.S_IFMT(mode), 'something else')
+    text = f'is {kind}, not a regular file'
+    raise OSError(errno.EINVAL, text, os.fspath(path))
+
+
+def read_text(path: str | os.PathLike) -> str:
+  """The text of a regular file.
+
+  Raises:
+    OSError: there is none, or it cannot be read.
+    UnicodeDecodeError: it is no text.
+  """
+  check_regular(path)
+  return pathlib.Path(path).read_text()

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nasjax import regular_file
+from nasjax import files
 from nasjax.errors import InputError
 
 _FORMAT = 2  # Raised when the same files are decoded to other pixels.
@@ -55,7 +55,7 @@ def path_of(
 def load(path: pathlib.Path, key: str) -> Decoded | None:
   """What was kept, unless it is of something else or damaged."""
   try:
-    regular_file.check(path)
+    files.check_regular(path)
     # Opened here: np.load leaves a damaged file open.
     with path.open('rb') as file, np.load(file) as kept:
       if str(kept['key']) == f'{_FORMAT} {key}':
@@ -71,15 +71,10 @@ def save(path: pathlib.Path, key: str, decoded: Decoded) -> None:
   Raises:
     InputError: it cannot be written there.
   """
-  part = path.with_name(f'{path.name}.{os.getpid()}.part')
   try:
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-      with part.open('wb') as file:
-        np.savez(file, key=f'{_FORMAT} {key}', **decoded._asdict())
-      part.replace(path)
-    finally:
-      part.unlink(missing_ok=True)
+    with files.replacing(path) as file:
+      np.savez(file, key=f'{_FORMAT} {key}', **decoded._asdict())
   except OSError as error:
     raise InputError(
       f'cannot keep decoded images in {path.parent}: {error.strerror}; give a '

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from nasjax import regular_file
+from nasjax import files
 from nasjax.errors import InputError
 
 # What Pillow raises for bytes that are no image, or no whole one: it has no
@@ -83,7 +83,7 @@ def read(path: str | os.PathLike) -> Image.Image:
 
 def _opened(path: str | os.PathLike) -> Image.Image:
   """Opens a regular file whose pixels can be brought to 8 bits."""
-  regular_file.check(path)
+  files.check_regular(path)
   image = Image.open(path)
   if image.mode == 'I' and not _is_short(image):
     image.close()

@@ -21,7 +21,7 @@ from experiments import (
   compare,
   datasets,
   finished,
-  loop,
+  metrics_file,
   search,
   train,
   training,
@@ -236,8 +236,8 @@ def _compared(root):
 
 
 def _shown(root):
-  loop.read_metrics(root / 'search')
-  loop.cut_metrics(root / 'search', 10**9)
+  metrics_file.read(root / 'search')
+  metrics_file.cut(root / 'search', 10**9)
 
 
 READERS = {
@@ -279,7 +279,7 @@ def test_lines_of_metrics_are_read_or_refused(runs, tmp_path):
     lines[at] = damaged(whole[at], rng).replace(b'\n', b' ')
     path.write_bytes(b'\n'.join(lines) + b'\n')
     what = f'mutation {i}: {lines[at][:3000]!r}'
-    _tried(lambda: loop.read_metrics(tmp_path / 'search'), tmp_path, what)
+    _tried(lambda: metrics_file.read(tmp_path / 'search'), tmp_path, what)
 
 
 def test_the_runs_are_read_where_nothing_is_damaged(runs, monkeypatch):

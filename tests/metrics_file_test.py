@@ -199,8 +199,8 @@ with metrics_file.append(sys.argv[1]) as write:
 def test_what_is_no_file_is_one_line(tmp_path):
   path = tmp_path / 'metrics.jsonl'
   path.mkdir()
-  refused('metrics.jsonl is a folder', metrics_file.cut, tmp_path, 3)
-  refused('metrics.jsonl is a folder', metrics_file.read, tmp_path)
+  refused('metrics.jsonl: is a directory', metrics_file.cut, tmp_path, 3)
+  refused('metrics.jsonl: is a directory', metrics_file.read, tmp_path)
   refused('cannot write .*: Is a directory', _append, path, ROWS[0])
   path.rmdir()
   os.mkfifo(path)
@@ -245,7 +245,7 @@ def test_a_file_without_permission_is_one_line():
       refused('cannot write .*: Permission', metrics_file.cut, workdir, 8)
     path.chmod(0)
     with _nobody():
-      refused('cannot read .*: Permission denied', metrics_file.cut, workdir, 9)
+      refused('metrics.jsonl: Permission denied', metrics_file.cut, workdir, 9)
     path.chmod(0o644)
     workdir.chmod(0o755)
     assert _bytes(workdir) == b''.join(LINES)

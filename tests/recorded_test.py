@@ -14,6 +14,7 @@ from experiments import (
   datasets,
   finished,
   loop,
+  metrics_file,
   names,
   recorded,
   search,
@@ -289,8 +290,8 @@ def test_a_damaged_line_of_metrics_is_named(tmp_path, line):
   path = tmp_path / 'metrics.jsonl'
   path.write_text(f'{{"step": 1}}\n{line}\n{{"step": 3}}\n')
   before = path.read_text()
-  refused('metrics.jsonl, line 2 is not', loop.read_metrics, tmp_path)
-  refused('metrics.jsonl, line 2 is not', loop.cut_metrics, tmp_path, 3)
+  refused('metrics.jsonl, line 2,', metrics_file.read, tmp_path)
+  refused('metrics.jsonl, line 2,', metrics_file.cut, tmp_path, 3)
   assert path.read_text() == before
 
 

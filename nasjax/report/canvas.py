@@ -1,5 +1,6 @@
 """What the figures share: colours, words for ops, and how a file is written."""
 
+import io
 import itertools
 import math
 import pathlib
@@ -13,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import EngFormatter
 
+from nasjax import files
 from nasjax.ops import (
   Classifier,
   Conv,
@@ -44,10 +46,10 @@ def new(width: float, height: float, **kwargs) -> Figure:
 def save(figure: Figure, path: str | pathlib.Path) -> pathlib.Path:
   """Writes a PNG, whole or not at all."""
   path = pathlib.Path(path)
-  part = path.with_name(path.name + '.part')
   literal(figure)
-  figure.savefig(part, format='png', dpi=DPI)
-  part.replace(path)
+  drawn = io.BytesIO()
+  figure.savefig(drawn, format='png', dpi=DPI)
+  files.write_bytes(path, drawn.getvalue())
   return path
 
 

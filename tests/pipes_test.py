@@ -12,8 +12,8 @@ import pytest
 from conftest import refused
 from PIL import Image
 
-from experiments import finished, loop
-from nasjax import data, folder_cache, image, regular_file, space
+from experiments import finished, loop, metrics_file
+from nasjax import data, files, folder_cache, image, space
 
 _PIPE = 'is a named pipe, not a regular file'
 
@@ -70,7 +70,7 @@ def _others(tmp_path, make_pipe):
 
 def test_only_a_regular_file_is_read(tmp_path, make_pipe):
   for path, message in _others(tmp_path, make_pipe).items():
-    for read in (regular_file.check, regular_file.read_text):
+    for read in (files.check_regular, files.read_text):
       with pytest.raises(OSError) as caught:  # noqa: PT011 (see below)
         read(path)
       assert caught.value.strerror == message
@@ -80,7 +80,7 @@ def test_only_a_regular_file_is_read(tmp_path, make_pipe):
       assert str(caught.value) == message
   (tmp_path / 'text').write_text('text')
   (tmp_path / 'link').symlink_to(tmp_path / 'text')
-  assert regular_file.read_text(tmp_path / 'link') == 'text'
+  assert files.read_text(tmp_path / 'link') == 'text'
 
 
 def test_what_is_no_file_among_images_is_named_or_skipped(tmp_path, make_pipe):
@@ -118,8 +118,8 @@ def test_a_pipe_in_place_of_a_cache_is_no_cache(tmp_path, make_pipe):
     ('architecture.json', lambda d: space.Architecture.load(d / 'a.json')),
     ('architecture.json', lambda d: space.read_record(d / 'a.json')),
     ('config.json', lambda d: loop.claim(d, {})),
-    ('metrics.jsonl', loop.read_metrics),
-    ('metrics.jsonl', lambda d: loop.cut_metrics(d, 0)),
+    ('metrics.jsonl', metrics_file.read),
+    ('metrics.jsonl', lambda d: metrics_file.cut(d, 0)),
     ('result.json', finished.read),
   ],
 )
