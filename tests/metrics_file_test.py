@@ -204,12 +204,12 @@ def test_what_is_no_file_is_one_line(tmp_path):
   refused('cannot write .*: Is a directory', _append, path, ROWS[0])
   path.rmdir()
   os.mkfifo(path)
-  refused('is no regular file', metrics_file.cut, tmp_path, 3)
+  refused('not a regular file', metrics_file.cut, tmp_path, 3)
   refused('is no regular file', metrics_file.read, tmp_path)
   refused('cannot write .*metrics.jsonl', _append, path, ROWS[0])
   path.unlink()
   path.symlink_to('/dev/zero')
-  refused('is no regular file', metrics_file.cut, tmp_path, 3)
+  refused('not a regular file', metrics_file.cut, tmp_path, 3)
   nowhere = tmp_path / 'missing' / 'metrics.jsonl'
   refused('cannot write .*: No such file', _append, nowhere, ROWS[0])
 
