@@ -205,7 +205,7 @@ def test_what_is_no_file_is_one_line(tmp_path):
   path.rmdir()
   os.mkfifo(path)
   refused('not a regular file', metrics_file.cut, tmp_path, 3)
-  refused('is no regular file', metrics_file.read, tmp_path)
+  refused('not a regular file', metrics_file.read, tmp_path)
   refused('cannot write .*metrics.jsonl', _append, path, ROWS[0])
   path.unlink()
   path.symlink_to('/dev/zero')
