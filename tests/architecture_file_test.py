@@ -64,7 +64,7 @@ def _edited(path, edit):
     (lambda d: d['space'].update(name=3), 'the name 3 is no text'),
     (lambda d: d['space']['slots'][0].update(name=['a']), 'is no text'),
     (lambda d: d['space']['slots'][0].update(name='\ud800'), 'surrogates'),
-    (lambda d: d['space']['slots'][0].update(features=10**9), 'at most'),
+    (lambda d: d['space']['slots'][0].update(features=10**10), 'at most'),
     (lambda d: d['space']['slots'][0].update(stride=float('inf')), 'at most'),
     (lambda d: d['space']['slots'][0]['ops'][0].update(kernel=3001), 'at most'),
   ],

@@ -16,7 +16,9 @@ from experiments import (
   searching,
   train,
 )
+from nasjax import spaces
 from nasjax.errors import DivergedError
+from nasjax.space import argmax, init_alphas
 
 
 def _watch(most=0):
@@ -128,13 +130,22 @@ def test_a_search_that_diverges_says_so_when_it_does(
   refused(match, search.run, config, tmp_path / 'run')
 
 
-TRAIN = {'network': 'mobilenet_v2', 'width': 0.1, 'batch_size': 500}
+TRAIN = {'batch_size': 500}
 
 
-def test_a_training_that_diverges_has_no_accuracy(tmp_path):
-  config = cli.defaults(train.OPTIONS) | TRAIN
-  config |= {'epochs': 2, 'learning_rate': 1e9}
-  match = r'the training diverged.*from step \d+ of 20 on .*1e\+09'
+@pytest.fixture
+def network(tmp_path):
+  """The file of a small network."""
+  space = spaces.tiny(image_size=28)
+  path = tmp_path / 'network.json'
+  argmax(space, init_alphas(space)).save(path)
+  return str(path)
+
+
+def test_a_training_that_diverges_has_no_accuracy(tmp_path, network):
+  config = cli.defaults(train.OPTIONS) | TRAIN | {'architecture': network}
+  config |= {'epochs': 2, 'learning_rate': 1e30}
+  match = r'the training diverged.*from step \d+ of 20 on .*1e\+30'
   refused(match, train.train_as_told, config, tmp_path / 'run', '')
   left = {path.name for path in (tmp_path / 'run').iterdir()}
   assert not left & {'result.json', 'weights', 'best.json'}
@@ -143,8 +154,11 @@ def test_a_training_that_diverges_has_no_accuracy(tmp_path):
 
 
 @pytest.mark.parametrize(('rate', 'ends'), [(0.05, True), (1e30, False)])
-def test_a_training_counts_the_steps_that_it_leaves_out(tmp_path, rate, ends):
+def test_a_training_counts_the_steps_that_it_leaves_out(
+  tmp_path, network, rate, ends
+):
   config = cli.defaults(train.OPTIONS) | TRAIN | {'learning_rate': rate}
+  config |= {'architecture': network}
   config |= {'epochs': 1, 'skip_nonfinite': 2}
   if ends:
     train.train_as_told(config, tmp_path / 'run', '')

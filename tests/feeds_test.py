@@ -131,7 +131,7 @@ class _Told:
   def __init__(self, found):
     self.given, self.found = [], found
 
-  def result(self):
+  def result(self, timeout=None):
     return self
 
   def __call__(self, state, *batches):

@@ -27,7 +27,7 @@ SEED = int(os.environ['SEED'])
 _SEARCH = '--space=tiny --limit=macs=60k --steps=60 --warmup_steps=6 '
 _SEARCH += '--log_every=3 --checkpoint_every=4 --batch_size=16'
 _TRAIN = '--network=mobilenet_v2 --width=0.1 --epochs=4 --batch_size=250 '
-_TRAIN += '--valid_fraction=0.2 --ema_decay=0.9 --skip_nonfinite=1'
+_TRAIN += '--valid_fraction=0.2 --ema_decay=0.9'
 _SWEEP = '--space=tiny --limits=macs=50k,60k --search_seeds=1 --random=1 '
 _SWEEP += '--outer_random=0 --zoo= --epochs=2 --train_seeds=1 --batch_size=250 '
 _SWEEP += '--search_steps=12 --search_warmup_steps=2 --search_log_every=1 '

@@ -167,7 +167,7 @@ PROGRAM = """
         return
       if what == 'terminates':
         os.kill(os.getpid(), signal.SIGTERM)
-        return
+        time.sleep(20)
       if what == 'refuses':
         raise InputError('not with me')
       if what == 'fails':
@@ -176,7 +176,6 @@ PROGRAM = """
         multihost_utils.broadcast_one_to_all(np.int32(1))
       time.sleep(100)
 
-  signal.signal(signal.SIGTERM, lambda *_: print('heard', file=sys.stderr))
   sys.argv[1:] = []
   cli.run(main)
 """
@@ -269,11 +268,12 @@ def test_an_end_that_others_come_to_later_is_none_too_early():
       assert process.returncode == 0
 
 
-def test_sigterm_stays_with_its_handler():
-  with _met('terminates', 'terminates') as running:
-    for process in running:
-      assert process.communicate(timeout=20)[1] == 'heard\n'
-      assert process.returncode == 0
+def test_sigterm_is_the_scripts_and_not_jaxs():
+  with _met('terminates', 'computes') as running:
+    errors = [process.communicate(timeout=20)[1] for process in running]
+    assert [process.returncode for process in running] == [143, 1]
+  assert errors[0] == 'stopped; the same command goes on\n'
+  _one_line(errors[1], 'process 0 ')
 
 
 def _in_thread(function, *args):

@@ -397,6 +397,7 @@ def _filled(s, parts, pair, arrays):
     baseline=pattern.Baseline(np.float32(0), np.float32(1)),
     train=batch.sampler_init(key, n),
     valid=batch.sampler_init(key, n),
+    skipped=jax.tree.map(zeros, shapes.skipped),
   )
 
 
