@@ -25,6 +25,7 @@ import numpy as np
 from experiments import checkpoint_record, processes, stored
 from nasjax import files
 from nasjax.errors import InputError
+from nasjax.printable import printable
 
 _STEP = re.compile(r'0|[1-9]\d*')
 _REFUSED = -2
@@ -199,11 +200,11 @@ def _newest(
   start = 'the start' if step is None else f'step {step}'
   for name, why in damaged.items():
     aside = _move_aside(path, name)
-    print(
+    line = (
       f'{path / name} is damaged ({why}); it is now {aside}, and the run goes '
-      f'on from {start}',
-      file=sys.stderr,
+      f'on from {start}'
     )
+    print(printable(line), file=sys.stderr)
   return step, found
 
 

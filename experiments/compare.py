@@ -294,7 +294,7 @@ def main() -> None:
   )
   # Searches of before there were so many flags lack some.
   known = cli.defaults(_SEARCHED) | searched
-  dataset = datasets.of_or_stream(known, _SEARCHED)
+  dataset = datasets.of_or_stream(known, _SEARCHED, write=False)
   batches = recipes.batches_for(recipe, dataset)
   drawn_from = loop.fingerprint(found.space, record.get('alphas'))
   content = {

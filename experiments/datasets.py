@@ -17,6 +17,7 @@ from nasjax import (
   train,
 )
 from nasjax.errors import InputError
+from nasjax.printable import printable
 
 TEST_BATCH = 256  # Images at a time where they are streamed.
 
@@ -44,36 +45,42 @@ STREAM_OPTIONS = {
 }
 
 
-def of(config: Mapping[str, Any], options: cli.Options) -> data.Dataset:
+def of(
+  config: Mapping[str, Any], options: cli.Options, *, write: bool = True
+) -> data.Dataset:
   """What `--dataset` and the flags that go with it name, decoded.
 
   Args:
     config: a value for each of `OPTIONS`, at least.
     options: what the script can be told.
+    write: see `open_set`.
 
   Raises:
     InputError: there is no such set, it cannot be used, or a flag has no
       effect on it.
   """
-  return read(open_set(config, options))
+  return read(open_set(config, options, write=write))
 
 
 def of_or_stream(
-  config: Mapping[str, Any], options: cli.Options
+  config: Mapping[str, Any], options: cli.Options, *, write: bool = True
 ) -> data.Dataset | stream.Streamed:
   """As `of`, or with `--stream` the set as it lies on the disk.
 
   Args:
     config: a value for each of `OPTIONS` and `STREAM_OPTIONS`, at least.
     options: what the script can be told.
+    write: see `open_set`.
 
   Raises:
     InputError: the set cannot be used, or not so.
   """
-  return read(open_or_stream(config, options))
+  return read(open_or_stream(config, options, write=write))
 
 
-def open_set(config: Mapping[str, Any], options: cli.Options) -> data.Opened:
+def open_set(
+  config: Mapping[str, Any], options: cli.Options, *, write: bool = True
+) -> data.Opened:
   """Says how large a set is, before any image is decoded.
 
   `sizes_of` takes what it returns, `read` decodes it.
@@ -81,30 +88,34 @@ def open_set(config: Mapping[str, Any], options: cli.Options) -> data.Opened:
   Args:
     config: a value for each of `OPTIONS`, at least.
     options: what the script can be told.
+    write: whether decoded images may be kept, and a set be prepared. False
+      where a file says which set it is: a stranger's must not choose what is
+      written where.
 
   Raises:
     InputError: there is no such set, or a flag has no effect on it.
   """
   check_flags(config, options)
-  given = {name: config[name] for name in OPTIONS}
+  given = {'write': write, **{name: config[name] for name in OPTIONS}}
   return data.open_set(given.pop('dataset'), given.pop('data_dir'), **given)
 
 
 def open_or_stream(
-  config: Mapping[str, Any], options: cli.Options
+  config: Mapping[str, Any], options: cli.Options, *, write: bool = True
 ) -> data.Opened | stream.Streamed:
   """As `open_set`, or with `--stream` the set as it lies on the disk.
 
   Args:
     config: a value for each of `OPTIONS` and `STREAM_OPTIONS`, at least.
     options: what the script can be told.
+    write: see `open_set`.
 
   Raises:
     InputError: the set cannot be used, or not so.
   """
   if not config['stream']:
     cli.refuse_ignored(config, options, ['crop_area'], 'without --stream')
-    return open_set(config, options)
+    return open_set(config, options, write=write)
   name = config['dataset']
   if name == data.EMBEDDED or name.startswith(folder_listing.PREFIX):
     raise InputError(
@@ -117,7 +128,7 @@ def open_or_stream(
     )
   wanted = ('data_dir', 'train_split', 'test_split', 'image_size')
   given = {flag: config[flag] for flag in wanted}
-  return stream.open_set(name, **given)
+  return stream.open_set(name, write=write, **given)
 
 
 def read(
@@ -143,7 +154,9 @@ def read(
     )
     lines = (skipped, *lines)
   for line in lines:
-    print(f'warning: {found.name}: {line}', file=sys.stderr)
+    # Names of files are anybody's.
+    text = printable(f'warning: {found.name}: {line}')
+    print(text, file=sys.stderr)
   return found
 
 

@@ -14,6 +14,8 @@ from typing import Any, TextIO
 
 import tqdm
 
+from nasjax.printable import printable
+
 _EVERY = 30.0  # Seconds between lines where there is no terminal.
 _FORMAT = (
   '{desc} {percentage:3.0f}% |{bar:16}| {n_fmt}/{total_fmt} '
@@ -177,8 +179,10 @@ def note(text: str) -> None:
   """Writes a line on stderr, above any bar.
 
   Args:
-    text: one line, such as 'weight step: traced in 2.4 s'.
+    text: one line, such as 'weight step: traced in 2.4 s'; names in it may be
+      anybody's.
   """
+  text = printable(text)
   if _is_terminal(sys.stderr):
     tqdm.tqdm.write(text, file=sys.stderr)
   else:

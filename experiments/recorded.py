@@ -88,9 +88,10 @@ def truth(value: Any) -> str:
 
 
 def text(value: Any) -> str:
-  """Text that can be written again."""
+  """Text, such as Linux takes for the path of a file, in UTF-8 or not."""
   try:
-    right = isinstance(value, str) and bool(value.encode() or True)
+    right = isinstance(value, str) and '\0' not in value
+    right = right and bool(value.encode(errors='surrogateescape') or True)
   except UnicodeEncodeError:
     right = False
   return '' if right else _not(value, 'text')

@@ -158,7 +158,7 @@ def evaluate(workdir: pathlib.Path, given: dict[str, Any]) -> dict[str, float]:
         f'workdir {workdir} holds a run with --{name}={config[name]}, not '
         f'{value}; leave it out'
       )
-  dataset = datasets.of_or_stream(config, OPTIONS)
+  dataset = datasets.of_or_stream(config, OPTIONS, write=False)
   told = {name: given[name] for name in _OF_NETWORKS if name in given}
   if told.keys() - {'ops'}:
     base = config | {'ops': None}

@@ -154,6 +154,7 @@ def open_set(
   image_size: int | None = None,
   broken: str = 'refuse',
   min_train: int = 10,
+  write: bool = True,
 ) -> Opened:
   """Finds a data set, and its sizes, without decoding its images.
 
@@ -175,6 +176,7 @@ def open_set(
     broken: of folders, what to do with files that cannot be read as images:
       'refuse', or 'skip'; then `Dataset.skipped` names them.
     min_train: training images needed per class, on average.
+    write: whether decoded images may be kept, and a TFDS set be prepared.
 
   Returns:
     The set, which its `read` decodes.
@@ -202,6 +204,7 @@ def open_set(
       image_size=image_size,
       test_fraction=test_fraction,
       broken=broken,
+      write=write,
     )
     sizes = folder.image_shape, folder.found.class_names
     sizes += folder.count('train'), folder.count('test')
@@ -213,6 +216,7 @@ def open_set(
       embedded=EMBEDDED,
       train_split=train_split,
       test_split=test_split,
+      write=write,
     )
     sizes = tfds_source.shape_of(found, image_size), found.class_names
     sizes += tuple(

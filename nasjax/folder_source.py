@@ -66,6 +66,7 @@ class Opened:
     key: what the cache has to be of.
     kept: what was decoded before, if it is still of these files.
     wrong: files that are known to be broken, by place, each with the reason.
+    write: see `open_folder`.
   """
 
   found: Listing
@@ -76,6 +77,7 @@ class Opened:
   key: str
   kept: folder_cache.Decoded | None
   wrong: Mapping[int, str]
+  write: bool = True
 
   @property
   def name(self) -> str:
@@ -95,6 +97,7 @@ def open_folder(
   image_size: int | None = None,
   test_fraction: float = 0.2,
   broken: str = 'refuse',
+  write: bool = True,
 ) -> Opened:
   """Lists a folder and reads the headers of its images.
 
@@ -107,6 +110,7 @@ def open_folder(
     test_fraction: share of the images that is for the test, about; of no effect
       on a folder that is split.
     broken: what to do with files that cannot be read: 'refuse' or 'skip'.
+    write: whether what is decoded is kept in the cache.
 
   Returns:
     The folder; its images are grey (one channel) if none of them has colours.
@@ -132,7 +136,8 @@ def open_folder(
     shape, wrong = _measured(found, image_size)
   else:
     shape = kept.images.shape[1:]
-  return Opened(found, test_fraction, broken, shape, path, key, kept, wrong)
+  read_so_far = path, key, kept, wrong
+  return Opened(found, test_fraction, broken, shape, *read_so_far, write)
 
 
 def read(opened: Opened) -> Source:
@@ -151,7 +156,7 @@ def read(opened: Opened) -> Source:
       f'read as images: {listed(decoded.broken)}; mend or remove them, or give '
       '--broken=skip'
     )
-  if opened.kept is None:
+  if opened.kept is None and opened.write:
     folder_cache.save(opened.path, opened.key, decoded)
   side_of = _sides_of(opened, decoded.files)
   _check_sides(opened, decoded.labels, side_of)

@@ -122,6 +122,7 @@ def open_set(
   train_split: str | None = None,
   test_split: str | None = None,
   image_size: int | None = None,
+  write: bool = True,
 ) -> Streamed:
   """Opens a TFDS set; reads a few rows of it.
 
@@ -132,6 +133,7 @@ def open_set(
     test_split: likewise.
     image_size: edge in pixels of what is cut from the images; None is theirs if
       they are square and of one size, else 224.
+    write: see `tfds_builder.open_set`.
 
   Raises:
     InputError: what `tfds_builder.open_set` raises, the set has one class only,
@@ -150,6 +152,7 @@ def open_set(
     embedded=EMBEDDED,
     train_split=train_split,
     test_split=test_split,
+    write=write,
   )
   classes = opened.class_names
   _check_classes(opened)

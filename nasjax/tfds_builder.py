@@ -81,6 +81,7 @@ def open_set(
   embedded: str,
   train_split: str | None = None,
   test_split: str | None = None,
+  write: bool = True,
 ) -> Opened:
   """Opens a set, and prepares it first if it is not there and TensorFlow is.
 
@@ -91,6 +92,7 @@ def open_set(
     train_split: None is 'train'.
     test_split: None is 'test'; where that is missing, empty or unlabelled (its
       labels are -1, as in ImageNet's), 'validation'.
+    write: whether the set may be prepared.
 
   Raises:
     InputError: the set is unknown, not prepared, not readable or not one of
@@ -99,7 +101,7 @@ def open_set(
   """
   if data_dir is not None:
     data_dir = pathlib.Path(data_dir).expanduser()
-  builder = _builder(name, data_dir, embedded)
+  builder = _builder(name, data_dir, embedded, write)
   image, label = _keys(name, builder.info)
   classes = tuple(builder.info.features[label].names)
   opened = Opened(name, builder, image, label, classes, '', '')
@@ -140,7 +142,9 @@ def prepared(data_dir: pathlib.Path) -> list[str]:
   return sorted(set(found))
 
 
-def _builder(name: str, data_dir: pathlib.Path | None, embedded: str) -> Any:
+def _builder(
+  name: str, data_dir: pathlib.Path | None, embedded: str, write: bool
+) -> Any:
   """The TFDS builder of a set that is there, in the format that is read."""
   import tensorflow_datasets as tfds
 
@@ -169,6 +173,11 @@ def _builder(name: str, data_dir: pathlib.Path | None, embedded: str) -> Any:
     '.download_and_prepare()"'
   )
   if not builder.is_prepared():
+    if not write:
+      raise InputError(
+        f'data set {name!r} is not prepared in {builder.data_dir}, and nothing '
+        f'is written here; if you trust both names, prepare it with: {command}'
+      )
     if importlib.util.find_spec('tensorflow') is None:
       raise InputError(
         f'data set {name!r} is not prepared in {builder.data_dir}, which needs '

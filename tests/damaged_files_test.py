@@ -201,7 +201,7 @@ def runs(tmp_path_factory):
   """A finished training, and a finished search."""
   root = tmp_path_factory.mktemp('runs')
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(datasets, 'open_or_stream', lambda config, options: SET)
+    patch.setattr(datasets, 'open_or_stream', lambda *_, **__: SET)
     s = spaces.tiny(num_classes=3)
     a = space.Architecture.from_indices(s, [0] * len(s.choices))
     a.save(root / 'a.json')

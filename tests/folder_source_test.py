@@ -39,6 +39,30 @@ def _values(arrays):
   return sorted(arrays.images[:, 0, 0, 0].tolist())
 
 
+def test_a_set_that_a_file_names_is_read_and_nothing_written(tmp_path):
+  cache = tmp_path / 'cache'
+  given = cli.defaults(datasets.OPTIONS) | {'data_dir': str(cache)}
+  given['dataset'] = f'folder:{_folder(tmp_path / "set")}'
+  dataset = datasets.of(given, datasets.OPTIONS, write=False)
+  assert not cache.exists()
+  kept = datasets.of(given, datasets.OPTIONS)
+  assert len([*cache.rglob('*.npz')]) == 1
+  assert data.checksum(kept) == data.checksum(dataset)
+
+
+def test_names_of_files_in_warnings_are_written_out(tmp_path, capsys):
+  root = _folder(tmp_path / 'set')
+  (root / 'cat/\x1b[2J\nbroken').write_text('no image')
+  Image.open(root / 'dog/3.png').save(root / 'dog/\x1b[31m.png')
+  given = cli.defaults(datasets.OPTIONS) | {'data_dir': str(tmp_path)}
+  given |= {'dataset': f'folder:{root}', 'broken': 'skip'}
+  datasets.of(given, datasets.OPTIONS)
+  lines = capsys.readouterr().err
+  assert '\x1b' not in lines
+  assert lines.count('\n') == lines.count('warning: ')
+  assert r'cat/\x1b[2J\nbroken' in lines
+
+
 # What is read.
 
 

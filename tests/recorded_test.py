@@ -1,6 +1,8 @@
 """Runs of strangers: none of their code is run, and damage is one line."""
 
+import dataclasses
 import json
+import os
 import shutil
 import sys
 
@@ -46,7 +48,7 @@ SMALL = {'epochs': 1, 'batch_size': 20}
 
 @pytest.fixture(autouse=True)
 def _three(monkeypatch):
-  monkeypatch.setattr(datasets, 'open_or_stream', lambda config, options: SET)
+  monkeypatch.setattr(datasets, 'open_or_stream', lambda *_, **__: SET)
 
 
 def _train(workdir, **given):
@@ -66,7 +68,7 @@ def root(tmp_path_factory):
   (root / 'own.json').write_text(text.replace('"MBConv"', '"Mine"'))
   (root / 'my_ops.py').write_text(OPS)
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(datasets, 'open_or_stream', lambda config, options: SET)
+    patch.setattr(datasets, 'open_or_stream', lambda *_, **__: SET)
     patch.syspath_prepend(root)
     _train(root / 'plain', architecture=str(root / 'plain.json'))
     own = {'architecture': str(root / 'own.json'), 'ops': 'my_ops'}
@@ -301,7 +303,9 @@ def test_kinds_tell_numbers_from_what_looks_like_one():
   assert not any(map(right[0], right[1]))
   assert all(map(wrong[0], wrong[1]))
   assert recorded.text('\ud800')
+  assert recorded.text('a\0b')
   assert not recorded.text('')
+  assert not recorded.text(os.fsdecode(b'caf\xe9'))  # A name in Latin-1.
 
 
 # Names of classes.
@@ -315,6 +319,18 @@ def test_names_of_classes_are_kept_beside_the_weights(root):
   for name in ('plain', 'search'):
     record = space.read_record(root / name / 'architecture.json')
     assert record['classes'] == [*CLASSES]
+
+
+def test_names_of_classes_need_not_be_in_utf_8(tmp_path, monkeypatch):
+  names = os.fsdecode(b'caf\xe9'), 'b', 'c'
+  own = dataclasses.replace(SET, class_names=names)
+  monkeypatch.setattr(datasets, 'open_or_stream', lambda *_, **__: own)
+  path = tmp_path / 'plain.json'
+  tiny = spaces.tiny(num_classes=3)
+  space.Architecture.from_indices(tiny, [0] * len(tiny.choices)).save(path)
+  _train(tmp_path / 'run', architecture=str(path))
+  assert set(train.evaluate(tmp_path / 'run', {})) == {'last'}
+  assert weights.classes(tmp_path / 'run', weights.LAST) == names
 
 
 def test_a_result_of_before_has_a_hash_of_the_names(copied):

@@ -13,7 +13,7 @@ from conftest import prepare_tfds as _prepare
 from conftest import refused as _refused
 from conftest import tfds_class as _builder_class
 
-from nasjax import data
+from nasjax import data, stream
 from nasjax.errors import InputError
 
 # TFDS.
@@ -167,6 +167,19 @@ def test_a_set_is_prepared_where_tensorflow_is_installed(tmp_path, tensorflow):
   dataset = data.load('prepared_here', tmp_path)
   assert len(dataset.train.labels) == len(dataset.test.labels) == 40
   assert list((tmp_path / 'prepared_here/1.0.0').glob('*.array_record*'))
+
+
+def test_nothing_is_prepared_where_nothing_may_be_written(
+  tmp_path, monkeypatch
+):
+  find = importlib.util.find_spec
+  found = lambda name: name if name == 'tensorflow' else find(name)  # noqa: E731
+  monkeypatch.setattr(importlib.util, 'find_spec', found)
+  _builder_class(_images(40), np.arange(40) % 3, name='asked_for')
+  message = "'asked_for' is not prepared in .*, and nothing is written here"
+  for read in (data.load, stream.open_set):
+    _refused(message, read, 'asked_for', tmp_path / 'data', write=False)
+  assert not (tmp_path / 'data').exists()
 
 
 def test_a_set_that_cannot_be_prepared_is_refused(tmp_path, tensorflow):

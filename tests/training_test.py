@@ -59,7 +59,7 @@ FULL = {
 @pytest.fixture(autouse=True)
 def _stripes(monkeypatch):
   """No test of this file reads images from a disk."""
-  monkeypatch.setattr(datasets, 'open_or_stream', lambda config, options: SET)
+  monkeypatch.setattr(datasets, 'open_or_stream', lambda *_, **__: SET)
 
 
 @pytest.fixture(scope='module')
@@ -82,7 +82,7 @@ def _train(root, workdir, name='small', **options):
 def run(root):
   """A finished training with all that a training can have but a teacher."""
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(datasets, 'open_or_stream', lambda config, options: SET)
+    patch.setattr(datasets, 'open_or_stream', lambda *_, **__: SET)
     _train(root, root / 'run', **FULL)
   return root / 'run'
 
@@ -142,15 +142,15 @@ def test_a_workdir_keeps_its_network_among_ops_of_ones_own(tmp_path):
 def test_images_of_an_evaluation_may_lie_elsewhere(run, monkeypatch):
   asked = []
 
-  def found(config, options):
-    asked.append(config['data_dir'])
+  def found(config, options, write):
+    asked.append((config['data_dir'], write))
     return SET if config['data_dir'] == 'moved' else changed
 
   changed = dataclasses.replace(SET, test=_arrays(30, 2))
   monkeypatch.setattr(datasets, 'open_or_stream', found)
   assert set(train.evaluate(run, {'data_dir': 'moved'})) == {'last', 'best'}
   refused('images of stripes are not those', train.evaluate, run, {})
-  assert asked == ['moved', None]
+  assert asked == [('moved', False), (None, False)]
 
 
 def test_a_result_has_what_a_comparison_needs(root, run):
@@ -500,7 +500,7 @@ def test_a_training_preset_builds_and_takes_two_steps(root, name):
 @pytest.mark.parametrize('name', presets.SEARCH)
 def test_a_search_preset_builds_and_takes_two_steps(name, monkeypatch):
   """Its space is built; the steps are of a tiny one, with its recipe."""
-  monkeypatch.setattr(datasets, 'open_or_stream', lambda config, options: SET)
+  monkeypatch.setattr(datasets, 'open_or_stream', lambda *_, **__: SET)
   config = cli.defaults(search.OPTIONS) | {'preset': name}
   given = {'limit': ['macs=6000'], 'space': 'tiny', 'batch_size': 6}
   preset = presets.SEARCH[name].flags
