@@ -230,6 +230,7 @@ def _whole(
   Raises:
     InputError: it is of another run or version.
   """
+  files.check_all_regular(path)
   if not (path / 'record').exists():
     _refuse_earlier(path)
     raise _DamagedError('it has no record')

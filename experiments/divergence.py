@@ -13,7 +13,7 @@ import numpy as np
 
 from experiments import processes
 from nasjax import files
-from nasjax.errors import DivergedError
+from nasjax.errors import DivergedError, InputError
 
 LOSSES = ('train_loss', 'valid_loss', 'total_loss')
 COUNTERS = ('weights_skipped', 'alphas_skipped')
@@ -135,8 +135,24 @@ def recorded(workdir: pathlib.Path) -> Iterator[None]:
 
 
 def read(workdir: pathlib.Path) -> str | None:
-  """What `diverged.json` says; None where the run has not diverged."""
+  """What `diverged.json` says; None where the run has not diverged.
+
+  Raises:
+    InputError: it cannot be read, or says nothing.
+  """
   path = workdir / FILE
   if not path.exists():
     return None
-  return str(json.loads(path.read_text()).get('diverged', 'it diverged'))
+  try:
+    found = json.loads(files.read_text(path))
+  except OSError as e:
+    raise InputError(f'{path}: {e.strerror}') from e
+  except (ValueError, RecursionError) as e:
+    raise InputError(f'{path} is truncated or no JSON: {e}') from e
+  said = found.get('diverged') if isinstance(found, dict) else None
+  if not isinstance(said, str):
+    raise InputError(
+      f'{path} is not what this version writes: it must be a JSON object with '
+      "the text 'diverged'; remove it, or give another --workdir"
+    )
+  return said

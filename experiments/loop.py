@@ -114,6 +114,13 @@ def _decide(workdir: pathlib.Path, config: dict[str, Any]) -> bool:
   """Whether a config has to be written; raises where it must not be."""
   path = workdir / 'config.json'
   try:
+    str(workdir.absolute()).encode()
+  except UnicodeEncodeError as e:
+    raise InputError(
+      f'workdir {workdir} has a name that is not in UTF-8, which '
+      'checkpoints need; give another one'
+    ) from e
+  try:
     if path.exists():
       found = read_json(path)
       if not isinstance(found, dict):

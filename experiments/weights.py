@@ -125,6 +125,7 @@ def _folder(workdir: pathlib.Path, name: str) -> pathlib.Path:
 def _readable(path: pathlib.Path) -> Iterator[None]:
   """Makes what Orbax says of damaged files one line."""
   try:
+    files.check_all_regular(path)
     with stored.quiet():
       yield
   except InputError:

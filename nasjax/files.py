@@ -207,6 +207,20 @@ def check_regular(path: str | os.PathLike) -> None:
     raise OSError(errno.EINVAL, text, os.fspath(path))
 
 
+def check_all_regular(folder: str | os.PathLike) -> None:
+  """Raises OSError unless all files in a folder, at any depth, are regular.
+
+  Args:
+    folder: whose files a library will open; links are followed.
+
+  Raises:
+    OSError: one of them is no regular file; `strerror` says what it is.
+  """
+  for inside, _, names in os.walk(folder):
+    for name in names:
+      check_regular(os.path.join(inside, name))
+
+
 def read_text(path: str | os.PathLike) -> str:
   """The text of a regular file.
 

@@ -54,7 +54,7 @@ def header(path: str | os.PathLike) -> Header:
   """Reads the beginning of a file.
 
   Raises:
-    BrokenError: it is no image, or one of more than 16 bits.
+    BrokenError: it is no image, one of more than 16 bits, or a program.
   """
   try:
     with _opened(path) as image:
@@ -85,6 +85,10 @@ def _opened(path: str | os.PathLike) -> Image.Image:
   """Opens a regular file whose pixels can be brought to 8 bits."""
   files.check_regular(path)
   image = Image.open(path)
+  if image.format == 'EPS':
+    image.close()
+    # Whatever the name of the file is, Pillow would run Ghostscript on it.
+    raise BrokenError('it is PostScript, which is a program; save it as PNG')
   if image.mode == 'I' and not _is_short(image):
     image.close()
     raise BrokenError(

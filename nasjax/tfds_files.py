@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from nasjax import files
 from nasjax.errors import InputError
 
 _OWN = re.compile(r'tensorflow_datasets\.core\.features\.\w+\.\w+')
@@ -63,6 +64,10 @@ def check_folder(folder: pathlib.Path) -> None:
   Args:
     folder: of a set; one that does not exist has nothing to check.
   """
+  try:
+    files.check_all_regular(folder)
+  except OSError as e:
+    raise InputError(f'{e.filename} cannot be read: {e.strerror}') from e
   for path in sorted(_found(folder, 'features.json')):
     _check_features(path, _read(path))
   for path in sorted(_found(folder, 'dataset_info.json')):
@@ -86,7 +91,7 @@ def _found(folder: pathlib.Path, name: str) -> Iterator[pathlib.Path]:
 
 def _read(path: pathlib.Path) -> Any:
   try:
-    return json.loads(path.read_text())
+    return json.loads(files.read_text(path))
   except OSError as e:
     raise InputError(f'{path} cannot be read: {e.strerror}') from e
   except (ValueError, RecursionError) as e:

@@ -167,3 +167,12 @@ def test_a_training_counts_the_steps_that_it_leaves_out(
     return
   match = r'more than 2 steps in a row are not finite from step (\d+) of 10'
   refused(match, train.train_as_told, config, tmp_path / 'run', '')
+
+
+@pytest.mark.parametrize(
+  'text', ['', '[]', '{}', '{"diverged": 3}', '[' * 9999]
+)
+def test_a_damaged_record_of_a_divergence_is_one_line(tmp_path, text):
+  assert divergence.read(tmp_path) is None
+  (tmp_path / 'diverged.json').write_text(text)
+  refused('diverged.json is ', divergence.read, tmp_path)

@@ -710,6 +710,9 @@ def test_a_workdir_belongs_to_one_run(tmp_path):
   loop.claim(tmp_path / 'killed', {'steps': 3})
   refused('Not a directory', loop.claim, tmp_path / 'other/thesis.tex/run', {})
   refused('is a file', loop.claim, tmp_path / 'other' / 'thesis.tex', {})
+  latin = tmp_path / os.fsdecode(b'caf\xe9')
+  refused('not in UTF-8', loop.claim, latin, {})
+  assert not latin.exists()
 
 
 def test_the_bar_shows_losses_and_costs_against_limits_from_the_start(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from conftest import refused
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from nasjax import image
 
@@ -133,6 +133,18 @@ def test_integers_of_32_bits_are_refused_in_astronomy_files(tmp_path):
   head = ''.join(card.ljust(80) for card in cards).ljust(2880).encode()
   (tmp_path / 'a.fits').write_bytes(head + pixels.tobytes().ljust(2880, b'\0'))
   _broken('its pixels are 32-bit integers', tmp_path / 'a.fits')
+
+
+@pytest.mark.parametrize('name', ['a.eps', 'a.png'])
+def test_no_other_program_is_run_on_a_file(tmp_path, monkeypatch, name):
+  run = []
+  monkeypatch.setattr(EpsImagePlugin, 'Ghostscript', lambda *a: run.append(a))
+  Image.fromarray(_SHAPE).save(tmp_path / 'a.eps')
+  (tmp_path / 'a.eps').rename(tmp_path / name)
+  _broken('it is PostScript', tmp_path / name)
+  with pytest.raises(image.BrokenError, match='it is PostScript'):
+    image.header(tmp_path / name)
+  assert not run
 
 
 def test_of_16_bits_the_upper_8_are_kept(tmp_path):

@@ -7,13 +7,21 @@ import pathlib
 import socket
 import threading
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import refused
 from PIL import Image
 
-from experiments import finished, loop, metrics_file
-from nasjax import data, files, folder_cache, image, space
+from experiments import (
+  checkpoints,
+  divergence,
+  finished,
+  loop,
+  metrics_file,
+  weights,
+)
+from nasjax import data, files, folder_cache, image, space, tfds_files
 
 _PIPE = 'is a named pipe, not a regular file'
 
@@ -121,6 +129,8 @@ def test_a_pipe_in_place_of_a_cache_is_no_cache(tmp_path, make_pipe):
     ('metrics.jsonl', metrics_file.read),
     ('metrics.jsonl', lambda d: metrics_file.cut(d, 0)),
     ('result.json', finished.read),
+    ('diverged.json', divergence.read),
+    ('best.json', weights.best),
   ],
 )
 def test_a_pipe_in_place_of_a_document_is_refused(
@@ -129,3 +139,31 @@ def test_a_pipe_in_place_of_a_document_is_refused(
   make_pipe(tmp_path / 'run' / name)
   (tmp_path / 'run/a.json').symlink_to(tmp_path / 'run' / name)
   refused(f'json.?: {_PIPE}', read, tmp_path / 'run')
+
+
+def test_pipes_in_folders_that_libraries_read_are_refused(tmp_path, make_pipe):
+  arrays = {'a': np.zeros(3, np.float32)}
+  weights.store(tmp_path, 'last', arrays, {'classes': ['cat']})
+  for path in sorted((tmp_path / 'weights').rglob('*')):
+    if path.is_file():
+      whole = path.read_bytes()
+      make_pipe(path)
+      message = f'weights: .*{_PIPE}.*{path.name}'
+      refused(message, weights.restore, tmp_path, 'last', arrays, 'a')
+      refused(message, weights.classes, tmp_path, 'last')
+      path.unlink()
+      path.write_bytes(whole)
+  make_pipe(tmp_path / 'colours/1.0.0/colours-train.array_record')
+  refused(f'train.array_record .*{_PIPE}', tfds_files.check_folder, tmp_path)
+
+
+def test_a_checkpoint_with_a_pipe_is_damaged(tmp_path, make_pipe, capsys):
+  path = tmp_path / 'checkpoints'
+  with checkpoints.open(path, 'seed 0') as kept:
+    for step in (1, 2):
+      kept.save(step, {'x': jnp.float32(step)})
+  assert (path / '2/state/manifest.ocdbt').exists()
+  make_pipe(path / '2/state/manifest.ocdbt')
+  with checkpoints.open(path, 'seed 0') as kept:
+    assert kept.restore({'x': jnp.float32(0)})['x'] == 1
+  assert _PIPE in capsys.readouterr().err
