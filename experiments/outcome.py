@@ -208,12 +208,29 @@ def unproven(certificate: Mapping[str, Any]) -> list[str]:
         else 'no architecture within the limits uses as much'
       )
     )
+  most = _most_used(certificate)
+  if filled is None and most is not None and most < fill:
+    found.append(
+      f'fill of {fill:.15g} is not kept: {most:.2%} of a limit is used; fill '
+      'acts on costs that add up, such as macs and params, and no limit is on '
+      'one'
+    )
   if certificate.get('gap'):
     found.append(
       'the time limit ended the solver: another architecture within the limits '
       f'may be up to {certificate["gap"]:.3g} nats more probable'
     )
   return found
+
+
+def _most_used(certificate: Mapping[str, Any]) -> float | None:
+  """Largest share of a limit that is used; None where there is no limit."""
+  rows = map(_fields, certificate.get('kept', {}).values())
+  return max((row['cost'] / row['limit'] for row in rows), default=None)
+
+
+def _fields(row: Any) -> Mapping[str, Any]:
+  return row if isinstance(row, Mapping) else row._asdict()
 
 
 def unsteered(certificate: Mapping[str, Any]) -> list[str]:

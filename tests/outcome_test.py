@@ -52,11 +52,22 @@ def test_a_fill_that_is_not_kept_is_said(tmp_path, times, fill, kept):
     assert f'{used:.2%}' in said[0]
 
 
-def test_a_limit_on_memory_alone_is_no_fill(tmp_path):
+def test_a_limit_on_memory_alone_is_not_filled_and_that_is_said(tmp_path):
   s = spaces.tiny()
   memory = cost.memory(s)
-  record = _saved(tmp_path, s, _alphas(s), {memory: memory.bounds()[1]})
-  assert record['certificate']['filled'] is None
+  used = memory.exact(space.argmax(s, _alphas(s)))
+  for times, fill, kept in ((1, 0.98, True), (2, 0.98, False), (2, 0.0, True)):
+    record = _saved(tmp_path, s, _alphas(s), {memory: times * used}, fill)
+    assert record['certificate']['filled'] is None
+    said = outcome.unproven(record['certificate'])
+    assert len(said) == (not kept)
+    assert all('50.00% of a limit' in line for line in said)
+    assert all(line in outcome.lines(record) for line in said)
+
+
+def test_a_search_without_limits_has_no_fill(tmp_path):
+  s = spaces.tiny()
+  record = _saved(tmp_path, s, _alphas(s), {})
   assert outcome.unproven(record['certificate']) == []
 
 
