@@ -22,8 +22,8 @@ import optax
 from absl import app, flags
 
 from benchmarks import pytorch
-from nasjax import batch, constraint, cost, data, depthwise, relax, search
-from nasjax.ops import Numerics
+from nasjax import constraint, cost, data, relax, search
+from nasjax.ops import Numerics, depthwise
 
 _STEPS = flags.DEFINE_integer('steps', 50, 'In a row, per timing.', 1)
 _SIZES = flags.DEFINE_list('sizes', '64,1024', 'Images in a step.')
@@ -71,7 +71,7 @@ def search_of(kind: str, size: int, dtype: str | None) -> search.Search:
   limit = 0.4 * macs.bounds()[1]
   return search.make(
     own,
-    batch.Batches(size, (0.5,) * 3, (0.25,) * 3),
+    data.Batches(size, (0.5,) * 3, (0.25,) * 3),
     [(macs, constraint.linear(0.0, limit))],
     projection=constraint.project([macs], [limit], equal=True),
     weight_tx=optax.sgd(0.01, 0.9),

@@ -164,9 +164,11 @@ def searched(case: Case) -> tuple[State, float]:
   return state, seconds + time.perf_counter() - start
 
 
-def law(case: Case, state: State):
+def distribution(case: Case, state: State):
   own = inputs(case)
-  return own.relaxation.law(state.alphas, own.temperature(state.step), None)
+  return own.relaxation.distribution(
+    state.alphas, own.temperature(state.step), None
+  )
 
 
 def limits() -> list[int]:
@@ -207,7 +209,7 @@ def tuned(folder: pathlib.Path, name: str) -> float | None:
   def expected(case):
     state, _ = searched(case)
     (macs,) = inputs(case).kept.limits
-    return {'expected': float(macs(law(case, state)))}
+    return {'expected': float(macs(distribution(case, state)))}
 
   numbers = [min(form.number * f, form.most) for f in FACTORS]
   found = [
@@ -226,7 +228,7 @@ def outcome(folder: pathlib.Path, case: Case) -> dict[str, Any]:
     derive.within(space, alphas, kept, fill=share) for share in (0.0, 0.98)
   )
   plain = argmax(space, alphas)
-  p = law(case, state)
+  p = distribution(case, state)
   entropies = [-(q * jnp.log(jnp.maximum(q, 1e-30))).sum() for q in p.values()]
   log_prob = functools.partial(derive.log_prob, alphas=alphas)
   return {

@@ -25,7 +25,7 @@ import jax, jax.numpy as jnp
 from nasjax import count, zoo
 from nasjax.ops import Numerics
 from nasjax.supernet import Supernet
-net = Supernet(zoo.mobilenet_v2(), Numerics(depthwise='native'))
+net = Supernet(zoo.mobilenet_v2(), Numerics(lowering='native'))
 images = jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32)
 init = lambda key, x: net.init(key, x, {}, train=False)
 variables = jax.eval_shape(init, jax.random.key(0), images)

@@ -19,7 +19,9 @@ import numpy as np
 from absl import app, flags
 from PIL import Image
 
-from nasjax import augment, batch, data, image, stream
+from nasjax import data
+from nasjax.data import augment, stream
+from nasjax.data import images as image
 
 _BATCHES = flags.DEFINE_integer('batches', 50, 'Of each.', 5)
 _SIZE = flags.DEFINE_integer('batch_size', 64, 'Images in a batch.', 1)
@@ -39,8 +41,8 @@ def per_second(call) -> float:
 def resident(policy: augment.Augment):
   """A call that makes a batch of what lies on the device."""
   arrays = jax.device_put(data.load().train)
-  mean, std = batch.statistics(arrays.images)
-  batches = batch.Batches(_SIZE.value, mean, std, policy, 10)
+  mean, std = data.statistics(arrays.images)
+  batches = data.Batches(_SIZE.value, mean, std, policy, 10)
   sampler = batches.begin(jax.random.key(0), arrays)
   program = jax.jit(batches).lower(sampler, arrays, jax.random.key(1)).compile()
   at = [sampler]

@@ -17,7 +17,7 @@ import jaxlib
 import numpy as np
 from absl import app, flags
 
-from nasjax import depthwise
+from nasjax.ops import depthwise
 
 REPEATS = flags.DEFINE_integer('repeats', 11, 'Timings of each.', 1)
 _QUICK = flags.DEFINE_bool('quick', False, 'Whether to time two shapes only.')

@@ -23,8 +23,7 @@ import numpy as np
 from benchmarks.cost import one_core
 from nasjax import cost, derive, ops, space, spaces
 from nasjax.cost import Cost
-from nasjax.slots import Slot
-from nasjax.space import Architecture, Space
+from nasjax.space import Architecture, Slot, Space
 
 CASES = 50
 FEW = 10

@@ -15,7 +15,7 @@ import numpy as np
 from absl import app
 
 from benchmarks.depthwise import FORMS, REPEATS, machine
-from nasjax import pooling
+from nasjax.ops import pooling
 
 # N, H = W, C, kernel, stride: of ResNet, SqueezeNet, ShuffleNetV2, and small.
 SHAPES = (

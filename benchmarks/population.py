@@ -19,7 +19,7 @@ import optax
 from absl import app, flags
 
 from experiments import allocator
-from nasjax import batch, constraint, cost, data, relax, search, spaces
+from nasjax import constraint, cost, data, relax, search, spaces
 
 _MEMBERS = flags.DEFINE_integer('members', 8, 'Limits.', 2)
 _STEPS = flags.DEFINE_integer('steps', 20, 'Of each search.', 1)
@@ -39,7 +39,7 @@ def make(own, macs: cost.Cost, limit: float) -> search.Search:
   penalty, projection = keepers(macs, limit)
   return search.make(
     own,
-    batch.Batches(_BATCH_SIZE.value, (0.5,) * 3, (0.25,) * 3),
+    data.Batches(_BATCH_SIZE.value, (0.5,) * 3, (0.25,) * 3),
     [(macs, penalty[0])],
     projection=projection,
     weight_tx=optax.sgd(0.01, 0.9),

@@ -34,9 +34,9 @@ from absl import app, flags
 
 from experiments import allocator, names
 from nasjax import relax, space, spaces, train
-from nasjax.entangled import Entangled
 from nasjax.ops import Classifier
 from nasjax.supernet import Supernet
+from nasjax.supernet.entangled import Entangled
 
 _TURNS = flags.DEFINE_integer('turns', 5, 'Of five timings of each.', 1)
 _BATCH_SIZE = flags.DEFINE_integer('batch_size', 64, 'Images in a step.', 1)

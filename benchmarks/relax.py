@@ -24,7 +24,7 @@ import optax
 from absl import app, flags
 
 from experiments import names
-from nasjax import batch, constraint, cost, data, relax, search
+from nasjax import constraint, cost, data, relax, search
 from nasjax.space import Architecture, Space, fix
 
 _REPEATS = flags.DEFINE_integer('repeats', 15, 'Timings of each.', 1)
@@ -85,7 +85,7 @@ def programs(
   costs = [(macs, constraint.linear(1.0, 1e6))] if space.choices else []
   parts = search.make(
     space,
-    batch.Batches(BATCH, mean, std),
+    data.Batches(BATCH, mean, std),
     costs,
     weight_tx=optax.sgd(0.01, momentum=0.9),
     alpha_tx=optax.adam(1e-6),

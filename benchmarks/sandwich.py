@@ -17,11 +17,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from nasjax import batch, data, derive, distill, pattern, space
+from nasjax import data, derive, space
 from nasjax.cost import Cost, macs
-from nasjax.entangled import Entangled
 from nasjax.space import Architecture, Space
-from nasjax.train import cross_entropy
+from nasjax.supernet import downsampling
+from nasjax.supernet.entangled import Entangled
+from nasjax.train import cross_entropy, distill
 
 _FILL = 0.9  # Of the budget, that drawn networks use at least.
 _POOL = 1000  # Networks of each pattern that are drawn from.
@@ -50,14 +51,14 @@ def largest(cost: Cost) -> Architecture:
 class _State(NamedTuple):
   params: Any
   opt_state: optax.OptState
-  position: batch.Sampler
+  position: data.Sampler
 
 
 def train(
   whole: Space,
   budget: float,
   train_images: data.Arrays,
-  batches: batch.Batches,
+  batches: data.Batches,
   tx: optax.GradientTransformation,
   *,
   numerics: Any,
@@ -78,7 +79,7 @@ def train(
     networks: in each step, the largest among them; at least 2.
     seed: of all that is drawn.
   """
-  nets = pattern.networks(whole, numerics, 'entangled')
+  nets = downsampling.networks(whole, numerics, 'entangled')
   spaces = [net.space for net in nets]
   rng = np.random.default_rng(seed)
   pools = [

@@ -30,19 +30,10 @@ import numpy as np
 from absl import app, flags
 
 from experiments import allocator
-from nasjax import (
-  batch,
-  data,
-  ops,
-  optimize,
-  relax,
-  search,
-  space,
-  spaces,
-  train,
-)
-from nasjax.entangled import Entangled
+from nasjax import data, ops, relax, search, space, spaces, train
 from nasjax.supernet import Supernet
+from nasjax.supernet.entangled import Entangled
+from nasjax.train import optimizers
 
 _REPEATS = flags.DEFINE_integer('repeats', 9, 'Timings of each.', 1)
 _BATCH_SIZE = flags.DEFINE_integer('batch_size', 32, 'Images in a pass.', 1)
@@ -173,9 +164,9 @@ def drawing(searched: space.Space, batch_size: int) -> Passes:
   mean, std = ((x,) * searched.channels for x in (0.5, 0.3))
   parts = search.make(
     searched,
-    batch.Batches(batch_size, mean, std),
+    data.Batches(batch_size, mean, std),
     [],
-    weight_tx=optimize.sgd(0.01),
+    weight_tx=optimizers.sgd(0.01),
     alpha_tx=search.adam(0.01),
     relaxation=relax.GDAS,
   )

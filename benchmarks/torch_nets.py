@@ -9,10 +9,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from nasjax.nest import Nest
 from nasjax.ops import Conv, MBConv, Skip
-from nasjax.sharing import paths
 from nasjax.space import Space
+from nasjax.supernet.masks import Nest
+from nasjax.supernet.sharing import paths
 
 _TINY = 1e-6  # As in nasjax.nest.
 

@@ -34,7 +34,8 @@ from experiments import (
   training,
 )
 from experiments import recipe as recipes
-from nasjax import batch, cost, data, derive, files, report, stream
+from nasjax import cost, data, derive, files, report
+from nasjax.data import stream
 from nasjax.errors import DivergedError, InputError
 from nasjax.report.markup import code, literal
 from nasjax.space import Architecture, Space, fix, read_record
@@ -152,7 +153,7 @@ def run(
   workdir: pathlib.Path,
   entries: list[Entry],
   dataset: data.Dataset | stream.Streamed,
-  batches: batch.Batches,
+  batches: data.Batches,
   recipe: recipes.Recipe,
   *,
   seed: int,

@@ -63,7 +63,7 @@ def network(config: dict[str, Any]) -> Space:
 
 def layers(space: Space) -> count.Table:
   """The layers of a network, each with its MACs and parameters."""
-  net = Supernet(space, Numerics(depthwise='native'))
+  net = Supernet(space, Numerics(lowering='native'))
   side = space.image_size
   images = jax.ShapeDtypeStruct((1, side, side, space.channels), jnp.float32)
   variables = count.module_shapes(net, images, {}, train=False)

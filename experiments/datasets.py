@@ -7,15 +7,8 @@ from importlib import metadata
 from typing import Any
 
 from experiments import cli, devices
-from nasjax import (
-  augment,
-  batch,
-  data,
-  data_check,
-  folder_listing,
-  stream,
-  train,
-)
+from nasjax import data, train
+from nasjax.data import augment, folder_listing, oddities, stream
 from nasjax.errors import InputError
 from nasjax.printable import printable
 
@@ -150,7 +143,7 @@ def read(
   if found.skipped:
     skipped = (
       f'skipped {len(found.skipped)} files that cannot be read as images: '
-      f'{data_check.listed(found.skipped)}'
+      f'{oddities.listed(found.skipped)}'
     )
     lines = (skipped, *lines)
   for line in lines:
@@ -207,7 +200,7 @@ def batches_of(
   *,
   erasing: float = 0.0,
   mixup: float = 0.0,
-) -> batch.Batches:
+) -> data.Batches:
   """How batches of a set are made; statistics come from train alone.
 
   Args:
@@ -223,7 +216,7 @@ def batches_of(
     InputError: `size` is not from 1 to `most`, `cutout` not from 0 to the edge
       of the images, or another number out of its range.
   """
-  batch.check_size(size, most)
+  data.check_size(size, most)
   height, width, _ = dataset.image_shape
   policy = augment.augment_for(dataset.name, height)
   policy = dataclasses.replace(
@@ -235,9 +228,9 @@ def batches_of(
   else:
     images, resident = stream.sample(dataset.train, height), False
     policy = dataclasses.replace(policy, pad=0)
-  return batch.Batches(
+  return data.Batches(
     size,
-    *batch.statistics(images),
+    *data.statistics(images),
     policy,
     dataset.num_classes,
     resident,

@@ -9,7 +9,8 @@ import numpy as np
 from jax.sharding import NamedSharding
 
 from experiments import devices
-from nasjax import data, stream
+from nasjax import data
+from nasjax.data import stream
 
 
 class Feed(NamedTuple):

@@ -21,7 +21,7 @@ import numpy as np
 
 from experiments import cli, constraints, searching, training
 from experiments import recipe as recipes
-from nasjax import batch, data, derive
+from nasjax import data, derive
 from nasjax.errors import DivergedError, InputError
 from nasjax.space import Alphas, Architecture, fix
 
@@ -119,7 +119,7 @@ def _best(accuracies: list[float | None]) -> int:
 
 def recipe_of(
   config: Mapping[str, Any], dataset: data.Dataset
-) -> tuple[recipes.Recipe, batch.Batches]:
+) -> tuple[recipes.Recipe, data.Batches]:
   """How finalists are trained, and their batches.
 
   Args:

@@ -11,10 +11,12 @@ import numpy as np
 from experiments import datasets, loop, recorded, weights
 from experiments import recipe as recipes
 from experiments.recipe import Recipe
-from nasjax import batch, data, distill, stream, train
+from nasjax import data, train
+from nasjax.data import stream
 from nasjax.errors import InputError
 from nasjax.ops import Numerics
 from nasjax.space import Architecture, Space, fix
+from nasjax.train import distill
 
 # What is read of any `result.json`: by comparisons, sweeps and finalists.
 _TRAINED = {
@@ -91,7 +93,7 @@ def read(workdir: pathlib.Path, ops: tuple[type, ...] = ()) -> Run:
   a = architecture(workdir, ops)
   run = Run(workdir, fix(a.space, a), found)
   try:
-    batch.Batches(1, *run.normalisation), run.numerics
+    data.Batches(1, *run.normalisation), run.numerics
   except (TypeError, ValueError) as e:
     raise InputError(
       f'{path} is not what this version writes ({e}); train again'
@@ -192,7 +194,7 @@ def evaluate(
   Raises:
     InputError: the weights are missing, damaged or another network's.
   """
-  batches = batch.Batches(1, *run.normalisation)
+  batches = data.Batches(1, *run.normalisation)
   predict = jax.jit(train.predict(run.network, batches, run.numerics))
   size, found = run.network.image_size, {}
   for name in (weights.LAST, weights.BEST):

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments import cli, schedules
-from nasjax import bilevel, guard, relax
+from nasjax import guard, relax
 from nasjax.errors import InputError
 from nasjax.guard import Guards, Rule
 from nasjax.relax import Relaxed
+from nasjax.search import hypergradient
 from nasjax.space import Space
 
 FAIRNESS: Mapping[str, Callable[..., Any] | None] = {
@@ -24,7 +25,7 @@ WINDOW, APART = 5, 4  # Of the rule on the eigenvalue, as in R-DARTS' code.
 OPTIONS = {
   'order': (
     'first',
-    f'{cli.one_of(bilevel.ORDERS)}: what alphas know of how weights answer',
+    f'{cli.one_of(hypergradient.ORDERS)}: how alphas see the answer of weights',
   ),
   'neumann_terms': (3, 'of the series of --order=implicit'),
   'neumann_rate': (0.01, 'of the series of --order=implicit'),
@@ -121,7 +122,7 @@ def of(
 
 def check_order(config: Mapping[str, Any]) -> None:
   """Raises InputError where there is no such order, or no such series."""
-  cli.lookup('order', config['order'], dict.fromkeys(bilevel.ORDERS))
+  cli.lookup('order', config['order'], dict.fromkeys(hypergradient.ORDERS))
   numbers = ('neumann_terms', 'neumann_rate')
   if config['order'] == 'implicit':
     cli.check_least(1, neumann_terms=config['neumann_terms'])

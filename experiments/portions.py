@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nasjax import data, data_split, stream
+from nasjax import data
+from nasjax.data import split, stream
 from nasjax.errors import InputError
 
 
@@ -56,7 +57,7 @@ def held_out(
   if fraction == 0:
     return dataset, None
   if isinstance(dataset, data.Dataset):
-    fit, valid = data_split.split(
+    fit, valid = split.split(
       dataset.train,
       1 - fraction,
       what=f'data set {dataset.name}, --valid_fraction={fraction}',
@@ -92,7 +93,7 @@ def halves(
   if isinstance(dataset, data.Dataset):
     if dataset.valid is not None:
       return dataset.train, dataset.valid
-    return data_split.split(
+    return split.split(
       dataset.train,
       0.5,
       seed=seed,

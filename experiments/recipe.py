@@ -7,16 +7,19 @@ import jax.numpy as jnp
 import optax
 
 from experiments import cli, datasets
-from nasjax import batch, data, dropout, optimize, stream
+from nasjax import data
+from nasjax.data import stream
 from nasjax.errors import InputError
 from nasjax.ops import Numerics
 from nasjax.space import Space
+from nasjax.train import drop_path as drop_path_lib
+from nasjax.train import optimizers
 
 DTYPES = {'float32': None, 'bfloat16': jnp.bfloat16}
 OPTIMIZERS = {
-  'sgd': optimize.sgd,
-  'rmsprop': optimize.rmsprop,
-  'adamw': optimize.adamw,
+  'sgd': optimizers.sgd,
+  'rmsprop': optimizers.rmsprop,
+  'adamw': optimizers.adamw,
 }
 # What of a recipe only some optimizers and schedules read.
 _READ_BY = {
@@ -139,9 +142,9 @@ class Recipe:
       InputError: the network has nothing that could be dropped.
     """
     if self.dropout is not None:
-      network = dropout.with_dropout(network, self.dropout)
+      network = drop_path_lib.with_dropout(network, self.dropout)
     if self.drop_path:
-      network = dropout.with_drop_path(network, self.drop_path)
+      network = drop_path_lib.with_drop_path(network, self.drop_path)
     return network
 
   def tx(self, steps: int) -> optax.GradientTransformation:
@@ -161,14 +164,14 @@ class Recipe:
 
 
 def _cosine(recipe: Recipe, steps: int) -> optax.Schedule:
-  return optimize.cosine(
+  return optimizers.cosine(
     recipe.learning_rate, steps, warmup_steps=_warmup_steps(recipe, steps)
   )
 
 
 def _staircase(recipe: Recipe, steps: int) -> optax.Schedule:
   stair = max(1, round(recipe.stair_epochs * steps / recipe.epochs))
-  return optimize.staircase(
+  return optimizers.staircase(
     recipe.learning_rate,
     stair,
     recipe.stair_factor,
@@ -276,7 +279,7 @@ def steps_of(recipe: Recipe, dataset: data.Dataset | stream.Streamed) -> int:
 
 def batches_for(
   recipe: Recipe, dataset: data.Dataset | stream.Streamed
-) -> batch.Batches:
+) -> data.Batches:
   """How batches of the training images are made.
 
   Raises:

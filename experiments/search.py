@@ -36,11 +36,12 @@ from experiments import (
   weights,
 )
 from experiments import recipe as recipes
-from nasjax import data, optimize, relax, report, search, stream
+from nasjax import data, relax, report, search
 from nasjax import space as space_lib
+from nasjax.data import stream
 from nasjax.printable import printable
 from nasjax.space import Architecture
-from nasjax.train import cross_entropy
+from nasjax.train import cross_entropy, optimizers
 
 OPTIONS = {
   'preset': presets.option(presets.SEARCH),
@@ -140,7 +141,7 @@ def build(config: dict[str, Any], inputs: searching.Inputs) -> search.Search:
     projection=inputs.kept.projection,
     weight_tx=recipe.tx(config['steps']),
     regulariser=functools.partial(
-      optimize.decay, weight_decay=recipe.coupled_decay
+      optimizers.decay, weight_decay=recipe.coupled_decay
     ),
     alpha_tx=alpha_optimizer(config),
     order=config['order'],
@@ -237,7 +238,7 @@ def _search(
   if keep_supernet:
     weights.store(workdir, supernets.WHOLE, {'params': parts.params(state)})
   limits = inputs.kept.limits
-  # Of the law that the costs were of, which is not always a softmax.
+  # Of the distribution that the costs were of, which is not always a softmax.
   heat = inputs.temperature(state.step)
   logits = relax.logits(inputs.relaxation, state.alphas, heat)
   architecture, trained = finalists.chosen(

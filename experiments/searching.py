@@ -21,7 +21,8 @@ from experiments import (
   outcome,
   progress,
 )
-from nasjax import batch, data, guard, relax, search, stream
+from nasjax import data, guard, relax, search
+from nasjax.data import stream
 from nasjax.errors import DivergedError
 from nasjax.space import Space
 
@@ -49,7 +50,7 @@ class Inputs(NamedTuple):
   space: Space
   train: data.Arrays | Sequence
   valid: data.Arrays | Sequence
-  batches: batch.Batches
+  batches: data.Batches
   relaxation: relax.Relaxed
   temperature: optax.Schedule
   kept: constraints.Kept
@@ -253,12 +254,12 @@ def compile_for(
   shapes, start = compilation.initial(
     lambda key: parts.init(key, *arrays), key, sharding=train.sharding
   )
-  law, temperature = inputs.relaxation.law, inputs.temperature
+  distribution, temperature = inputs.relaxation.distribution, inputs.temperature
 
   # In one piece: op by op, the first call of each would compile for seconds.
   @jax.jit
   def costs_of(alphas, step):
-    probs = law(alphas, temperature(step))
+    probs = distribution(alphas, temperature(step))
     hard, limits = search.harden(probs), inputs.kept.limits
     return {c.name: c(probs) for c in limits} | {
       f'{c.name}_strict': c(hard) for c in limits
@@ -266,7 +267,7 @@ def compile_for(
 
   @jax.jit
   def described(alphas, step):
-    probs = law(alphas, temperature(step))
+    probs = distribution(alphas, temperature(step))
     return {'probs': probs, 'entropy': guard.entropy(probs)}
 
   # One after the other: each takes gigabytes, and the first is waited for.
@@ -364,5 +365,5 @@ def _returned(state: search.State, verdict: guard.Verdict) -> search.State:
   """With the alphas to derive from, and the step that they are of."""
   if verdict.alphas is None:
     return state
-  # The step is that of the law's temperature, too.
+  # The step is that of the distribution's temperature, too.
   return state._replace(alphas=verdict.alphas, step=np.int32(verdict.step))

@@ -8,11 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import cli, datasets, portions
-from nasjax import batch, data, relax, sharing, stream, subnet, train
+from nasjax import data, relax, train
+from nasjax.data import stream
 from nasjax.errors import InputError
 from nasjax.ops import Numerics
 from nasjax.relax import Relaxed
 from nasjax.space import Architecture, Space, at_pattern, fix
+from nasjax.supernet import inherit, sharing
 
 KINDS = ('mixed', 'sampled', 'entangled')
 
@@ -70,7 +72,7 @@ def inherited(
   architecture: Architecture,
   params: Any,
   halves: tuple[data.Arrays | Sequence, data.Arrays | Sequence],
-  batches: batch.Batches,
+  batches: data.Batches,
   numerics: Numerics,
 ) -> Inherited:
   """What a supernet leaves to the network that was derived from it.
@@ -84,7 +86,7 @@ def inherited(
     numerics: how the network is computed.
   """
   network = fix(architecture.space, architecture)
-  own = subnet.subweights(
+  own = inherit.subweights(
     architecture.space,
     architecture,
     params,
@@ -94,8 +96,8 @@ def inherited(
   size = batches.size
   order = np.random.default_rng(0).permutation(datasets.size_of(learnt))
   order = order[: min(_BATCHES, len(order) // size) * size]
-  apply = jax.jit(subnet.statistics(network, numerics))
-  variables = subnet.reestimate(
+  apply = jax.jit(inherit.statistics(network, numerics))
+  variables = inherit.reestimate(
     apply, {'params': own}, _normalised(learnt, order, batches, network)
   )
   found = train.Weights(variables['params'], variables['batch_stats'])
@@ -108,7 +110,7 @@ def inherited(
 def _normalised(
   images: data.Arrays | Sequence,
   order: np.ndarray,
-  batches: batch.Batches,
+  batches: data.Batches,
   network: Space,
 ) -> Iterator[jax.Array]:
   """The images in an order, batch by batch."""
@@ -120,7 +122,7 @@ def _normalised(
     drawn = stream.once(rows, batches.size, network.image_size)
     parts = (one.images for one in drawn)
   for part in parts:
-    yield batch.normalise(jnp.asarray(part), batches.mean, batches.std)
+    yield data.normalise(jnp.asarray(part), batches.mean, batches.std)
 
 
 def described(kind: str, space: Space) -> dict[str, Any]:

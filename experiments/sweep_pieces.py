@@ -38,7 +38,7 @@ from experiments import (
 from experiments import recipe as recipes
 from experiments.sweep_networks import Found, Plan, alphas_of
 from experiments.sweep_plan import Member, Training
-from nasjax import batch, data, files
+from nasjax import data, files
 from nasjax import search as search_lib
 from nasjax import space as space_lib
 from nasjax.errors import DivergedError
@@ -68,7 +68,7 @@ class Setting(NamedTuple):
   resource: str
   dataset: data.Dataset
   valid: data.Arrays
-  batches: batch.Batches
+  batches: data.Batches
   recipe: recipes.Recipe
   ops: tuple[type, ...]
   command: str

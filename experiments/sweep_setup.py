@@ -16,7 +16,8 @@ from experiments import (
   sweep_plan,
 )
 from experiments import recipe as recipes
-from nasjax import data, data_split
+from nasjax import data
+from nasjax.data import split
 from nasjax.errors import InputError
 from nasjax.space import Space
 
@@ -207,7 +208,7 @@ def subset(dataset: data.Dataset, images: int | None) -> data.Dataset:
     )
   if images == dataset.num_train:
     return dataset
-  few, _ = data_split.split(
+  few, _ = split.split(
     dataset.train,
     images / dataset.num_train,
     what=f'data set {dataset.name}, --train_images={images}',

@@ -27,7 +27,8 @@ from experiments import (
   training,
 )
 from experiments import recipe as recipes
-from nasjax import data, stream
+from nasjax import data
+from nasjax.data import stream
 from nasjax.errors import InputError
 from nasjax.space import (
   Architecture,

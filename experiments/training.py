@@ -25,7 +25,8 @@ from experiments import (
 )
 from experiments import recipe as recipes
 from experiments.recipe import Recipe
-from nasjax import batch, cost, data, files, stream, train
+from nasjax import cost, data, files, train
+from nasjax.data import stream
 from nasjax.errors import DivergedError
 from nasjax.space import Architecture, Space
 
@@ -47,7 +48,7 @@ class Built(NamedTuple):
 def build(
   network: Space,
   dataset: data.Dataset | stream.Streamed,
-  batches: batch.Batches,
+  batches: data.Batches,
   recipe: Recipe,
   taught: finished.Taught = finished.Taught(),  # noqa: B008 (immutable)
 ) -> Built:
@@ -69,7 +70,7 @@ def run(
   workdir: pathlib.Path,
   network: Space,
   dataset: data.Dataset | stream.Streamed,
-  batches: batch.Batches,
+  batches: data.Batches,
   recipe: Recipe,
   *,
   seed: int,

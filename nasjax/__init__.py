@@ -1,6 +1,6 @@
 """Small image classifiers within a hard resource budget, found by gradient.
 
-Every room is a module, loaded when it is first named:
+Every package is loaded when it is first named:
 
 Example:
   >>> import nasjax
@@ -9,19 +9,35 @@ Example:
 """
 
 import importlib
-import pkgutil
 
 __version__ = '0.1.0'
 
-_ROOMS = frozenset(room.name for room in pkgutil.iter_modules(__path__))
+__all__ = [
+  'constraint',
+  'cost',
+  'count',
+  'data',
+  'derive',
+  'errors',
+  'guard',
+  'ops',
+  'relax',
+  'report',
+  'search',
+  'space',
+  'spaces',
+  'supernet',
+  'train',
+  'zoo',
+]
 
 
 def __getattr__(name: str):
   # Not all at once: who counts a network need not wait for matplotlib.
-  if name not in _ROOMS:
+  if name not in __all__:
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
   return importlib.import_module(f'{__name__}.{name}')
 
 
 def __dir__() -> list[str]:
-  return sorted({*globals(), *_ROOMS})
+  return sorted({*globals(), *__all__})

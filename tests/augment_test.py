@@ -9,7 +9,8 @@ import pytest
 from conftest import images as _images
 from conftest import refused as _refused
 
-from nasjax import augment, batch, data, space, spaces, supernet, train
+from nasjax import data, space, spaces, supernet, train
+from nasjax.data import augment
 
 _augment = jax.jit(augment.augment, static_argnums=2)
 
@@ -180,8 +181,8 @@ def test_nothing_of_it_touches_what_is_evaluated():
     network, space.argmax(network, space.init_alphas(network))
   )
   policy = augment.Augment(2, True, cutout=4, erasing=1.0, mixup=1.0)
-  plain = batch.Batches(4, (0.5,), (0.25,))
-  wild = batch.Batches(4, (0.5,), (0.25,), policy, 3)
+  plain = data.Batches(4, (0.5,), (0.25,))
+  wild = data.Batches(4, (0.5,), (0.25,), policy, 3)
   images = _images(64)
   net = supernet.Supernet(network)
   variables = net.init(
@@ -196,7 +197,7 @@ def test_nothing_of_it_touches_what_is_evaluated():
   np.testing.assert_array_equal(one, other)
   assert len(set(one.tolist())) > 1
   logits = net.apply(
-    variables, batch.normalise(images, (0.5,), (0.25,)), {}, train=False
+    variables, data.normalise(images, (0.5,), (0.25,)), {}, train=False
   )
   np.testing.assert_array_equal(one, logits.argmax(-1))
 
@@ -236,7 +237,7 @@ def test_an_image_stays_in_its_place_next_to_its_label():
   labels = np.arange(1, 201, dtype=np.int32)
   images = np.broadcast_to(labels.reshape(-1, 1, 1, 1), (200, 6, 6, 1))
   arrays = data.Arrays(images.astype(np.uint8), labels)
-  images, labels = batch.take(arrays, np.arange(199, -1, -1))
+  images, labels = data.take(arrays, np.arange(199, -1, -1))
   policy = augment.Augment(pad=2, flip=True, cutout=2)
   out = np.asarray(_augment(jax.random.key(0), images, policy))
   np.testing.assert_array_equal(out.max(axis=(1, 2, 3)), labels)

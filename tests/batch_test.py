@@ -7,7 +7,8 @@ import pytest
 from conftest import images as _images
 from conftest import refused as _refused
 
-from nasjax import augment, batch, data
+from nasjax import data
+from nasjax.data import augment
 
 
 @pytest.fixture(scope='module')
@@ -19,7 +20,7 @@ def embedded():
 
 
 def _draw(sampler, batch_size, count):
-  draw = jax.jit(batch.sampler_next, static_argnums=1)
+  draw = jax.jit(data.sampler_next, static_argnums=1)
   batches = []
   for _ in range(count):
     indices, sampler = draw(sampler, batch_size)
@@ -28,7 +29,7 @@ def _draw(sampler, batch_size, count):
 
 
 def test_an_epoch_has_every_index_once_and_each_has_its_own_order():
-  batches, _ = _draw(batch.sampler_init(jax.random.key(0), 60), 12, 15)
+  batches, _ = _draw(data.sampler_init(jax.random.key(0), 60), 12, 15)
   epochs = batches.reshape(3, 60)
   assert batches.dtype == np.int32
   for epoch in epochs:
@@ -37,7 +38,7 @@ def test_an_epoch_has_every_index_once_and_each_has_its_own_order():
 
 
 def test_the_incomplete_tail_of_an_epoch_is_dropped():
-  batches, _ = _draw(batch.sampler_init(jax.random.key(1), 10), 4, 40)
+  batches, _ = _draw(data.sampler_init(jax.random.key(1), 10), 4, 40)
   for epoch in batches.reshape(20, 8):
     assert len(set(epoch)) == 8
   # Nothing is dropped for good: the tail is another one each time.
@@ -46,14 +47,14 @@ def test_the_incomplete_tail_of_an_epoch_is_dropped():
 
 def test_the_first_place_of_an_epoch_is_uniform():
   keys = jax.random.split(jax.random.key(2), 4000)
-  order = jax.vmap(lambda key: batch.sampler_init(key, 4).order)(keys)
+  order = jax.vmap(lambda key: data.sampler_init(key, 4).order)(keys)
   count = np.bincount(np.asarray(order[:, 0]), minlength=4)
   # Five standard deviations of a binomial count.
   assert (abs(count - 1000) < 5 * (4000 * 0.25 * 0.75) ** 0.5).all()
 
 
 def test_a_restored_sampler_goes_on_bit_for_bit():
-  _, sampler = _draw(batch.sampler_init(jax.random.key(3), 50), 16, 5)
+  _, sampler = _draw(data.sampler_init(jax.random.key(3), 50), 16, 5)
   leaves, tree = jax.tree.flatten(
     sampler._replace(key=jax.random.key_data(sampler.key))
   )
@@ -65,18 +66,18 @@ def test_a_restored_sampler_goes_on_bit_for_bit():
 
 
 def test_sampling_is_the_same_with_and_without_jit():
-  sampler = batch.sampler_init(jax.random.key(4), 9)
+  sampler = data.sampler_init(jax.random.key(4), 9)
   jitted, _ = _draw(sampler, 4, 5)
   plain = []
   for _ in range(5):
-    indices, sampler = batch.sampler_next(sampler, 4)
+    indices, sampler = data.sampler_next(sampler, 4)
     plain.append(indices)
   np.testing.assert_array_equal(np.stack(plain), jitted)
 
 
 def test_only_the_beginning_of_an_epoch_sorts():
-  sampler = batch.sampler_init(jax.random.key(0), 8)
-  jaxpr = jax.make_jaxpr(lambda s: batch.sampler_next(s, 4))(sampler)
+  sampler = data.sampler_init(jax.random.key(0), 8)
+  jaxpr = jax.make_jaxpr(lambda s: data.sampler_next(s, 4))(sampler)
   top = {eqn.primitive.name for eqn in jaxpr.eqns}
   assert 'cond' in top
   # The branches' own equations stand in the cond's parameters, not here.
@@ -84,22 +85,22 @@ def test_only_the_beginning_of_an_epoch_sorts():
 
 
 def test_impossible_batches_are_refused():
-  sampler = batch.sampler_init(jax.random.key(0), 8)
+  sampler = data.sampler_init(jax.random.key(0), 8)
   for size in (0, 9):
     _refused(
       f'batch_size is {size}; with 8 examples it must be 1 to 8',
-      batch.sampler_next,
+      data.sampler_next,
       sampler,
       size,
     )
-  _refused('cannot sample from 0', batch.sampler_init, jax.random.key(0), 0)
+  _refused('cannot sample from 0', data.sampler_init, jax.random.key(0), 0)
 
 
 def test_take_gives_images_and_labels_of_the_same_rows():
   images, labels = _images(20), np.arange(20, dtype=np.int32)
   arrays = jax.device_put(data.Arrays(images, labels))
   indices = np.array([7, 0, 19, 7])
-  picked, their = jax.jit(batch.take)(arrays, indices)
+  picked, their = jax.jit(data.take)(arrays, indices)
   np.testing.assert_array_equal(picked, images[indices])
   np.testing.assert_array_equal(their, indices)
   assert picked.dtype == jnp.uint8
@@ -115,15 +116,15 @@ def test_statistics_are_those_of_the_closed_form():
   images = np.full((8, 2, 2, 2), 51, np.uint8)
   images[::4, ..., 0] = 255
   images[1::4, ..., 0] = 51
-  mean, std = batch.statistics(images, chunk=3)
+  mean, std = data.statistics(images, chunk=3)
   assert mean == pytest.approx((0.4, 0.2), rel=1e-12)
   assert std == pytest.approx((0.12**0.5, 1.0), rel=1e-12)
 
 
 def test_statistics_do_not_depend_on_chunks_and_agree_with_float64(embedded):
   images = embedded.train.images
-  mean, std = batch.statistics(images)
-  assert (mean, std) == batch.statistics(jnp.asarray(images), chunk=999)
+  mean, std = data.statistics(images)
+  assert (mean, std) == data.statistics(jnp.asarray(images), chunk=999)
   scaled = images.astype(np.float64) / 255
   assert mean[0] == pytest.approx(scaled.mean(), rel=1e-12)
   assert std[0] == pytest.approx(scaled.std(), rel=1e-12)
@@ -131,7 +132,7 @@ def test_statistics_do_not_depend_on_chunks_and_agree_with_float64(embedded):
 
 def test_normalised_images_have_mean_0_and_deviation_1():
   images = _images(500, 8, 3) // np.uint8([1, 2, 4])
-  out = jax.jit(batch.normalise)(images, *batch.statistics(images))
+  out = jax.jit(data.normalise)(images, *data.statistics(images))
   assert out.dtype == jnp.float32
   out = np.asarray(out, np.float64)
   np.testing.assert_allclose(out.mean(axis=(0, 1, 2)), 0, atol=1e-5)
@@ -143,14 +144,14 @@ def test_a_step_runs_under_strict_promotion_and_float64(mixup):
   images = _images(8, 8, 3)
   arrays = data.Arrays(images, np.arange(8, dtype=np.int32))
   policy = augment.Augment(1, True, cutout=2, erasing=0.5, mixup=mixup)
-  batches = batch.Batches(4, (0.5,) * 3, (0.2,) * 3, policy, 8)
+  batches = data.Batches(4, (0.5,) * 3, (0.2,) * 3, policy, 8)
 
   with (
     jax.numpy_rank_promotion('raise'),
     jax.numpy_dtype_promotion('strict'),
     jax.enable_x64(True),
   ):
-    sampler = batch.sampler_init(jax.random.key(0), 8)
+    sampler = data.sampler_init(jax.random.key(0), 8)
     out, labels, after = jax.jit(batches)(sampler, arrays, jax.random.key(1))
   assert out.dtype == jnp.float32
   assert labels.dtype == (jnp.float32 if mixup else jnp.int32)
@@ -167,8 +168,8 @@ def _mixed(mixup, keys):
   images = np.broadcast_to(labels.reshape(-1, 1, 1, 1) * 25, (10, 6, 6, 1))
   arrays = data.Arrays(images.astype(np.uint8), labels)
   policy = augment.Augment(mixup=mixup)
-  draw = jax.jit(batch.Batches(10, (0.5,), (0.25,), policy, 10))
-  sampler = batch.sampler_init(jax.random.key(0), 10)
+  draw = jax.jit(data.Batches(10, (0.5,), (0.25,), policy, 10))
+  sampler = data.sampler_init(jax.random.key(0), 10)
   for key in range(keys):
     images, labels, _ = draw(sampler, arrays, jax.random.key(key))
     yield np.asarray(images, np.float64) * 0.25 + 0.5, np.asarray(labels)
@@ -193,4 +194,4 @@ def test_a_batch_that_is_not_mixed_keeps_its_labels_as_numbers():
 
 def test_mixing_needs_to_know_the_classes():
   policy = augment.Augment(mixup=0.2)
-  _refused('num_classes is 0', batch.Batches, 4, (0.5,), (0.2,), policy)
+  _refused('num_classes is 0', data.Batches, 4, (0.5,), (0.2,), policy)

@@ -12,7 +12,8 @@ from scipy import stats
 
 from benchmarks import constraints, ranks, sandwich
 from experiments import supernets, sweep_networks, sweep_plan
-from nasjax import batch, cost, data, ops, optimize, space, spaces
+from nasjax import cost, data, ops, space, spaces
+from nasjax.train import optimizers
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 # Each defines flags of its own, so they do not go together.
@@ -153,14 +154,14 @@ def test_a_sandwich_trains_networks_that_see_no_label():
   noise = rng.integers(60, size=(256, 8, 8, 1))
   images = (20 * labels[:, None, None, None] + noise).astype(np.uint8)
   arrays = data.Arrays(images, labels.astype(np.int32))
-  batches = batch.Batches(32, *batch.statistics(images))
+  batches = data.Batches(32, *data.statistics(images))
   numerics, steps = ops.Numerics(), 200
   params = sandwich.train(
     whole,
     budget,
     arrays,
     batches,
-    optimize.sgd(optimize.cosine(0.1, steps)),
+    optimizers.sgd(optimizers.cosine(0.1, steps)),
     numerics=numerics,
     steps=steps,
     networks=3,

@@ -6,10 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nasjax import beside
 from nasjax.ops import MBConv, Numerics, Skip
-from nasjax.slots import Slot
-from nasjax.supernet import Mixed
+from nasjax.space import Slot
+from nasjax.supernet import Mixed, fused
 
 SEARCHED = (
   MBConv(3, 6),
@@ -59,8 +58,8 @@ def test_side_by_side_is_each_by_itself(
   x64, ops, features, stride, form, train
 ):
   """Outputs, statistics and all gradients."""
-  slot, numerics = Slot('a', ops, features, stride), Numerics(depthwise=form)
-  assert sum(map(len, beside.groups(ops))) >= 5
+  slot, numerics = Slot('a', ops, features, stride), Numerics(lowering=form)
+  assert sum(map(len, fused.groups(ops))) >= 5
   mixed = Mixed(slot, numerics)
   keys = jax.random.split(jax.random.key(0), 3)
   x = jax.random.normal(keys[0], (3, 5, 5, 6))
@@ -97,5 +96,5 @@ def test_what_draws_or_shuffles_by_itself_stands_alone():
     pass
 
   alone = Mine(3, 1), MBConv(3, 1, groups=2), MBConv(3, 1, drop_path=0.1)
-  assert beside.groups([MBConv(3, 1), *alone, Skip()]) == []
-  assert beside.groups([MBConv(3, 1), *alone, MBConv(3, 2)]) == [[0, 4]]
+  assert fused.groups([MBConv(3, 1), *alone, Skip()]) == []
+  assert fused.groups([MBConv(3, 1), *alone, MBConv(3, 2)]) == [[0, 4]]

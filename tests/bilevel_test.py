@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from nasjax import bilevel
+from nasjax.search import hypergradient
 
 # Inner: w'Aw / 2 - w'Ba. Outer: |w - c|^2 / 2 + d |a|^2 / 2.
 N, M, D, ETA = 5, 3, 0.3, 0.05
@@ -86,7 +86,9 @@ def _ahead(tx, state, a, w, train, loss=_curved):
 
 def test_first_holds_the_weights(x64):
   A, B, c, a, w = _problem()
-  gradient, aux = bilevel.first(_quadratic, _distance)(a, w, (), (A, B), c)
+  gradient, aux = hypergradient.first(_quadratic, _distance)(
+    a, w, (), (A, B), c
+  )
   np.testing.assert_allclose(gradient, D * a, rtol=1e-12)
   np.testing.assert_array_equal(aux, w)
 
@@ -99,7 +101,7 @@ def test_second_on_a_quadratic_is_its_closed_form(x64, name, pull):
   A, B, c, a, w = _problem()
   tx = OPTIMIZERS[name]()
   state = _warm(tx, w)
-  estimate = jax.jit(bilevel.second(_quadratic, _distance, tx))
+  estimate = jax.jit(hypergradient.second(_quadratic, _distance, tx))
   gradient, aux = estimate(a, w, state, (A, B), c)
   ahead = _ahead(tx, state, a, w, (A, B), _quadratic)
   wanted = D * a + pull * ETA * B.T @ (ahead - c)
@@ -113,7 +115,9 @@ def test_second_on_a_quadratic_is_its_closed_form(x64, name, pull):
 @pytest.mark.parametrize('terms', [1, 2, 3, 7])
 def test_implicit_is_the_truncated_series(x64, terms):
   A, B, c, a, w = _problem()
-  estimate = bilevel.implicit(_quadratic, _distance, terms=terms, rate=ETA)
+  estimate = hypergradient.implicit(
+    _quadratic, _distance, terms=terms, rate=ETA
+  )
   gradient, aux = jax.jit(estimate)(a, w, (), (A, B), c)
   power, total = jnp.eye(N), jnp.zeros((N, N))
   for _ in range(terms):
@@ -128,7 +132,7 @@ def test_implicit_with_many_terms_is_exact(x64):
   A, B, c, a, _ = _problem()
   best = lambda a: jnp.linalg.solve(A, B @ a)  # noqa: E731
   wanted = jax.grad(lambda a: _distance(a, best(a), c)[0])(a)
-  estimate = bilevel.implicit(_quadratic, _distance, terms=2000, rate=0.2)
+  estimate = hypergradient.implicit(_quadratic, _distance, terms=2000, rate=0.2)
   gradient, _ = jax.jit(estimate)(a, best(a), (), (A, B), c)
   np.testing.assert_allclose(gradient, wanted, rtol=1e-10)
 
@@ -138,11 +142,11 @@ def test_orders_agree_where_they_have_to(x64):
   A, B, c, a, w = _problem()
   linear = lambda a, w, c: (w @ c + (a**4).sum(), ())  # noqa: E731
   args = a, w, optax.sgd(ETA).init(w), (A, B), c
-  step = bilevel.second(_curved, linear, optax.sgd(ETA))(*args)[0]
-  term = bilevel.implicit(_curved, linear, terms=1, rate=ETA)(*args)[0]
+  step = hypergradient.second(_curved, linear, optax.sgd(ETA))(*args)[0]
+  term = hypergradient.implicit(_curved, linear, terms=1, rate=ETA)(*args)[0]
   np.testing.assert_allclose(step, term, rtol=1e-12)
-  still = bilevel.second(_curved, _bent, optax.sgd(0.0))(*args)[0]
-  held = bilevel.first(_curved, _bent)(*args)[0]
+  still = hypergradient.second(_curved, _bent, optax.sgd(0.0))(*args)[0]
+  held = hypergradient.first(_curved, _bent)(*args)[0]
   np.testing.assert_allclose(still, held, rtol=1e-12)
 
 
@@ -151,7 +155,7 @@ def test_orders_agree_where_they_have_to(x64):
 
 def test_first_is_that_of_differences(x64):
   A, B, c, a, w = _problem()
-  gradient, _ = bilevel.first(_curved, _bent)(a, w, (), (A, B), c)
+  gradient, _ = hypergradient.first(_curved, _bent)(a, w, (), (A, B), c)
   wanted = _differences(lambda a: _bent(a, w, c)[0], a)
   np.testing.assert_allclose(gradient, wanted, rtol=1e-8)
 
@@ -170,7 +174,7 @@ def _check_second(make, name):
 
 @pytest.mark.parametrize('name', OPTIMIZERS)
 def test_second_is_that_of_differences(x64, name):
-  _check_second(bilevel.second, name)
+  _check_second(hypergradient.second, name)
 
 
 def _scaled(factor, train_loss, valid_loss, tx):
@@ -179,7 +183,7 @@ def _scaled(factor, train_loss, valid_loss, tx):
   def estimate(a, w, state, train, valid):
     ahead = _ahead(tx, state, a, w, train, train_loss)
     direct, aux = jax.grad(valid_loss, has_aux=True)(a, ahead, valid)
-    whole, _ = bilevel.second(train_loss, valid_loss, tx)(
+    whole, _ = hypergradient.second(train_loss, valid_loss, tx)(
       a, w, state, train, valid
     )
     return direct + factor * (whole - direct), aux
@@ -190,11 +194,11 @@ def _scaled(factor, train_loss, valid_loss, tx):
 def _at_the_old_weights(train_loss, valid_loss, tx):
   """DARTS' formula with w where it has w'."""
   del tx
-  return bilevel.implicit(train_loss, valid_loss, terms=1, rate=ETA)
+  return hypergradient.implicit(train_loss, valid_loss, terms=1, rate=ETA)
 
 
 def _without_the_state(train_loss, valid_loss, tx):
-  exact = bilevel.second(train_loss, valid_loss, tx)
+  exact = hypergradient.second(train_loss, valid_loss, tx)
   return lambda a, w, state, train, valid: exact(a, w, tx.init(w), train, valid)
 
 
@@ -237,8 +241,8 @@ def _check_implicit(sign=1.0, terms=4):
       moved = moved - ETA * _slope(_curved, a, moved, train)
     return _bent(a, moved, c)[0]
 
-  estimate = bilevel.implicit(_curved, _bent, terms=terms, rate=ETA)
-  held = bilevel.first(_curved, _bent)
+  estimate = hypergradient.implicit(_curved, _bent, terms=terms, rate=ETA)
+  held = hypergradient.first(_curved, _bent)
   args = a, w, (), train, c
   direct = held(*args)[0]
   gradient = direct + sign * (jax.jit(estimate)(*args)[0] - direct)
@@ -273,9 +277,9 @@ def test_trees_go_in_and_a_gradient_like_alphas_comes_out():
 
   tx = optax.adam(0.1, eps_root=1e-8)
   for estimate in (
-    bilevel.first(train_loss, valid_loss),
-    bilevel.second(train_loss, valid_loss, tx),
-    bilevel.implicit(train_loss, valid_loss, terms=3, rate=0.1),
+    hypergradient.first(train_loss, valid_loss),
+    hypergradient.second(train_loss, valid_loss, tx),
+    hypergradient.implicit(train_loss, valid_loss, terms=3, rate=0.1),
   ):
     gradient, aux = jax.jit(estimate)(alphas, params, tx.init(params), 1.0, 3.0)
     assert jax.tree.map(jnp.shape, gradient) == {'a': (2,), 'b': (2, 3)}
@@ -287,4 +291,4 @@ def test_trees_go_in_and_a_gradient_like_alphas_comes_out():
 def test_a_series_that_is_none_is_refused(bad):
   (name,) = bad
   with pytest.raises(ValueError, match=f'{name}={bad[name]}'):
-    bilevel.implicit(_curved, _bent, **{'terms': 3, 'rate': 0.1, **bad})
+    hypergradient.implicit(_curved, _bent, **{'terms': 3, 'rate': 0.1, **bad})

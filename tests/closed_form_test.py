@@ -13,7 +13,7 @@ import pytest
 from experiments import names
 from nasjax import cost, count, ops, space, spaces
 
-NATIVE = ops.Numerics(depthwise='native')
+NATIVE = ops.Numerics(lowering='native')
 MAKERS = {
   **names.SPACES,
   'tiny_width': spaces.tiny_width,

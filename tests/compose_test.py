@@ -10,7 +10,7 @@ import optax
 import pytest
 
 from experiments import cli, constraints, names
-from nasjax import batch, data, search, spaces
+from nasjax import data, search, spaces
 from nasjax.ops import Classifier, Conv, Skip
 from nasjax.space import Slot, Space
 
@@ -38,7 +38,7 @@ def _arrays() -> data.Arrays:
 def _search(name, kept):
   return search.make(
     SPACE,
-    batch.Batches(8, (0.5,) * 3, (0.3,) * 3),
+    data.Batches(8, (0.5,) * 3, (0.3,) * 3),
     kept.constraints,
     projection=kept.projection,
     weight_tx=optax.sgd(0.05, momentum=0.9),
@@ -107,9 +107,11 @@ def test_five_steps_are_finite_and_keep_their_shapes(name, form):
     apart = end.alphas['slot'] - _unconstrained(name)
     assert jnp.abs(apart).max() > 1e-4
   if kept.projection is not None:
-    law = names.RELAXATIONS[name].law(end.alphas, HEAT(end.step), None)
+    distribution = names.RELAXATIONS[name].distribution(
+      end.alphas, HEAT(end.step), None
+    )
     (macs,) = kept.limits
-    assert float(macs(law)) <= LIMIT * 1.001
+    assert float(macs(distribution)) <= LIMIT * 1.001
     assert metrics[-1]['macs_dual'] == end.projection.duals[0]
 
 
@@ -132,7 +134,7 @@ def test_a_step_goes_with_widths_patterns_and_several_limits(name, preset):
   )
   parts = search.make(
     space,
-    batch.Batches(8, (0.5,) * depth, (0.3,) * depth),
+    data.Batches(8, (0.5,) * depth, (0.3,) * depth),
     kept.constraints,
     projection=kept.projection,
     weight_tx=optax.sgd(0.05, momentum=0.9),

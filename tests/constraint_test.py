@@ -359,19 +359,21 @@ def _case(s, costs, seed, temperature):
 def test_projected_alphas_keep_every_limit(preset, number, temperature):
   s = preset()
   costs = [cost.macs(s), cost.params(s)][:number]
-  law = functools.partial(relax.softmax, temperature=temperature)
+  distribution = functools.partial(relax.softmax, temperature=temperature)
   keep = constraint.project(costs, [1.0] * number)
 
   @jax.jit
   def projected(alphas, limits):
-    return keep.update(alphas, law, keep.init()._replace(limits=limits))
+    return keep.update(
+      alphas, distribution, keep.init()._replace(limits=limits)
+    )
 
   touched = 0
   for seed in range(20):
     alphas, limits = _case(s, costs, seed, temperature)
     found, state = projected(alphas, limits)
     chex.assert_tree_all_finite(found)
-    probs, before = law(found), law(alphas)
+    probs, before = distribution(found), distribution(alphas)
     ratios = [
       float(c(probs)) / float(limit)
       for c, limit in zip(costs, limits, strict=True)

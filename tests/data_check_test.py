@@ -9,8 +9,9 @@ from conftest import images, prepare_tfds
 from PIL import Image
 
 from experiments import cli, datasets
-from nasjax import data, data_check
-from nasjax.data_check import Side, oddities
+from nasjax import data
+from nasjax.data import oddities as data_check
+from nasjax.data.oddities import Side, oddities
 
 CLASSES = ('cat', 'dog')
 

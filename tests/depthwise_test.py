@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
 
-from nasjax import depthwise
+from nasjax.ops import depthwise
 
 SIZES = ((7, 10), (2, 1))  # odd and even, above and below the kernel
 

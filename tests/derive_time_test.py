@@ -13,7 +13,7 @@ from conftest import refused
 
 from nasjax import cost, derive, ops, space, spaces
 from nasjax.derive import layers, ranked
-from nasjax.slots import Slot
+from nasjax.space import Slot
 
 TINY = [spaces.tiny, spaces.tiny_width, spaces.tiny_macro]
 FILLS = [0.0, 0.5, 0.98, 1.0]

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nasjax import batch, distill, space, spaces
+from nasjax import data, space, spaces
 from nasjax.supernet import Supernet
+from nasjax.train import distill
 
 
 def _logits():
@@ -51,11 +52,11 @@ def test_a_teacher_sees_images_as_it_was_trained_to():
   own, other = ((0.5,), (0.3,)), ((0.2,), (0.7,))
   net = Supernet(network)
   init = jax.jit(lambda key, x: net.init(key, x, {}, train=False))
-  variables = init(jax.random.key(0), batch.normalise(raw, *own))
-  wanted = net.apply(variables, batch.normalise(raw, *own), {}, train=False)
+  variables = init(jax.random.key(0), data.normalise(raw, *own))
+  wanted = net.apply(variables, data.normalise(raw, *own), {}, train=False)
   teacher = distill.Teacher(network, *own)
   for normal in (own, other):
-    images = batch.normalise(raw, *normal)
+    images = data.normalise(raw, *normal)
     found = teacher.logits(variables, images, *normal)
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
 

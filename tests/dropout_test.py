@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from conftest import refused
 
-from nasjax import cost, dropout, ops, spaces, zoo
+from nasjax import cost, ops, spaces, zoo
+from nasjax.train import drop_path
 
 RATE = 0.3
 
@@ -56,7 +57,7 @@ def test_nothing_is_dropped_where_nothing_is_trained():
 
 def test_rates_rise_with_depth_to_the_one_that_was_given():
   network = zoo.mobilenet_v2(image_size=32)
-  found = dropout.with_drop_path(network, 0.34)
+  found = drop_path.with_drop_path(network, 0.34)
   rates = [s.ops[0].drop_path for s in found.slots if 'stage' in s.name]
   np.testing.assert_allclose(rates, 0.34 * np.arange(1, 18) / 17)
   assert found.slots[0] == network.slots[0]
@@ -64,7 +65,7 @@ def test_rates_rise_with_depth_to_the_one_that_was_given():
 
 def test_names_and_costs_stay_and_every_candidate_has_its_slots_rate():
   space = spaces.tiny()
-  found = dropout.with_drop_path(dropout.with_dropout(space, 0.4), 0.5)
+  found = drop_path.with_drop_path(drop_path.with_dropout(space, 0.4), 0.5)
   assert found.choices == space.choices
   assert cost.macs(found).bounds() == cost.macs(space).bounds()
   assert cost.params(found).bounds() == cost.params(space).bounds()
@@ -72,21 +73,24 @@ def test_names_and_costs_stay_and_every_candidate_has_its_slots_rate():
     rates = {op.drop_path for op in slot.ops if hasattr(op, 'drop_path')}
     assert len(rates) <= 1
   assert found.slots[-1].ops[0].dropout == 0.4
-  none = dropout.with_drop_path(dropout.with_dropout(found, 0.0), 0.0)
-  assert none == dropout.with_dropout(space, 0.0)
+  none = drop_path.with_drop_path(drop_path.with_dropout(found, 0.0), 0.0)
+  assert none == drop_path.with_dropout(space, 0.0)
 
 
 def test_what_cannot_be_dropped_is_refused():
   network = zoo.mobilenet_v1()
   refused(
     r"drop_path is 0.1; no op of 'mobilenet_v1'",
-    dropout.with_drop_path,
+    drop_path.with_drop_path,
     network,
     0.1,
   )
   refused(
-    'drop_path is 1.0; it must be', dropout.with_drop_path, zoo.resnet18(), 1.0
+    'drop_path is 1.0; it must be',
+    drop_path.with_drop_path,
+    zoo.resnet18(),
+    1.0,
   )
-  refused('dropout is -0.1; it must', dropout.with_dropout, network, -0.1)
+  refused('dropout is -0.1; it must', drop_path.with_dropout, network, -0.1)
   with pytest.raises(ValueError, match=r'drop_path in \[0, 1\), got 1.5'):
     ops.MBConv(3, 1, drop_path=1.5)

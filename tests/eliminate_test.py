@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from nasjax.eliminate import Factor, eliminate
+from nasjax.cost.elimination import Factor, eliminate
 
 LOG_SUM = np.add, special.logsumexp
 REDUCTIONS = [

@@ -10,22 +10,12 @@ import numpy as np
 import optax
 import pytest
 
-from nasjax import (
-  count,
-  nest,
-  ops,
-  pattern,
-  relax,
-  sharing,
-  space,
-  spaces,
-  subnet,
-)
-from nasjax.entangled import Entangled, EntangledSlot
-from nasjax.supernet import Supernet
+from nasjax import count, ops, relax, space, spaces
+from nasjax.supernet import Supernet, downsampling, inherit, masks, sharing
+from nasjax.supernet.entangled import Entangled, EntangledSlot
 
 # Compiles in a fraction of the time.
-NATIVE = ops.Numerics(depthwise='native')
+NATIVE = ops.Numerics(lowering='native')
 MBConv = ops.MBConv
 
 
@@ -93,7 +83,7 @@ def _variables(net, images, probs):
 
 def _net(a):
   """The supernet of an architecture's space, at its pattern if it has any."""
-  nets = pattern.networks(a.space, NATIVE, 'entangled')
+  nets = downsampling.networks(a.space, NATIVE, 'entangled')
   return nets[a.indices[0] if a.space.patterns else 0]
 
 
@@ -127,7 +117,7 @@ def test_at_one_hot_it_is_the_derived_network(x64, draw, name, train, number):
     v = _variables(net, images, probs)
     run = runs.setdefault(net, _run(net, train))
     (_, (out, stats)), g = run(v['params'], v['batch_stats'], images, probs)
-    cut = functools.partial(subnet.subweights, a.space, a)
+    cut = functools.partial(inherit.subweights, a.space, a)
     derived = Supernet(space.fix(a.space, a), NATIVE)
     (_, (out_own, stats_own)), g_own = _run(derived, train)(
       cut(v['params']), cut(v['batch_stats'], 'batch_stats'), images, {}
@@ -146,12 +136,12 @@ def test_masks_are_the_expectation_of_masks_at_one_hot(x64):
   """Over ops and widths; a kernel's is that of the channels that are there."""
   candidates = MBConv(3, 1), MBConv(5, 3, se=2), MBConv(7, 2), MBConv(3, mid=9)
   candidates = tuple(dataclasses.replace(op, se=2) for op in candidates)
-  many = nest.Nest(candidates, (3, 4, 9))
+  many = masks.Nest(candidates, (3, 4, 9))
   p, r = jnp.array([0.2, 0.1, 0.05, 0.25]), jnp.array([0.5, 0.2, 0.3])
 
   def parts(p, r):
     """All that is linear: shares of channels, and of taps with channels."""
-    found = nest.masks(many, p, r)
+    found = masks.masks(many, p, r)
     assert found.taps.shape == (7, 7, 1, 27)
     joint = found.kept[None, None, None] * found.taps
     return found.kept, joint, found.kept * found.plain, found.squeezed
@@ -173,7 +163,7 @@ def test_masks_are_the_expectation_of_masks_at_one_hot(x64):
   total = jax.tree.map(lambda *z: sum(z), *weighted)
   # What keeps quotients finite is 1e-6 in the denominator.
   chex.assert_trees_all_close(mixture, total, atol=1e-6)
-  assert float(nest.masks(many, p, r).total) == pytest.approx(0.6)
+  assert float(masks.masks(many, p, r).total) == pytest.approx(0.6)
 
 
 def test_a_slot_is_linear_in_the_probabilities_of_block_and_skip(x64):
@@ -321,4 +311,4 @@ def test_bad_input_is_refused():
   with pytest.raises(ValueError, match='stage1_1, stage2_1, stage2_2'):
     init({})
   with pytest.raises(ValueError, match="got kind='sampled'"):
-    pattern.networks(tiny, NATIVE, 'sampled')
+    downsampling.networks(tiny, NATIVE, 'sampled')

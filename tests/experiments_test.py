@@ -39,18 +39,8 @@ from experiments import (
   train,
 )
 from experiments import recipe as recipe_lib
-from nasjax import (
-  batch,
-  bilevel,
-  cost,
-  data,
-  derive,
-  guard,
-  ops,
-  relax,
-  space,
-  spaces,
-)
+from nasjax import cost, data, derive, guard, ops, relax, space, spaces
+from nasjax.search import hypergradient
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SMALL = '--space=tiny --limit=macs=60k --steps=24 --warmup_steps=6'.split()
@@ -289,7 +279,7 @@ def test_count_prints_one_json_object():
 
 
 def _first_images(arrays, batches):
-  sampler = batch.sampler_init(jax.random.key(0), len(arrays.labels))
+  sampler = data.sampler_init(jax.random.key(0), len(arrays.labels))
   return batches(sampler, arrays, jax.random.key(1))[0]
 
 
@@ -632,7 +622,7 @@ def test_a_search_whose_eigenvalue_grows_derives_from_before(
   given = {'space': 'tiny', 'limit': ['macs=60k'], 'batch_size': 16}
   given |= {'steps': 60, 'warmup_steps': 4, 'log_every': 1}
   given |= {'eigenvalue_every': 2, 'stop_eigenvalue': 0.75}
-  # The temperature falls, and the law with it.
+  # The temperature falls, and the distribution with it.
   given |= {'relax': 'sparsemax', 'temperature': 3.0, 'final_temperature': 0.1}
   given |= {'checkpoint_every': 3}
   config = cli.defaults(search.OPTIONS) | given
@@ -837,7 +827,7 @@ def test_what_cannot_be_projected_is_kept_by_a_multiplier():
 
 @pytest.mark.parametrize('name', ['binary_gates', 'dirichlet'])
 def test_a_search_by_another_relaxation_derives_from_its_law(tmp_path, name):
-  """Softmax of the alphas in the record is the law of the last step."""
+  """The softmax of the recorded alphas is the last step's distribution."""
   options = {'space': 'tiny', 'limit': ['macs=60k'], 'relax': name}
   options |= {'steps': 8, 'warmup_steps': 2, 'batch_size': 16, 'log_every': 1}
   options |= {'temperature': 2.0, 'final_temperature': 1.0}
@@ -845,10 +835,10 @@ def test_a_search_by_another_relaxation_derives_from_its_law(tmp_path, name):
   architecture = search.run(given, tmp_path / 'run')
   assert cost.macs(architecture.space).exact(architecture) <= 60_000
   record = space.read_record(tmp_path / 'run' / 'architecture.json')
-  law = metrics_file.read(tmp_path / 'run')[-1]['probs']
+  distribution = metrics_file.read(tmp_path / 'run')[-1]['probs']
   for slot, alphas in record['alphas'].items():
     np.testing.assert_allclose(
-      jax.nn.softmax(np.array(alphas)), law[slot], atol=1e-5
+      jax.nn.softmax(np.array(alphas)), distribution[slot], atol=1e-5
     )
 
 
@@ -1071,7 +1061,7 @@ def test_help_lists_the_flags():
   assert all(f'--{name}:' in plain for name in named)
   words = ' '.join(out.split())
   kinds = supernets.KINDS
-  orders, relaxations = bilevel.ORDERS, names.RELAXATIONS
+  orders, relaxations = hypergradient.ORDERS, names.RELAXATIONS
   forms = constraints.FORMS
   for known in (orders, guards.FAIRNESS, relaxations, kinds, forms):
     assert cli.one_of(known) in words

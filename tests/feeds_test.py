@@ -17,7 +17,8 @@ from experiments import (
   search,
   searching,
 )
-from nasjax import data, guard, space, stream
+from nasjax import data, guard, space
+from nasjax.data import stream
 
 pytest.importorskip('grain')
 SHAPE = (6, 6, 3)

@@ -10,7 +10,8 @@ import optax
 import pytest
 from conftest import images
 
-from nasjax import batch, constraint, cost, data, finite, search, spaces, train
+from nasjax import constraint, cost, data, search, spaces, train
+from nasjax.guard import finite
 from nasjax.space import argmax, fix, init_alphas
 
 
@@ -81,7 +82,7 @@ def _plain(x):
 def test_a_finite_training_is_the_same_with_and_without():
   space = spaces.tiny()
   network = fix(space, argmax(space, init_alphas(space)))
-  batches, arrays = batch.Batches(10, (0.5,), (0.3,)), _arrays()
+  batches, arrays = data.Batches(10, (0.5,), (0.3,)), _arrays()
   ends = []
   for skip in (False, True):
     parts = train.make(
@@ -106,7 +107,7 @@ def test_weights_and_statistics_of_a_search_survive_a_rate_that_is_too_large():
 
   parts = search.make(
     space,
-    batch.Batches(10, (0.5,), (0.3,)),
+    data.Batches(10, (0.5,), (0.3,)),
     [(macs, constraint.lagrangian(limit=8000, rate=0.1))],
     weight_tx=optax.chain(optax.scale(1e6), optax.sgd(rate)),
     alpha_tx=optax.adam(0.01),

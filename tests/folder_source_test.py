@@ -9,7 +9,8 @@ from conftest import refused as _refused
 from PIL import Image
 
 from experiments import cli, datasets, portions, search, train
-from nasjax import data, folder_listing, folder_source
+from nasjax import data
+from nasjax.data import folder_listing, folder_source
 
 
 def _write(path, pixels, **options):

@@ -5,7 +5,7 @@ import pytest
 from conftest import refused
 from PIL import EpsImagePlugin, Image
 
-from nasjax import image
+from nasjax.data import images
 
 
 def _coordinates(width, height):
@@ -17,7 +17,7 @@ def _coordinates(width, height):
 
 @pytest.mark.parametrize(('width', 'height'), [(60, 20), (20, 60), (40, 40)])
 def test_a_square_is_the_middle_and_not_stretched(width, height):
-  out = image.square(_coordinates(width, height), 10).astype(int)
+  out = images.square(_coordinates(width, height), 10).astype(int)
   short = min(width, height)
   for axis, length in ((0, width), (1, height)):
     places = out[..., axis]
@@ -29,7 +29,7 @@ def test_a_square_is_the_middle_and_not_stretched(width, height):
 
 
 def test_a_share_leaves_out_a_border_on_all_sides():
-  out = image.square(_coordinates(80, 80), 8, share=0.5)
+  out = images.square(_coordinates(80, 80), 8, share=0.5)
   assert out[..., :2].min() >= 19
   assert out[..., :2].max() <= 60
 
@@ -37,14 +37,14 @@ def test_a_share_leaves_out_a_border_on_all_sides():
 def test_an_image_of_the_size_asked_for_is_left_as_it_is():
   pixels = np.random.default_rng(0).integers(0, 256, (9, 9, 3), np.uint8)
   np.testing.assert_array_equal(
-    image.square(Image.fromarray(pixels), 9), pixels
+    images.square(Image.fromarray(pixels), 9), pixels
   )
 
 
 def test_random_boxes_have_the_areas_and_aspects_asked_for():
   rng = np.random.default_rng(0)
   boxes = np.array(
-    [image.random_box(rng, 300, 200, (0.1, 0.5), 4 / 3) for _ in range(3000)]
+    [images.random_box(rng, 300, 200, (0.1, 0.5), 4 / 3) for _ in range(3000)]
   )
   left, top, width, height = boxes.T
   assert left.min() >= 0 <= top.min()
@@ -65,7 +65,7 @@ def test_random_boxes_have_the_areas_and_aspects_asked_for():
 
 def test_where_no_draw_fits_it_is_the_largest_square_in_the_middle():
   rng = np.random.default_rng(0)
-  box = image.random_box(rng, 1000, 10, (1.0, 1.0), 4 / 3)
+  box = images.random_box(rng, 1000, 10, (1.0, 1.0), 4 / 3)
   assert box == (495, 0, 10, 10)
 
 
@@ -74,7 +74,7 @@ def test_a_random_square_is_a_window_of_the_image():
   whole = _coordinates(200, 150)
   spans = []
   for _ in range(50):
-    out = image.random_square(whole, 16, rng, area=(0.2, 0.8)).astype(int)
+    out = images.random_square(whole, 16, rng, area=(0.2, 0.8)).astype(int)
     assert out.shape == (16, 16, 3)
     columns, rows = out[..., 0], out[..., 1]
     # Straight, upright and not mirrored, up to the rounding of pixels.
@@ -92,7 +92,7 @@ def test_more_images_than_the_memory_holds_are_refused():
   refused(
     r'photos: 1281167000 images of 224 x 224 x 3 need 179607 GiB, this machine '
     r'has \d+; give a smaller --image_size, or train',
-    image.check_memory,
+    images.check_memory,
     'photos',
     1_281_167_000,
     (224, 224, 3),
@@ -111,8 +111,8 @@ def _saved(path, pixels, mode=None, **options):
 
 
 def _broken(match, path):
-  with pytest.raises(image.BrokenError, match=match) as caught:
-    image.read(path)
+  with pytest.raises(images.BrokenError, match=match) as caught:
+    images.read(path)
   assert '\n' not in str(caught.value)
 
 
@@ -122,8 +122,8 @@ def test_integers_of_32_bits_are_refused(tmp_path, factor, compression):
   pixels = factor * np.arange(64, dtype=np.int32).reshape(8, 8)
   path = _saved(tmp_path / 'a.tif', pixels, compression=compression)
   _broken('its pixels are 32-bit integers.*save it with 8 or 16', path)
-  with pytest.raises(image.BrokenError, match='32-bit integers'):
-    image.header(path)
+  with pytest.raises(images.BrokenError, match='32-bit integers'):
+    images.header(path)
 
 
 def test_integers_of_32_bits_are_refused_in_astronomy_files(tmp_path):
@@ -142,8 +142,8 @@ def test_no_other_program_is_run_on_a_file(tmp_path, monkeypatch, name):
   Image.fromarray(_SHAPE).save(tmp_path / 'a.eps')
   (tmp_path / 'a.eps').rename(tmp_path / name)
   _broken('it is PostScript', tmp_path / name)
-  with pytest.raises(image.BrokenError, match='it is PostScript'):
-    image.header(tmp_path / name)
+  with pytest.raises(images.BrokenError, match='it is PostScript'):
+    images.header(tmp_path / name)
   assert not run
 
 
@@ -151,13 +151,13 @@ def test_of_16_bits_the_upper_8_are_kept(tmp_path):
   pixels = np.arange(0, 65536, 256, dtype=np.uint16).reshape(16, 16) + 255
   for name in ('a.tif', 'a.png', 'a.pgm'):
     path = _saved(tmp_path / name, pixels)
-    np.testing.assert_array_equal(np.asarray(image.read(path)), pixels >> 8)
-    assert image.header(path).grey
+    np.testing.assert_array_equal(np.asarray(images.read(path)), pixels >> 8)
+    assert images.header(path).grey
   # As a file with a sign says it: the bits are the same.
   signed = tmp_path / 'signed.tif'
   positive = np.minimum(pixels, 32767)
   _saved(signed, positive, tiffinfo={339: 2})
-  np.testing.assert_array_equal(np.asarray(image.read(signed)), positive >> 8)
+  np.testing.assert_array_equal(np.asarray(images.read(signed)), positive >> 8)
   _saved(signed, pixels, tiffinfo={339: 2})
   _broken('its pixels go down to -32513; save it without a sign', signed)
 
@@ -202,12 +202,14 @@ def test_transparency_is_dropped_where_colours_show_the_picture(tmp_path):
   even = np.full((8, 8, 4), 7, np.uint8)  # One colour, but nothing is hidden.
   for pixels in (drawn, even):
     Image.fromarray(pixels).save(path)
-    np.testing.assert_array_equal(np.asarray(image.read(path)), pixels[..., :3])
+    np.testing.assert_array_equal(
+      np.asarray(images.read(path)), pixels[..., :3]
+    )
 
 
 def test_channels_that_cannot_be_resized_are_refused():
   pixels = np.zeros((8, 8, 5), np.uint8)
-  refused('images of 5 channels cannot be resized', image.of_pixels, pixels)
+  refused('images of 5 channels cannot be resized', images.of_pixels, pixels)
   for channels in (1, 3, 4):
-    picture = image.of_pixels(pixels[..., :1].repeat(channels, -1))
-    assert image.square(picture, 4).shape == (4, 4, channels)
+    picture = images.of_pixels(pixels[..., :1].repeat(channels, -1))
+    assert images.square(picture, 4).shape == (4, 4, channels)

@@ -11,7 +11,7 @@ import pytest
 from conftest import refused
 
 from experiments import cli, count, names
-from nasjax import cost, slots, space, spaces, zoo
+from nasjax import cost, space, spaces, zoo
 from nasjax.errors import InputError
 
 HUGE = [2**31, 2**32, 2**63, 2**64, 2**70, 10**400]
@@ -32,7 +32,7 @@ def test_a_huge_image_is_one_line_and_exit_code_1():
   assert found.stdout == ''
   (line,) = found.stderr.splitlines()
   assert '4294967296' in line
-  assert str(slots.LARGEST_SIZE) in line
+  assert str(space.LARGEST_SIZE) in line
 
 
 @pytest.mark.parametrize('table', [False, True])
@@ -45,7 +45,7 @@ def test_sizes_that_no_array_has_are_refused(size, flag, table):
 
 @pytest.mark.parametrize('name', names.NETWORKS)
 def test_the_largest_images_cost_more_than_can_be_computed_with(name):
-  flags = {'network': name, 'image_size': slots.LARGEST_SIZE}
+  flags = {'network': name, 'image_size': space.LARGEST_SIZE}
   refused(str(2**63 - 1), run, **flags)
 
 

@@ -11,8 +11,9 @@ import jax.numpy as jnp
 import pytest
 from jax import lax
 
-from nasjax import count, program
-from nasjax.kernel_gradient import kernel_gradients
+from nasjax import count
+from nasjax.count import jaxpr
+from nasjax.count.kernel_gradient import kernel_gradients
 
 SPATIAL = 'DHW'
 
@@ -271,7 +272,7 @@ def test_a_layer_with_the_extents_of_a_gradient_counts_as_a_layer():
   for seed in range(15):
     conv = convolution(seed, 1 + seed % 3)
     fn, *args = conv.at(conv.usual)
-    found = kernel_gradients(program.trace(gradient(fn, 1), *args))
+    found = kernel_gradients(jaxpr.trace(gradient(fn, 1), *args))
     for eqn in found:
       layer = functools.partial(eqn.primitive.bind, **eqn.params)
       own = [var.aval for var in eqn.invars]

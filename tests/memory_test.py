@@ -9,7 +9,7 @@ import pytest
 from jax import lax
 
 from nasjax import count
-from nasjax.memory import peak_memory
+from nasjax.count.memory import peak_memory
 
 
 def shape(*dims, dtype=jnp.float32):

@@ -11,11 +11,11 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from nasjax import count, ops, relax, space, spaces
-from nasjax.entangled import Entangled
 from nasjax.supernet import Supernet
+from nasjax.supernet.entangled import Entangled
 
 NETS = [Supernet, Entangled]
-NATIVE = ops.Numerics(depthwise='native')
+NATIVE = ops.Numerics(lowering='native')
 TINY = spaces.tiny(num_classes=3)
 IMAGES = jax.random.normal(jax.random.key(2), (16, 8, 8, 1))
 PROBS = relax.softmax(space.init_alphas(TINY, jax.random.key(3)))

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jax.extend import core
 
-from nasjax import program
+from nasjax.count import jaxpr as program
 
 
 def call(fn, *args):

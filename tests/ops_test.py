@@ -128,9 +128,9 @@ def test_ops_compute_and_learn(op, features, stride):
 )
 def test_the_native_form_computes_the_same(op, features, stride):
   x = _input()
-  native = op.module(features, stride, ops.Numerics(depthwise='native'))
+  native = op.module(features, stride, ops.Numerics(lowering='native'))
   variables = _init(native, x)
-  fast = op.module(features, stride, ops.Numerics(depthwise='taps'))
+  fast = op.module(features, stride, ops.Numerics(lowering='taps'))
   chex.assert_trees_all_close(
     _apply(native, variables, x),
     _apply(fast, variables, x),

@@ -9,13 +9,14 @@ import numpy as np
 import optax
 import pytest
 
-from nasjax import optimize, spaces
+from nasjax import spaces
 from nasjax.supernet import Supernet
+from nasjax.train import optimizers
 
 ALL = {
-  'sgd': optimize.sgd,
-  'rmsprop': optimize.rmsprop,
-  'adamw': optimize.adamw,
+  'sgd': optimizers.sgd,
+  'rmsprop': optimizers.rmsprop,
+  'adamw': optimizers.adamw,
 }
 GRADIENTS = np.random.default_rng(0).normal(size=(6, 3))
 
@@ -39,13 +40,13 @@ def test_sgd_is_nesterovs_recurrence(x64):
     m = 0.9 * m + g
     w = w - 0.1 * (g + 0.9 * m)
     path.append(w)
-  tx = optimize.sgd(0.1, weight_decay=0.01)
+  tx = optimizers.sgd(0.1, weight_decay=0.01)
   np.testing.assert_allclose(_walk(tx, np.ones((3, 1)), gradients), path)
 
 
 def test_rmsprop_is_tensorflows_recurrence(x64):
   """Its mean square starts at 1, and the rate is inside the momentum."""
-  rate = optimize.staircase(0.1, 2, 0.5)
+  rate = optimizers.staircase(0.1, 2, 0.5)
   w, s, m, path = np.ones((3, 1)), np.ones((3, 1)), np.zeros((3, 1)), []
   gradients = GRADIENTS[..., None]
   for i, g in enumerate(gradients):
@@ -54,7 +55,7 @@ def test_rmsprop_is_tensorflows_recurrence(x64):
     m = 0.8 * m + 0.1 * 0.5 ** (i // 2) * g / np.sqrt(s + 0.3)
     w = w - m
     path.append(w)
-  tx = optimize.rmsprop(rate, weight_decay=0.01, momentum=0.8, epsilon=0.3)
+  tx = optimizers.rmsprop(rate, weight_decay=0.01, momentum=0.8, epsilon=0.3)
   found = _walk(tx, np.ones((3, 1)), gradients)
   np.testing.assert_allclose(found, path, rtol=1e-6)
 
@@ -62,7 +63,7 @@ def test_rmsprop_is_tensorflows_recurrence(x64):
 @pytest.mark.parametrize('gradient', [0.0, 1e-3])
 def test_adamw_can_be_looked_ahead_to_where_no_gradient_has_been(gradient):
   """As a hypergradient does: through the update, in the gradient."""
-  tx, weight = optimize.adamw(0.1), jnp.ones(())
+  tx, weight = optimizers.adamw(0.1), jnp.ones(())
 
   def after(g):
     update, _ = tx.update(g, tx.init(weight), weight)
@@ -80,7 +81,7 @@ def test_adamw_is_its_papers_recurrence(x64):
     step = m / (1 - 0.8**i) / (np.sqrt(v / (1 - 0.9**i)) + 1e-8)
     w = w - 0.1 * (step + 0.05 * w)
     path.append(w)
-  tx = optimize.adamw(0.1, weight_decay=0.05, b1=0.8, b2=0.9)
+  tx = optimizers.adamw(0.1, weight_decay=0.05, b1=0.8, b2=0.9)
   found = _walk(tx, np.ones((3, 1)), gradients)
   np.testing.assert_allclose(found, path, rtol=1e-6)
 
@@ -135,9 +136,9 @@ def test_the_loss_of_the_decay_has_the_decay_for_a_gradient():
   """What the optimizer adds to a gradient of 0 is what momentum keeps."""
   params = {'a': {'kernel': jnp.ones((2, 3)), 'scale': jnp.ones(3)}}
   zeros = jax.tree.map(jnp.zeros_like, params)
-  tx = optimize.sgd(1.0, weight_decay=0.3)
+  tx = optimizers.sgd(1.0, weight_decay=0.3)
   _, state = tx.update(zeros, tx.init(params), params)
-  slope = jax.grad(optimize.decay)(params, 0.3)
+  slope = jax.grad(optimizers.decay)(params, 0.3)
   assert slope['a']['kernel'].any()
   chex.assert_trees_all_close(slope, optax.tree.get(state, 'trace'))
 
@@ -145,13 +146,13 @@ def test_the_loss_of_the_decay_has_the_decay_for_a_gradient():
 def test_clipping_leaves_the_decay_as_it_is():
   params = {'kernel': jnp.ones((2, 2))}
   zero = jax.tree.map(jnp.zeros_like, params)
-  tx = optimize.sgd(1.0, weight_decay=0.1, momentum=0.0, clip_norm=1e-3)
+  tx = optimizers.sgd(1.0, weight_decay=0.1, momentum=0.0, clip_norm=1e-3)
   updates, _ = tx.update(zero, tx.init(params), params)
   np.testing.assert_allclose(updates['kernel'], -0.1, rtol=1e-6)
 
 
 def test_the_cosine_rises_to_its_peak_and_falls_to_0():
-  rate = optimize.cosine(0.4, 100)
+  rate = optimizers.cosine(0.4, 100)
   found = np.array([rate(i) for i in range(101)])
   assert found[0] == 0
   assert found.argmax() == 5
@@ -162,8 +163,8 @@ def test_the_cosine_rises_to_its_peak_and_falls_to_0():
 
 
 def test_stairs_are_counted_from_the_start_warm_up_or_not():
-  plain = optimize.staircase(0.1, 4, 0.1)
-  warm = optimize.staircase(0.1, 4, 0.1, warmup_steps=6)
+  plain = optimizers.staircase(0.1, 4, 0.1)
+  warm = optimizers.staircase(0.1, 4, 0.1, warmup_steps=6)
   for step in range(13):
     wanted = 0.1 * 0.1 ** (step // 4)
     assert float(plain(step)) == pytest.approx(wanted)
@@ -183,16 +184,16 @@ def test_wrong_hyper_parameters_are_refused(name, options):
 @pytest.mark.parametrize(
   ('function', 'args', 'options'),
   [
-    (optimize.cosine, (0.0, 10), {}),
-    (optimize.cosine, (0.1, 0), {}),
-    (optimize.cosine, (0.1, 10), {'warmup_steps': 10}),
-    (optimize.staircase, (0.1, 0, 0.5), {}),
-    (optimize.staircase, (0.1, 5, 1.5), {}),
-    (optimize.staircase, (-0.1, 5, 0.5), {}),
-    (optimize.sgd, (0.1,), {'momentum': 1.0}),
-    (optimize.rmsprop, (0.1,), {'epsilon': 0.0}),
-    (optimize.rmsprop, (0.1,), {'decay': 1.0}),
-    (optimize.adamw, (0.1,), {'b2': -0.1}),
+    (optimizers.cosine, (0.0, 10), {}),
+    (optimizers.cosine, (0.1, 0), {}),
+    (optimizers.cosine, (0.1, 10), {'warmup_steps': 10}),
+    (optimizers.staircase, (0.1, 0, 0.5), {}),
+    (optimizers.staircase, (0.1, 5, 1.5), {}),
+    (optimizers.staircase, (-0.1, 5, 0.5), {}),
+    (optimizers.sgd, (0.1,), {'momentum': 1.0}),
+    (optimizers.rmsprop, (0.1,), {'epsilon': 0.0}),
+    (optimizers.rmsprop, (0.1,), {'decay': 1.0}),
+    (optimizers.adamw, (0.1,), {'b2': -0.1}),
   ],
 )
 def test_wrong_numbers_are_refused(function, args, options):

@@ -7,12 +7,12 @@ import numpy as np
 import optax
 import pytest
 
-from nasjax import batch, constraint, cost, data, ops, pattern, search, spaces
+from nasjax import constraint, cost, data, ops, search, spaces
 from nasjax import space as space_lib
-from nasjax.supernet import Supernet
+from nasjax.supernet import Supernet, downsampling
 
 SPACE = spaces.tiny_macro(num_classes=4)
-TAPS = ops.Numerics(depthwise='taps')
+TAPS = ops.Numerics(lowering='taps')
 
 
 def _probs(alphas):
@@ -28,28 +28,28 @@ def test_the_estimated_gradient_is_unbiased_for_any_baseline(x64):
 
   def estimate(i, baseline):
     def score(a):
-      return pattern.score(losses[i], _probs(a), i, baseline)[0]
+      return downsampling.score(losses[i], _probs(a), i, baseline)[0]
 
     return jax.grad(score)(alphas)
 
   for numbers in ((0.9, 0.5), (7.0, 1.0)):
-    baseline = pattern.Baseline(*map(jnp.float64, numbers))
+    baseline = downsampling.Baseline(*map(jnp.float64, numbers))
     mean = sum(p[i] * estimate(i, baseline) for i in range(3))
     np.testing.assert_allclose(mean, expected, rtol=1e-12)
 
 
 def test_the_value_is_the_loss_and_the_first_one_teaches_nothing():
-  start = pattern.baseline_init()
-  score = lambda a: pattern.score(2.5, _probs(a), 1, start)[0]  # noqa: E731
+  start = downsampling.baseline_init()
+  score = lambda a: downsampling.score(2.5, _probs(a), 1, start)[0]  # noqa: E731
   value, slope = jax.value_and_grad(score)(jnp.zeros(3))
   assert float(value) == 2.5
   assert not slope.any()
 
 
 def test_the_baseline_is_the_weighted_mean_of_the_losses():
-  baseline, losses = pattern.baseline_init(), [3.0, 1.0, 2.0]
+  baseline, losses = downsampling.baseline_init(), [3.0, 1.0, 2.0]
   for loss in losses:
-    _, baseline = pattern.score(
+    _, baseline = downsampling.score(
       jnp.float32(loss), _probs(jnp.zeros(2)), 0, baseline, decay=0.5
     )
   mean = (3.0 * 0.125 + 1.0 * 0.25 + 2.0 * 0.5) / (0.125 + 0.25 + 0.5)
@@ -60,7 +60,7 @@ def test_patterns_are_drawn_by_their_probabilities():
   """Binomial bound of 5 standard deviations."""
   n, probs = 20_000, _probs(jnp.array([0.0, 1.0, -1.0]))
   keys = jax.random.split(jax.random.key(0), n)
-  drawn = jax.vmap(lambda k: pattern.draw(k, probs))(keys)
+  drawn = jax.vmap(lambda k: downsampling.draw(k, probs))(keys)
   share = jnp.bincount(drawn, length=3) / n
   p = probs['pattern']
   assert (jnp.abs(share - p) < 5 * jnp.sqrt(p * (1 - p) / n)).all()
@@ -73,7 +73,7 @@ def test_weights_have_the_same_shapes_in_every_pattern():
     jax.eval_shape(
       lambda net=net: net.init(jax.random.key(0), images, probs, train=False)
     )
-    for net in pattern.networks(SPACE, TAPS)
+    for net in downsampling.networks(SPACE, TAPS)
   ]
   chex.assert_trees_all_equal_shapes(*shapes)
 
@@ -85,7 +85,9 @@ def test_the_drawn_pattern_alone_runs_and_updates_its_statistics():
     for i in range(3)
   ]
   for i in range(3):
-    logits, after = jax.jit(lambda index: pattern.call(each, index, stats))(i)
+    logits, after = jax.jit(
+      lambda index: downsampling.call(each, index, stats)
+    )(i)
     expected = np.zeros((3, 2))
     expected[i] = i + 1
     assert float(logits) == i
@@ -106,7 +108,7 @@ def test_a_search_learns_the_pattern():
   macs = cost.macs(SPACE)
   parts = search.make(
     SPACE,
-    batch.Batches(8, (0.5,), (0.3,)),
+    data.Batches(8, (0.5,), (0.3,)),
     [(macs, constraint.linear(1.0, macs.bounds()[1]))],
     weight_tx=optax.sgd(0.05),
     alpha_tx=optax.adam(0.05),
@@ -139,7 +141,7 @@ def test_a_search_learns_the_pattern_from_the_task():
   macs = cost.macs(SPACE)
   parts = search.make(
     SPACE,
-    batch.Batches(8, (0.5,), (0.3,)),
+    data.Batches(8, (0.5,), (0.3,)),
     [(macs, constraint.linear(0.0, macs.bounds()[1]))],
     weight_tx=optax.sgd(0.05),
     alpha_tx=optax.sgd(1.0),

@@ -21,7 +21,8 @@ from experiments import (
   metrics_file,
   weights,
 )
-from nasjax import data, files, folder_cache, image, space, tfds_files
+from nasjax import data, files, space
+from nasjax.data import folder_cache, images, tfds_files
 
 _PIPE = 'is a named pipe, not a regular file'
 
@@ -82,8 +83,8 @@ def test_only_a_regular_file_is_read(tmp_path, make_pipe):
       with pytest.raises(OSError) as caught:  # noqa: PT011 (see below)
         read(path)
       assert caught.value.strerror == message
-    for read in (image.header, image.read):
-      with pytest.raises(image.BrokenError) as caught:
+    for read in (images.header, images.read):
+      with pytest.raises(images.BrokenError) as caught:
         read(path)
       assert str(caught.value) == message
   (tmp_path / 'text').write_text('text')

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nasjax import pooling
+from nasjax.ops import pooling
 
 CASES = [
   (kernel, stride, size, padding)

@@ -12,7 +12,7 @@ import numpy as np
 import optax
 import pytest
 
-from nasjax import batch, constraint, cost, data, relax, search, spaces
+from nasjax import constraint, cost, data, relax, search, spaces
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SPACE = spaces.tiny(num_classes=4)
@@ -36,7 +36,7 @@ def _make(limit, space=SPACE, relaxation=relax.SOFTMAX):
   keep, projection = _kept(limit)
   return search.make(
     space,
-    batch.Batches(16, (0.4,), (0.3,)),
+    data.Batches(16, (0.4,), (0.3,)),
     [(cost.macs(space), keep[0])],
     weight_tx=optax.sgd(0.05, momentum=0.9),
     alpha_tx=optax.sgd(1.0),

@@ -7,7 +7,7 @@ import pytest
 from jax import lax
 from jax.sharding import PartitionSpec
 
-from nasjax import program
+from nasjax.count import jaxpr as program
 
 X = jax.ShapeDtypeStruct((4, 4), jnp.float32)
 

@@ -68,8 +68,8 @@ def test_any_bit_of_a_key_or_a_position_turns_half_of_the_bits():
 def test_normals_are_normal():
   """Kolmogorov and Smirnov's distance, at odds of a thousand to one."""
   x = np.sort(np.asarray(jax.random.normal(_key(3), (N,))))
-  law = np.asarray(jax.scipy.stats.norm.cdf(x))
-  assert np.abs(law - np.arange(N) / N).max() < 1.95 / N**0.5
+  distribution = np.asarray(jax.scipy.stats.norm.cdf(x))
+  assert np.abs(distribution - np.arange(N) / N).max() < 1.95 / N**0.5
 
 
 @pytest.mark.parametrize('dtype', ['uint8', 'uint16', 'uint32', 'uint64'])

@@ -1,4 +1,4 @@
-"""Relaxations: sums, limits, laws, and what their gradients estimate.
+"""Relaxations: sums, limits, distributions, and what their gradients estimate.
 
 Their gradients are held to what is computed here without them: enumeration of
 the draws, closed moments, quadrature over the density of the noise.
@@ -172,7 +172,8 @@ def test_two_gates_need_two_ops():
     relax.binary_gates({'only': jnp.zeros(1)}, 1.0, jax.random.key(0))
 
 
-# --- Law ---------------------------------------------------------------------
+# --- Distribution
+# ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize('temperature', [0.5, 2.0])
@@ -184,10 +185,12 @@ def test_the_mean_of_the_samples_is_the_law(name, temperature):
   n = 20_000
   samples = _samples(name, ALPHAS, temperature, n, seed=1)
   relaxed = RELAXED['binary_gates' if name == 'one_path' else name]
-  law = relaxed.law(ALPHAS, temperature, None)
+  distribution = relaxed.distribution(ALPHAS, temperature, None)
   for slot in ('a', 'b'):
     error = samples[slot].std(0) / jnp.sqrt(n)
-    assert (jnp.abs(samples[slot].mean(0) - law[slot]) < 5 * error).all()
+    assert (
+      jnp.abs(samples[slot].mean(0) - distribution[slot]) < 5 * error
+    ).all()
 
 
 @pytest.mark.parametrize('temperature', [0.05, 2.0])
@@ -195,44 +198,48 @@ def test_argmax_of_gumbel_softmax_has_the_law_softmax(temperature):
   """Binomial bound of 5 standard deviations over 20,000 draws."""
   n = 20_000
   drawn = _samples('gumbel_softmax', ALPHAS, temperature, n)['a'].argmax(-1)
-  law = relax.GUMBEL_SOFTMAX.law(ALPHAS, temperature, None)['a']
+  distribution = relax.GUMBEL_SOFTMAX.distribution(ALPHAS, temperature, None)[
+    'a'
+  ]
   share = jnp.bincount(drawn, length=3) / n
-  bound = 5 * jnp.sqrt(law * (1 - law) / n)
-  assert (jnp.abs(share - law) < bound).all(), (share, law)
+  bound = 5 * jnp.sqrt(distribution * (1 - distribution) / n)
+  assert (jnp.abs(share - distribution) < bound).all(), (share, distribution)
 
 
 @every_relaxed
 def test_the_law_and_its_logits_are_in_the_order_of_the_alphas(name):
   alphas = {'a': jnp.array([-50.0, 0.3, 40.0, -1.0, 0.3001, 41.0])}
-  law = RELAXED[name].law(alphas, 0.7, None)['a']
+  distribution = RELAXED[name].distribution(alphas, 0.7, None)['a']
   logits = relax.logits(RELAXED[name], alphas, 0.7)['a']
   order = jnp.argsort(alphas['a'])
-  assert (jnp.diff(law[order]) >= 0).all()
+  assert (jnp.diff(distribution[order]) >= 0).all()
   assert (jnp.diff(logits[order]) > 0).all()
   assert jnp.isfinite(logits).all()
 
 
 @every_relaxed
 def test_softmax_of_the_logits_is_the_law_at_temperature_1(name):
-  law = RELAXED[name].law(ALPHAS, 1.0, None)
+  distribution = RELAXED[name].distribution(ALPHAS, 1.0, None)
   logits = relax.logits(RELAXED[name], ALPHAS)
-  chex.assert_trees_all_close(relax.softmax(logits), law, atol=1e-6)
+  chex.assert_trees_all_close(relax.softmax(logits), distribution, atol=1e-6)
 
 
 @every_relaxed
 def test_a_projection_keeps_a_limit_under_every_law(name):
-  """With the cost's gradient through the law, whatever the law is."""
+  """With the cost's gradient through the distribution, whichever it is."""
   tiny = spaces.tiny()
   macs = cost.macs(tiny)
   low, high = macs.bounds()
   limit = low + 0.3 * (high - low)
   keep = constraint.project([macs], [limit])
-  law = lambda a: RELAXED[name].law(a, 0.8, None)  # noqa: E731
+  distribution = lambda a: RELAXED[name].distribution(a, 0.8, None)  # noqa: E731
   start = {k: 0.1 * jnp.arange(3.0) for k in tiny.choices}
   start = {k: a[: len(tiny.choices[k])] for k, a in start.items()}
-  alphas, _ = jax.jit(lambda a: keep.update(a, law, keep.init()))(start)
-  assert float(macs(law(start))) > 1.1 * limit
-  assert 0.95 * limit < float(macs(law(alphas))) < (1 + 1e-4) * limit
+  alphas, _ = jax.jit(lambda a: keep.update(a, distribution, keep.init()))(
+    start
+  )
+  assert float(macs(distribution(start))) > 1.1 * limit
+  assert 0.95 * limit < float(macs(distribution(alphas))) < (1 + 1e-4) * limit
 
 
 # --- Sparsemax, by its definition --------------------------------------------
@@ -523,14 +530,16 @@ def test_a_colder_gumbel_softmax_has_less_bias_and_more_variance(x64):
 
 @pytest.mark.parametrize('name', ['softmax', 'sparsemax'])
 def test_the_gradient_of_a_mixture_is_exact_for_a_linear_loss(x64, name):
-  """And for any, it is that of finite differences of the loss at the law."""
+  """And for any, that of finite differences of the loss at the distribution."""
   alphas, h = jax.tree.map(jnp.array, TINY), 1e-6
   at = lambda a, loss: _loss_of(loss, ALL[name](a, TEMPERATURE))  # noqa: E731
 
   def over_all(a):
-    law = RELAXED[name].law(a, TEMPERATURE, None)
+    distribution = RELAXED[name].distribution(a, TEMPERATURE, None)
     return sum(
-      law['a'][i] * law['b'][j] * _loss_of(LOSSES['linear'], {'a': x, 'b': y})
+      distribution['a'][i]
+      * distribution['b'][j]
+      * _loss_of(LOSSES['linear'], {'a': x, 'b': y})
       for i, x in enumerate(jnp.eye(3))
       for j, y in enumerate(jnp.eye(3))
     )
@@ -562,7 +571,7 @@ def _nearest(z):
 @pytest.mark.parametrize('name', ['softmax', 'sparsemax'])
 def test_the_gradient_of_a_mixture_is_of_the_loss_at_the_law(x64, name, loss):
   """By Jacobians in closed form; so its bias is that of f(E y) for E f(y)."""
-  law, jacobian = {}, {}
+  distribution, jacobian = {}, {}
   for slot, a in TINY.items():
     z = a / TEMPERATURE
     if name == 'softmax':
@@ -572,9 +581,9 @@ def test_the_gradient_of_a_mixture_is_of_the_loss_at_the_law(x64, name, loss):
       p = _nearest(z)
       s = (p > 0).astype(float)
       slopes = np.diag(s) - np.outer(s, s) / s.sum()
-    law[slot], jacobian[slot] = p, slopes / TEMPERATURE
-  slopes = jax.grad(lambda p: _loss_of(LOSSES[loss], p))(law)
-  wanted = {slot: jacobian[slot] @ slopes[slot] for slot in law}
+    distribution[slot], jacobian[slot] = p, slopes / TEMPERATURE
+  slopes = jax.grad(lambda p: _loss_of(LOSSES[loss], p))(distribution)
+  wanted = {slot: jacobian[slot] @ slopes[slot] for slot in distribution}
   found = jax.grad(lambda a: _loss_of(LOSSES[loss], ALL[name](a, TEMPERATURE)))(
     jax.tree.map(jnp.array, TINY)
   )
@@ -584,7 +593,7 @@ def test_the_gradient_of_a_mixture_is_of_the_loss_at_the_law(x64, name, loss):
     'a': jnp.array(
       [
         sum(
-          law['b'][j] * _loss_of(LOSSES[loss], {'a': x, 'b': y})
+          distribution['b'][j] * _loss_of(LOSSES[loss], {'a': x, 'b': y})
           for j, y in enumerate(jnp.eye(3))
         )
         for x in jnp.eye(3)
@@ -603,11 +612,11 @@ def test_two_gates_leave_the_probability_of_the_others(x64):
   def loss(a, key):
     return slopes @ relax.binary_gates(a, TEMPERATURE, key).probs['a']
 
-  law = lambda a: relax.softmax(a, TEMPERATURE)  # noqa: E731
+  distribution = lambda a: relax.softmax(a, TEMPERATURE)  # noqa: E731
   for key in jax.random.split(jax.random.key(5), 20):
     g = jax.grad(loss)(alphas, key)
     pair = relax.binary_gates(alphas, TEMPERATURE, key).index['a']
-    _, moved = jax.jvp(law, (alphas,), (g,))
+    _, moved = jax.jvp(distribution, (alphas,), (g,))
     np.testing.assert_allclose(jnp.delete(moved['a'], pair), 0, atol=1e-12)
     assert (moved['a'][pair] != 0).all()
 
@@ -615,13 +624,13 @@ def test_two_gates_leave_the_probability_of_the_others(x64):
 def test_in_a_slot_of_two_ops_binary_gates_are_exact_for_the_law(x64):
   alphas = {'a': jnp.array([0.3, -1.0])}
   slopes = jnp.array([1.0, -2.0])
-  law = lambda a: relax.softmax(a, TEMPERATURE)  # noqa: E731
+  distribution = lambda a: relax.softmax(a, TEMPERATURE)  # noqa: E731
 
   def f(a):
     drawn = relax.binary_gates(a, TEMPERATURE, jax.random.key(0))
     return slopes @ drawn.probs['a']
 
-  true = jax.grad(lambda a: slopes @ law(a)['a'])(alphas)
-  _, step = jax.jvp(law, (alphas,), (true,))
-  _, own = jax.jvp(law, (alphas,), (jax.grad(f)(alphas),))
+  true = jax.grad(lambda a: slopes @ distribution(a)['a'])(alphas)
+  _, step = jax.jvp(distribution, (alphas,), (true,))
+  _, own = jax.jvp(distribution, (alphas,), (jax.grad(f)(alphas),))
   chex.assert_trees_all_close(own, step, rtol=1e-12)

@@ -9,8 +9,10 @@ import numpy as np
 import optax
 import pytest
 
-from nasjax import optimize, sampled, spaces, stacked
-from nasjax.supernet import Supernet
+from nasjax import spaces
+from nasjax.search import sparse_update
+from nasjax.supernet import Supernet, stacked
+from nasjax.train import optimizers
 
 SPACE = spaces.tiny()
 OPTIMIZERS = {
@@ -21,8 +23,8 @@ OPTIMIZERS = {
   'adamw, clipped': optax.chain(
     optax.clip_by_global_norm(1.0), optax.adamw(0.1, weight_decay=0.1)
   ),
-  'of training': optimize.sgd(optimize.cosine(0.05, 20)),
-  'rmsprop, clipped': optimize.rmsprop(0.05, clip_norm=1.0),
+  'of training': optimizers.sgd(optimizers.cosine(0.05, 20)),
+  'rmsprop, clipped': optimizers.rmsprop(0.05, clip_norm=1.0),
 }
 
 
@@ -96,8 +98,8 @@ def test_what_did_not_run_stays_and_what_ran_moves_as_ever(name):
   What ran moves as it does where there is nothing else but what always runs.
   """
   tx, params = OPTIMIZERS[name], stacked.stack(SPACE, _variables()['params'])
-  state = sampled.init(tx, SPACE, params)
-  step = jax.jit(functools.partial(sampled.update, tx, SPACE))
+  state = sparse_update.init(tx, SPACE, params)
+  step = jax.jit(functools.partial(sparse_update.update, tx, SPACE))
 
   def gradient(seed, index):
     taken = stacked.take(SPACE, params, index)
@@ -152,16 +154,16 @@ def test_an_op_moves_by_the_optimizers_rule():
   slot = next(s for s in SPACE.slots if len(s.ops) > 1)
   tree = {slot.name: {n: {'x': jnp.ones((1, 1))} for n in slot.op_names}}
   tx = optax.chain(
-    optax.add_decayed_weights(0.5, mask=optimize.kernels),
+    optax.add_decayed_weights(0.5, mask=optimizers.kernels),
     optax.sgd(0.1, momentum=0.5),
   )
   params = stacked.stack(SPACE, tree)
-  state = sampled.init(tx, SPACE, params)
+  state = sparse_update.init(tx, SPACE, params)
   expected, velocity = [1.0] * len(slot.ops), [0.0] * len(slot.ops)
   for i in (0, 1, 0):
     index = {slot.name: jnp.array([i])}
     g = jax.tree.map(jnp.ones_like, stacked.take(SPACE, params, index))
-    params, state = sampled.update(tx, SPACE, g, state, params, index)
+    params, state = sparse_update.update(tx, SPACE, g, state, params, index)
     velocity[i] = 0.5 * velocity[i] + 1 + 0.5 * expected[i]
     expected[i] -= 0.1 * velocity[i]
   found = params[slot.name]['2d']['x'].ravel().tolist()
@@ -173,8 +175,8 @@ def test_counts_go_on():
   params = stacked.stack(SPACE, _variables()['params'])
   index = _index(0, 0, 0)
   g = stacked.take(SPACE, params, index)
-  state = sampled.init(tx, SPACE, params)
-  _, state = sampled.update(tx, SPACE, g, state, params, index)
+  state = sparse_update.init(tx, SPACE, params)
+  _, state = sparse_update.update(tx, SPACE, g, state, params, index)
   assert int(optax.tree.get(state, 'count', filtering=_of_adam)) == 1
 
 

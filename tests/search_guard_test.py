@@ -11,17 +11,7 @@ import optax
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from nasjax import (
-  batch,
-  constraint,
-  cost,
-  data,
-  guard,
-  ops,
-  relax,
-  search,
-  spaces,
-)
+from nasjax import constraint, cost, data, guard, ops, relax, search, spaces
 
 SPACE = spaces.tiny(num_classes=4)
 MACS = cost.macs(SPACE)
@@ -45,7 +35,7 @@ def _nothing(logits, labels):
 def _make(*, price=0.0, alpha_tx=None, **kwargs):
   return search.make(
     SPACE,
-    batch.Batches(16, (0.4,), (0.3,)),
+    data.Batches(16, (0.4,), (0.3,)),
     [(MACS, constraint.linear(price, MACS.bounds()[1]))],
     weight_tx=optax.sgd(0.05),
     alpha_tx=alpha_tx or optax.sgd(1.0),
@@ -153,7 +143,7 @@ def test_strict_fairness_trains_every_pattern_as_often(preferred):
   macs = cost.macs(macro)
   parts = search.make(
     macro,
-    batch.Batches(16, (0.4,), (0.3,)),
+    data.Batches(16, (0.4,), (0.3,)),
     [(macs, constraint.linear(0.0, macs.bounds()[1]))],
     weight_tx=optax.sgd(0.05),
     alpha_tx=optax.sgd(1.0),
@@ -184,7 +174,7 @@ def test_fairness_leaves_nothing_to_higher_orders():
 
 
 def test_the_eigenvalue_is_of_all_ops_though_a_few_are_trained(x64):
-  """The law and the first weights are the same, in whatever form."""
+  """The distribution and the first weights are the same, in whatever form."""
   found = []
   for relaxation in (relax.SOFTMAX, relax.GDAS):
     parts = _make(

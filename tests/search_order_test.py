@@ -9,17 +9,8 @@ import numpy as np
 import optax
 import pytest
 
-from nasjax import (
-  batch,
-  bilevel,
-  constraint,
-  cost,
-  data,
-  guard,
-  ops,
-  search,
-  spaces,
-)
+from nasjax import constraint, cost, data, guard, ops, search, spaces
+from nasjax.search import hypergradient
 
 # Depthwise convolutions of two sizes, pooling and a skip; small enough for
 # float64, and with dropout, so that noise has to be the same where it should.
@@ -39,7 +30,7 @@ SPACE = spaces.mobile(
   dropout=0.2,
 )
 MACS = cost.macs(SPACE)
-BATCHES = batch.Batches(16, (0.4,), (0.3,), batch.Augment(pad=1, flip=True))
+BATCHES = data.Batches(16, (0.4,), (0.3,), data.Augment(pad=1, flip=True))
 RATE = 0.05
 GUARDS = guard.Guards(
   entropy=lambda step: 0.1 * (step + 1), skip_dropout=lambda step: 0.5
@@ -65,7 +56,7 @@ def _make(order, *, form='native', weight_tx=None, **kwargs):
     order=order,
     temperature=lambda step: 1.0 - 0.1 * step,
     guards=GUARDS,
-    numerics=ops.Numerics(depthwise=form, dtype=jnp.float64),
+    numerics=ops.Numerics(lowering=form, dtype=jnp.float64),
     **kwargs,
   )
 
@@ -216,7 +207,7 @@ def test_implicit_gradients_know_of_the_decay(x64):
     np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-10)
 
 
-@pytest.mark.parametrize('order', bilevel.ORDERS)
+@pytest.mark.parametrize('order', hypergradient.ORDERS)
 def test_every_order_leaves_weights_and_statistics_to_the_weights(x64, order):
   """Running statistics, the optimizer and the position in train, too."""
   before = _start()
@@ -234,7 +225,7 @@ def test_every_order_leaves_weights_and_statistics_to_the_weights(x64, order):
 def test_orders_differ_and_first_alone_takes_no_training_images(x64):
   other = data.Arrays(TRAIN.images[::-1].copy(), TRAIN.labels)
   gradients = []
-  for order in bilevel.ORDERS:
+  for order in hypergradient.ORDERS:
     step = _alpha_step(order)
     gradient, _, _ = _gradient(step, _start())
     after, _ = step(_start(), other, VALID)

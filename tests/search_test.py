@@ -10,19 +10,9 @@ import numpy as np
 import optax
 import pytest
 
-from nasjax import (
-  augment,
-  batch,
-  constraint,
-  cost,
-  data,
-  ops,
-  relax,
-  search,
-  spaces,
-  stacked,
-  supernet,
-)
+from nasjax import constraint, cost, data, ops, relax, search, spaces, supernet
+from nasjax.data import augment
+from nasjax.supernet import stacked
 
 CLASSES = 4
 
@@ -39,7 +29,7 @@ def _arrays(n=64, seed=0):
 
 SPACE = spaces.tiny(num_classes=CLASSES)
 MACS = cost.macs(SPACE)
-BATCHES = batch.Batches(16, (0.4,), (0.3,))
+BATCHES = data.Batches(16, (0.4,), (0.3,))
 
 
 def _make(

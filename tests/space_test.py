@@ -8,8 +8,8 @@ import pytest
 from conftest import refused
 
 from nasjax import cost, ops, relax, space, spaces, zoo
-from nasjax.entangled import Entangled
 from nasjax.supernet import Supernet
+from nasjax.supernet.entangled import Entangled
 
 
 def test_spaces_are_static():

@@ -16,14 +16,12 @@ import pytest
 
 from experiments import names
 from nasjax import (
-  batch,
   constraint,
   cost,
   count,
   data,
   derive,
   ops,
-  pattern,
   relax,
   search,
   space,
@@ -32,9 +30,9 @@ from nasjax import (
   zoo,
 )
 from nasjax.ops.mbconv import MBConvModule
-from nasjax.supernet import Supernet
+from nasjax.supernet import Supernet, downsampling
 
-NATIVE = ops.Numerics(depthwise='native')
+NATIVE = ops.Numerics(lowering='native')
 WIDTH_PRESETS = [spaces.mobile_width, spaces.mobile_width_small]
 MACRO_PRESETS = [spaces.mobile_macro, spaces.mobile_macro_small]
 PRESETS = [
@@ -394,9 +392,9 @@ def _filled(s, parts, pair, arrays):
     alpha_opt_state=jax.tree.map(zeros, shapes.alpha_opt_state),
     constraints=constraint.chain(pair).init(),
     # The first loss would be its own baseline, and teach the pattern nothing.
-    baseline=pattern.Baseline(np.float32(0), np.float32(1)),
-    train=batch.sampler_init(key, n),
-    valid=batch.sampler_init(key, n),
+    baseline=downsampling.Baseline(np.float32(0), np.float32(1)),
+    train=data.sampler_init(key, n),
+    valid=data.sampler_init(key, n),
     skipped=jax.tree.map(zeros, shapes.skipped),
   )
 
@@ -410,7 +408,7 @@ def _one_step(s):
   pair = constraint.lagrangian(sum(macs.bounds()) / 2, rate=0.1)
   parts = search.make(
     s,
-    batch.Batches(4, (0.5,) * s.channels, (0.3,) * s.channels),
+    data.Batches(4, (0.5,) * s.channels, (0.3,) * s.channels),
     [(macs, pair)],
     weight_tx=optax.sgd(0.05),
     alpha_tx=optax.sgd(1.0),
@@ -461,7 +459,7 @@ def test_a_step_of_the_whole_preset_moves_every_choice(
       pytest.skip('the others have these choices; `make check-full` does it')
   if not everything:
     # A step runs one pattern; that all are traced would take most of the time.
-    monkeypatch.setattr(pattern, 'draw', lambda key, probs: jnp.int32(0))
+    monkeypatch.setattr(downsampling, 'draw', lambda key, probs: jnp.int32(0))
     monkeypatch.setattr(jax.lax, 'switch', lambda i, each, *x: each[0](*x))
   s = preset(image_size=17, num_classes=4)
   step, before, arrays = _one_step(s)

@@ -16,7 +16,8 @@ from conftest import prepare_tfds
 from conftest import refused as _refused
 
 from experiments import cli, datasets, loop, metrics_file
-from nasjax import data, space, spaces, stream
+from nasjax import data, space, spaces
+from nasjax.data import stream
 
 pytest.importorskip('grain')
 ROOT = pathlib.Path(__file__).resolve().parents[1]

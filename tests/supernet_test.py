@@ -10,8 +10,8 @@ import pytest
 from nasjax import ops, relax, space, spaces, zoo
 from nasjax.supernet import Mixed, Supernet
 
-NATIVE = ops.Numerics(depthwise='native')
-TAPS = ops.Numerics(depthwise='taps')
+NATIVE = ops.Numerics(lowering='native')
+TAPS = ops.Numerics(lowering='taps')
 
 
 def _variables(net, images, probs):

@@ -8,12 +8,12 @@ import pytest
 from conftest import refused
 
 from experiments import cli, metrics_file, names, search, supernets, weights
-from nasjax import batch, data, ops, relax, space, spaces, subnet, train
-from nasjax.entangled import Entangled
-from nasjax.supernet import Supernet
+from nasjax import data, ops, relax, space, spaces, train
+from nasjax.supernet import Supernet, inherit
+from nasjax.supernet.entangled import Entangled
 
 TINY = spaces.tiny(num_classes=3)
-NUMERICS = ops.Numerics(depthwise='native')
+NUMERICS = ops.Numerics(lowering='native')
 
 
 def _config(**options):
@@ -106,9 +106,9 @@ def test_what_is_left_is_the_supernet_at_one_hot(kind, net, draw):
   rng = np.random.default_rng(0)
   images = rng.integers(0, 256, (60, size, size, 1), np.uint8)
   arrays = data.Arrays(images, rng.integers(0, 3, 60).astype(np.int32))
-  batches = batch.Batches(60, (0.4,), (0.3,))
+  batches = data.Batches(60, (0.4,), (0.3,))
   probs = space.one_hot(a)
-  x = batch.normalise(jnp.asarray(images), (0.4,), (0.3,))
+  x = data.normalise(jnp.asarray(images), (0.4,), (0.3,))
   supernet = net(TINY, NUMERICS)
   init = jax.jit(lambda key: supernet.init(key, x, probs, train=False))
   variables = init(jax.random.key(1))
@@ -137,7 +137,7 @@ def test_what_is_left_is_the_same_where_images_are_streamed(draw):
   rng = np.random.default_rng(0)
   images = rng.integers(0, 256, (30, size, size, 1), np.uint8)
   arrays = data.Arrays(images, rng.integers(0, 3, 30).astype(np.int32))
-  batches = batch.Batches(10, (0.4,), (0.3,))
+  batches = data.Batches(10, (0.4,), (0.3,))
   init = jax.jit(
     lambda key, probs: Supernet(TINY, NUMERICS).init(
       key, jnp.zeros((1, size, size, 1)), probs, train=False
@@ -180,6 +180,6 @@ def test_a_part_of_a_mixed_supernet_is_that_of_its_ops(draw):
   params = jax.jit(lambda k: net.init(k, x, probs, train=False))(
     jax.random.key(0)
   )['params']
-  found = subnet.subweights(TINY, a, params, kind='mixed')
+  found = inherit.subweights(TINY, a, params, kind='mixed')
   for slot, own in found.items():
     chex.assert_trees_all_equal(own, {n: params[slot][n] for n in own})

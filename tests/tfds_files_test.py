@@ -9,7 +9,8 @@ from conftest import COLOURS, refused
 from conftest import images as _images
 from conftest import prepare_tfds as _prepare
 
-from nasjax import data, stream, tfds_files
+from nasjax import data
+from nasjax.data import stream, tfds_files
 
 EVIL = 'evil_features.Evil'
 OWN = 'tensorflow_datasets.core.features.'

@@ -13,7 +13,8 @@ from conftest import prepare_tfds as _prepare
 from conftest import refused as _refused
 from conftest import tfds_class as _builder_class
 
-from nasjax import data, stream
+from nasjax import data
+from nasjax.data import stream
 from nasjax.errors import InputError
 
 # TFDS.

@@ -7,7 +7,8 @@ import numpy as np
 import optax
 import pytest
 
-from nasjax import batch, data, distill, ops, space, spaces, train
+from nasjax import data, ops, space, spaces, train
+from nasjax.train import distill
 
 
 def test_cross_entropy_is_its_closed_form():
@@ -41,7 +42,7 @@ def _network():
   return space.fix(tiny, chosen)
 
 
-BATCHES = batch.Batches(4, (0.5,), (0.3,))
+BATCHES = data.Batches(4, (0.5,), (0.3,))
 ARRAYS = data.Arrays(
   np.random.default_rng(0).integers(0, 256, (6, 8, 8, 1), np.uint8),
   np.arange(6, dtype=np.int32),

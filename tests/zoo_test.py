@@ -13,7 +13,7 @@ import pytest
 
 from experiments import count as count_script
 from experiments import names
-from nasjax import batch, cost, count, data, derive, ops, train, zoo
+from nasjax import cost, count, data, derive, ops, train, zoo
 from nasjax.errors import InputError
 from nasjax.space import Architecture, fix
 from nasjax.supernet import Supernet
@@ -54,7 +54,7 @@ def _totals(network):
 def _table(name):
   """Layers of the whole built network, normalisation left out."""
   network = getattr(zoo, name)()
-  net = Supernet(network, ops.Numerics(depthwise='native'))
+  net = Supernet(network, ops.Numerics(lowering='native'))
   images = jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32)
   variables = count.module_shapes(net, images, {}, train=False)
   table = count.table(net, variables, images, {}, train=False)
@@ -347,7 +347,7 @@ def test_widths_have_their_published_millions(name, width, macs, params):
 def test_mobilenet_v2_widths_have_their_published_counts(width, macs, params):
   """Both in millions, from its README, which leaves batch norm out."""
   network = zoo.mobilenet_v2(width=width)
-  net = Supernet(network, ops.Numerics(depthwise='native'))
+  net = Supernet(network, ops.Numerics(lowering='native'))
   images = jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32)
   variables = count.module_shapes(net, images, {}, train=False)
   scales = [
@@ -495,9 +495,9 @@ def test_a_network_trains_and_derives_like_any_other(name):
   )
   parts = train.make(
     network,
-    batch.Batches(4, (0.5,) * 3, (0.3,) * 3),
+    data.Batches(4, (0.5,) * 3, (0.3,) * 3),
     tx=optax.sgd(0.1, momentum=0.9),
-    numerics=ops.Numerics(depthwise='native'),
+    numerics=ops.Numerics(lowering='native'),
   )
   key = jax.eval_shape(jax.random.key, 0)
   before = jax.eval_shape(lambda k: parts.init(k, arrays), key)

@@ -16,10 +16,10 @@ In the formulas `L` is the limit, `c` the expected cost, `s` the strength, and
 `r = c / L`: a strength means the same for every resource and unit.
 """
 
+from nasjax.constraint.base import Constraint as Constraint
+from nasjax.constraint.base import chain as chain
 from nasjax.constraint.dual import augmented_lagrangian as augmented_lagrangian
 from nasjax.constraint.dual import lagrangian as lagrangian
-from nasjax.constraint.pair import Constraint as Constraint
-from nasjax.constraint.pair import chain as chain
 from nasjax.constraint.penalty import absolute as absolute
 from nasjax.constraint.penalty import band as band
 from nasjax.constraint.penalty import hinge as hinge

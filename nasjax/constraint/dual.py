@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from nasjax.constraint.pair import (
+from nasjax.constraint.base import (
   Constraint,
   require_finite,
   require_not_negative,

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from nasjax.constraint.pair import (
+from nasjax.constraint.base import (
   Constraint,
   require_not_negative,
   require_positive,

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from nasjax.constraint.pair import require_positive
+from nasjax.constraint.base import require_positive
 from nasjax.cost import Cost
 
 Tree = Mapping[str, jax.Array]
@@ -27,8 +27,9 @@ class Projection(NamedTuple):
 
   Attributes:
     init: `() -> state`.
-    update: `(alphas, law, state) -> (alphas, state)`, where `law` is the
-      function from alphas to the probabilities that costs take.
+    update: `(alphas, distribution, state) -> (alphas, state)`, where
+      `distribution` is the function from alphas to the probabilities that costs
+      take.
     names: of the costs, in the order of the state's duals.
   """
 
@@ -106,7 +107,7 @@ def project(
       jnp.zeros(len(costs), jnp.float32), jnp.asarray(limits, jnp.float32)
     )
 
-  def update(alphas, law, state):
+  def update(alphas, distribution, state):
     def ratio(k, probs):
       return costs[k](probs) / state.limits[k]
 
@@ -119,15 +120,19 @@ def project(
         one = functools.partial(ratio, k)
         # What was tilted too far, for another limit's sake, is taken back.
         back = -jnp.maximum(duals[k], 0)
-        tilted, step = _met(one, law, tilted, back, jnp.inf, iterations)
+        tilted, step = _met(
+          one, distribution, tilted, back, jnp.inf, iterations
+        )
         duals = duals.at[k].add(step)
       if equal:
         binds = state.limits < jnp.asarray(highest)
         bound = lambda probs: jnp.where(binds, ratios(probs), -1.0)  # noqa: E731
-        first = bound(law(tilted)).argmax()
+        first = bound(distribution(tilted)).argmax()
         farthest = jnp.where(binds.any(), -jnp.inf, 0.0)
         largest = lambda probs: bound(probs).max()  # noqa: E731
-        tilted, step = _met(largest, law, tilted, farthest, 0.0, iterations)
+        tilted, step = _met(
+          largest, distribution, tilted, farthest, 0.0, iterations
+        )
         duals = duals.at[first].add(step)
       return tilted, duals
 
@@ -140,20 +145,20 @@ def project(
 
 def _met(
   ratio: Callable[[Tree], jax.Array],
-  law: Callable[[Tree], Tree],
+  distribution: Callable[[Tree], Tree],
   alphas: Tree,
   low: ArrayLike,
   high: ArrayLike,
   iterations: int,
 ) -> tuple[Tree, jax.Array]:
-  """Alphas tilted until a ratio of their law is 1, and by how much.
+  """Alphas tilted until a ratio of their distribution is 1, and by how much.
 
   Or as near to 1 as tilts from `low` to `high` come.
   """
-  way = _centred(jax.grad(ratio)(law(alphas)))
+  way = _centred(jax.grad(ratio)(distribution(alphas)))
   farthest = _FARTHEST / _spread(way)
   step = _root(
-    lambda m: ratio(law(_moved(alphas, way, m))) - 1,
+    lambda m: ratio(distribution(_moved(alphas, way, m))) - 1,
     jnp.maximum(low, -farthest),
     jnp.minimum(high, farthest),
     iterations,

@@ -22,9 +22,9 @@ import numpy as np
 from scipy import optimize, special
 
 from nasjax.cost import Cost, Number
+from nasjax.cost.elimination import Factor, eliminate
 from nasjax.derive.limits import Limits, check_fill, finite, uses
 from nasjax.derive.solve import SECONDS, solution
-from nasjax.eliminate import Factor, eliminate
 from nasjax.errors import InputError
 from nasjax.space import Architecture, Space
 

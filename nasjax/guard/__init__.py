@@ -10,6 +10,7 @@ search from outside (`Rule`), fed by its metrics.
 from nasjax.guard.curvature import largest_eigenvalue
 from nasjax.guard.entropy import entropy, total_entropy
 from nasjax.guard.fairness import Fairness, strict, uniform
+from nasjax.guard.finite import all_finite, skipping
 from nasjax.guard.guards import Guards, is_hard
 from nasjax.guard.skips import count_skips, drop_skips, skips
 from nasjax.guard.stop import (
@@ -25,6 +26,7 @@ __all__ = [
   'Guards',
   'Rule',
   'Verdict',
+  'all_finite',
   'any_of',
   'count_skips',
   'drop_skips',
@@ -32,6 +34,7 @@ __all__ = [
   'is_hard',
   'largest_eigenvalue',
   'rising_curvature',
+  'skipping',
   'skips',
   'strict',
   'too_many_skips',

@@ -21,7 +21,7 @@ def is_hard(relaxed: Relaxed, choices: Mapping[str, Sequence[str]]) -> bool:
   """Whether weights are trained with one-hot probs, one op of a slot at a time.
 
   Args:
-    relaxed: a relaxation with its law; it is tried on equal alphas.
+    relaxed: a relaxation with its distribution; it is tried on equal alphas.
     choices: slot to its options, two or more.
 
   Example:

@@ -7,8 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from nasjax import pooling
-from nasjax.ops import core
+from nasjax.ops import core, pooling
 from nasjax.ops.core import (
   Depthwise,
   Numerics,
@@ -37,7 +36,7 @@ class MaxPoolModule(nn.Module):
       # As much as the last window hangs over.
       over = [-(size - kernel) % stride for size in x.shape[1:3]]
       padding = tuple((0, pixels) for pixels in over)
-    form = self.numerics.depthwise
+    form = self.numerics.lowering
     return pooling.max_pool(x, kernel, stride, padding=padding, form=form)
 
 

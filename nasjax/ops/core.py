@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from nasjax import depthwise
 from nasjax.errors import InputError
+from nasjax.ops import depthwise as depthwise_lib
 from nasjax.ops.norm import BatchNorm
 
 ACTIVATIONS = {
@@ -29,10 +29,10 @@ class Numerics:
   """How a network computes what it computes: no part of the architecture.
 
   Attributes:
-    depthwise: `'native'`, `'taps'` or `'auto'`, see `nasjax.depthwise`; of max
-      pooling as well, see `nasjax.pooling`. With `'native'` pointwise
-      convolutions are traced as convolutions, too: counting and exporting want
-      to see them.
+    lowering: of depthwise convolutions, `'native'`, `'taps'` or `'auto'`, see
+      `nasjax.ops.depthwise`; of max pooling as well, see `nasjax.ops.pooling`.
+      With `'native'` pointwise convolutions are traced as convolutions, too:
+      counting and exporting want to see them.
     dtype: what is computed in; parameters and statistics stay float32.
     bn_momentum: of the running statistics, per step.
     bn_epsilon: added to the variance.
@@ -40,7 +40,7 @@ class Numerics:
       its ops left: less memory, a forward pass more.
   """
 
-  depthwise: str = 'auto'
+  lowering: str = 'auto'
   dtype: DTypeLike | None = None
   bn_momentum: float = 0.9
   bn_epsilon: float = 1e-5
@@ -88,7 +88,7 @@ class Pointwise(nn.Module):
     shape = (1, 1, inputs, self.features)
     kernel = self.param('kernel', _he, shape, jnp.float32)
     kernel = kernel.astype(x.dtype)
-    if self.numerics.depthwise == 'native':
+    if self.numerics.lowering == 'native':
       y = jax.lax.conv_general_dilated(
         x,
         kernel,
@@ -122,11 +122,11 @@ class Depthwise(nn.Module):
     kernel = self.param('kernel', _he_depthwise, shape, jnp.float32)
     if taps is not None:
       kernel = kernel * taps
-    y = depthwise.conv(
+    y = depthwise_lib.conv(
       x,
       kernel.astype(x.dtype),
       stride=self.stride,
-      form=self.numerics.depthwise,
+      form=self.numerics.lowering,
     )
     return _add_bias(self, y) if self.use_bias else y
 

@@ -94,7 +94,8 @@ class MBConv:
     se_activation: between the two layers of the squeeze-excite.
     se_gate: after them, `'hard_sigmoid'` or `'sigmoid'`.
     drop_path: share of the images of a training batch in which only the input
-      is left of input and block; no part of the name, see `nasjax.dropout`.
+      is left of input and block; no part of the name, see
+      `nasjax.train.drop_path`.
 
   Example:
     >>> MBConv(kernel=5, expand=3).name

@@ -5,13 +5,15 @@ is defined on sampled ops, `-> Sampled(probs, index)`. Alphas and probs are
 dicts from slot to `f32[..., ops]`; the last axis is the choice, and probs sum
 to 1 along it. Lower temperatures are closer to one-hot.
 
-Written in capitals is a relaxation with its law, as a search takes it. Of the
+Written in capitals is a relaxation with its distribution, as a search takes it.
+Of the
 gradient: let `f` be the loss as a function of probs. What a search wants to
-descend is `E f(one-hot)` under the law; what each estimator has for a mean:
+descend is `E f(one-hot)` under the distribution; what each estimator has for a
+mean:
 
 | relaxation | ops that run | the mean of its gradient |
 |---|---|---|
-| `softmax`, `sparsemax` | all | of `f(law)`, without noise |
+| `softmax`, `sparsemax` | all | of `f(distribution)`, without noise |
 | `gumbel_softmax` | all | of `E f(a relaxed sample)` |
 | `dirichlet` | all | of `E f(a sample of the simplex)` |
 | `straight_through` | all | of `E f(one-hot)`, to first order |
@@ -23,17 +25,17 @@ All are exact for `E f(one-hot)` where `f` is linear in the probs of each slot,
 but for `gumbel_softmax`, `gdas` and `binary_gates`.
 """
 
+from nasjax.relax.base import Relaxation as Relaxation
+from nasjax.relax.base import Relaxed as Relaxed
+from nasjax.relax.base import Sampled as Sampled
+from nasjax.relax.base import Tree as Tree
+from nasjax.relax.base import draw as draw
+from nasjax.relax.base import is_sampled as is_sampled
+from nasjax.relax.base import logits as logits
 from nasjax.relax.hard import REINMAX as REINMAX
 from nasjax.relax.hard import STRAIGHT_THROUGH as STRAIGHT_THROUGH
 from nasjax.relax.hard import reinmax as reinmax
 from nasjax.relax.hard import straight_through as straight_through
-from nasjax.relax.pair import Relaxation as Relaxation
-from nasjax.relax.pair import Relaxed as Relaxed
-from nasjax.relax.pair import Sampled as Sampled
-from nasjax.relax.pair import Tree as Tree
-from nasjax.relax.pair import draw as draw
-from nasjax.relax.pair import is_sampled as is_sampled
-from nasjax.relax.pair import logits as logits
 from nasjax.relax.paths import BINARY_GATES as BINARY_GATES
 from nasjax.relax.paths import GDAS as GDAS
 from nasjax.relax.paths import binary_gates as binary_gates

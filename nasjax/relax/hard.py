@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from nasjax.relax.pair import (
+from nasjax.relax.base import (
   Relaxed,
   Tree,
   fold,
@@ -31,8 +31,8 @@ def straight_through(
 
   Args:
     alphas: slot to `f32[..., ops]`.
-    temperature: positive; of the law as well, so that what is said of the
-      gradient is true at every temperature.
+    temperature: positive; of the distribution as well, so that what is said of
+      the gradient is true at every temperature.
     key: PRNG key, consumed.
 
   Returns:
@@ -75,8 +75,8 @@ def reinmax(
 
   Args:
     alphas: slot to `f32[..., ops]`.
-    temperature: positive; of the law as well, so that what is said of the
-      gradient is true at every temperature.
+    temperature: positive; of the distribution as well, so that what is said of
+      the gradient is true at every temperature.
     key: PRNG key, consumed.
 
   Returns:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from nasjax.relax.pair import (
+from nasjax.relax.base import (
   Relaxed,
   Sampled,
   Tree,
@@ -30,14 +30,14 @@ def gdas(alphas: Tree, temperature: ArrayLike, key: jax.Array) -> Sampled:
   The mean of its gradient is `E[df/dp_k(one-hot k) dh_k/dalphas]`. That is
   biased for `E f(one-hot)`, even where `f` is linear, in two ways: the other
   ops' outputs, as they did not run, count as 0, and `h` is steeper or flatter
-  than the law, by the temperature. Where `f` is linear with slopes `c` it is
-  that of `sum_k c_k E[h_k; k is the argmax]`, the boundaries between the argmax
-  regions held fixed. A width, whose options need not run to be known, has the
-  gradient of a straight-through estimator instead.
+  than the distribution, by the temperature. Where `f` is linear with slopes `c`
+  it is that of `sum_k c_k E[h_k; k is the argmax]`, the boundaries between the
+  argmax regions held fixed. A width, whose options need not run to be known,
+  has the gradient of a straight-through estimator instead.
 
   Args:
     alphas: slot to `f32[..., ops]`.
-    temperature: positive; of `h` alone. The law is `softmax(alphas)`.
+    temperature: positive; of `h` alone. The distribution is `softmax(alphas)`.
     key: PRNG key, consumed.
 
   Returns:
@@ -113,7 +113,8 @@ def binary_gates(
   So the exact gradient of a cost, which moves every alpha, is not shifted away.
 
   A gate is open with the sum of `P(pair) q` over its op's pairs. In a slot of
-  two ops that is `p`, else it is near it; by `p`, the law, `one_path` draws.
+  two ops that is `p`, else it is near it; by `p`, the distribution, `one_path`
+  draws.
 
   The mean of its gradient is biased for `E f(one-hot)`: with `v_a = q_a q_b
   (df/dg_a - df/dg_b)` and `v_b = -v_a` it is `E[v_i - q_a v_a - q_b v_b]` over
@@ -121,11 +122,11 @@ def binary_gates(
   the sum over `j` of `p_i p_j (c_i - c_j)`, the true one, times
   `P(the pair i, j) 2 p_j / (p_i + p_j)^3`, over the temperature: of every two
   ops it lowers the costlier against the other. In a slot of two ops it is then
-  exact, but for what it adds to both, which the law does not see.
+  exact, but for what it adds to both, which the distribution does not see.
 
   Args:
     alphas: slot to `f32[..., ops]`, with at least two ops.
-    temperature: positive; of the law as well.
+    temperature: positive; of the distribution as well.
     key: PRNG key, consumed.
 
   Returns:

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from nasjax.relax.pair import Relaxed, Tree, check_temperature, fold, heated
+from nasjax.relax.base import Relaxed, Tree, check_temperature, fold, heated
 
 # Less than any probability that float32 tells from 0 next to 1.
 _LEAST = 1e-12
@@ -22,8 +22,8 @@ def sparsemax(
   being 1 where the result is positive. So an op that has fallen out gets no
   gradient until the others come down to it.
 
-  Its gradient is that of the loss of the mixture, `f(law)`, without noise,
-  with the same bias as `softmax` has.
+  Its gradient is that of the loss of the mixture, `f(distribution)`, without
+  noise, with the same bias as `softmax` has.
 
   Args:
     alphas: slot to `f32[..., ops]`.
@@ -70,7 +70,7 @@ def _above(z: jax.Array) -> tuple[jax.Array, jax.Array]:
 def _sparsemax_logits(
   alphas: Tree, temperature: ArrayLike
 ) -> dict[str, jax.Array]:
-  """Logarithms of the law, going on downwards where it is 0."""
+  """Logarithms of the distribution, going on downwards where it is 0."""
 
   def each(z):
     above, _ = _above(z)
@@ -123,7 +123,7 @@ def dirichlet(
 def dirichlet_mean(
   alphas: Tree, temperature: ArrayLike = 1.0, key: jax.Array | None = None
 ) -> dict[str, jax.Array]:
-  """`beta / sum(beta)`, `beta = elu(alphas) + 1`: the law of `dirichlet`.
+  """`beta / sum(beta)`, `beta = elu(alphas) + 1`: the mean of `dirichlet`.
 
   The probability of an op, if it is drawn with a sample's probs; ordered as the
   alphas.

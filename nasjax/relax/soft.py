@@ -3,7 +3,7 @@
 import jax
 from jax.typing import ArrayLike
 
-from nasjax.relax.pair import Relaxed, Tree, fold, gumbel, heated
+from nasjax.relax.base import Relaxed, Tree, fold, gumbel, heated
 
 
 def softmax(
@@ -11,9 +11,10 @@ def softmax(
 ) -> dict[str, jax.Array]:
   """`softmax(alphas / temperature)` (Liu et al. 2019, DARTS, eq. 2).
 
-  Its gradient is that of the loss of the mixture, `f(law)`, without noise. As
-  an estimate for `E f(one-hot)` it is exact where `f` is linear in the probs
-  of each slot; its bias is the gradient of `f(law) - E f(one-hot)`.
+  Its gradient is that of the loss of the mixture, `f(distribution)`, without
+  noise. As an estimate for `E f(one-hot)` it is exact where `f` is linear in
+  the probs of each slot; its bias is the gradient of `f(distribution) - E
+  f(one-hot)`.
 
   Args:
     alphas: slot to `f32[..., ops]`.
@@ -40,7 +41,7 @@ def softmax(
 def probabilities(
   alphas: Tree, temperature: ArrayLike = 1.0, key: jax.Array | None = None
 ) -> dict[str, jax.Array]:
-  """`softmax(alphas)`, the law of the samples at any temperature.
+  """`softmax(alphas)`, the distribution of the samples at any temperature.
 
   Example:
     >>> import jax.numpy as jnp

@@ -8,7 +8,7 @@ learn, compiles nothing of its own.
 """
 
 from nasjax.search import population
-from nasjax.search.parts import Search, adam, make
+from nasjax.search.make import Search, adam, make
 from nasjax.search.state import Loss, Metrics, Setting, State
 from nasjax.search.step import harden
 from nasjax.train import cross_entropy

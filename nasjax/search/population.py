@@ -19,7 +19,7 @@ from jax.sharding import Mesh, PartitionSpec
 from nasjax import relax
 from nasjax.constraint import Constraint, Projection, chain
 from nasjax.relax import Relaxed
-from nasjax.search.parts import Search
+from nasjax.search.make import Search
 from nasjax.search.state import State
 from nasjax.space import Space
 

@@ -7,13 +7,14 @@ from typing import NamedTuple
 import jax
 import optax
 
-from nasjax import batch, bilevel, pattern, relax
+from nasjax import data, relax
 from nasjax.constraint import Constraint, Projection
 from nasjax.cost import Cost
-from nasjax.entangled import Entangled
 from nasjax.guard import Guards
+from nasjax.search import hypergradient as bilevel
 from nasjax.space import Alphas, Space
-from nasjax.supernet import Supernet
+from nasjax.supernet import Supernet, downsampling
+from nasjax.supernet.entangled import Entangled
 
 Loss = Callable[[jax.Array, jax.Array], jax.Array]
 Metrics = dict[str, jax.Array]
@@ -26,7 +27,8 @@ class State(NamedTuple):
     step: `i32[]`, weight steps done.
     key: PRNG key of the next step.
     params: the supernet's weights; where a few of its ops run at a time,
-      stacked (`nasjax.stacked`), and `Search.params` has them as they were.
+      stacked (`nasjax.supernet.stacked`), and `Search.params` has them as they
+      were.
     batch_stats: its running statistics, with a leading axis of patterns.
     opt_state: of the weights' optimizer.
     alphas: slot to `f32[ops]`.
@@ -49,9 +51,9 @@ class State(NamedTuple):
   alpha_opt_state: optax.OptState
   constraints: tuple
   projection: tuple
-  baseline: pattern.Baseline
-  train: batch.Sampler | tuple[()]
-  valid: batch.Sampler | tuple[()]
+  baseline: downsampling.Baseline
+  train: data.Sampler | tuple[()]
+  valid: data.Sampler | tuple[()]
   skipped: dict[str, jax.Array]
 
 
@@ -60,7 +62,7 @@ class Setting:
   """What a search is put together from; the arguments of `make`."""
 
   space: Space
-  batches: batch.Batches
+  batches: data.Batches
   costs: tuple[Cost, ...]
   constraint: Constraint
   projection: Projection | None
@@ -74,12 +76,14 @@ class Setting:
   nets: tuple[Supernet | Entangled, ...]
 
   @property
-  def few(self) -> bool:
-    """Whether weights learn from a few ops at a time."""
+  def runs_sampled_ops(self) -> bool:
+    """Whether a weight step runs only the ops that it sampled."""
     drawn_by = self.relaxation.weight_probs or self.relaxation.probs
     own = self.relaxation._replace(probs=drawn_by)
     return relax.is_sampled(own, self.space.choices)
 
-  def law(self, state: State, alphas: Alphas) -> Alphas:
+  def distribution(self, state: State, alphas: Alphas) -> Alphas:
     """The probabilities that costs take."""
-    return self.relaxation.law(alphas, self.temperature(state.step), None)
+    return self.relaxation.distribution(
+      alphas, self.temperature(state.step), None
+    )

@@ -8,10 +8,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from nasjax import data, guard, pattern, relax, sampled, stacked
-from nasjax.augment import Augment
+from nasjax import data, guard, relax
+from nasjax.data.augment import Augment
+from nasjax.search import sparse_update
 from nasjax.search.state import Metrics, Setting, State
 from nasjax.space import Alphas, init_alphas
+from nasjax.supernet import downsampling, stacked
 from nasjax.train import accuracy
 
 
@@ -27,22 +29,22 @@ def init(
     for_net, jnp.zeros(shape), relax.softmax(alphas), train=False
   )
   params, stats = variables['params'], variables.get('batch_stats', {})
-  if setting.few:
+  if setting.runs_sampled_ops:
     params, stats = (stacked.stack(space, tree) for tree in (params, stats))
-    opt_state = sampled.init(setting.weight_tx, space, params)
+    opt_state = sparse_update.init(setting.weight_tx, space, params)
   else:
     opt_state = setting.weight_tx.init(params)
   return State(
     step=jnp.int32(0),
     key=key,
     params=params,
-    batch_stats=pattern.spread(stats, len(nets)),
+    batch_stats=downsampling.spread(stats, len(nets)),
     opt_state=opt_state,
     alphas=alphas,
     alpha_opt_state=setting.alpha_tx.init(alphas),
     constraints=setting.constraint.init(),
     projection=() if projection is None else projection.init(),
-    baseline=pattern.baseline_init(),
+    baseline=downsampling.baseline_init(),
     train=setting.batches.begin(for_train, train),
     valid=setting.batches.begin(for_valid, valid),
     skipped={'weights': jnp.int32(0), 'alphas': jnp.int32(0)},
@@ -99,12 +101,12 @@ def _draws(setting, state, alphas, key, drawn_by, guards=None):
   for_relax, for_dropout, for_pattern, for_guards = jax.random.split(key, 4)
   heat = setting.temperature(state.step)
   found = relax.draw(drawn_by, alphas, heat, for_relax)
-  chances = setting.law(state, alphas)
+  chances = setting.distribution(state, alphas)
   if guards is not None:
     found = guards.train_probs(found, setting.space, state.step, for_guards)
     if guards.fairness is not None:
       chances = found.probs
-  return _Drawn(found, pattern.draw(for_pattern, chances), for_dropout)
+  return _Drawn(found, downsampling.draw(for_pattern, chances), for_dropout)
 
 
 def _draws_train(setting, state, alphas, key):
@@ -118,7 +120,7 @@ def _forward(setting, state, params, images, drawn):
 
   def run(net, stats):
     variables = {'params': params, 'batch_stats': stats}
-    if setting.few and index is None:
+    if setting.runs_sampled_ops and index is None:
       variables = _unstacked(setting, variables)
     logits, updated = net.apply(
       variables,
@@ -130,12 +132,12 @@ def _forward(setting, state, params, images, drawn):
       rngs={'dropout': drawn.dropout},
     )
     new = updated.get('batch_stats', {})
-    if setting.few and index is None:
+    if setting.runs_sampled_ops and index is None:
       new = stacked.stack(setting.space, new)
     return logits, new
 
   each = [functools.partial(run, net) for net in setting.nets]
-  return pattern.call(each, drawn.pattern, state.batch_stats)
+  return downsampling.call(each, drawn.pattern, state.batch_stats)
 
 
 def _unstacked(setting, variables):
@@ -154,7 +156,7 @@ def _unstacked(setting, variables):
 
 def params(setting: Setting, state: State) -> dict:
   """The supernet's weights; see `Search.params`."""
-  if not setting.few:
+  if not setting.runs_sampled_ops:
     return state.params
   return _unstacked(setting, {'params': state.params})['params']
 
@@ -183,12 +185,16 @@ def _valid_loss(setting, state, alphas, params, picked):
   }
   if setting.space.patterns:
     metrics['pattern'] = drawn.pattern
-  law = setting.law(state, alphas)
-  total, baseline = pattern.score(task, law, drawn.pattern, state.baseline)
-  total, kept, more = _constrained(setting, total, law, state.constraints)
+  distribution = setting.distribution(state, alphas)
+  total, baseline = downsampling.score(
+    task, distribution, drawn.pattern, state.baseline
+  )
+  total, kept, more = _constrained(
+    setting, total, distribution, state.constraints
+  )
   if setting.guards.entropy is not None:
     weight = setting.guards.entropy(state.step)
-    total = total + weight * guard.total_entropy(law)
+    total = total + weight * guard.total_entropy(distribution)
     metrics['entropy_weight'] = jnp.asarray(weight)
   metrics |= {**more, 'total_loss': total}
   return total, (kept, baseline, metrics)
@@ -228,7 +234,7 @@ def _moved(setting, state, gradient, index):
   """Weights and their optimizer's state, after a step of what ran."""
   tx, params = setting.weight_tx, state.params
   if index is not None:
-    return sampled.update(
+    return sparse_update.update(
       tx, setting.space, gradient, state.opt_state, params, index
     )
   updates, opt_state = tx.update(gradient, state.opt_state, params)
@@ -277,20 +283,20 @@ def eigenvalue(setting: Setting, state: State, valid: data.Arrays) -> jax.Array:
   picked, _, key = _draw_valid(setting, state, valid)
 
   def task(alphas):
-    # The mixture by the law, whatever is drawn or hard in the steps: only of
-    # that one there is a curvature.
-    law = setting.relaxation.law
-    drawn = _draws(setting, state, alphas, picked.key, law)
+    # The mixture by the distribution, whatever is drawn or hard in the steps:
+    # only of that one there is a curvature.
+    distribution = setting.relaxation.distribution
+    drawn = _draws(setting, state, alphas, picked.key, distribution)
     logits, _ = _forward(setting, state, state.params, picked.images, drawn)
     return setting.loss(logits, picked.labels)
 
   return guard.largest_eigenvalue(task, state.alphas, key)
 
 
-def _constrained(setting, loss, law, before):
+def _constrained(setting, loss, distribution, before):
   """The constrained loss, the constraints' states, and what they looked at."""
-  expected = tuple(cost(law) for cost in setting.costs)
-  hard = harden(law)
+  expected = tuple(cost(distribution) for cost in setting.costs)
+  hard = harden(distribution)
   strict = tuple(cost(hard) for cost in setting.costs)
   loss, kept = setting.constraint.update(loss, expected, strict, before)
   metrics = {}
@@ -304,8 +310,8 @@ def _constrained(setting, loss, law, before):
 def _projected(setting, state, alphas):
   if setting.projection is None:
     return alphas, state.projection
-  law = functools.partial(setting.law, state)
-  return setting.projection.update(alphas, law, state.projection)
+  distribution = functools.partial(setting.distribution, state)
+  return setting.projection.update(alphas, distribution, state.projection)
 
 
 def harden(probs: Alphas) -> Alphas:

@@ -1,0 +1,162 @@
+"""What a choice costs: expected, exact, and within which bounds.
+
+A cost is a function of probs and of nothing else. It holds a number for every
+slot and op, and, where widths are choices, for every width that can come in and
+go out, as `nasjax.cost.tables` counts them. No product formula is assumed,
+nothing is estimated.
+"""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nasjax.cost.elimination import Factor, eliminate
+from nasjax.cost.tables import Number, Table
+from nasjax.errors import InputError
+from nasjax.space import Architecture, Space
+
+_LARGEST_INT = 2**63 - 1
+_LARGEST_FLOAT = float(np.finfo(np.float32).max)
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+  """A resource of a space. Static: hashable, holds no arrays.
+
+  Attributes:
+    name: of the resource, such as `macs`.
+    unit: what it counts.
+    tables: one for every slot, in the order of the chain.
+    reduction: `'sum'` for what adds up along the chain (MACs, parameters,
+      latency, energy), `'max'` for what is used again by every slot (memory).
+    space: whose architectures it is of; None of any with these choices.
+
+  Raises:
+    InputError: an architecture may cost more than 63 bits hold, or, where costs
+      are floats, more than a float32.
+    ValueError: a number that is negative or not finite.
+
+  Example:
+    >>> from nasjax import relax, space, spaces
+    >>> from nasjax.cost import macs
+    >>> tiny = spaces.tiny()
+    >>> cost = macs(tiny)
+    >>> probs = relax.softmax(space.init_alphas(tiny))
+    >>> low, high = cost.bounds()
+    >>> low < float(cost(probs)) < high
+    True
+  """
+
+  name: str
+  unit: str
+  tables: tuple[Table, ...]
+  reduction: str = 'sum'
+  # What it costs is in the tables, which are compared.
+  space: Space | None = dataclasses.field(
+    default=None, repr=False, compare=False
+  )
+
+  def __post_init__(self):
+    for table in self.tables:
+      if not all(0 <= value < math.inf for value in table.values):
+        raise ValueError(
+          f'cost {self.name!r} requires finite numbers of at least 0, got '
+          f'{min(table.values)} to {max(table.values)}.'
+        )
+    # Sums are of int64, or of float32.
+    largest = self._reduce(exact(max(table.values)) for table in self.tables)
+    most = _LARGEST_INT if isinstance(largest, int) else _LARGEST_FLOAT
+    if largest > most:
+      at = '' if self.space is None else f' of {self.space.name!r}'
+      raise InputError(
+        f'{self.name}{at} may come to {largest} {self.unit}, and the most that '
+        f'can be computed with is {most}; take smaller images or widths, or '
+        'fewer classes'
+      )
+
+  def __call__(self, probs: Mapping[str, jax.Array]) -> jax.Array:
+    """Cost of a distribution over architectures, `f32[]`, differentiable.
+
+    For `reduction='sum'` it is the exact expectation when every choice is
+    drawn independently: with `p = softmax(alpha / t)` its derivative in
+    `alpha_j` is `p_j (c_j - E) / t`, where `E` is the expectation and `c_j`
+    that given option j. For `'max'` it is the largest of the slots' exact
+    expectations: exact at one-hot probs, elsewhere a lower bound of the
+    expected maximum (Jensen).
+
+    Args:
+      probs: slot or width to `f32[options]`, each summing to 1.
+    """
+    parts = []
+    for table in self.tables:
+      dtype = probs[table.axes[-1]].dtype if table.axes else float
+      part = jnp.asarray(table.array(), dtype=dtype)
+      for axis in reversed(table.axes):
+        part = part @ probs[axis]
+      parts.append(part)
+    combine = jnp.add if self.reduction == 'sum' else jnp.maximum
+    return functools.reduce(combine, parts)
+
+  def exact(self, architecture: Architecture) -> Number:
+    """Cost of the derived network, to the unit.
+
+    Raises:
+      ValueError: it is of another space, or of this one at other sizes.
+    """
+    self.check_space(architecture.space)
+    names = architecture.space.choices
+    return self._at(dict(zip(names, architecture.indices, strict=True)))
+
+  def check_space(self, space: Space) -> None:
+    """Raises ValueError unless these are the costs of a space."""
+    if self.space is None or self.space is space or self.space == space:
+      return
+    own, other = (
+      f'{s.name!r} (images of {s.image_size} pixels and {s.channels} channels, '
+      f'{s.num_classes} classes)'
+      for s in (self.space, space)
+    )
+    raise ValueError(f'{self.name} is a cost of {own}, not of {other}.')
+
+  @property
+  def constant(self) -> Number:
+    """What the tables without a choice come to; all of it in a network."""
+    return self._reduce(t.values[0] for t in self.tables if not t.axes)
+
+  def bounds(self) -> tuple[Number, Number]:
+    """Smallest and largest cost that an architecture can have.
+
+    Each is `exact` of an architecture, to the last bit of a float.
+    """
+    return (
+      self._extreme(np.min, np.argmin),
+      self._extreme(np.max, np.argmax),
+    )
+
+  def _at(self, index: Mapping[str, int]) -> Number:
+    return self._reduce(table.at(index) for table in self.tables)
+
+  def _reduce(self, values) -> Number:
+    return sum(values) if self.reduction == 'sum' else max(values, default=0)
+
+  def _extreme(self, best: Callable, place: Callable) -> Number:
+    factors = [Factor(table.axes, table.array()) for table in self.tables]
+    combine = np.add if self.reduction == 'sum' else np.maximum
+    _, joints = eliminate(factors, combine, best)
+    # Floats depend on the order of a sum, so it is summed again as always.
+    index: dict[str, int] = {}
+    for axes, joint in reversed(joints):
+      options = joint[tuple(index[axis] for axis in axes[:-1])]
+      index[axes[-1]] = int(place(options))
+    return self._at(index)
+
+
+def exact(number: Any) -> Any:
+  """A number of NumPy as one of Python; anything else as it is."""
+  return number.item() if isinstance(number, np.generic) else number

@@ -1,0 +1,45 @@
+"""Data sets and batches: decoded arrays, or streams; one half for weights, one
+for alphas. Images are `uint8[N, H, W, C]`, labels `i32[N]`.
+"""
+
+from nasjax.data.augment import Augment
+from nasjax.data.batches import (
+  Batches,
+  Sampler,
+  check_size,
+  normalise,
+  sampler_init,
+  sampler_next,
+  statistics,
+  take,
+)
+from nasjax.data.dataset import (
+  EMBEDDED,
+  Arrays,
+  Dataset,
+  Opened,
+  checksum,
+  load,
+  open_set,
+)
+from nasjax.data.split import split
+
+__all__ = [
+  'EMBEDDED',
+  'Arrays',
+  'Augment',
+  'Batches',
+  'Dataset',
+  'Opened',
+  'Sampler',
+  'check_size',
+  'checksum',
+  'load',
+  'normalise',
+  'open_set',
+  'sampler_init',
+  'sampler_next',
+  'split',
+  'statistics',
+  'take',
+]

@@ -1,0 +1,304 @@
+"""Sets that are larger than memory: rows are read and cut as they are needed.
+
+The training images are one endless stream: epoch after epoch, each with all
+rows once in an order of its own. Step `t` takes the next `count * size` places
+of it, of which process `i` of `count` takes every `count`-th, from the `i`-th
+on. So processes never have a row in common, what they have together does not
+depend on how many there are, and no row is left out. Which part of an image is
+cut follows from its place in the stream, too.
+
+Where an iterator stands is a small document, `iterator.get_state()`; a new one
+that is given it by `set_state` goes on with the same batches.
+
+Grain, which reads ahead in threads, is imported when it is needed:
+`pip install 'nasjax[stream]'`.
+"""
+
+import dataclasses
+import functools
+import importlib.util
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from nasjax.data import images, tfds_builder
+from nasjax.data.dataset import EMBEDDED, Arrays
+from nasjax.errors import InputError
+
+DEFAULT_SIZE = 224
+CROP_AREA = 0.08  # Of Szegedy et al. 2015; small networks learn from more.
+# Of the shorter edge: see `image.square`.
+_TEST_SHARE = 0.875
+_THREADS = min(16, 2 * (os.cpu_count() or 1))
+
+
+# Rows have no cheap equality.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Rows:
+  """Rows of a TFDS set, decoded one by one when they are asked for.
+
+  Attributes:
+    what: name of the set and the split, for messages.
+    source: of TFDS: dicts by place.
+    image: name of the feature that is the image.
+    label: name of the feature that is its class.
+    num_classes: what labels are below.
+  """
+
+  what: str
+  source: Sequence[dict[str, Any]]
+  image: str
+  label: str
+  num_classes: int
+
+  def __len__(self) -> int:
+    return len(self.source)
+
+  def __getitem__(self, place: int) -> tuple[np.ndarray, np.int32]:
+    """Pixels, `uint8[height, width, channels]`, and the class.
+
+    Raises:
+      InputError: the row is damaged or has no label.
+    """
+    try:
+      row = self.source[place]
+    except (OSError, RuntimeError) as error:
+      raise tfds_builder.unreadable(self.what, error) from error
+    label = np.int32(row[self.label])
+    if label == -1:
+      raise InputError(
+        f'data set {self.what}: row {place} has no label (-1); give a split of '
+        'rows that have one'
+      )
+    if not 0 <= label < self.num_classes:
+      raise InputError(
+        f'data set {self.what}: row {place} has the label {label}; for '
+        f'{self.num_classes} classes it must be 0 to {self.num_classes - 1}'
+      )
+    return row[self.image], label
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Streamed:
+  """An image classification set that stays on disk.
+
+  Attributes:
+    name: what it was asked for by.
+    train: the training rows.
+    test: the rows that only the final accuracy may see.
+    class_names: one per class, in the order of the labels.
+    test_split: the split that `test` came from.
+    image_shape: height, width and channels of what is cut from the images.
+  """
+
+  name: str
+  train: Rows
+  test: Rows
+  class_names: tuple[str, ...]
+  test_split: str
+  image_shape: tuple[int, int, int]
+
+  @property
+  def num_classes(self) -> int:
+    return len(self.class_names)
+
+  @property
+  def num_train(self) -> int:
+    """Training images."""
+    return len(self.train)
+
+  @property
+  def num_test(self) -> int:
+    """Test images."""
+    return len(self.test)
+
+
+def open_set(
+  name: str,
+  data_dir: str | os.PathLike | None = None,
+  *,
+  train_split: str | None = None,
+  test_split: str | None = None,
+  image_size: int | None = None,
+  write: bool = True,
+) -> Streamed:
+  """Opens a TFDS set; reads a few rows of it.
+
+  Args:
+    name: see `tfds_builder.open_set`, for the splits, too.
+    data_dir: likewise.
+    train_split: likewise.
+    test_split: likewise.
+    image_size: edge in pixels of what is cut from the images; None is theirs if
+      they are square and of one size, else 224.
+    write: see `tfds_builder.open_set`.
+
+  Raises:
+    InputError: what `tfds_builder.open_set` raises, the set has one class only,
+      or grain is not installed.
+  """
+  if importlib.util.find_spec('grain') is None:
+    raise InputError(
+      'streaming needs grain, which is not installed: pip install '
+      "'nasjax[stream]'"
+    )
+  if image_size is not None and image_size < 1:
+    raise InputError(f'image_size is {image_size}; it must be at least 1')
+  opened = tfds_builder.open_set(
+    name,
+    data_dir,
+    embedded=EMBEDDED,
+    train_split=train_split,
+    test_split=test_split,
+    write=write,
+  )
+  classes = opened.class_names
+  _check_classes(opened)
+  train, test = (
+    Rows(
+      f'{name}, {split}',
+      opened.rows(split),
+      opened.image,
+      opened.label,
+      len(classes),
+    )
+    for split in (opened.train_split, opened.test_split)
+  )
+  if image_size is None:
+    height, width = opened.builder.info.features[opened.image].shape[:2]
+    image_size = height if height and height == width else DEFAULT_SIZE
+  channels = images.square(images.of_pixels(train[0][0]), 1).shape[-1]
+  shape = (image_size, image_size, channels)
+  return Streamed(name, train, test, classes, opened.test_split, shape)
+
+
+def _check_classes(opened: tfds_builder.Opened) -> None:
+  """Raises InputError where all training images are of one class.
+
+  Reads labels until there are two, which as a rule are soon there.
+  """
+  labels = opened.labels(opened.train_split)
+  first = next(labels)
+  if first >= 0 and all(label == first for label in labels):
+    raise InputError(
+      f'data set {opened.name!r} has training images of one class only, '
+      f'{opened.class_names[first]!r}; at least 2 classes are needed'
+    )
+
+
+def train_batches(
+  rows: Sequence[tuple[np.ndarray, np.int32]],
+  size: int,
+  image_size: int,
+  *,
+  seed: int,
+  process_index: int = 0,
+  process_count: int = 1,
+  area: tuple[float, float] | None = (CROP_AREA, 1.0),
+) -> Iterator[Arrays]:
+  """The training batches of one process, without end.
+
+  Args:
+    rows: as of `Rows`.
+    size: images per batch, of this process.
+    image_size: edge in pixels of what is cut from the images.
+    seed: of the order and the cuts; the same in all processes.
+    process_index: which of the processes this is, from 0.
+    process_count: how many there are.
+    area: least and largest share of an image's area that is cut out; see
+      `image.random_square`. None takes the middle, as of test images, and
+      leaves nothing random but the order.
+
+  Returns:
+    An iterator of grain: batches of `uint8[size, image_size, image_size,
+    channels]` with `int32[size]`, and `get_state` and `set_state`.
+
+  Raises:
+    InputError: an argument is out of its range.
+
+  Example:
+    >>> rows = [(np.zeros((9, 12, 1), np.uint8), np.int32(i)) for i in range(6)]
+    >>> images, labels = next(train_batches(rows, 6, 8, seed=0))
+    >>> images.shape, sorted(labels.tolist())
+    ((6, 8, 8, 1), [0, 1, 2, 3, 4, 5])
+  """
+  if not 0 <= process_index < process_count:
+    raise InputError(
+      f'process_index is {process_index}; of {process_count} it must be 0 to '
+      f'{process_count - 1}'
+    )
+  if not 1 <= size * process_count <= len(rows):
+    raise InputError(
+      f'batch_size is {size} in each of {process_count} processes; with '
+      f'{len(rows)} examples it must be 1 to {len(rows) // process_count}'
+    )
+  if area is not None and not 0 < area[0] <= area[1] <= 1:
+    raise InputError(
+      f'the share of an image that is cut out is {area[0]} to {area[1]}; it '
+      'must be above 0 and at most 1'
+    )
+  import grain
+
+  def cut(row: tuple[np.ndarray, np.int32], rng: np.random.Generator) -> Arrays:
+    if area is None:
+      return _middle(row, image_size)
+    picture = images.of_pixels(row[0])
+    return Arrays(images.random_square(picture, image_size, rng, area), row[1])
+
+  # Repeated before it is cut and shared out: so every place of the stream has
+  # a number of its own, in all processes, and with it its own randomness.
+  stream = grain.MapDataset.source(rows).seed(seed).shuffle().repeat()
+  stream = stream.random_map(cut)[process_index::process_count]
+  return iter(_read_ahead(stream, size).batch(size, drop_remainder=True))
+
+
+def once(
+  rows: Sequence[tuple[np.ndarray, np.int32]], size: int, image_size: int
+) -> Iterator[Arrays]:
+  """All rows once, in their order; of each image the middle, nothing random.
+
+  Args:
+    rows: as of `Rows`.
+    size: images per batch; the last one may have fewer.
+    image_size: edge in pixels of what is cut from the images.
+
+  Example:
+    >>> rows = [(np.zeros((9, 12, 1), np.uint8), np.int32(i)) for i in range(6)]
+    >>> [labels.tolist() for _, labels in once(rows, 4, 8)]
+    [[0, 1, 2, 3], [4, 5]]
+  """
+  import grain
+
+  middle = functools.partial(_middle, image_size=image_size)
+  all_rows = grain.MapDataset.source(rows).map(middle)
+  return iter(_read_ahead(all_rows, size).batch(size, drop_remainder=False))
+
+
+def sample(rows: Sequence, image_size: int, most: int = 1024) -> np.ndarray:
+  """Images from all over the rows, the same every time, for statistics.
+
+  Args:
+    rows: as of `Rows`.
+    image_size: edge in pixels of what is cut from the images.
+    most: images that are taken if there are as many.
+  """
+  places = np.unique(np.linspace(0, len(rows) - 1, most).astype(int))
+  picked = [images.of_pixels(rows[i][0]) for i in places.tolist()]
+  return np.stack([images.square(picture, image_size) for picture in picked])
+
+
+def _middle(row: tuple[np.ndarray, np.int32], image_size: int) -> Arrays:
+  picture = images.of_pixels(row[0])
+  # A border of an eighth is left out, as far as that does not enlarge.
+  share = max(_TEST_SHARE, min(1.0, image_size / min(picture.size)))
+  return Arrays(images.square(picture, image_size, share), row[1])
+
+
+def _read_ahead(stream: Any, size: int) -> Any:
+  import grain
+
+  return stream.to_iter_dataset(
+    grain.ReadOptions(num_threads=_THREADS, prefetch_buffer_size=2 * size)
+  )

@@ -1,0 +1,194 @@
+"""What a relaxation is, and what goes with it."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+Tree = Mapping[str, jax.Array]
+
+
+class Sampled(NamedTuple):
+  """Probs that are 0 but at a few ops: only those need to run.
+
+  Attributes:
+    probs: slot to `f32[..., ops]`, summing to 1 on the last axis.
+    index: slot to `i32[..., m]`, the ops that run, all different; None where
+      all do. A gradient in the other ops' probs is not looked at.
+  """
+
+  probs: dict[str, jax.Array]
+  index: dict[str, jax.Array] | None
+
+
+class Relaxation(Protocol):
+  """Alphas to probs; `key` is consumed, and None where nothing is drawn."""
+
+  def __call__(
+    self, alphas: Tree, temperature: ArrayLike, key: jax.Array | None
+  ) -> dict[str, jax.Array] | Sampled: ...
+
+
+class Relaxed(NamedTuple):
+  """A relaxation with the distribution that it stands for.
+
+  Attributes:
+    probs: what the network mixes its ops with.
+    distribution: the probabilities of choosing each op, which costs take. Apart
+      from `probs` because a sample is not its distribution: with the latter the
+      expected cost is exact whatever was drawn.
+    weight_probs: what the network mixes its ops with while its weights learn;
+      None is `probs`. It needs no gradient, so it may run fewer ops.
+    logits: `(alphas, temperature) -> logits`, see `logits`; None where alphas
+      are that themselves.
+  """
+
+  probs: Relaxation
+  distribution: Relaxation
+  weight_probs: Relaxation | None = None
+  logits: Callable[[Tree, ArrayLike], dict[str, jax.Array]] | None = None
+
+
+def draw(
+  relaxation: Relaxation,
+  alphas: Tree,
+  temperature: ArrayLike,
+  key: jax.Array | None,
+) -> Sampled:
+  """Calls a relaxation, whichever of the two things it returns.
+
+  Args:
+    relaxation: what to call.
+    alphas: slot to `f32[..., ops]`.
+    temperature: positive.
+    key: PRNG key, consumed.
+
+  Returns:
+    Its probs, and its index or None.
+
+  Example:
+    >>> import jax.numpy as jnp
+    >>> from nasjax import relax
+    >>> alphas = {'slot': jnp.zeros(2)}
+    >>> probs, index = draw(relax.softmax, alphas, 1.0, None)
+    >>> probs['slot'].tolist(), index
+    ([0.5, 0.5], None)
+  """
+  found = relaxation(alphas, temperature, key)
+  return found if isinstance(found, Sampled) else Sampled(found, None)
+
+
+def is_sampled(relaxed: Relaxed, choices: Mapping[str, Sequence[str]]) -> bool:
+  """Whether only the ops that a relaxation draws run; nothing is computed.
+
+  Args:
+    relaxed: a relaxation with its distribution.
+    choices: slot to its options.
+
+  Example:
+    >>> from nasjax import relax
+    >>> slots = {'slot': ('mbconv_k3_e3', 'skip')}
+    >>> [is_sampled(r, slots) for r in (relax.SOFTMAX, relax.GDAS)]
+    [False, True]
+  """
+  alphas = {
+    name: jax.ShapeDtypeStruct((len(options),), jnp.float32)
+    for name, options in choices.items()
+  }
+  key = jax.eval_shape(jax.random.key, 0)
+  one = functools.partial(draw, relaxed.probs, temperature=1.0)
+  found = jax.eval_shape(lambda a, k: one(alphas=a, key=k), alphas, key)
+  return found.index is not None
+
+
+def logits(
+  relaxed: Relaxed, alphas: Tree, temperature: ArrayLike = 1.0
+) -> dict[str, jax.Array]:
+  """Logits of the distribution, which is what `nasjax.derive` takes for alphas.
+
+  Where the distribution is a softmax of the alphas they are returned as they
+  are: a temperature does not change which architecture is the most probable.
+  They are finite, and ordered as the alphas, even where the distribution is 0.
+
+  Args:
+    relaxed: a relaxation with its distribution.
+    alphas: slot to `f32[..., ops]`.
+    temperature: positive.
+
+  Returns:
+    Slot to `f32[..., ops]`.
+
+  Example:
+    >>> import jax.numpy as jnp
+    >>> from nasjax import relax
+    >>> found = logits(relax.DIRICHLET, {'slot': jnp.array([0.0, 2.0])})
+    >>> jax.nn.softmax(found['slot']).round(4).tolist()  # 1 to 3
+    [0.25, 0.75]
+  """
+  if relaxed.logits is None:
+    return dict(alphas)
+  return relaxed.logits(alphas, temperature)
+
+
+def heated(alphas: Tree, temperature: ArrayLike) -> dict[str, jax.Array]:
+  """`alphas / temperature`.
+
+  Raises:
+    ValueError: the temperature is known, and not positive.
+  """
+  check_temperature(temperature)
+  return {name: a / temperature for name, a in alphas.items()}
+
+
+def check_temperature(temperature: ArrayLike) -> None:
+  """Refuses what is no temperature, or 0 once it is in single precision."""
+  if isinstance(temperature, jax.core.Tracer):
+    return  # Nothing can be said of its value.
+  if not np.float32(temperature).min() > 0:
+    raise ValueError(
+      f'a relaxation requires a positive temperature, got {temperature}.'
+    )
+
+
+def fold(key: jax.Array, name: str) -> jax.Array:
+  """A slot's own key: by name, so that it does not depend on the others."""
+  # `hash` of a str differs between processes; this does not.
+  return jax.random.fold_in(key, int.from_bytes(name.encode()) % (2**31 - 1))
+
+
+def gumbel(key: jax.Array, like: jax.Array) -> jax.Array:
+  """Gumbel noise; `argmax(logits + noise)` is drawn from `softmax(logits)`."""
+  return jax.random.gumbel(key, like.shape, like.dtype)
+
+
+def slope(probs: jax.Array, logits: jax.Array) -> jax.Array:
+  """0, with the derivative that softmax has where its value is `probs`.
+
+  Added to what is drawn it makes an estimator: the value stays one-hot to the
+  bit, which `1 + p - stop_gradient(p)` does not.
+
+  Args:
+    probs: `f32[..., ops]`, taken as constants.
+    logits: `f32[..., ops]`, of which only the derivative is used.
+
+  Returns:
+    `f32[..., ops]` zeros; their derivative is `probs * (d - sum(probs * d))`.
+
+  Example:
+    >>> import jax.numpy as jnp
+    >>> p = jnp.array([0.25, 0.75])
+    >>> jax.grad(lambda a: slope(p, a)[1])(jnp.zeros(2)).tolist()
+    [-0.1875, 0.1875]
+  """
+  p = jax.lax.stop_gradient(probs)
+  d = logits - jax.lax.stop_gradient(logits)
+  return p * (d - (p * d).sum(-1, keepdims=True))
+
+
+def one_hot(index: jax.Array, like: jax.Array) -> jax.Array:
+  """`[..., ops]`, 1 at the index and 0 elsewhere, of `like`'s dtype."""
+  return jax.nn.one_hot(index, like.shape[-1], dtype=like.dtype)

@@ -1,0 +1,16 @@
+"""One Linen module per kind of supernet: the network that holds all candidates.
+
+`Supernet` computes all ops of a slot, each with weights of its own, or those
+that a relaxation sampled. `Entangled` computes the largest, of which the others
+are parts.
+"""
+
+from nasjax.supernet.entangled import Entangled, EntangledSlot
+from nasjax.supernet.mixed import Mixed, Supernet
+
+__all__ = [
+  'Entangled',
+  'EntangledSlot',
+  'Mixed',
+  'Supernet',
+]

@@ -1,0 +1,149 @@
+"""Which ops of a slot share weights in an entangled supernet."""
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+
+from nasjax.ops import (
+  Classifier,
+  Conv,
+  ConvClassifier,
+  MaxPool,
+  MBConv,
+  Op,
+  Skip,
+)
+from nasjax.space import Slot, Space, Width, channels
+from nasjax.supernet.masks import Nest
+
+# What they compute of channels of 0 they compute of none.
+_OF_ANY_WIDTH = (Classifier, Conv, ConvClassifier, MaxPool, Skip)
+
+
+class Path(NamedTuple):
+  """What is computed once in a slot.
+
+  Attributes:
+    places: of the ops in the slot.
+    nest: their shared weights; None for a single op with weights of its own.
+  """
+
+  places: tuple[int, ...]
+  nest: Nest | None
+
+
+def paths(slot: Slot, inputs: int | Width) -> tuple[Path, ...]:
+  """The paths of a slot, in the order of their first ops.
+
+  Args:
+    slot: of a space.
+    inputs: features of the slot before, or channels of the image.
+
+  Example:
+    >>> ops = MBConv(3, 3), MBConv(3, 6, 'relu'), MBConv(5, 6)
+    >>> [path.places for path in paths(Slot('a', ops, 8), 8)]
+    [(0, 2), (1,)]
+  """
+  together = {}
+  for i, op in enumerate(slot.ops):
+    key = _in_common(op, slot, inputs)
+    together.setdefault(i if key is None else key, []).append(i)
+  found = []
+  for key, places in together.items():
+    alone = len(places) == 1 and not _varies(slot, inputs)
+    nest = None
+    if isinstance(key, MBConv) and not alone:
+      nest = Nest(tuple(slot.ops[i] for i in places), channels(inputs))
+    found.append(Path(tuple(places), nest))
+  return tuple(found)
+
+
+def _varies(slot: Slot, inputs: int | Width) -> bool:
+  return isinstance(inputs, Width) or isinstance(slot.features, Width)
+
+
+def _in_common(op: Op, slot: Slot, inputs: int | Width) -> MBConv | None:
+  """The same for ops that can share weights; None of those that cannot."""
+  # What inherits may have another module.
+  if type(op) is not MBConv:
+    return None
+  # Below the stride `SAME` does not align the middles of kernels.
+  if op.kernel < max(2, np.max(slot.stride)):
+    return None
+  if op.groups == 1:
+    return dataclasses.replace(op, kernel=3, expand=1, mid=None)
+  # With the width the groups' borders move: first channels are no group.
+  return None if _varies(slot, inputs) else dataclasses.replace(op, kernel=3)
+
+
+def unentangled(space: Space) -> dict[str, tuple[str, ...]]:
+  """The ops that share no weights, by slot: what a log should say.
+
+  In a slot with several ops they are computed besides the others. Where a width
+  is a choice they see, at one-hot too, channels that are not there, so that the
+  derived network is another one.
+
+  Args:
+    space: of any kind.
+
+  Returns:
+    Slot to names of ops, for the slots that have such.
+
+  Example:
+    >>> from nasjax import spaces
+    >>> unentangled(spaces.mobile_small())
+    {}
+    >>> mixed = spaces.mobile(
+    ...   [spaces.Stage(8, 1)], image_size=8, num_classes=2, stem=8, head=8,
+    ...   stem_stride=1, candidates=(*spaces.CANDIDATES, MBConv(3, 3, 'relu')))
+    >>> unentangled(mixed)
+    {'stage1_1': ('mbconv_k3_e3_relu',)}
+  """
+  found = {}
+  for slot, inputs in _places(space):
+    known = paths(slot, inputs)
+    alone = [slot.ops[path.places[0]] for path in known if path.nest is None]
+    inexact = _varies(slot, inputs)
+    several = _computed(slot, known) > 1
+    names = tuple(
+      op.name
+      for op in alone
+      if (several and not isinstance(op, Skip))
+      or (inexact and type(op) not in _OF_ANY_WIDTH)
+    )
+    if names:
+      found[slot.name] = names
+  return found
+
+
+def blocks(space: Space) -> dict[str, int]:
+  """How many blocks are computed in a slot, for those with more than one.
+
+  A skip is none.
+
+  Args:
+    space: of any kind.
+
+  Example:
+    >>> from nasjax import spaces
+    >>> blocks(spaces.proxylessnas())
+    {}
+    >>> blocks(spaces.mobilenet_v3())['stage2_1']  # by activation and squeeze
+    4
+  """
+  each = {s.name: _computed(s, paths(s, i)) for s, i in _places(space)}
+  return {name: number for name, number in each.items() if number > 1}
+
+
+def _places(space):
+  """Each slot with the features that come in."""
+  inputs = space.channels
+  for slot in space.slots:
+    yield slot, inputs
+    inputs = slot.features
+
+
+def _computed(slot, known):
+  ops = [slot.ops[path.places[0]] for path in known]
+  return sum(not isinstance(op, Skip) for op in ops)

@@ -1,0 +1,83 @@
+"""Labels that a trained network gives, and how many of them are right."""
+
+from collections.abc import Callable, Iterable
+
+import jax
+import numpy as np
+
+from nasjax import data
+from nasjax.ops import Numerics
+from nasjax.space import Space
+from nasjax.supernet import Supernet
+
+
+def predict(
+  space: Space,
+  batches: data.Batches,
+  numerics: Numerics = Numerics(),  # noqa: B008 (frozen)
+) -> Callable[[dict, dict, jax.Array], jax.Array]:
+  """A function `(params, batch_stats, images) -> labels`, running statistics.
+
+  Args:
+    space: a network: one op in every slot.
+    batches: only its normalisation is used; nothing is augmented.
+    numerics: how the network is computed.
+  """
+  net = Supernet(space, numerics)
+
+  def labels(params, batch_stats, images):
+    """`uint8[N, H, W, C]` to `i32[N]`."""
+    variables = {'params': params, 'batch_stats': batch_stats}
+    x = data.normalise(images, batches.mean, batches.std)
+    return net.apply(variables, x, {}, train=False).argmax(-1)
+
+  return labels
+
+
+def evaluate(
+  labels: Callable[[dict, dict, jax.Array], jax.Array],
+  params: dict,
+  batch_stats: dict,
+  arrays: data.Arrays,
+  size: int = 500,
+) -> float:
+  """Share of all images that are labelled right.
+
+  Args:
+    labels: a (jitted) function of `predict`.
+    params: weights.
+    batch_stats: running statistics.
+    arrays: images and labels; any number of them.
+    size: images at a time; the last, smaller batch is filled up with its own
+      first image and what is filled in is not counted.
+  """
+  starts = range(0, len(arrays.labels), size)
+  parts = (data.Arrays(*(a[s : s + size] for a in arrays)) for s in starts)
+  return score(labels, params, batch_stats, parts, size)
+
+
+def score(
+  labels: Callable[[dict, dict, jax.Array], jax.Array],
+  params: dict,
+  batch_stats: dict,
+  batches: Iterable[data.Arrays],
+  size: int,
+) -> float:
+  """Share of the images of some batches that are labelled right.
+
+  Args:
+    labels: a (jitted) function of `predict`.
+    params: weights.
+    batch_stats: running statistics.
+    batches: images and labels, at most `size` at a time.
+    size: to which smaller batches are filled up with their own first image;
+      what is filled in is not counted.
+  """
+  right = total = 0
+  for images, wanted in batches:
+    images, wanted = np.asarray(images), np.asarray(wanted)
+    filled = np.concatenate([images, images[:1].repeat(size - len(images), 0)])
+    found = np.asarray(labels(params, batch_stats, filled))[: len(wanted)]
+    right += int((found == wanted).sum())
+    total += len(wanted)
+  return right / total

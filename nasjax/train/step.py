@@ -1,0 +1,180 @@
+"""Training of one network from scratch, and its accuracy."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from nasjax import data
+from nasjax.guard import finite
+from nasjax.ops import Numerics
+from nasjax.space import Space
+from nasjax.supernet import Supernet
+from nasjax.train import ema
+from nasjax.train.distill import Teacher
+from nasjax.train.losses import accuracy, cross_entropy
+
+
+class State(NamedTuple):
+  """All that the next step depends on. A pytree of arrays.
+
+  Attributes:
+    step: `i32[]`, steps done.
+    key: PRNG key of the next step.
+    params: weights.
+    batch_stats: running statistics.
+    opt_state: of the optimizer.
+    average: moving averages of `params` and `batch_stats`; () without.
+    train: position in the training images; () where batches are given.
+    skipped: steps in a row that were left out since they were not finite, by
+      `'weights'`, `i32[]`.
+  """
+
+  step: jax.Array
+  key: jax.Array
+  params: dict
+  batch_stats: dict
+  opt_state: optax.OptState
+  average: dict | tuple[()]
+  train: data.Sampler | tuple[()]
+  skipped: dict[str, jax.Array]
+
+
+class Train(NamedTuple):
+  """Pure functions of one training.
+
+  Attributes:
+    init: `(key, train) -> state`; the key is consumed, of the arrays only the
+      size is used.
+    step: `(state, train, teacher) -> (state, metrics)`; `train` is all of the
+      training images or, where `batches` are not resident, the next batch of
+      them; `teacher` is the weights of the teacher, and left out without one.
+  """
+
+  init: Callable[[jax.Array, data.Arrays], State]
+  step: Callable[..., tuple[State, dict[str, jax.Array]]]
+
+
+class Weights(NamedTuple):
+  """What a trained network consists of, besides its space.
+
+  Attributes:
+    params: weights.
+    batch_stats: running statistics.
+  """
+
+  params: dict
+  batch_stats: dict
+
+
+def weights(state: State) -> Weights:
+  """What is evaluated: the averages where there are any."""
+  if state.average:
+    return Weights(**state.average)
+  return Weights(state.params, state.batch_stats)
+
+
+def make(
+  space: Space,
+  batches: data.Batches,
+  *,
+  tx: optax.GradientTransformation,
+  smoothing: float = 0.1,
+  decay: float = 0.0,
+  teacher: Teacher | None = None,
+  numerics: Numerics = Numerics(),  # noqa: B008 (frozen)
+  skip_nonfinite: bool = False,
+) -> Train:
+  """Puts a training together.
+
+  Args:
+    space: a network: one op in every slot. Dropout and drop-path are fields of
+      its ops, see `nasjax.train.drop_path`.
+    batches: how a batch is drawn and prepared.
+    tx: optimizer of the weights.
+    smoothing: of the labels.
+    decay: of the moving averages, in [0, 1), see `nasjax.train.ema`; 0 is none.
+    teacher: a larger network that is learned from besides the labels.
+    numerics: how the network is computed.
+    skip_nonfinite: whether a step that would not stay finite is left out; see
+      `nasjax.guard.finite.skipping`.
+
+  Returns:
+    Functions that nothing has jitted.
+
+  Raises:
+    ValueError: the space leaves a choice, or `decay` is out of its range.
+  """
+  if space.choices:
+    raise ValueError(
+      f'training requires one op per slot, got choices in '
+      f'{", ".join(space.choices)}; see nasjax.space.fix.'
+    )
+  if not 0 <= decay < 1:
+    raise ValueError(f'training requires a decay in [0, 1), got {decay}.')
+  net = Supernet(space, numerics)
+
+  def init(key, train) -> State:
+    key, for_net, for_train = jax.random.split(key, 3)
+    shape = (1, space.image_size, space.image_size, space.channels)
+    variables = net.init(for_net, jnp.zeros(shape), {}, train=False)
+    start = Weights(variables['params'], variables.get('batch_stats', {}))
+    return State(
+      step=jnp.int32(0),
+      key=key,
+      params=start.params,
+      batch_stats=start.batch_stats,
+      opt_state=tx.init(start.params),
+      average=start._asdict() if decay else (),
+      train=batches.begin(for_train, train),
+      skipped={'weights': jnp.int32(0)},
+    )
+
+  def losses(params, state, images, labels, taught, for_dropout):
+    logits, updated = net.apply(
+      {'params': params, 'batch_stats': state.batch_stats},
+      images,
+      {},
+      train=True,
+      mutable=['batch_stats'],
+      rngs={'dropout': for_dropout},
+    )
+    value = cross_entropy(logits, labels, smoothing)
+    if teacher is not None:
+      value = teacher.combined(value, logits, taught)
+    return value, (accuracy(logits, labels), updated.get('batch_stats', {}))
+
+  def step(state: State, train: data.Arrays, teacher_weights: Any = ()):
+    key, for_batch, for_dropout = jax.random.split(state.key, 3)
+    images, labels, sampler = batches(state.train, train, for_batch)
+    taught = None
+    if teacher is not None:
+      normal = batches.mean, batches.std
+      taught = teacher.logits(teacher_weights, images, *normal)
+    grad = jax.value_and_grad(losses, has_aux=True)
+    (value, (right, stats)), g = grad(
+      state.params, state, images, labels, taught, for_dropout
+    )
+    updates, opt_state = tx.update(g, state.opt_state, state.params)
+    now = Weights(optax.apply_updates(state.params, updates), stats)
+    averaged = ()
+    if decay:
+      new = now._asdict()
+      averaged = ema.update(state.average, new, state.step, decay)
+    state = State(
+      step=state.step + 1,
+      key=key,
+      params=now.params,
+      batch_stats=stats,
+      opt_state=opt_state,
+      average=averaged,
+      train=sampler,
+      skipped=state.skipped,
+    )
+    return state, {'train_loss': value, 'train_accuracy': right}
+
+  return Train(
+    init, finite.skipping(step, 'weights') if skip_nonfinite else step
+  )
