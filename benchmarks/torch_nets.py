@@ -14,7 +14,7 @@ from nasjax.space import Space
 from nasjax.supernet.masks import Nest
 from nasjax.supernet.sharing import paths
 
-_TINY = 1e-6  # As in nasjax.nest.
+_TINY = 1e-6  # As in nasjax.supernet.masks.
 
 
 def _norm(features: int) -> nn.BatchNorm2d:

@@ -1,21 +1,17 @@
-"""The vocabulary: what there is to choose from, and what was chosen.
+"""The vocabulary: slots, spaces, architectures. All static, all hashable.
 
-A space is static: frozen dataclasses without arrays. Alphas, probabilities and
-one-hots are dicts of arrays, from a choice to `f32[options]`.
+A chain space is a sequence of slots. A slot holds candidate ops, of which a
+network has one. A slot with one op is fixed, such as stem, head and classifier;
+a published network is a space in which all slots are fixed. A width can be a
+choice, too, shared by the slots that name it.
+
+What is learned about the choices lives outside of spaces, in `alphas`: a dict
+from the name of a slot or width to `f32[options]`. The last axis is the choice.
 """
 
-from nasjax.space.chain import (
-  Alphas,
-  Architecture,
-  Space,
-  argmax,
-  at_pattern,
-  check_image_size,
-  fix,
-  init_alphas,
-  one_hot,
-  resize,
-)
+from nasjax.space.architecture import Architecture, argmax, fix, one_hot
+from nasjax.space.chain import Space, at_pattern, check_image_size, resize
+from nasjax.space.choices import Alphas, init_alphas
 from nasjax.space.json_file import read_record
 from nasjax.space.slots import LARGEST_SIZE, Slot, Width, channels, pairs
 

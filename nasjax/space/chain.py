@@ -1,32 +1,13 @@
-"""The vocabulary: slots, spaces, architectures. All static, all hashable.
-
-A chain *space* is a sequence of *slots*; a slot holds candidate *ops* of which
-a network has one. A slot with one op is fixed: stem, head and classifier are
-such slots, and a published network is a space in which all slots are. A width
-can be a choice, too, shared by the slots that name it. What is learned about
-the choices lives outside, in `alphas`: a dict from the name of the slot or
-width to `f32[options]`, the last axis being the choice.
-"""
+"""Spaces that are a chain of slots, one after the other."""
 
 import dataclasses
 import itertools
 import math
-import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
-import jax
-import jax.numpy as jnp
-
-from nasjax import ops as ops_lib
 from nasjax.errors import InputError
-from nasjax.space import json_file
-from nasjax.space.json_file import read_record as read_record
-from nasjax.space.slots import LARGEST_SIZE
-from nasjax.space.slots import Slot as Slot
-from nasjax.space.slots import Width as Width
-from nasjax.space.slots import pairs as pairs
-
-Alphas = dict[str, jax.Array]
+from nasjax.ops import Op
+from nasjax.space.slots import LARGEST_SIZE, Slot, Width, pairs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +95,7 @@ class Space:
 
   def places(
     self, before: Slot | None, slot: Slot
-  ) -> Iterator[tuple[ops_lib.Op, int, int]]:
+  ) -> Iterator[tuple[Op, int, int]]:
     """Every `(op, channels in, channels out)` that can come about in a slot.
 
     Args:
@@ -144,122 +125,6 @@ class Space:
       if len(slot.ops) > 1:
         found[slot.name] = slot.op_names
     return found
-
-
-@dataclasses.dataclass(frozen=True)
-class Architecture:
-  """One option for every choice that a space leaves.
-
-  Attributes:
-    space: what was chosen from.
-    choice: names of ops and widths, in the order of `space.choices`.
-
-  Example:
-    >>> from nasjax import spaces
-    >>> space = spaces.tiny()
-    >>> a = Architecture(space, ('mbconv_k3_e1', 'mbconv_k3_e3', 'skip'))
-    >>> a.indices
-    (0, 1, 2)
-  """
-
-  space: Space
-  choice: tuple[str, ...]
-
-  def __post_init__(self):
-    choices = self.space.choices
-    if len(self.choice) != len(choices):
-      raise InputError(
-        f'an architecture of {self.space.name} has {len(choices)} choices, '
-        f'got {len(self.choice)}'
-      )
-    for name, (slot, known) in zip(self.choice, choices.items(), strict=True):
-      if name not in known:
-        raise InputError(
-          f'{name!r} is no option of {slot}; choose from {", ".join(known)}'
-        )
-
-  @classmethod
-  def from_indices(cls, space: Space, indices: Sequence[int]) -> 'Architecture':
-    """From the place of the chosen option in every choice."""
-    pairs = zip(space.choices.values(), indices, strict=True)
-    return cls(space, tuple(names[int(i)] for names, i in pairs))
-
-  @property
-  def indices(self) -> tuple[int, ...]:
-    pairs = zip(self.space.choices.values(), self.choice, strict=True)
-    return tuple(names.index(name) for names, name in pairs)
-
-  def save(self, path: str | pathlib.Path, **record) -> None:
-    """Writes a self-contained JSON file, whole or not at all.
-
-    Args:
-      path: where.
-      **record: what else is to be kept (costs, limits, command, seed,
-        versions), as JSON values; `read_record` gives it back.
-    """
-    choice = dict(zip(self.space.choices, self.choice, strict=True))
-    json_file.write(path, choice, vars(self.space), record)
-
-  @classmethod
-  def load(
-    cls, path: str | pathlib.Path, ops: Sequence[type] = ()
-  ) -> 'Architecture':
-    """Reads what `save` wrote.
-
-    Args:
-      path: the file.
-      ops: op classes beyond `nasjax.ops.BUILTIN` that it may name. The file
-        alone never makes anything be imported.
-
-    Raises:
-      InputError: the file is missing, truncated, of another format version,
-        or names an op that does not exist.
-    """
-    document = read_record(path)
-    try:
-      fields = json_file.space_fields(
-        document['space'], (*ops_lib.BUILTIN, *ops)
-      )
-      space = Space(**fields)
-      hash(space)  # A name or a number that is a list shows here.
-      choice = document['choice']
-      missing = [name for name in space.choices if name not in choice]
-      if missing or len(choice) != len(space.choices):
-        raise InputError(
-          f'its choice names the slots {", ".join(choice)}; its space has '
-          f'{", ".join(space.choices)}'
-        )
-      return cls(space, tuple(choice[name] for name in space.choices))
-    except KeyError as e:
-      raise InputError(f'architecture file {path}: {e} is missing') from e
-    except (TypeError, ValueError) as e:
-      raise InputError(f'architecture file {path}: {e}') from e
-
-
-def fix(space: Space, architecture: Architecture) -> Space:
-  """The derived network: `space` with the chosen op alone in every slot.
-
-  Args:
-    space: the architecture's space, or the same at another image size or
-      number of classes (`resize`).
-    architecture: what to keep.
-
-  Raises:
-    InputError: `space` has other choices than `architecture`.
-  """
-  choice = Architecture(space, architecture.choice)
-  index = dict(zip(space.choices, choice.indices, strict=True))
-  if space.patterns:
-    space = at_pattern(space, index['pattern'])
-
-  def fixed(slot):
-    features = slot.features
-    if isinstance(features, Width):
-      features = features.options[index[features.name]]
-    op = slot.ops[index.get(slot.name, 0)]
-    return dataclasses.replace(slot, ops=(op,), features=features)
-
-  return dataclasses.replace(space, slots=tuple(map(fixed, space.slots)))
 
 
 def at_pattern(space: Space, index: int) -> Space:
@@ -321,43 +186,4 @@ def resize(
     image_size=space.image_size if image_size is None else image_size,
     channels=space.channels if channels is None else channels,
     slots=(*slots, last),
-  )
-
-
-def init_alphas(
-  space: Space, key: jax.Array | None = None, scale: float = 1e-3
-) -> Alphas:
-  """Logits of the choices at the start: equal, or almost so.
-
-  Args:
-    space: what is chosen from.
-    key: PRNG key for normal noise that breaks ties (Liu et al. 2019, DARTS,
-      draws 1e-3); None gives zeros. The key is consumed.
-    scale: standard deviation of the noise.
-
-  Returns:
-    A dict from slot or width name to `f32[options]`.
-  """
-  alphas = {}
-  for i, (slot, names) in enumerate(space.choices.items()):
-    alphas[slot] = jnp.zeros(len(names))
-    if key is not None:
-      noise = jax.random.normal(jax.random.fold_in(key, i), (len(names),))
-      alphas[slot] = scale * noise
-  return alphas
-
-
-def one_hot(architecture: Architecture, dtype=None) -> Alphas:
-  """The probs that are 1 at the architecture's ops and 0 elsewhere."""
-  choices = architecture.space.choices.items()
-  return {
-    slot: jax.nn.one_hot(i, len(names), dtype=dtype or float)
-    for (slot, names), i in zip(choices, architecture.indices, strict=True)
-  }
-
-
-def argmax(space: Space, alphas: Mapping[str, jax.Array]) -> Architecture:
-  """The most probable architecture, limits aside."""
-  return Architecture.from_indices(
-    space, [int(jnp.argmax(alphas[slot])) for slot in space.choices]
   )

@@ -1,12 +1,13 @@
-"""Where a network downsamples, as a choice.
+"""The place of downsampling as a choice.
 
-Patterns differ in resolution, so their outputs cannot be mixed: one pattern is
-drawn for every step. Weights are shared, since no shape of theirs depends on
-it; batch norm's statistics are kept per pattern. The gradient of what was not
-mixed is estimated from the drawn losses (Williams 1992, REINFORCE, with a
-running mean as baseline); the cost's is exact, as everywhere.
+Patterns differ in resolution, so their outputs cannot be mixed: each step draws
+one pattern. Weights are shared, since their shapes do not depend on it; batch
+norm keeps running statistics per pattern. The gradient with respect to the
+pattern's probabilities is estimated from the losses of the drawn patterns
+(Williams 1992, REINFORCE, with a running mean as baseline). The gradient of the
+cost is exact.
 
-Everything here takes spaces without patterns, too: as the one pattern there is.
+Spaces without patterns are handled as if they had one.
 """
 
 from collections.abc import Callable

@@ -1,9 +1,9 @@
-"""The network of a space in which ops share weights, mixed by probs.
+"""A supernet with weight sharing: one block per slot holds all ops.
 
-A slot's inverted bottlenecks are parts of the largest of them, see
-`nasjax.supernet.masks`: the probabilities mix weights and channels of one
-block, where those of `nasjax.supernet` mix the outputs of many. So a layer
-costs one largest candidate however many there are.
+A slot's inverted bottlenecks are parts of the largest one
+(`nasjax.supernet.masks`). The probabilities mix weights and channels of that
+block, where those of `nasjax.supernet.mixed` mix the outputs of all ops. So a
+slot costs as much as its largest op, however many ops it has.
 """
 
 import functools

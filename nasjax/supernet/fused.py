@@ -1,10 +1,10 @@
-"""Inverted bottlenecks of one slot, computed side by side.
+"""Inverted bottlenecks of one slot, computed as one wide op.
 
-Ops that see the same input are one wide op up to their projections: one matrix
+Ops that see the same input are fused up to their projections: one matrix
 product, one batch norm and one depthwise convolution over the channels of all
-of them. Each op computes the same by itself, because up to there every channel
-is on its own. A step computes the same in the same time, but is compiled in two
-thirds of the time, because its program is so much shorter.
+of them. The results are the same, because these layers treat every channel by
+itself. A step takes the same time and compiles in two thirds of it, because its
+program is shorter.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""A derived network with the weights of the supernet that it was found in."""
+"""The weights that a derived network inherits from its supernet."""
 
 import dataclasses
 from collections.abc import Callable, Iterable

@@ -1,11 +1,10 @@
-"""Ops that share weights, and what probabilities make of those.
+"""Weight sharing by masks: smaller ops are parts of the largest.
 
-Inverted bottlenecks that differ in kernel and width alone are nested: a kernel
-is the middle of a larger one (Stamoulis et al. 2019, Single-Path NAS, section
-3), and a narrow layer is the first channels of a wide one (Yu et al. 2019,
-slimmable networks, section 3). So the largest has the weights of all, and
-what makes one of the others out of it is a mask. Probabilities over the ops
-make the masks' expectation.
+Inverted bottlenecks that differ in kernel and width alone are nested: a small
+kernel is the middle of a larger one (Stamoulis et al. 2019, Single-Path NAS,
+section 3), and a narrow layer is the first channels of a wide one (Yu et al.
+2019, slimmable networks, section 3). So the largest op holds the weights of
+all, and a mask selects another op. Probabilities over ops give expected masks.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""The network of a space: every candidate at once, mixed by probs."""
+"""The mixed supernet: all ops of a slot run, and their outputs are mixed."""
 
 import functools
 from collections.abc import Mapping

@@ -1,15 +1,16 @@
-"""Weights of which a step needs some, in arrays with an axis of ops.
+"""Per-op weights, stacked along a leading op axis.
 
-A tree of variables, `slot / op / ...`, takes two other forms:
+A step gathers only the ops that it sampled, and scatters them back. Variables
+of a supernet (`slot / op / ...`) take two other forms:
 
 - stacked, `slot / kind / ...`: leaves of the same place and rank are one array
-  with a leading axis of ops, each filled with zeros up to the largest.
-- taken, `slot / drawn_0 / kind / ...`: what is at an index of that axis. This
-  is what a gradient is of, and what an optimizer moves.
+  `[ops, ...]`, padded with zeros to the largest;
+- gathered, `slot / drawn_0 / kind / ...`: the rows of the sampled ops.
+  Gradients and optimizer updates have this form.
 
-Slots with one op have the same form in all three. In place of an array stands
-whatever an optimizer keeps of it. See `nasjax.supernet.switch` for what it is
-for.
+A slot with one op has the same form in all three. An optimizer's state is
+stacked like the weights that it belongs to. `nasjax.supernet.switch` runs the
+gathered op.
 """
 
 from collections.abc import Mapping, Sequence
