@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments import (
+  datasets,
   divergence,
   finished,
   metrics_file,
@@ -123,7 +124,8 @@ def write(prepared: Any, plan: Plan, results: Results) -> list[pathlib.Path]:
       workdir / 'ranks.png', content.ranks.pairs, content.ranks.correlation
     )
   report.gallery_figure(workdir / 'architectures.png', _pictures(found))
-  _write_architectures(workdir / 'architectures', plan, found)
+  classes = datasets.classes_of(prepared.setting.dataset)
+  _write_architectures(workdir / 'architectures', plan, found, classes)
   inherited = {k: v['valid_accuracy'] for k, v in _inherited(workdir, plan)}
   rows = sweep_results.csv_rows(plan, results, inherited)
   table = io.StringIO()
@@ -277,7 +279,10 @@ def _pictures(found: Sequence[Scored]) -> list[gallery.Picture]:
 
 
 def _write_architectures(
-  folder: pathlib.Path, plan: Plan, found: Sequence[Scored]
+  folder: pathlib.Path,
+  plan: Plan,
+  found: Sequence[Scored],
+  classes: Sequence[str],
 ) -> None:
   """A file and a picture of each network that was trained."""
   folder.mkdir(exist_ok=True)
@@ -293,6 +298,7 @@ def _write_architectures(
       macs=scores[name].macs,
       params=scores[name].params,
       test_accuracies=list(scores[name].tests),
+      classes=list(classes),
     )
     path = folder / f'{name}.png'
     if not path.exists():

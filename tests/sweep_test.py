@@ -176,6 +176,7 @@ def test_all_is_trained_tested_and_reported(whole):
         whole / f'trainings/{row["trained_as"]}_seed{row["seed"]}/result.json'
       ).read_text()
     )
+    assert space.read_record(path)['classes'] == result['classes']
     # The last weights are tested, and looked at on what was held out.
     assert result['evaluated'] == 'last'
     assert float(row['test_accuracy']) == result['last_test_accuracy']
