@@ -57,7 +57,7 @@ def held_out(
   if fraction == 0:
     return dataset, None
   if isinstance(dataset, data.Dataset):
-    fit, valid = split.split(
+    fit, valid = split(
       dataset.train,
       1 - fraction,
       what=f'data set {dataset.name}, --valid_fraction={fraction}',
@@ -93,7 +93,7 @@ def halves(
   if isinstance(dataset, data.Dataset):
     if dataset.valid is not None:
       return dataset.train, dataset.valid
-    return split.split(
+    return split(
       dataset.train,
       0.5,
       seed=seed,

@@ -208,7 +208,7 @@ def subset(dataset: data.Dataset, images: int | None) -> data.Dataset:
     )
   if images == dataset.num_train:
     return dataset
-  few, _ = split.split(
+  few, _ = split(
     dataset.train,
     images / dataset.num_train,
     what=f'data set {dataset.name}, --train_images={images}',

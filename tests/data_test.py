@@ -50,7 +50,7 @@ def test_split_is_a_stratified_partition(embedded, fraction):
   # Labels stay; each image is its own number, so that it can be recognised.
   numbers = np.arange(n, dtype=np.int32).reshape(n, 1, 1, 1)
   arrays = data.Arrays(numbers, embedded.train.labels)
-  train, valid = split.split(arrays, fraction)
+  train, valid = split(arrays, fraction)
   both = np.concatenate([train.images, valid.images]).ravel()
   np.testing.assert_array_equal(np.sort(both), np.arange(n))
   for side, share in ((train, fraction), (valid, 1 - fraction)):
@@ -64,7 +64,7 @@ def test_split_is_a_stratified_partition(embedded, fraction):
 
 def test_split_depends_on_the_seed_alone(embedded):
   one, same, other = (
-    split.split(embedded.train, seed=seed)[0].images for seed in (3, 3, 4)
+    split(embedded.train, seed=seed)[0].images for seed in (3, 3, 4)
   )
   np.testing.assert_array_equal(one, same)
   assert (one != other).any()
@@ -72,20 +72,20 @@ def test_split_depends_on_the_seed_alone(embedded):
 
 def test_split_keeps_the_proportions_of_an_uneven_set():
   labels = np.repeat(np.int32([0, 2]), [40, 10])  # Class 1 does not occur.
-  train, valid = split.split(data.Arrays(_images(50), labels), 0.7)
+  train, valid = split(data.Arrays(_images(50), labels), 0.7)
   assert np.bincount(train.labels).tolist() == [28, 0, 7]
   assert np.bincount(valid.labels).tolist() == [12, 0, 3]
 
 
 def test_split_refuses_to_empty_a_class():
   arrays = data.Arrays(_images(5), np.int32([0, 0, 0, 0, 1]))
-  _refused(r'puts \d of the 1 images of class 1', split.split, arrays)
-  _refused(r'0.1 puts 0 of the 4 images of class 0', split.split, arrays, 0.1)
+  _refused(r'puts \d of the 1 images of class 1', split, arrays)
+  _refused(r'0.1 puts 0 of the 4 images of class 0', split, arrays, 0.1)
   message = r"^a set, halved: fraction 0.5 puts 0 of the 1 images of class 'b' "
   named = {'what': 'a set, halved', 'class_names': ('a', 'b')}
-  _refused(f'{message}.* needs 2 images$', split.split, arrays, **named)
+  _refused(f'{message}.* needs 2 images$', split, arrays, **named)
   for fraction in (0, 1, -0.5, float('nan')):
-    _refused('must be between 0 and 1', split.split, arrays, fraction)
+    _refused('must be between 0 and 1', split, arrays, fraction)
 
 
 @pytest.mark.parametrize('fraction', [0.5, 0.9, 0.2, 0.03, 1 - 1e-6, 1 / 3])
@@ -94,11 +94,11 @@ def test_the_images_that_a_class_is_said_to_need_are_the_fewest(fraction):
     return data.Arrays(np.zeros((count, 1, 1, 1)), np.zeros(count, np.int32))
 
   with pytest.raises(InputError) as caught:
-    split.split(arrays(1), fraction)
+    split(arrays(1), fraction)
   needed = int(str(caught.value).split()[-2])
-  split.split(arrays(needed), fraction)
+  split(arrays(needed), fraction)
   with pytest.raises(InputError):
-    split.split(arrays(needed - 1), fraction)
+    split(arrays(needed - 1), fraction)
 
 
 def test_a_class_that_cannot_be_halved_is_named_with_its_set():

@@ -65,7 +65,7 @@ def test_scripts_on_eight_devices_do_what_they_do_on_one(tmp_path):
 STEP = """
 import jax, jax.numpy as jnp, numpy as np, optax
 from experiments import devices
-from nasjax import batch, constraint, cost, data, search, spaces
+from nasjax import constraint, cost, data, search, spaces
 assert len(jax.devices()) == 8
 tiny = spaces.tiny(num_classes=4)
 macs = cost.macs(tiny)
@@ -76,7 +76,7 @@ arrays = data.Arrays(
 ends = []
 for sharding in (None, devices.split(16)):
   parts = search.make(
-    tiny, batch.Batches(16, (0.4,), (0.3,), sharding=sharding),
+    tiny, data.Batches(16, (0.4,), (0.3,), sharding=sharding),
     [(macs, constraint.linear(0.1, 9000))],
     weight_tx=optax.sgd(0.05), alpha_tx=optax.sgd(1.0))
   sets = devices.everywhere((arrays, arrays), sharding)

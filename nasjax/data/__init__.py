@@ -22,7 +22,7 @@ from nasjax.data.dataset import (
   load,
   open_set,
 )
-from nasjax.data.split import split
+from nasjax.data.splits import split
 
 __all__ = [
   'EMBEDDED',
