@@ -118,7 +118,7 @@ def test_processes_share_out_the_batches_of_one(count):
 
 PROCESS = """
 import json, sys
-from nasjax import stream
+from nasjax.data import stream
 directory, index = sys.argv[1], int(sys.argv[2])
 rows = stream.open_set('colours', directory).train
 batches = stream.train_batches(
