@@ -23,7 +23,7 @@ from experiments import (
   compilation,
   constraints,
   datasets,
-  divergence,
+  diverged_file,
   finished,
   loop,
   names,
@@ -288,7 +288,7 @@ def main() -> None:
   constraints.check_fill(config['fill'])
   cli.check_least(1, workers=flags.FLAGS.workers)
   found, record, searched = read_search(
-    pathlib.Path(config['search']), names.ops_of(config['ops'])
+    pathlib.Path(config['search']).expanduser(), names.ops_of(config['ops'])
   )
   entries = plan(
     found, record, fractions, config['random'], config['seed'], config['fill']
@@ -315,9 +315,8 @@ def main() -> None:
       workers=flags.FLAGS.workers,
     )
     command = cli.command('experiments.compare')
-    diverged = [
-      entry.name for entry in entries if divergence.read(workdir / entry.name)
-    ]
+    names_of_all = (entry.name for entry in entries)
+    diverged = [n for n in names_of_all if diverged_file.read(workdir / n)]
     print(
       write_report(workdir, rows, recipe, command, config['fill'], diverged)
     )

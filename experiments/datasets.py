@@ -38,27 +38,10 @@ STREAM_OPTIONS = {
 }
 
 
-def of(
-  config: Mapping[str, Any], options: cli.Options, *, write: bool = True
-) -> data.Dataset:
-  """What `--dataset` and the flags that go with it name, decoded.
-
-  Args:
-    config: a value for each of `OPTIONS`, at least.
-    options: what the script can be told.
-    write: see `open_set`.
-
-  Raises:
-    InputError: there is no such set, it cannot be used, or a flag has no
-      effect on it.
-  """
-  return read(open_set(config, options, write=write))
-
-
 def of_or_stream(
   config: Mapping[str, Any], options: cli.Options, *, write: bool = True
 ) -> data.Dataset | stream.Streamed:
-  """As `of`, or with `--stream` the set as it lies on the disk.
+  """What `--dataset` names, decoded, or with `--stream` as it lies on the disk.
 
   Args:
     config: a value for each of `OPTIONS` and `STREAM_OPTIONS`, at least.
@@ -66,7 +49,8 @@ def of_or_stream(
     write: see `open_set`.
 
   Raises:
-    InputError: the set cannot be used, or not so.
+    InputError: there is no such set, it cannot be used, or a flag has no
+      effect on it.
   """
   return read(open_or_stream(config, options, write=write))
 

@@ -1,19 +1,14 @@
 """Finds the step at which a run is no longer finite, and says so."""
 
-import contextlib
-import json
 import math
-import pathlib
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, NoReturn
 
 import jax
 import numpy as np
 
-from experiments import processes
-from nasjax import files
-from nasjax.errors import DivergedError, InputError
+from nasjax.errors import DivergedError
 
 LOSSES = ('train_loss', 'valid_loss', 'total_loss')
 COUNTERS = ('weights_skipped', 'alphas_skipped')
@@ -118,41 +113,3 @@ def _local(leaf: Any) -> Any:
 
 def _ready(found: Mapping[str, Any]) -> bool:
   return all(getattr(x, 'is_ready', lambda: True)() for x in found.values())
-
-
-FILE = 'diverged.json'
-
-
-@contextlib.contextmanager
-def recorded(workdir: pathlib.Path) -> Iterator[None]:
-  """Writes `diverged.json` where what is done meanwhile diverges."""
-  try:
-    yield
-  except DivergedError as e:
-    if processes.first():
-      files.write_json(workdir / FILE, {'diverged': str(e)})
-    raise
-
-
-def read(workdir: pathlib.Path) -> str | None:
-  """What `diverged.json` says; None where the run has not diverged.
-
-  Raises:
-    InputError: it cannot be read, or says nothing.
-  """
-  path = workdir / FILE
-  if not path.exists():
-    return None
-  try:
-    found = json.loads(files.read_text(path))
-  except OSError as e:
-    raise InputError(f'{path}: {e.strerror}') from e
-  except (ValueError, RecursionError) as e:
-    raise InputError(f'{path} is truncated or no JSON: {e}') from e
-  said = found.get('diverged') if isinstance(found, dict) else None
-  if not isinstance(said, str):
-    raise InputError(
-      f'{path} is not what this version writes: it must be a JSON object with '
-      "the text 'diverged'; remove it, or give another --workdir"
-    )
-  return said

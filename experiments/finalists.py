@@ -111,7 +111,7 @@ def _best(accuracies: list[float | None]) -> int:
   trained = [-1.0 if value is None else value for value in accuracies]
   if max(trained) < 0:
     raise DivergedError(
-      f'all {len(trained)} finalists diverged when they were trained; see '
+      f'no finalist is left: each of {len(trained)} trained ones diverged; see '
       'finalists/1/diverged.json'
     )
   return int(np.argmax(trained))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from experiments import datasets, loop, recorded, weights
+from experiments import datasets, diverged_file, loop, recorded, weights
 from experiments import recipe as recipes
 from experiments.recipe import Recipe
 from nasjax import data, train
@@ -86,6 +86,8 @@ def read(workdir: pathlib.Path, ops: tuple[type, ...] = ()) -> Run:
   """
   path = workdir / 'result.json'
   if not path.exists():
+    if why := diverged_file.read(workdir):
+      raise InputError(f'{workdir} holds no weights to use: {why}')
     raise InputError(f'{workdir} holds no finished training: no result.json')
   found = recorded.read(path, recorded.fields(**_EVALUATED))
   tested = {f'{found["evaluated"]}_test_accuracy': recorded.share}

@@ -9,6 +9,7 @@ is safe: whatever a run keeps is written whole or not at all.
 Without `listen`, as in a notebook, nothing here acts and Ctrl-C is Python's.
 """
 
+import atexit
 import contextlib
 import os
 import signal
@@ -50,7 +51,18 @@ def listen() -> None:
     if signal.getsignal(number) is not signal.SIG_IGN:
       signal.signal(number, lambda *_: None)
   threading.Thread(target=_watch, args=(reading,), daemon=True).start()
+  atexit.register(_ignore)
   signal.pthread_sigmask(signal.SIG_UNBLOCK, list(_PATIENCE))
+
+
+def _ignore() -> None:
+  """At the end of the process, when all is done and all threads have ended.
+
+  Python would give the signals back to the system, which ends the process with
+  another exit code than it was about to have.
+  """
+  for number in _PATIENCE:
+    signal.signal(number, signal.SIG_IGN)
 
 
 def quiet_imports() -> None:

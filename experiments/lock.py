@@ -57,11 +57,12 @@ _held: dict[int, _Held] = {}
 
 
 @contextlib.contextmanager
-def hold(workdir: str | os.PathLike) -> Iterator[None]:
+def hold(workdir: str | os.PathLike, name: str = NAME) -> Iterator[None]:
   """Holds a workdir for this process alone, until the end of the `with`.
 
   Args:
-    workdir: which exists. Its file `lock` says who holds it.
+    workdir: which exists. A file in it says who holds it.
+    name: of that file. Holders of other names may share the workdir.
 
   Raises:
     InputError: another run holds it, or another `hold` of this process; or the
@@ -73,7 +74,7 @@ def hold(workdir: str | os.PathLike) -> Iterator[None]:
     ...   os.listdir(folder)
     ['lock']
   """
-  path = pathlib.Path(workdir) / NAME
+  path = pathlib.Path(workdir) / name
   with files.writing(path):
     held = _Held(path, _acquire(path), threading.Event())
   _held[held.handle] = held
@@ -82,6 +83,22 @@ def hold(workdir: str | os.PathLike) -> Iterator[None]:
     yield
   finally:
     _release(held.handle, held)
+
+
+def check(path: pathlib.Path) -> None:
+  """Raises InputError where a run holds a lock; takes nothing.
+
+  Args:
+    path: of the file, which may not exist.
+  """
+  try:
+    handle = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW)
+  except FileNotFoundError:
+    return
+  try:
+    _refuse_alive(handle, path)
+  finally:
+    os.close(handle)
 
 
 def release_all() -> None:
@@ -141,7 +158,8 @@ def _create(
 
   When it appears there, it has its text and its flock already.
   """
-  part = path.with_name(f'{NAME}.{os.getpid()}-{secrets.token_hex(4)}.part')
+  own = f'{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part'
+  part = path.with_name(own)
   handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
   try:
     os.write(handle, json.dumps(holder.own()).encode() + b'\n')
@@ -185,19 +203,31 @@ def _take_over(path: pathlib.Path) -> int | None:
   except FileNotFoundError:
     return None
   try:
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-      raise InputError(f'{path} is no regular file; delete it')
-    locked = _flock(handle)
+    locked, found = _refuse_alive(handle, path)
     if not _is_at(handle, path):
       return None
-    found = holder.parse(os.pread(handle, 2**16, 0))
-    if _alive(found, locked, handle, path):
-      raise InputError(_refusal(found, path))
     # With the flock on the old file, no other run of this host is here.
     alone = locked and found is not None and found['host'] == holder.host()
     return _create(path, os.replace if alone else _replace_and_wait)
   finally:
     os.close(handle)
+
+
+def _refuse_alive(
+  handle: int, path: pathlib.Path
+) -> tuple[bool | None, dict[str, Any] | None]:
+  """What `_flock` gives for a lock, and what it says; both of a stale one.
+
+  Raises:
+    InputError: the lock is held.
+  """
+  if not stat.S_ISREG(os.fstat(handle).st_mode):
+    raise InputError(f'{path} is no regular file; delete it')
+  locked = _flock(handle)
+  found = holder.parse(os.pread(handle, 2**16, 0))
+  if _is_at(handle, path) and _alive(found, locked, handle, path):
+    raise InputError(_refusal(found, path))
+  return locked, found
 
 
 def _flock(handle: int) -> bool | None:

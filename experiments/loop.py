@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
+import os
 import pathlib
 import platform
 from collections.abc import Callable, Iterator
@@ -141,7 +142,8 @@ def _decide(workdir: pathlib.Path, config: dict[str, Any]) -> bool:
 
 def _foreign(path: pathlib.Path) -> bool:
   # A kill while the config was written leaves its unfinished part alone.
-  return path.name != lock.NAME and not path.name.endswith('.part')
+  # Locks of parts of a sweep have a suffix.
+  return path.stem != lock.NAME and not path.name.endswith('.part')
 
 
 def _untouched(workdir: pathlib.Path) -> bool:
@@ -155,8 +157,18 @@ def _untouched(workdir: pathlib.Path) -> bool:
     if path.name == 'checkpoints' and path.is_dir():
       if not any(p.name.isdigit() for p in path.iterdir()):
         continue
+    # Of a sweep: each holds a workdir of its own.
+    if path.name == 'searches' and path.is_dir():
+      if all(map(_unused, path.iterdir())):
+        continue
     return False
   return True
+
+
+def _unused(path: pathlib.Path) -> bool:
+  """Whether no step was taken in a workdir, and no process is in it."""
+  locked = os.path.lexists(path / lock.NAME)
+  return path.is_dir() and not locked and _untouched(path)
 
 
 def _check_same(

@@ -12,7 +12,7 @@ import functools
 import pathlib
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import optax
 from absl import flags
@@ -22,6 +22,7 @@ from experiments import (
   compilation,
   constraints,
   datasets,
+  diverged_file,
   finalists,
   guards,
   loop,
@@ -40,7 +41,7 @@ from nasjax import data, relax, report, search
 from nasjax import space as space_lib
 from nasjax.data import stream
 from nasjax.printable import printable
-from nasjax.space import Architecture
+from nasjax.space import Architecture, Space
 from nasjax.train import cross_entropy, optimizers
 
 OPTIONS = {
@@ -71,6 +72,41 @@ OPTIONS = {
 }
 
 
+class Checked(NamedTuple):
+  """What the flags of a search name, but for images; as in `Inputs`."""
+
+  space: Space
+  relaxation: relax.Relaxed
+  kept: constraints.Kept
+  guarded: guards.Guarded
+  supernet: str
+
+
+def check(
+  config: dict[str, Any], opened: data.Opened | data.Dataset | stream.Streamed
+) -> Checked:
+  """All that does without images, so that none is decoded in vain.
+
+  Args:
+    config: a value for every option of `OPTIONS`.
+    opened: of which only the sizes are looked at.
+
+  Raises:
+    InputError: bad input.
+  """
+  schedules.check(config)
+  recipes.of(config)
+  finalists.check(config)
+  relaxation = cli.lookup('relaxation', config['relax'], names.RELAXATIONS)
+  make_space = names.space(config['space'])
+  space = make_space(**datasets.sizes_of(opened))
+  space_lib.check_image_size(space)
+  kept = constraints.of(config, space)
+  guarded = guards.of(config, space, relaxation)
+  supernet = supernets.kind_of(config, space, relaxation)
+  return Checked(space, relaxation, kept, guarded, supernet)
+
+
 def prepare(
   config: dict[str, Any],
   dataset: data.Dataset | stream.Streamed | None = None,
@@ -84,18 +120,8 @@ def prepare(
   Raises:
     InputError: bad input.
   """
-  schedules.check(config)
-  recipes.of(config)
-  finalists.check(config)
-  relaxation = cli.lookup('relaxation', config['relax'], names.RELAXATIONS)
-  make_space = names.space(config['space'])
-  # All that does without images is checked before thousands are decoded.
   opened = dataset or datasets.open_or_stream(config, OPTIONS)
-  space = make_space(**datasets.sizes_of(opened))
-  space_lib.check_image_size(space)
-  kept = constraints.of(config, space)
-  guarded = guards.of(config, space, relaxation)
-  supernet = supernets.kind_of(config, space, relaxation)
+  checked = check(config, opened)
   dataset = datasets.read(opened)
   train, valid = portions.halves(dataset, config['seed'])
   smaller = min(datasets.size_of(train), datasets.size_of(valid))
@@ -105,16 +131,12 @@ def prepare(
   if config['finalists'] > 1:
     finalists.recipe_of(config, dataclasses.replace(dataset, train=train))
   return searching.Inputs(
-    space=space,
+    **checked._asdict(),
     train=train,
     valid=valid,
     batches=batches,
-    relaxation=relaxation,
     temperature=schedules.temperature(config),
-    kept=kept,
     data_content=datasets.content_of(dataset),
-    guarded=guarded,
-    supernet=supernet,
     dataset=dataset,
     crop_area=config['crop_area'],
     classes=datasets.classes_of(dataset),
@@ -241,9 +263,10 @@ def _search(
   # Of the distribution that the costs were of, which is not always a softmax.
   heat = inputs.temperature(state.step)
   logits = relax.logits(inputs.relaxation, state.alphas, heat)
-  architecture, trained = finalists.chosen(
-    config, inputs, logits, limits, workdir
-  )
+  with diverged_file.written(workdir):
+    architecture, trained = finalists.chosen(
+      config, inputs, logits, limits, workdir
+    )
   if inputs.supernet == 'entangled':
     left = inherited(config, inputs, architecture, parts.params(state))
     own = left.weights
@@ -279,7 +302,7 @@ def _draw(
 
 def main() -> None:
   compilation.keep(flags.FLAGS.compile_cache)
-  workdir = pathlib.Path(flags.FLAGS.workdir)
+  workdir = pathlib.Path(flags.FLAGS.workdir).expanduser()
   config = cli.values(OPTIONS)
   config = presets.applied(config, cli.given(OPTIONS), presets.SEARCH)
   before = is_finished(workdir)

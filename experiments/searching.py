@@ -13,6 +13,7 @@ import optax
 from experiments import (
   compilation,
   constraints,
+  diverged_file,
   divergence,
   feeds,
   guards,
@@ -23,7 +24,6 @@ from experiments import (
 )
 from nasjax import data, guard, relax, search
 from nasjax.data import stream
-from nasjax.errors import DivergedError
 from nasjax.space import Space
 
 
@@ -136,9 +136,8 @@ def run(
   Raises:
     DivergedError: the search did, now or before: its `diverged.json` says so.
   """
-  if before := divergence.read(workdir):
-    raise DivergedError(before)
-  with divergence.recorded(workdir):
+  diverged_file.check(workdir)
+  with diverged_file.written(workdir):
     state, verdict = _take_steps(
       config, inputs, parts, workdir, compiled or compile_for
     )

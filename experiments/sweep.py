@@ -19,6 +19,7 @@ import contextlib
 import fcntl
 import os
 import pathlib
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,6 +28,7 @@ from absl import flags
 from experiments import (
   cli,
   compilation,
+  lock,
   loop,
   sweep_dry,
   sweep_networks,
@@ -55,6 +57,30 @@ def _alone(folder: pathlib.Path) -> Iterator[None]:
     os.close(handle)
 
 
+@contextlib.contextmanager
+def _claimed(
+  workdir: pathlib.Path, config: dict[str, Any], part: sweep_plan.Part
+) -> Iterator[None]:
+  """While no other process does the same pieces of a sweep.
+
+  A part runs beside other parts, and not beside itself or the whole.
+  """
+  with contextlib.ExitStack() as stack:
+    with _alone(workdir.parent):
+      if part.of == 1:
+        for path in workdir.glob(f'{lock.NAME}.*_of_*'):
+          # Which removes what a killed part left.
+          with lock.hold(workdir, path.name):
+            pass
+        stack.enter_context(loop.claimed(workdir, config))
+      else:
+        lock.check(workdir / lock.NAME)
+        loop.claim(workdir, config)
+        name = f'{lock.NAME}.{part.index}_of_{part.of}'
+        stack.enter_context(lock.hold(workdir, name))
+    yield
+
+
 def run(
   config: dict[str, Any],
   workdir: str | pathlib.Path,
@@ -77,12 +103,22 @@ def run(
 
   Raises:
     InputError: bad input; nothing was written then.
-    DivergedError: every training did.
+    DivergedError: every search did, or every training.
   """
   prepared = sweep_setup.prepare(config, workdir, command)
+  setting = prepared.setting
+  for line in sweep_setup.warnings(prepared):
+    print(line, file=sys.stderr)
+  told = {**config, **prepared.content}
+  with _claimed(setting.workdir, told, part):
+    return _done(prepared, part, workers)
+
+
+def _done(
+  prepared: sweep_setup.Prepared, part: sweep_plan.Part, workers: int
+) -> list[str]:
+  """Does the pieces of a part; what was done, in lines."""
   levels, sizes, setting, space, *_ = prepared
-  with _alone(setting.workdir.parent):
-    loop.claim(setting.workdir, {**config, **prepared.content})
   members = sweep_plan.members(levels, sizes)
   sweep_pieces.run_searches(setting, part(members))
   left = [
@@ -91,7 +127,8 @@ def run(
   controls = sweep_plan.controls(levels, sizes)
   sweep_pieces.run_controls(setting, part(controls))
   unlearnt = sweep_pieces.read_controls(setting, controls)
-  done = {one.member for one in unlearnt}
+  lost = [c for c in controls if sweep_pieces.is_control_lost(setting, c)]
+  done = {one.member for one in unlearnt} | set(lost)
   left += [f'control {m.name}' for m in controls if m not in done]
   if left:
     return [
@@ -99,15 +136,19 @@ def run(
       'this again when they are'
     ]
   found = sweep_pieces.read_searches(setting, members)
+  if not found:
+    raise DivergedError(
+      f'all {len(members)} searches diverged; see diverged.json of '
+      f'{setting.workdir / "searches" / members[0].name}'
+    )
   plan = sweep_networks.plan(
     space, setting.resource, levels, sizes, found, unlearnt
   )
   trainings = sweep_plan.trainings(plan.networks, sizes)
   sweep_pieces.run_trainings(setting, plan, part(trainings), workers)
-  if found:
-    sweep_pieces.run_inherited(
-      setting, found[0].member, plan, part(list(plan.networks))
-    )
+  sweep_pieces.run_inherited(
+    setting, found[0].member, plan, part(list(plan.networks))
+  )
   results = sweep_pieces.results(setting.workdir, trainings)
   diverged = sweep_pieces.diverged(setting.workdir, trainings)
   if part.of > 1:
@@ -115,8 +156,11 @@ def run(
     return [f'{over} of {len(trainings)} trainings are finished']
   if not results:
     raise DivergedError('all trainings diverged; lower learning_rate')
-  lost = [m.name for m in members if sweep_pieces.has_diverged(setting, m)]
-  plan = sweep_networks.without(plan, results, diverged, lost)
+  without = [f'control {member.name}' for member in lost]
+  without += [
+    f'search {m.name}' for m in members if sweep_pieces.has_diverged(setting, m)
+  ]
+  plan = sweep_networks.without(plan, results, diverged, without)
   written = sweep_report.write(prepared, plan, results)
   return [f'wrote {path}' for path in written]
 
@@ -129,6 +173,8 @@ def main() -> None:
   part = sweep_plan.part(flags.FLAGS.part)
   if flags.FLAGS.dry_run:
     prepared = sweep_setup.prepare(config, workdir, command)
+    for line in sweep_setup.warnings(prepared):
+      print(line, file=sys.stderr)
     seconds = flags.FLAGS.seconds_per_search, flags.FLAGS.seconds_per_training
     said = sweep_dry.lines(prepared, *seconds)
     print('\n'.join(map(printable, said)))

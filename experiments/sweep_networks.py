@@ -1,6 +1,7 @@
 """The networks of a sweep: what was searched, and what it is compared with."""
 
 import collections
+import contextlib
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -122,7 +123,7 @@ def without(
   plan: Plan,
   trained: Iterable[Training],
   diverged: Sequence[Training],
-  searches: Sequence[str] = (),
+  pieces: Sequence[str] = (),
 ) -> Plan:
   """A plan without the networks of which every training diverged.
 
@@ -130,14 +131,14 @@ def without(
     plan: of all networks.
     trained: trainings that have a result.
     diverged: those that have none.
-    searches: names of those that diverged.
+    pieces: searches and controls that diverged, as a line calls them.
 
   Returns:
-    The plan with a line for each network and each search that lacks something.
+    The plan with a line for each network and each piece that lacks something.
   """
   counts = collections.Counter(one.folder for one in diverged)
   of_all = counts + collections.Counter(one.folder for one in trained)
-  lines = [f'search {name}, which diverged' for name in searches]
+  lines = [f'{name}, which diverged' for name in pieces]
   lines += [
     f'{counts[name]} of {of_all[name]} trainings of {name}, which diverged'
     for name in sorted(counts)
@@ -227,16 +228,27 @@ def _drawn(
   space: Space, limits: Mapping[Cost, float], number: int, sizes: Sizes
 ) -> list[Architecture]:
   """Random architectures within limits, fewer where there are not as many."""
-  for n in range(number, 0, -1):
+
+  def drawn(n: int) -> list[Architecture]:
     rng = np.random.default_rng(sizes.seed)
+    return derive.sample_within(
+      space, limits, n, rng, fill=sizes.fill, distinct=True
+    )
+
+  if number == 0:
+    return []
+  with contextlib.suppress(InputError):
+    return drawn(number)
+  # The first ones are the same however many are drawn: look for how many there
+  # are. A draw that fails takes a second.
+  found, low, high = drawn(1), 1, number
+  while high - low > 1:
+    middle = (low + high) // 2
     try:
-      return derive.sample_within(
-        space, limits, n, rng, fill=sizes.fill, distinct=True
-      )
+      found, low = drawn(middle), middle
     except InputError:
-      if n == 1:
-        raise
-  return []
+      high = middle
+  return found
 
 
 def alphas_of(record: Mapping[str, Any]) -> Alphas:

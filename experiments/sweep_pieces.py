@@ -20,7 +20,7 @@ import numpy as np
 
 from experiments import (
   devices,
-  divergence,
+  diverged_file,
   finalists,
   finished,
   interrupts,
@@ -188,7 +188,13 @@ def _search(
 def has_diverged(setting: Setting, member: Member) -> bool:
   """Whether a search diverged: it found nothing, and never will."""
   folder = setting.workdir / 'searches' / member.name
-  return divergence.read(folder) is not None
+  return diverged_file.read(folder) is not None
+
+
+def is_control_lost(setting: Setting, member: Member) -> bool:
+  """Whether all finalists of a control diverged: it never chooses one."""
+  folder = control_path(setting.workdir, member).parent
+  return diverged_file.read(folder) is not None
 
 
 def read_searches(setting: Setting, members: Sequence[Member]) -> list[Found]:
@@ -213,7 +219,7 @@ def run_controls(setting: Setting, members: Sequence[Member]) -> None:
   """Chooses among finalists of alphas that are noise, where not done yet."""
   for member in members:
     path = control_path(setting.workdir, member)
-    if path.exists():
+    if path.exists() or diverged_file.read(path.parent):
       continue
     print(f'control {member.name}', file=sys.stderr)
     with files.writing(path.parent):
@@ -227,14 +233,14 @@ def run_controls(setting: Setting, members: Sequence[Member]) -> None:
       name: _INDIFFERENT * rng.gumbel(size=alpha.shape)
       for name, alpha in space_lib.init_alphas(inputs.space).items()
     }
-    with lock.hold(path.parent):
-      a, trained = finalists.chosen(
-        config,
-        inputs,
-        alphas,
-        inputs.kept.limits,
-        path.parent,
-      )
+    try:
+      with lock.hold(path.parent), diverged_file.written(path.parent):
+        a, trained = finalists.chosen(
+          config, inputs, alphas, inputs.kept.limits, path.parent
+        )
+    except DivergedError as e:
+      progress.note(f'control {member.name}: {e}')
+      continue
     record = {'command': setting.command, 'seed': member.seed}
     a.save(path, **record, finalists=trained)
 
@@ -320,7 +326,7 @@ def diverged(
   workdir: pathlib.Path, wanted: Sequence[Training]
 ) -> list[Training]:
   """The trainings that diverged: they have no result, and never will."""
-  return [one for one in wanted if divergence.read(folder_of(workdir, one))]
+  return [one for one in wanted if diverged_file.read(folder_of(workdir, one))]
 
 
 def inherited_path(workdir: pathlib.Path, folder: str) -> pathlib.Path:

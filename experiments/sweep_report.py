@@ -10,7 +10,7 @@ from typing import Any
 
 from experiments import (
   datasets,
-  divergence,
+  diverged_file,
   finished,
   metrics_file,
   recorded,
@@ -217,7 +217,7 @@ def finalists(prepared: Any) -> list[sweep_search_page.Finalists]:
       if not member.level.middle:
         continue
       folder = workdir / whose / member.name
-      if divergence.read(folder):
+      if diverged_file.read(folder):
         continue
       tried = _finalists(len(prepared.space.choices))
       path = folder / 'architecture.json'

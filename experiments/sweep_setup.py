@@ -33,6 +33,7 @@ _OWN = {'preset', 'limit', 'seed'}  # A sweep says these itself.
 _OWN |= {*datasets.STREAM_OPTIONS}  # All pieces share images that are decoded.
 _OUTER = {'search_seeds': 'outer_seeds', 'random': 'outer_random'}
 _OUTER |= {'zoo': 'outer_zoo'}
+_MOST = 10_000  # Pieces of a kind: each is listed, and takes seconds at least.
 _PREFIXED = [n for n in search.OPTIONS if n not in _SHARED | _OWN]
 
 OPTIONS = {
@@ -87,12 +88,15 @@ def sizes_of(config: dict[str, Any]) -> sweep_plan.Sizes:
     name: config[name] if config[other] is None else config[other]
     for name, other in _OUTER.items()
   }
-  cli.check_least(1, search_seeds=config['search_seeds'])
-  cli.check_least(1, train_seeds=config['train_seeds'])
-  cli.check_least(0, random=config['random'])
-  cli.check_least(1, outer_seeds=outer['search_seeds'])
-  cli.check_least(0, outer_random=outer['random'])
-  cli.check_least(0, control_seeds=config['control_seeds'])
+  one = {name: config[name] for name in ('search_seeds', 'train_seeds')}
+  none = {name: config[name] for name in ('random', 'control_seeds')}
+  one['outer_seeds'] = outer['search_seeds']
+  none['outer_random'] = outer['random']
+  cli.check_least(1, **one)
+  cli.check_least(0, **none)
+  for name, number in {**one, **none}.items():
+    if number > _MOST:
+      raise InputError(f'{name} is {number}; it must be at most {_MOST}')
   seeds = 'search_seeds', 'train_seeds', 'control_seeds'
   runs = [config[name] for name in seeds] + [outer['search_seeds']]
   cli.check_seed(config['seed'], max(runs))
@@ -163,7 +167,17 @@ def prepare(
       f'control_seeds is {sizes.controls}; without --limits and '
       '--search_finalists of 2 or more there are no finalists to choose from'
     )
-  whole = datasets.of(config, OPTIONS)
+  told = search_config(config)
+  one_each = sizes._replace(search_seeds=1, outer_seeds=1)
+  members = [
+    sweep_pieces.config_of(told, resource, member)
+    for member in sweep_plan.members(levels, one_each)
+  ]
+  # All that does without images is checked before thousands are decoded.
+  opened = datasets.open_set(config, OPTIONS)
+  for member in members:
+    search.check(member, opened)
+  whole = datasets.read(opened)
   dataset = subset(whole, config['train_images'])
   if not config['valid_fraction']:
     raise InputError(
@@ -171,9 +185,8 @@ def prepare(
     )
   fit, valid = portions.held_out(dataset, config['valid_fraction'])
   batches = recipes.batches_for(recipe, fit)
-  told = search_config(config)
-  for member in sweep_plan.members(levels, sizes._replace(search_seeds=1)):
-    inputs = search.prepare(sweep_pieces.config_of(told, resource, member), fit)
+  for member in members:
+    inputs = search.prepare(member, fit)
   content = {
     'space_content': loop.fingerprint(inputs.space),
     'data_content': datasets.content_of(dataset),
@@ -192,6 +205,17 @@ def prepare(
   return Prepared(
     levels, sizes, setting, inputs.space, whole.num_train, content
   )
+
+
+def warnings(prepared: Prepared) -> list[str]:
+  """A line for each limit that every network of the space keeps."""
+  make = names.COSTS[prepared.setting.resource]
+  return [
+    line
+    for level in prepared.levels
+    if level.limit is not None
+    for line in constraints.warnings({make(prepared.space): level.limit})
+  ]
 
 
 def subset(dataset: data.Dataset, images: int | None) -> data.Dataset:

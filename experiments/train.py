@@ -96,7 +96,9 @@ def teacher_for(
   return finished.teacher(workdir, dataset, *numbers, ops)
 
 
-def train_as_told(config: dict[str, Any], workdir: str, command: str) -> dict:
+def train_as_told(
+  config: dict[str, Any], workdir: str | pathlib.Path, command: str
+) -> dict:
   """Trains what the flags say; returns what `result.json` holds.
 
   Raises:
@@ -200,9 +202,10 @@ def _run_as_told() -> None:
     workdir = pathlib.Path(flags.FLAGS.workdir).expanduser()
     say_evaluation(workdir, evaluate(workdir, given))
     return
-  workdir, command = flags.FLAGS.workdir, cli.command('experiments.train')
+  workdir = pathlib.Path(flags.FLAGS.workdir).expanduser()
+  command = cli.command('experiments.train')
   config = presets.applied(cli.values(OPTIONS), given, presets.TRAIN)
-  before = (pathlib.Path(workdir).expanduser() / 'result.json').exists()
+  before = (workdir / 'result.json').exists()
   result = train_as_told(config, workdir, command)
   if not processes.first():
     return
@@ -213,7 +216,7 @@ def _run_as_told() -> None:
     f'{result["test_images"]} images, {result["macs"]} MACs, '
     f'{result["params"]} parameters'
   )
-  print(f'wrote {pathlib.Path(workdir) / "result.json"}')
+  print(f'wrote {workdir / "result.json"}')
 
 
 if __name__ == '__main__':

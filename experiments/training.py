@@ -14,6 +14,7 @@ from experiments import (
   compilation,
   datasets,
   devices,
+  diverged_file,
   divergence,
   feeds,
   finished,
@@ -114,7 +115,7 @@ def run(
   finished.check_workdir(workdir, network, among)
   steps = recipes.steps_of(recipe, dataset)
   over = (workdir / 'result.json').exists()
-  before = divergence.read(workdir)
+  before = diverged_file.read(workdir)
   if (over or before) and bar is not None:
     bar.skip(steps)
   if over:
@@ -147,12 +148,17 @@ def run(
     sharding=batches.sharding,
   )
   identity = loop.fingerprint(
-    network, recipe, seed, steps, taught.record and taught.record['content']
+    network,
+    recipe,
+    seed,
+    steps,
+    datasets.content_of(dataset),
+    taught.record and taught.record['content'],
   )
   watch = divergence.Watch(
     functools.partial(_diverged, recipe, steps), recipe.skip_nonfinite
   )
-  with divergence.recorded(workdir):
+  with diverged_file.written(workdir):
     state = _steps(
       workdir,
       built.parts,

@@ -92,7 +92,7 @@ def test_looking_at_all_of_mnist_takes_well_under_a_second():
 def _lines(capsys, **given):
   config = cli.defaults(datasets.OPTIONS) | given
   capsys.readouterr()
-  datasets.of(config, datasets.OPTIONS)
+  datasets.read(datasets.open_set(config, datasets.OPTIONS))
   return capsys.readouterr().err.splitlines()
 
 

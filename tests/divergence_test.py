@@ -10,6 +10,7 @@ from conftest import refused
 
 from experiments import (
   cli,
+  diverged_file,
   divergence,
   metrics_file,
   search,
@@ -173,6 +174,6 @@ def test_a_training_counts_the_steps_that_it_leaves_out(
   'text', ['', '[]', '{}', '{"diverged": 3}', '[' * 9999]
 )
 def test_a_damaged_record_of_a_divergence_is_one_line(tmp_path, text):
-  assert divergence.read(tmp_path) is None
+  assert diverged_file.read(tmp_path) is None
   (tmp_path / 'diverged.json').write_text(text)
-  refused('diverged.json is ', divergence.read, tmp_path)
+  refused('diverged.json is ', diverged_file.read, tmp_path)

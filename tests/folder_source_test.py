@@ -44,9 +44,11 @@ def test_a_set_that_a_file_names_is_read_and_nothing_written(tmp_path):
   cache = tmp_path / 'cache'
   given = cli.defaults(datasets.OPTIONS) | {'data_dir': str(cache)}
   given['dataset'] = f'folder:{_folder(tmp_path / "set")}'
-  dataset = datasets.of(given, datasets.OPTIONS, write=False)
+  dataset = datasets.read(
+    datasets.open_set(given, datasets.OPTIONS, write=False)
+  )
   assert not cache.exists()
-  kept = datasets.of(given, datasets.OPTIONS)
+  kept = datasets.read(datasets.open_set(given, datasets.OPTIONS))
   assert len([*cache.rglob('*.npz')]) == 1
   assert data.checksum(kept) == data.checksum(dataset)
 
@@ -57,7 +59,7 @@ def test_names_of_files_in_warnings_are_written_out(tmp_path, capsys):
   Image.open(root / 'dog/3.png').save(root / 'dog/\x1b[31m.png')
   given = cli.defaults(datasets.OPTIONS) | {'data_dir': str(tmp_path)}
   given |= {'dataset': f'folder:{root}', 'broken': 'skip'}
-  datasets.of(given, datasets.OPTIONS)
+  datasets.read(datasets.open_set(given, datasets.OPTIONS))
   lines = capsys.readouterr().err
   assert '\x1b' not in lines
   assert lines.count('\n') == lines.count('warning: ')
@@ -309,7 +311,7 @@ def test_splits_of_no_use_are_refused(tmp_path, load):
   config = cli.defaults(datasets.OPTIONS) | {'test_fraction': 0.3}
   _refused(
     '--test_fraction=0.3 has no effect where the folder holds',
-    datasets.of,
+    datasets.open_set,
     config | {'dataset': f'folder:{roots["a"]}'},
     datasets.OPTIONS,
   )

@@ -11,7 +11,7 @@ from nasjax import data
 
 def _dataset(**given):
   config = cli.defaults(datasets.OPTIONS) | given
-  return datasets.of(config, datasets.OPTIONS)
+  return datasets.read(datasets.open_set(config, datasets.OPTIONS))
 
 
 def test_skipped_files_are_one_line_on_stderr(tmp_path, capsys):

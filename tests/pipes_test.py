@@ -15,7 +15,7 @@ from PIL import Image
 
 from experiments import (
   checkpoints,
-  divergence,
+  diverged_file,
   finished,
   loop,
   metrics_file,
@@ -130,7 +130,7 @@ def test_a_pipe_in_place_of_a_cache_is_no_cache(tmp_path, make_pipe):
     ('metrics.jsonl', metrics_file.read),
     ('metrics.jsonl', lambda d: metrics_file.cut(d, 0)),
     ('result.json', finished.read),
-    ('diverged.json', divergence.read),
+    ('diverged.json', diverged_file.read),
     ('best.json', weights.best),
   ],
 )

@@ -85,7 +85,7 @@ def pocket(*, width=1.0, image_size=8, channels=1, num_classes=10, divisor=4):
 def known():
   """What the flags above name is there meanwhile."""
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(datasets, 'of', lambda *_: few())
+    patch.setattr(datasets, 'open_set', lambda *_: few())
     patch.setitem(names.NETWORKS, 'pocket', pocket)
     patch.setitem(names.SPACES, 'speck', speck)
     yield patch

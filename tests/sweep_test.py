@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import shutil
 
@@ -14,6 +15,7 @@ from conftest import refused
 from sweep_cases import SPACE, config, known
 
 from experiments import (
+  finalists,
   search,
   searching,
   sweep,
@@ -26,6 +28,7 @@ from experiments import (
   training,
 )
 from nasjax import cost, report, space
+from nasjax.errors import DivergedError, InputError
 
 COMPILE_FOR = searching.compile_for
 
@@ -393,3 +396,46 @@ def test_metrics_without_an_entropy_are_one_line(whole, tmp_path):
   for path in workdir.glob('searches/*/metrics.jsonl'):
     path.write_text('{"step": 8}\n')
   refused("has no 'entropy'", sweep.run, config(), workdir, 'a command')
+
+
+def test_a_part_is_not_done_twice_at_once_and_not_beside_the_whole(tmp_path):
+  given = config()
+  first, second = (sweep_plan.part(text) for text in ('1/2', '2/2'))
+  with known():
+    workdir = tmp_path / 'run'
+    with sweep._claimed(workdir, given, first):
+      # Other parts are free.
+      with sweep._claimed(workdir, given, second):
+        pass
+      held = rf'in use by process {os.getpid()} on '
+      for part in (first, sweep_plan.Part()):
+        with pytest.raises(InputError, match=held):
+          with sweep._claimed(workdir, given, part):
+            pass
+    with sweep._claimed(workdir, given, sweep_plan.Part()):
+      with pytest.raises(InputError, match=held):
+        with sweep._claimed(workdir, given, second):
+          pass
+  assert not list(workdir.glob('lock*'))
+
+
+def test_a_control_of_which_all_finalists_diverge_is_left_out(tmp_path):
+  given = config(
+    control_seeds=1, search_finalists=2, search_finalist_epochs=1, zoo=''
+  )
+  run = training.run
+
+  def diverges(workdir, *args, **kwargs):
+    if 'controls' in workdir.parts:
+      raise DivergedError('the training diverged')
+    return run(workdir, *args, **kwargs)
+
+  with known() as patch:
+    patch.setattr(training, 'run', diverges)
+    lines = sweep.run(given, tmp_path / 'run')
+    # No finalist is tried again.
+    patch.setattr(finalists, 'chosen', None)
+    assert sweep.run(given, tmp_path / 'run') == lines
+  page = (tmp_path / 'run' / 'report.md').read_text()
+  assert 'control' in page
+  assert 'which diverged' in page
