@@ -41,7 +41,7 @@ def within(
   """One of `names_for`, within limits.
 
   Args:
-    space: what is chosen from.
+    space: the search space.
     name: which.
     limits: the largest cost allowed.
     fill: share of one limit that is to be used, where one can.

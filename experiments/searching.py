@@ -31,7 +31,7 @@ class Inputs(NamedTuple):
   """What the flags of a search name.
 
   Attributes:
-    space: what is chosen from, at the data set's sizes.
+    space: the search space, at the data set's sizes.
     train: the half of the training images that weights learn from, decoded or
       rows that are streamed.
     valid: the half that alphas learn from.

@@ -29,7 +29,7 @@ def leaders(
   for whoever wants to compare patterns in another way.
 
   Args:
-    space: what is chosen from.
+    space: the search space.
     alphas: as of `within`.
     limits: as of `within`.
     fill: as of `within`, for each of them.

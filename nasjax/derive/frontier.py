@@ -53,7 +53,7 @@ def pareto(
   alphas know nothing.
 
   Args:
-    space: what is chosen from.
+    space: the search space.
     alphas: slot or width to `f32[options]`, finite.
     cost: additive, of `space`.
 

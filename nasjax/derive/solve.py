@@ -112,7 +112,7 @@ def within(
   which architecture is the most probable.
 
   Args:
-    space: what is chosen from.
+    space: the search space.
     alphas: slot or width to `f32[options]`, finite.
     limits: the largest cost allowed, for any number of costs of `space`; an
       infinite one is none.
@@ -162,7 +162,7 @@ def solution(
   """The architecture that `within` returns, and what is proven of it.
 
   Args:
-    space: what is chosen from.
+    space: the search space.
     alphas: slot or width to `f32[options]`, finite.
     limits: the largest cost allowed, for any number of costs of `space`; an
       infinite one is none.

@@ -17,7 +17,7 @@ def explanation(space: Space, limits: Limits, seconds: float) -> str:
   """What each cost can be brought down to within the other limits.
 
   Args:
-    space: what is chosen from.
+    space: the search space.
     limits: finite, and each within the reach of its cost.
     seconds: time limit of all solves together.
   """

@@ -75,7 +75,7 @@ class Guards:
     """Raises ValueError where a guard has nothing to act on.
 
     Args:
-      space: what is chosen from.
+      space: the search space.
       relaxation: from alphas to what a guard acts on.
     """
     if self.skip_dropout is not None:
@@ -110,7 +110,7 @@ class Guards:
 
     Args:
       drawn: of the relaxation.
-      space: what is chosen from.
+      space: the search space.
       step: weight steps done.
       key: PRNG key, consumed.
     """

@@ -33,7 +33,7 @@ def count_skips(probs: Alphas, space: Space) -> jax.Array:
 
   Args:
     probs: choice to `f32[..., options]`, or anything of the same order.
-    space: what is chosen from.
+    space: the search space.
 
   Example:
     >>> from nasjax import spaces
@@ -63,7 +63,7 @@ def drop_skips(
 
   Args:
     probs: choice to `f32[..., options]`.
-    space: what is chosen from.
+    space: the search space.
     rate: from 0 to less than 1.
     key: PRNG key, consumed.
 

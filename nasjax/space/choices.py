@@ -14,7 +14,7 @@ def init_alphas(
   """Logits of the choices at the start: equal, or almost so.
 
   Args:
-    space: what is chosen from.
+    space: the search space.
     key: PRNG key for normal noise that breaks ties (Liu et al. 2019, DARTS,
       draws 1e-3); None gives zeros. The key is consumed.
     scale: standard deviation of the noise.
