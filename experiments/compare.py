@@ -295,7 +295,9 @@ def main() -> None:
   )
   # Searches of before there were so many flags lack some.
   known = cli.defaults(_SEARCHED) | searched
-  dataset = datasets.of_or_stream(known, _SEARCHED, write=False)
+  opened = datasets.open_or_stream(known, _SEARCHED, write=False)
+  recipes.check_batches(recipe, opened)
+  dataset = datasets.read(opened)
   batches = recipes.batches_for(recipe, dataset)
   drawn_from = loop.fingerprint(found.space, record.get('alphas'))
   content = {

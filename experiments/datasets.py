@@ -176,6 +176,41 @@ def classes_of(dataset: data.Dataset | stream.Streamed) -> list[str]:
   return list(dataset.class_names)
 
 
+def check_batches(
+  opened: data.Opened | data.Dataset | stream.Streamed,
+  size: int,
+  cutout: int,
+  *,
+  erasing: float = 0.0,
+  mixup: float = 0.0,
+) -> None:
+  """Checks what `batches_of` takes, as far as that goes without images.
+
+  Raises:
+    InputError: as `batches_of`; of `size` only where there are not as many
+      training images in all.
+  """
+  cli.check_least(1, batch_size=size)
+  data.check_size(size, opened.num_train)
+  _augmentation(opened, cutout, erasing, mixup)
+
+
+def _augmentation(
+  dataset: data.Opened | data.Dataset | stream.Streamed,
+  cutout: int,
+  erasing: float,
+  mixup: float,
+) -> augment.Augment:
+  """Raises InputError for a number that is out of its range."""
+  height, width, _ = dataset.image_shape
+  policy = augment.augment_for(dataset.name, height)
+  policy = dataclasses.replace(
+    policy, cutout=cutout, erasing=erasing, mixup=mixup
+  )
+  policy.check(height, width)
+  return policy
+
+
 def batches_of(
   dataset: data.Dataset | stream.Streamed,
   size: int,
@@ -201,15 +236,11 @@ def batches_of(
       of the images, or another number out of its range.
   """
   data.check_size(size, most)
-  height, width, _ = dataset.image_shape
-  policy = augment.augment_for(dataset.name, height)
-  policy = dataclasses.replace(
-    policy, cutout=cutout, erasing=erasing, mixup=mixup
-  )
-  policy.check(height, width)
+  policy = _augmentation(dataset, cutout, erasing, mixup)
   if isinstance(dataset, data.Dataset):
     images, resident = dataset.train.images, True
   else:
+    height = dataset.image_shape[0]
     images, resident = stream.sample(dataset.train, height), False
     policy = dataclasses.replace(policy, pad=0)
   return data.Batches(

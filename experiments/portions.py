@@ -29,6 +29,14 @@ class Part:
     return self.rows[int(self.places[place])]
 
 
+def check_fraction(fraction: float) -> None:
+  """Raises InputError unless it is a share that `held_out` takes."""
+  if not 0 <= fraction < 1:
+    raise InputError(
+      f'valid_fraction is {fraction}; it must be at least 0 and below 1'
+    )
+
+
 def held_out(
   dataset: data.Dataset | stream.Streamed, fraction: float
 ) -> tuple[data.Dataset | stream.Streamed, data.Arrays | Part | None]:
@@ -48,10 +56,7 @@ def held_out(
   Raises:
     InputError: a side would be without a class, or empty.
   """
-  if not 0 <= fraction < 1:
-    raise InputError(
-      f'valid_fraction is {fraction}; it must be at least 0 and below 1'
-    )
+  check_fraction(fraction)
   if isinstance(dataset, data.Dataset) and dataset.valid is not None:
     return dataclasses.replace(dataset, valid=None), dataset.valid
   if fraction == 0:

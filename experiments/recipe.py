@@ -277,6 +277,23 @@ def steps_of(recipe: Recipe, dataset: data.Dataset | stream.Streamed) -> int:
   return steps
 
 
+def check_batches(
+  recipe: Recipe, opened: data.Opened | data.Dataset | stream.Streamed
+) -> None:
+  """Checks what `batches_for` takes, as far as that goes without images.
+
+  Raises:
+    InputError: the recipe does not go with images of this size.
+  """
+  datasets.check_batches(
+    opened,
+    recipe.batch_size,
+    recipe.cutout,
+    erasing=recipe.erasing,
+    mixup=recipe.mixup,
+  )
+
+
 def batches_for(
   recipe: Recipe, dataset: data.Dataset | stream.Streamed
 ) -> data.Batches:

@@ -104,6 +104,7 @@ def check(
   kept = constraints.of(config, space)
   guarded = guards.of(config, space, relaxation)
   supernet = supernets.kind_of(config, space, relaxation)
+  datasets.check_batches(opened, config['batch_size'], config['cutout'])
   return Checked(space, relaxation, kept, guarded, supernet)
 
 

@@ -167,6 +167,11 @@ def prepare(
       f'control_seeds is {sizes.controls}; without --limits and '
       '--search_finalists of 2 or more there are no finalists to choose from'
     )
+  portions.check_fraction(config['valid_fraction'])
+  if not config['valid_fraction']:
+    raise InputError(
+      'valid_fraction is 0; images are needed that choose the best alternative'
+    )
   told = search_config(config)
   one_each = sizes._replace(search_seeds=1, outer_seeds=1)
   members = [
@@ -175,14 +180,12 @@ def prepare(
   ]
   # All that does without images is checked before thousands are decoded.
   opened = datasets.open_set(config, OPTIONS)
+  _check_images(config['train_images'], opened)
+  recipes.check_batches(recipe, opened)
   for member in members:
     search.check(member, opened)
   whole = datasets.read(opened)
   dataset = subset(whole, config['train_images'])
-  if not config['valid_fraction']:
-    raise InputError(
-      'valid_fraction is 0; images are needed that choose the best alternative'
-    )
   fit, valid = portions.held_out(dataset, config['valid_fraction'])
   batches = recipes.batches_for(recipe, fit)
   for member in members:
@@ -224,13 +227,8 @@ def subset(dataset: data.Dataset, images: int | None) -> data.Dataset:
   Raises:
     InputError: more than there are, or too few for the classes.
   """
-  if images is None:
-    return dataset
-  if not 0 < images <= dataset.num_train:
-    raise InputError(
-      f'train_images is {images}; {dataset.name} has {dataset.num_train}'
-    )
-  if images == dataset.num_train:
+  _check_images(images, dataset)
+  if images is None or images == dataset.num_train:
     return dataset
   few, _ = split(
     dataset.train,
@@ -239,3 +237,13 @@ def subset(dataset: data.Dataset, images: int | None) -> data.Dataset:
     class_names=dataset.class_names,
   )
   return dataclasses.replace(dataset, train=few)
+
+
+def _check_images(
+  images: int | None, dataset: data.Opened | data.Dataset
+) -> None:
+  """Raises InputError where there are not as many training images."""
+  if images is not None and not 0 < images <= dataset.num_train:
+    raise InputError(
+      f'train_images is {images}; {dataset.name} has {dataset.num_train}'
+    )

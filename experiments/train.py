@@ -106,8 +106,10 @@ def train_as_told(
   """
   recipe = recipes.of(config)
   cli.check_seed(config['seed'])
+  portions.check_fraction(config['valid_fraction'])
   # All that does without images is checked before thousands are decoded.
   opened = datasets.open_or_stream(config, OPTIONS)
+  recipes.check_batches(recipe, opened)
   network = network_for(config, opened)
   check_image_size(network)
   recipe.of_network(network)

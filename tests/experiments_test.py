@@ -1279,7 +1279,7 @@ def test_an_error_is_one_line_on_stderr_and_a_code(searched, tmp_path):
     ),
     (
       'train',
-      [*own, f'--dataset=folder:{tmp_path}/set'],
+      [*own, f'--dataset=folder:{tmp_path}/set', '--batch_size=1'],
       '1 of 2 files cannot be read as images: b/1.png (',
     ),
   ]

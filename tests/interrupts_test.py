@@ -104,6 +104,25 @@ def test_a_second_signal_ends_it_at_once():
   assert took < 1
 
 
+@pytest.mark.parametrize('number', CODES)
+def test_a_run_that_is_over_keeps_its_exit_code(number):
+  """While Python takes itself down, which may take seconds."""
+  before = """
+import atexit, time
+atexit.register(lambda: (print('ready', flush=True), time.sleep(0.5)))
+"""
+  process = subprocess.Popen(
+    [sys.executable, '-c', before + _SCRIPT, 'lambda: None'],
+    cwd=ROOT,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+  assert process.stdout.readline() == 'ready\n'
+  _, code, _, err = _end(process, number)
+  assert (code, err) == (0, [])
+
+
 def test_what_the_caller_ignores_stays_ignored():
   """As under nohup, or for a background job of a shell without job control."""
   process = subprocess.Popen(

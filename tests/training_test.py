@@ -300,6 +300,23 @@ def test_files_of_another_training_are_refused(root, run, tmp_path):
   assert _files(workdir / 'checkpoints') == before
 
 
+def test_a_checkpoint_of_other_images_is_refused(
+  root, run, tmp_path, monkeypatch
+):
+  """Of the same network, flags and number of images."""
+  other = dataclasses.replace(SET, train=_arrays(60, 7))
+  monkeypatch.setattr(datasets, 'open_or_stream', lambda *_: other)
+  workdir = tmp_path / 'run'
+  _train(root, workdir, **FULL)
+  for name in ('weights', 'checkpoints'):
+    shutil.rmtree(workdir / name)
+  (workdir / 'result.json').unlink()
+  shutil.copytree(run / 'checkpoints', workdir / 'checkpoints')
+  before = _files(workdir / 'checkpoints')
+  refused('a checkpoint of another run', _train, root, workdir, **FULL)
+  assert _files(workdir / 'checkpoints') == before
+
+
 def test_damaged_weights_are_one_line(run, tmp_path):
   shutil.copytree(run, tmp_path / 'run')
   for path in (tmp_path / 'run' / 'weights' / 'last').rglob('*'):
