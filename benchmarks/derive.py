@@ -87,7 +87,7 @@ def hard(
   """Milliseconds of every case, and the largest gap in nats.
 
   Args:
-    s: what is chosen from.
+    s: the search space.
     costs: each with a limit.
     numbers: of them; a share is of what a random architecture costs.
     fill: share of one of them that is to be used.

@@ -3,11 +3,14 @@
 A workdir holds
 
     config.json      the flags of the run, written before it starts
+    lock             says which process works there
     metrics.jsonl    one line per logged step
-    checkpoints/     the whole state, by Orbax
+    checkpoints/     the whole state, by Orbax; `checkpoints_damaged/` has those
+                     that could not be read
+    diverged.json    why the run ended, if it diverged
 
-A run that is started again goes on from its last checkpoint; metrics written
-past it are cut back, so that every line is there once.
+A run that is started again goes on from its newest whole checkpoint. Lines of
+metrics past it are cut, so that every line is there once.
 """
 
 import contextlib

@@ -11,7 +11,8 @@ from nasjax import data, relax
 from nasjax.constraint import Constraint, Projection
 from nasjax.cost import Cost
 from nasjax.guard import Guards
-from nasjax.search import hypergradient as bilevel
+from nasjax.search.hypergradient import Estimator
+from nasjax.search.hypergradient import Loss as InnerLoss
 from nasjax.space import Alphas, Space
 from nasjax.supernet import Supernet, downsampling
 from nasjax.supernet.entangled import Entangled
@@ -68,7 +69,7 @@ class Setting:
   projection: Projection | None
   weight_tx: optax.GradientTransformation
   alpha_tx: optax.GradientTransformation
-  hypergradient: Callable[[bilevel.Loss, bilevel.Loss], bilevel.Estimator]
+  hypergradient: Callable[[InnerLoss, InnerLoss], Estimator]
   relaxation: relax.Relaxed
   temperature: Callable[[jax.Array], jax.Array]
   loss: Loss
