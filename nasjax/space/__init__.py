@@ -11,7 +11,7 @@ from the name of a slot or width to `f32[options]`. The last axis is the choice.
 
 from nasjax.space.architecture import Architecture, argmax, fix, one_hot
 from nasjax.space.chain import Space, at_pattern, check_image_size, resize
-from nasjax.space.choices import Alphas, init_alphas
+from nasjax.space.choices import Alphas, Axis, Choice, axes, init_alphas, rows
 from nasjax.space.json_file import read_record
 from nasjax.space.slots import LARGEST_SIZE, Slot, Width, channels, pairs
 
@@ -19,11 +19,14 @@ __all__ = [
   'LARGEST_SIZE',
   'Alphas',
   'Architecture',
+  'Axis',
+  'Choice',
   'Slot',
   'Space',
   'Width',
   'argmax',
   'at_pattern',
+  'axes',
   'channels',
   'check_image_size',
   'fix',
@@ -32,4 +35,5 @@ __all__ = [
   'pairs',
   'read_record',
   'resize',
+  'rows',
 ]

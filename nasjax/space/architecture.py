@@ -56,7 +56,7 @@ class Architecture:
   @property
   def indices(self) -> tuple[int, ...]:
     pairs = zip(self.space.choices.values(), self.choice, strict=True)
-    return tuple(names.index(name) for names, name in pairs)
+    return tuple(names.options.index(name) for names, name in pairs)
 
   def save(self, path: str | pathlib.Path, **record) -> None:
     """Writes a self-contained JSON file, whole or not at all.

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator
 
 from nasjax.errors import InputError
-from nasjax.ops import Op
+from nasjax.ops import Op, Skip
+from nasjax.space.choices import Choice
 from nasjax.space.slots import LARGEST_SIZE, Slot, Width, pairs
 
 
@@ -112,18 +113,23 @@ class Space:
     return self.slots[-1].features
 
   @property
-  def choices(self) -> dict[str, tuple[str, ...]]:
-    """Names of the options, for every slot and width with more than one.
+  def choices(self) -> dict[str, Choice]:
+    """Every slot and width with more than one option, and the pattern.
 
     In the order of the chain, the pattern first; a width stands before the
     first slot of it.
     """
-    found = {'pattern': self.patterns} if self.patterns else {}
+    found = {}
+    if self.patterns:
+      found['pattern'] = Choice(self.patterns, drawn=True)
     for slot in self.slots:
       if isinstance(slot.features, Width):
-        found[slot.features.name] = tuple(map(str, slot.features.options))
+        width = slot.features
+        found[width.name] = Choice(tuple(map(str, width.options)))
       if len(slot.ops) > 1:
-        found[slot.name] = slot.op_names
+        skips = [i for i, op in enumerate(slot.ops) if isinstance(op, Skip)]
+        skip = skips[0] if skips else None
+        found[slot.name] = Choice(slot.op_names, skip=skip)
     return found
 
 
