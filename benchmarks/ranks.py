@@ -35,27 +35,26 @@ from experiments import (
   loop,
   search,
   supernets,
-  sweep_networks,
-  sweep_pieces,
-  sweep_plan,
-  sweep_setup,
   training,
   weights,
 )
 from experiments import recipe as recipes
-from experiments.sweep_networks import RANDOM, Entry, Plan
-from experiments.sweep_plan import Member, Part
-from experiments.sweep_setup import Prepared
+from experiments.sweep import networks as networks_lib
+from experiments.sweep import pieces, setup
+from experiments.sweep import plan as plan_lib
+from experiments.sweep.networks import RANDOM, Entry, Plan
+from experiments.sweep.plan import Member, Part
+from experiments.sweep.setup import Prepared
 from nasjax.errors import InputError
 from nasjax.report import intervals
 
 OPTIONS = {
-  name: sweep_setup.OPTIONS[name]
+  name: setup.OPTIONS[name]
   for name in ('dataset', 'data_dir', 'train_images', 'limits', 'space', 'seed')
 } | {
   'random': (20, 'random architectures'),
   'train_seeds': (1, 'whole trainings of each network'),
-  'valid_fraction': (0.5, sweep_setup.OPTIONS['valid_fraction'][1]),
+  'valid_fraction': (0.5, setup.OPTIONS['valid_fraction'][1]),
 }
 SETTLED = {'zoo': '', 'search_supernet': 'entangled'}
 # All but the last train weights alone: the alphas have one step, as a search is
@@ -94,7 +93,7 @@ def plan_of(prepared: Prepared) -> Plan:
       f'limits has {len(prepared.levels)} limits; networks of one budget are '
       'ranked: give one, as macs=1.5M'
     )
-  found, missing = sweep_networks.alternatives(
+  found, missing = networks_lib.alternatives(
     prepared.space,
     prepared.setting.resource,
     level,
@@ -122,10 +121,10 @@ class Scores(NamedTuple):
 def whole(prepared: Prepared, plan: Plan, part: Part) -> Scores:
   """The mean accuracy of a network's trainings on images held out."""
   setting = prepared.setting
-  wanted = sweep_plan.trainings(plan.networks, prepared.sizes)
-  sweep_pieces.run_trainings(setting, plan, part(wanted), workers=1)
+  wanted = plan_lib.trainings(plan.networks, prepared.sizes)
+  pieces.run_trainings(setting, plan, part(wanted), workers=1)
   groups: dict[str, list[float]] = {}
-  for one, result in sweep_pieces.results(setting.workdir, wanted).items():
+  for one, result in pieces.results(setting.workdir, wanted).items():
     groups.setdefault(one.folder, []).append(result['valid_accuracy'])
   means = {name: statistics.mean(group) for name, group in groups.items()}
   return Scores('whole trainings', 0, means)
@@ -135,7 +134,7 @@ def shortly(prepared: Prepared, plan: Plan, part: Part) -> list[Scores]:
   """Accuracies on images of the alphas, as those of finalists are."""
   setting = prepared.setting
   member = Member(prepared.levels[0], prepared.sizes.seed)
-  config = sweep_pieces.config_of(setting.config, setting.resource, member)
+  config = pieces.config_of(setting.config, setting.resource, member)
   inputs = search.prepare(config, setting.dataset)
   halves = dataclasses.replace(
     setting.dataset, train=inputs.train, test=inputs.valid
@@ -177,10 +176,10 @@ def by_supernets(prepared: Prepared, plan: Plan, part: Part) -> list[Scores]:
       config={**prepared.setting.config, **given},
     )
     if name in part(list(SUPERNETS)):
-      sweep_pieces.run_searches(setting, [member])
-      sweep_pieces.run_inherited(setting, member, plan, list(plan.networks))
+      pieces.run_searches(setting, [member])
+      pieces.run_inherited(setting, member, plan, list(plan.networks))
     paths = {
-      e.name: sweep_pieces.inherited_path(setting.workdir, e.name)
+      e.name: pieces.inherited_path(setting.workdir, e.name)
       for e in plan.entries
     }
     # A step of the alphas looks at as many images as one of the weights.
@@ -201,7 +200,7 @@ def by_sandwich(prepared: Prepared, plan: Plan, part: Part) -> Scores:
   # A piece of the last part alone.
   if part.index == part.of:
     if not (folder / 'weights' / supernets.WHOLE).exists():
-      config = sweep_pieces.config_of(setting.config, setting.resource, member)
+      config = pieces.config_of(setting.config, setting.resource, member)
       inputs = search.prepare(config, setting.dataset)
       recipe = recipes.of(config)
       params = sandwich.train(
@@ -216,10 +215,8 @@ def by_sandwich(prepared: Prepared, plan: Plan, part: Part) -> Scores:
         seed=member.seed,
       )
       weights.store(folder, supernets.WHOLE, {'params': params})
-    sweep_pieces.run_inherited(setting, member, plan, list(plan.networks))
-  paths = {
-    e.name: sweep_pieces.inherited_path(workdir, e.name) for e in plan.entries
-  }
+    pieces.run_inherited(setting, member, plan, list(plan.networks))
+  paths = {e.name: pieces.inherited_path(workdir, e.name) for e in plan.entries}
   images = steps * networks * setting.config['batch_size']
   return Scores(
     f'a supernet, {steps} sandwiches of {networks} networks',
@@ -284,10 +281,10 @@ def by_pattern(truth: Mapping[str, float], plan: Plan) -> str:
 
 def main() -> None:
   compilation.keep(flags.FLAGS.compile_cache)
-  config = {**cli.defaults(sweep_setup.OPTIONS), **SETTLED}
+  config = {**cli.defaults(setup.OPTIONS), **SETTLED}
   config |= cli.values(OPTIONS)
-  prepared = sweep_setup.prepare(config, flags.FLAGS.workdir, '')
-  plan, part = plan_of(prepared), sweep_plan.part(flags.FLAGS.part)
+  prepared = setup.prepare(config, flags.FLAGS.workdir, '')
+  plan, part = plan_of(prepared), plan_lib.part(flags.FLAGS.part)
   loop.claim(prepared.setting.workdir, {**config, **prepared.content})
   truth = whole(prepared, plan, part)
   scores = [

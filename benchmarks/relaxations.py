@@ -22,8 +22,9 @@ from typing import Any
 from absl import flags
 
 from benchmarks import constraints as forms
-from experiments import cli, loop, metrics_file, names, sweep_pieces
+from experiments import cli, loop, metrics_file, names
 from experiments import search as script
+from experiments.sweep import pieces
 from nasjax import files
 from nasjax import space as space_lib
 from nasjax.report import intervals
@@ -46,7 +47,7 @@ def settled() -> dict[str, Any]:
 def rows(workdir: pathlib.Path, name: str, seeds: int) -> list[dict[str, Any]]:
   """What each search came to; what was finished before is read."""
   begun: list[float] = []
-  compiled = sweep_pieces.compiled_once(lambda: begun.append(time.monotonic()))
+  compiled = pieces.compiled_once(lambda: begun.append(time.monotonic()))
   found = []
   for seed in range(seeds):
     own = workdir / name / f'seed{seed}'

@@ -11,7 +11,9 @@ import pytest
 from scipy import stats
 
 from benchmarks import constraints, ranks, sandwich
-from experiments import supernets, sweep_networks, sweep_plan
+from experiments import supernets
+from experiments.sweep import networks
+from experiments.sweep import plan as plan_lib
 from nasjax import cost, data, ops, space, spaces
 from nasjax.train import optimizers
 
@@ -61,7 +63,7 @@ def test_truth_ranks_as_itself_and_its_first_is_the_best():
 
 def test_random_networks_are_grouped_by_where_they_downsample():
   macro = spaces.mobile_macro_small()
-  (level,) = sweep_plan.levels('macs=1M', None)[1]
+  (level,) = plan_lib.levels('macs=1M', None)[1]
   rng = np.random.default_rng(0)
   sizes = [len(options) for options in macro.choices.values()]
   entries = []
@@ -71,9 +73,9 @@ def test_random_networks_are_grouped_by_where_they_downsample():
     a = space.Architecture.from_indices(macro, drawn)
     network = space.fix(macro, a)
     own = 'random', level, 1e6, network, a
-    entries.append(sweep_networks.Entry(f'random{i}', *own))
+    entries.append(networks.Entry(f'random{i}', *own))
   by_hand = dataclasses.replace(entries[0], name='hand', kind='hand-made')
-  plan = sweep_networks.Plan((*entries, by_hand), ())
+  plan = networks.Plan((*entries, by_hand), ())
   truth = {'random0': 0.8, 'random1': 0.5, 'random2': 0.9, 'hand': 0.1}
   table = ranks.by_pattern(truth, plan)
   assert _cells(table, 0) == ['early', '1', '50.00%', '50.00%', '50.00%']
@@ -81,7 +83,7 @@ def test_random_networks_are_grouped_by_where_they_downsample():
 
 
 def test_networks_of_several_budgets_are_not_ranked():
-  _, levels = sweep_plan.levels('macs=1M,2M', None)
+  _, levels = plan_lib.levels('macs=1M,2M', None)
   prepared = ranks.Prepared(levels, None, None, None, 0, {})
   with pytest.raises(ranks.InputError, match=r'limits has 2 .* give one'):
     ranks.plan_of(prepared)

@@ -5,7 +5,8 @@ import pytest
 from conftest import images as _images
 from conftest import refused as _refused
 
-from experiments import portions, sweep_setup
+from experiments import portions
+from experiments.sweep import setup
 from nasjax import data
 from nasjax.data import split
 from nasjax.errors import InputError
@@ -109,4 +110,4 @@ def test_a_class_that_cannot_be_halved_is_named_with_its_set():
   _refused(
     "few, --valid_fraction=0.25.*'dog'", portions.held_out, dataset, 0.25
   )
-  _refused("few, --train_images=2.*'dog'", sweep_setup.subset, dataset, 2)
+  _refused("few, --train_images=2.*'dog'", setup.subset, dataset, 2)

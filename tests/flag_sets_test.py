@@ -12,15 +12,8 @@ import signal
 import jax
 import pytest
 
-from experiments import (
-  cli,
-  count,
-  search,
-  searching,
-  sweep_setup,
-  train,
-  training,
-)
+from experiments import cli, count, search, searching, train, training
+from experiments.sweep import setup
 from nasjax.errors import InputError
 
 SETS = int(os.environ.get('FLAG_SETS', '25'))
@@ -75,7 +68,7 @@ def _trained(config, workdir):
 
 
 def _swept(config, workdir):
-  sweep_setup.prepare(config, workdir, '')
+  setup.prepare(config, workdir, '')
 
 
 def _counted(config, workdir):
@@ -85,7 +78,7 @@ def _counted(config, workdir):
 SCRIPTS = {
   'search': (search.OPTIONS, _SEARCH, _searched),
   'train': (train.OPTIONS, _TRAIN, _trained),
-  'sweep': (sweep_setup.OPTIONS, _SWEEP, _swept),
+  'sweep': (setup.OPTIONS, _SWEEP, _swept),
   'count': (count.OPTIONS, _COUNT, _counted),
 }
 

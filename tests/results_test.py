@@ -8,10 +8,12 @@ import statistics
 import pytest
 
 from benchmarks import constraints
-from experiments import search, sweep_page, sweep_results
-from experiments.sweep_networks import Entry
-from experiments.sweep_plan import Level
-from experiments.sweep_results import Scored
+from experiments import search
+from experiments.sweep import page as page_lib
+from experiments.sweep import results
+from experiments.sweep.networks import Entry
+from experiments.sweep.plan import Level
+from experiments.sweep.results import Scored
 from nasjax import cost, report, space
 from nasjax.report import intervals
 
@@ -91,12 +93,12 @@ def test_the_page_says_what_follows_from_the_trainings(folder):
   lines = _report(folder).split('\n')
   shown = lines[lines.index('## What it shows') : lines.index('## Accuracy')]
   said = [line[2:] for line in shown if line.startswith('- ')]
-  own = sweep_results.comparisons(levels, found)
-  assert said == [sweep_results.verdict(one) for one in own]
+  own = results.comparisons(levels, found)
+  assert said == [results.verdict(one) for one in own]
   (place,) = (i for i, line in enumerate(lines) if '| test (%) |' in line)
-  groups = sweep_results.groups(levels, found)
+  groups = results.groups(levels, found)
   table = lines[place + 2 : place + 2 + len(groups)]
-  assert table == [f'| {" | ".join(sweep_page.row(g))} |' for g in groups]
+  assert table == [f'| {" | ".join(page_lib.row(g))} |' for g in groups]
   assert not lines[place + 2 + len(groups)]
 
 

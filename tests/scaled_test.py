@@ -6,7 +6,8 @@ import math
 import pytest
 from conftest import refused
 
-from experiments import handmade, names, scaled, sweep_setup
+from experiments import handmade, names, scaled
+from experiments.sweep import setup
 from nasjax import cost, space, spaces
 
 SPACE = spaces.mobile_macro_small(image_size=32, channels=3)
@@ -59,7 +60,7 @@ def test_what_is_too_little_for_any_width_says_what_is_not():
 
 
 @pytest.mark.parametrize('smallest', [2, 4])
-@pytest.mark.parametrize('name', sweep_setup.ZOO.split(','))
+@pytest.mark.parametrize('name', setup.ZOO.split(','))
 def test_every_family_of_a_sweep_scales_to_a_small_budget(name, smallest):
   network = scaled.within(name, SPACE, cost.macs, 2_000_000, smallest)
   assert 0.8 * 2_000_000 <= cost.macs(network).constant <= 2_000_000

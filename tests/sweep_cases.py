@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from conftest import images
 
-from experiments import cli, datasets, names, sweep_setup
+from experiments import cli, datasets, names
+from experiments.sweep import setup
 from nasjax import cost, data, ops, spaces, zoo
 
 
@@ -63,7 +64,7 @@ def config(**given):
     # So that searches differ, though they are short.
     'search_alpha_learning_rate': 0.5,
   }
-  return cli.defaults(sweep_setup.OPTIONS) | small | given
+  return cli.defaults(setup.OPTIONS) | small | given
 
 
 def pocket(*, width=1.0, image_size=8, channels=1, num_classes=10, divisor=4):

@@ -8,15 +8,10 @@ import pytest
 from conftest import refused
 from sweep_cases import SPACE, config, few, known
 
-from experiments import (
-  search,
-  searching,
-  sweep,
-  sweep_networks,
-  sweep_pieces,
-  sweep_plan,
-  sweep_setup,
-)
+from experiments import search, searching
+from experiments.sweep import main, pieces, setup
+from experiments.sweep import networks as networks_lib
+from experiments.sweep import plan as plan_lib
 from nasjax import cost, space, spaces
 
 
@@ -28,12 +23,12 @@ def of_flags():
 
 def test_strengths_are_no_part_of_what_is_compiled(tmp_path):
   own = config(limits=None, strengths='0.1,2', constraint='linear')
-  prepared = sweep_setup.prepare(own, tmp_path / 'run', '')
+  prepared = setup.prepare(own, tmp_path / 'run', '')
   setting, key = prepared.setting, jax.random.key(0)
-  members = sweep_plan.members(prepared.levels, prepared.sizes)
+  members = plan_lib.members(prepared.levels, prepared.sizes)
   programs, starts = [], []
   for member in (members[0], members[-1]):
-    told = sweep_pieces.config_of(setting.config, setting.resource, member)
+    told = pieces.config_of(setting.config, setting.resource, member)
     inputs = search.prepare(told, setting.dataset)
     parts = search.build(told, inputs)
     halves = [feed.like for feed in searching.fed(inputs, member.seed)]
@@ -48,20 +43,20 @@ def test_strengths_are_no_part_of_what_is_compiled(tmp_path):
 def test_published_networks_have_two_last_maps_where_images_are_small():
   for size, expected in ((32, {'_2px': 2, '_4px': 4}), (64, {'': 2})):
     own = spaces.mobile_small(image_size=size)
-    assert sweep_networks.last_maps(own) == expected
+    assert networks_lib.last_maps(own) == expected
 
 
 def test_strengths_are_compared_at_what_their_networks_cost():
   own = config(limits=None, strengths='0.1,2', constraint='linear')
-  prepared = sweep_setup.prepare(own, 'nowhere', '')
-  members = sweep_plan.members(prepared.levels, prepared.sizes)
+  prepared = setup.prepare(own, 'nowhere', '')
+  members = plan_lib.members(prepared.levels, prepared.sizes)
   rng = np.random.default_rng(0)
   found = []
   for member in members:
     alphas = {k: rng.normal(size=len(v)) for k, v in SPACE.choices.items()}
     a = space.argmax(SPACE, alphas)
-    found.append(sweep_networks.Found(member, a, alphas))
-  plan = sweep_networks.plan(
+    found.append(networks_lib.Found(member, a, alphas))
+  plan = networks_lib.plan(
     SPACE, 'macs', prepared.levels, prepared.sizes, found
   )
   macs = cost.macs(SPACE)
@@ -73,30 +68,30 @@ def test_strengths_are_compared_at_what_their_networks_cost():
     assert {e.budget for e in own} == {max(each)}
     assert all(cost.macs(e.network).constant <= max(each) for e in own)
   # Of them the derived networks are the argmax.
-  assert not [e for e in plan.entries if e.kind == sweep_networks.ARGMAX]
-  nothing = sweep_networks.plan(
+  assert not [e for e in plan.entries if e.kind == networks_lib.ARGMAX]
+  nothing = networks_lib.plan(
     SPACE, 'macs', prepared.levels, prepared.sizes, []
   )
   assert nothing.entries == ()
 
 
 def test_equal_networks_are_trained_once():
-  prepared = sweep_setup.prepare(config(), 'nowhere', '')
-  members = sweep_plan.members(prepared.levels, prepared.sizes)
+  prepared = setup.prepare(config(), 'nowhere', '')
+  members = plan_lib.members(prepared.levels, prepared.sizes)
   a = space.Architecture.from_indices(SPACE, [0] * len(SPACE.choices))
   alphas = {k: np.zeros(len(v)) for k, v in SPACE.choices.items()}
-  found = [sweep_networks.Found(m, a, alphas) for m in members]
-  plan = sweep_networks.plan(
+  found = [networks_lib.Found(m, a, alphas) for m in members]
+  plan = networks_lib.plan(
     SPACE, 'macs', prepared.levels, prepared.sizes, found
   )
-  searched = [e for e in plan.entries if e.kind == sweep_networks.SEARCHED]
+  searched = [e for e in plan.entries if e.kind == networks_lib.SEARCHED]
   assert len(searched) == 3
   assert len({e.folder for e in searched}) == 1
   networks = [e.network for e in plan.networks.values()]
   assert len(set(networks)) == len(networks)
-  every = sweep_plan.trainings(plan.networks, prepared.sizes)
+  every = plan_lib.trainings(plan.networks, prepared.sizes)
   assert len(every) == 2 * len(networks)
-  shared = [sweep_plan.Part(i, 3)(every) for i in (1, 2, 3)]
+  shared = [plan_lib.Part(i, 3)(every) for i in (1, 2, 3)]
   assert sorted(itertools.chain(*shared)) == sorted(every)
 
 
@@ -127,17 +122,17 @@ def test_equal_networks_are_trained_once():
   ],
 )
 def test_bad_flags_are_one_line_and_write_nothing(tmp_path, given, message):
-  refused(message, sweep.run, config(**given), tmp_path / 'run')
+  refused(message, main.run, config(**given), tmp_path / 'run')
   assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize('text', ['0/2', '3/2', '2', 'a/b', '1/0', '-1/2'])
 def test_a_part_is_one_of_them(text):
-  refused('write it as 2/8', sweep_plan.part, text)
+  refused('write it as 2/8', plan_lib.part, text)
 
 
 def test_a_subset_has_the_same_share_of_each_class():
-  part = sweep_setup.subset(few(), 60)
+  part = setup.subset(few(), 60)
   assert np.bincount(part.train.labels).tolist() == [6] * 10
   assert part.num_test == few().num_test
-  assert sweep_setup.subset(few(), None).num_train == 120
+  assert setup.subset(few(), None).num_train == 120

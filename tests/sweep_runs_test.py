@@ -13,12 +13,9 @@ from experiments import (
   finalists,
   lock,
   search,
-  sweep,
-  sweep_networks,
-  sweep_plan,
-  sweep_setup,
   train,
 )
+from experiments.sweep import main, networks, plan, setup
 from nasjax import data, derive, report
 from nasjax.errors import DivergedError, InputError
 
@@ -36,10 +33,10 @@ def small():
 def test_a_sweep_whose_searches_all_diverge_trains_nothing(tmp_path):
   told = config(search_learning_rate=1e30, search_seeds=1)
   workdir = tmp_path / 'run'
-  refused('all 2 searches diverged', sweep.run, told, workdir)
+  refused('all 2 searches diverged', main.run, told, workdir)
   assert not (workdir / 'trainings').exists()
   assert not (workdir / 'report.md').exists()
-  refused('all 2 searches diverged', sweep.run, told, workdir)
+  refused('all 2 searches diverged', main.run, told, workdir)
 
 
 FINALISTS = {'search_finalists': 2, 'search_finalist_epochs': 1}
@@ -62,12 +59,12 @@ def test_pieces_without_finalists_are_named_in_the_report(
   tmp_path, monkeypatch
 ):
   told, workdir = config(**FINALISTS), tmp_path / 'run'
-  _, levels = sweep_plan.levels(told['limits'], None)
+  _, levels = plan.levels(told['limits'], None)
   (outer,) = (level.name for level in levels if not level.middle)
   with monkeypatch.context() as patch:
     _diverge(patch, f'searches/{outer}')
     _diverge(patch, 'controls/')
-    sweep.run(told, workdir)
+    main.run(told, workdir)
   text = (workdir / 'report.md').read_text()
   control = next((workdir / 'controls').iterdir())
   for name in (f'search {outer}_seed0', f'control {control.name}'):
@@ -76,7 +73,7 @@ def test_pieces_without_finalists_are_named_in_the_report(
     assert not (folder / 'architecture.json').exists()
     assert 'no finalist is left' in diverged_file.read(folder)
   # Nothing of them is done again, though it would succeed now.
-  sweep.run(told, workdir)
+  main.run(told, workdir)
   assert not (control / 'architecture.json').exists()
   assert (workdir / 'report.md').read_text() == text
 
@@ -96,24 +93,24 @@ def test_a_training_that_diverged_is_not_evaluated(tmp_path):
 
 # One process does a piece.
 
-WHOLE = sweep_plan.Part()
+WHOLE = plan.Part()
 
 
 def _enter(workdir, part, told=config()):  # noqa: B008 (not changed)
-  with sweep._claimed(workdir, told, part):
+  with main._claimed(workdir, told, part):
     return sorted(p.name for p in workdir.iterdir())
 
 
 def test_parts_run_at_once_and_neither_twice_nor_beside_the_whole(tmp_path):
-  first, second = sweep_plan.Part(1, 2), sweep_plan.Part(2, 2)
+  first, second = plan.Part(1, 2), plan.Part(2, 2)
   workdir, told = tmp_path / 'run', config()
-  with sweep._claimed(workdir, told, first):
-    with sweep._claimed(workdir, told, second):
+  with main._claimed(workdir, told, first):
+    with main._claimed(workdir, told, second):
       for part in (first, second, WHOLE):
         refused('is in use by process', _enter, workdir, part)
     refused('is in use by process', _enter, workdir, WHOLE)
     assert _enter(workdir, second)
-  with sweep._claimed(workdir, told, WHOLE):
+  with main._claimed(workdir, told, WHOLE):
     for part in (first, second, WHOLE):
       refused('is in use by process', _enter, workdir, part)
     # Nor does one with other flags change what the first goes by.
@@ -127,7 +124,7 @@ def test_locks_that_killed_parts_left_are_taken_and_removed(tmp_path):
   _enter(workdir, WHOLE)
   for name in ('lock', 'lock.2_of_3', 'lock.3_of_3'):
     (workdir / name).write_text('no process wrote this')
-  assert 'lock.2_of_3' in _enter(workdir, sweep_plan.Part(2, 3))
+  assert 'lock.2_of_3' in _enter(workdir, plan.Part(2, 3))
   assert _enter(workdir, WHOLE) == ['config.json', 'lock']
   assert [p.name for p in workdir.iterdir()] == ['config.json']
 
@@ -161,7 +158,7 @@ def test_a_sweep_that_took_no_step_accepts_the_corrected_command(tmp_path):
 def test_more_pieces_than_anybody_could_wait_for_are_refused(name, number):
   refused(
     f'{name} is {number}; it must be at most',
-    sweep_setup.sizes_of,
+    setup.sizes_of,
     config(**{name: number}),
   )
 
@@ -177,18 +174,18 @@ def test_as_many_are_drawn_as_there_are_with_few_tries(monkeypatch, there):
     return list(range(number))
 
   monkeypatch.setattr(derive, 'sample_within', sample)
-  sizes = sweep_setup.sizes_of(config())
-  drawn = sweep_networks._drawn(None, {}, 100, sizes)
+  sizes = setup.sizes_of(config())
+  drawn = networks._drawn(None, {}, 100, sizes)
   assert drawn == list(range(there))
   assert len(tries) <= 9
-  assert sweep_networks._drawn(None, {}, 0, sizes) == []
+  assert networks._drawn(None, {}, 0, sizes) == []
 
 
 def test_limits_without_effect_are_warned_of_at_the_start(tmp_path):
   low = config()['limits'].partition(',')[0]
   told = config(limits=f'{low},900M')
-  prepared = sweep_setup.prepare(told, tmp_path / 'run', '')
-  (line,) = sweep_setup.warnings(prepared)
+  prepared = setup.prepare(told, tmp_path / 'run', '')
+  (line,) = setup.warnings(prepared)
   assert line.startswith('warning: limit macs=900000000 has no effect')
   (cost,) = constraints.limits_of(['macs=1'], prepared.space)
   assert line.endswith('cost {} to {}'.format(*cost.bounds()))
@@ -224,7 +221,7 @@ def test_a_sweep_is_checked_before_images_are_decoded(
   tmp_path, monkeypatch, given, message
 ):
   monkeypatch.setattr(datasets, 'open_set', lambda *_: _opened())
-  run = sweep_setup.prepare
+  run = setup.prepare
   refused(message, run, config(**given), tmp_path / 'run', '')
   with pytest.raises(AssertionError, match='were decoded'):
     run(config(), tmp_path / 'run', '')
@@ -249,7 +246,7 @@ def test_a_run_is_checked_before_images_are_decoded(
   told |= {'batch_size': 8}
   refused(message, train.train_as_told, told | given, tmp_path / 'run', '')
   if set(given) <= {'batch_size', 'cutout'}:
-    told = sweep_setup.search_config(config())
+    told = setup.search_config(config())
     told |= {'limit': ['macs=900M'], 'batch_size': 8}
     refused(message, search.prepare, told | given)
   assert lock.NAME not in {p.name for p in tmp_path.iterdir()}

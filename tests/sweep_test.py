@@ -14,19 +14,11 @@ import pytest
 from conftest import refused
 from sweep_cases import SPACE, config, known
 
-from experiments import (
-  finalists,
-  search,
-  searching,
-  sweep,
-  sweep_dry,
-  sweep_networks,
-  sweep_pieces,
-  sweep_plan,
-  sweep_report,
-  sweep_setup,
-  training,
-)
+from experiments import finalists, search, searching, training
+from experiments.sweep import dry, main, pieces, setup
+from experiments.sweep import networks as networks_lib
+from experiments.sweep import plan as plan_lib
+from experiments.sweep import report as report_lib
 from nasjax import cost, report, space
 from nasjax.errors import DivergedError, InputError
 
@@ -60,7 +52,7 @@ def _once(function, key=lambda first: None):
 def whole(tmp_path_factory):
   """A sweep that nothing interrupted."""
   workdir = tmp_path_factory.mktemp('sweep') / 'run'
-  sweep.run(config(), workdir, 'a command')
+  main.run(config(), workdir, 'a command')
   return workdir
 
 
@@ -94,8 +86,8 @@ def _state(workdir):
 
 def test_a_dry_run_counts_what_there_is_to_do_and_writes_nothing(tmp_path):
   workdir = tmp_path / 'run'
-  prepared = sweep_setup.prepare(config(), workdir, '')
-  text = '\n'.join(sweep_dry.lines(prepared, 60.0, 30.0))
+  prepared = setup.prepare(config(), workdir, '')
+  text = '\n'.join(dry.lines(prepared, 60.0, 30.0))
   assert not any(tmp_path.iterdir())
   assert 'searches: 3, of which 0 are finished' in text
   # 3 searched, 2 argmax, 1 random, 1 published by 2 rules, 2 made by hand, of
@@ -107,12 +99,12 @@ def test_a_dry_run_counts_what_there_is_to_do_and_writes_nothing(tmp_path):
   assert f'{minutes} minutes' in text
   assert 'efficientnet_lite0_2px cannot be scaled to' in text
   assert 'assumed' not in text
-  assert 'assumed: 4e-10 s per MAC' in '\n'.join(sweep_dry.lines(prepared))
+  assert 'assumed: 4e-10 s per MAC' in '\n'.join(dry.lines(prepared))
 
 
 def test_a_dry_run_of_what_is_done_has_nothing_left(whole):
-  prepared = sweep_setup.prepare(config(), whole, '')
-  text = '\n'.join(sweep_dry.lines(prepared))
+  prepared = setup.prepare(config(), whole, '')
+  text = '\n'.join(dry.lines(prepared))
   assert 'searches: 3, of which 3 are finished' in text
   trained = len(list((whole / 'trainings').iterdir()))
   assert f'trainings: {trained} (' in text
@@ -123,20 +115,20 @@ def test_a_dry_run_of_what_is_done_has_nothing_left(whole):
 def test_a_control_has_finalists_and_alphas_that_learnt_nothing(tmp_path):
   given = {'control_seeds': 2, 'search_finalists': 2, 'search_seeds': 1}
   given |= {'search_finalist_epochs': 1}
-  prepared = sweep_setup.prepare(config(**given), tmp_path / 'run', '')
+  prepared = setup.prepare(config(**given), tmp_path / 'run', '')
   levels, sizes, setting, searched, *_ = prepared
-  members = sweep_plan.controls(levels, sizes)
+  members = plan_lib.controls(levels, sizes)
   assert [m.seed for m in members] == [0, 1]
   assert all(m.level.middle for m in members)
-  text = '\n'.join(sweep_dry.lines(prepared, 60.0, 30.0))
+  text = '\n'.join(dry.lines(prepared, 60.0, 30.0))
   assert 'controls: 2, of which 0 are finished' in text
-  sweep_pieces.run_controls(setting, members)
-  found = sweep_pieces.read_controls(setting, members)
+  pieces.run_controls(setting, members)
+  found = pieces.read_controls(setting, members)
   assert [one.member for one in found] == list(members)
-  plan = sweep_networks.plan(searched, 'macs', levels, sizes, [], found)
+  plan = networks_lib.plan(searched, 'macs', levels, sizes, [], found)
   own = [e for e in plan.entries if e.kind == 'control']
   assert [e.architecture for e in own] == [one.architecture for one in found]
-  paths = [sweep_pieces.control_path(setting.workdir, m) for m in members]
+  paths = [pieces.control_path(setting.workdir, m) for m in members]
   for entry, path in zip(own, paths, strict=True):
     price = cost.macs(entry.network).constant
     assert price <= entry.budget
@@ -145,7 +137,7 @@ def test_a_control_has_finalists_and_alphas_that_learnt_nothing(tmp_path):
     assert list(entry.architecture.choice) == list(best['choice'])
   # As if searches had found the same.
   shutil.copytree(tmp_path / 'run/controls', tmp_path / 'run/searches')
-  groups = sweep_report.finalists(prepared)
+  groups = report_lib.finalists(prepared)
   for whose, files in (('searches', paths[:1]), ('controls', paths)):
     own = [one for one in groups if one.whose == whose]
     assert len({one.pattern for one in own}) == len(own)
@@ -155,9 +147,9 @@ def test_a_control_has_finalists_and_alphas_that_learnt_nothing(tmp_path):
     assert told == sorted(each)
   # What is done is read.
   times = [path.stat().st_mtime_ns for path in paths]
-  sweep_pieces.run_controls(setting, members)
+  pieces.run_controls(setting, members)
   assert [path.stat().st_mtime_ns for path in paths] == times
-  text = '\n'.join(sweep_dry.lines(prepared, 60.0, 30.0))
+  text = '\n'.join(dry.lines(prepared, 60.0, 30.0))
   assert 'controls: 2, of which 2 are finished' in text
   assert ', 2 controls of' not in text
 
@@ -206,10 +198,10 @@ def test_killed_again_and_again_and_shared_out_it_ends_in_the_same_report(
 ):
   workdir = tmp_path / 'run'
   shutil.copytree(whole, workdir)
-  prepared = sweep_setup.prepare(config(), workdir, '')
-  members = sweep_plan.members(prepared.levels, prepared.sizes)
-  found = sweep_pieces.read_searches(prepared.setting, members)
-  networks = sweep_networks.plan(
+  prepared = setup.prepare(config(), workdir, '')
+  members = plan_lib.members(prepared.levels, prepared.sizes)
+  found = pieces.read_searches(prepared.setting, members)
+  networks = networks_lib.plan(
     SPACE, 'macs', prepared.levels, prepared.sizes, found
   ).networks
   folders = list(networks)
@@ -230,8 +222,8 @@ def test_killed_again_and_again_and_shared_out_it_ends_in_the_same_report(
   assert len(before) >= 2 + trained + len(of_space) - 2
 
   def do(index=1, of=1):
-    part = sweep_plan.Part(index, of)
-    return sweep.run(config(), workdir, 'a command', part=part)
+    part = plan_lib.Part(index, of)
+    return main.run(config(), workdir, 'a command', part=part)
 
   def killed(where, name, function):
     with monkeypatch.context() as patch:
@@ -249,13 +241,13 @@ def test_killed_again_and_again_and_shared_out_it_ends_in_the_same_report(
   killed(training, 'run', _raises_at(training.run, last))
   (line,) = do(1, 2)
   assert line.startswith(f'{trained + 3} of {trained + 4} trainings')
-  killed(sweep_pieces.supernets, 'inherited', _raises_at(None, 1))
+  killed(pieces.supernets, 'inherited', _raises_at(None, 1))
   (line,) = do(2, 2)
   assert line.startswith(f'{trained + 4} of {trained + 4} trainings')
   assert not (workdir / 'report.md').exists()
   before |= _finished(workdir)
   with monkeypatch.context() as patch:
-    patch.setattr(sweep.sweep_report, '_written', _raises_at(_kept, 2))
+    patch.setattr(main.report, '_written', _raises_at(_kept, 2))
     with pytest.raises(KeyboardInterrupt):
       do()
   do()
@@ -288,7 +280,7 @@ def test_a_training_of_another_network_is_not_taken_for_its_own(
   shutil.copytree(whole, workdir)
   one, *_, other = sorted((workdir / 'trainings').iterdir())
   shutil.copy(other / 'architecture.json', one)
-  refused('another architecture', sweep.run, config(), workdir)
+  refused('another architecture', main.run, config(), workdir)
 
 
 def _raises_at(function, call):
@@ -323,12 +315,12 @@ def _dies(stepper, step):
 def test_members_are_bit_for_bit_single_searches(whole, tmp_path, monkeypatch):
   """Though they share programs that were compiled for another limit."""
   monkeypatch.setattr(searching, 'compile_for', COMPILE_FOR)
-  prepared = sweep_setup.prepare(config(), whole, '')
+  prepared = setup.prepare(config(), whole, '')
   setting, levels = prepared.setting, prepared.levels
-  first, *_, other = sweep_plan.members(levels, prepared.sizes)
+  first, *_, other = plan_lib.members(levels, prepared.sizes)
   assert other.level != first.level
   folder = whole / 'searches' / other.name
-  told = sweep_pieces.config_of(setting.config, setting.resource, other)
+  told = pieces.config_of(setting.config, setting.resource, other)
   found = search.run(told, tmp_path / 'single', dataset=setting.dataset)
   assert space.Architecture.load(folder / 'architecture.json') == found
   one, single = (
@@ -384,7 +376,7 @@ def test_a_damaged_piece_is_one_line_and_nothing_is_reported(
   before = (workdir / 'report.md').read_bytes()
   for path in workdir.glob(pattern):
     path.write_text(json.dumps(edit(json.loads(path.read_text()))))
-  refused(message, sweep.run, config(), workdir, 'a command')
+  refused(message, main.run, config(), workdir, 'a command')
   assert (workdir / 'report.md').read_bytes() == before
 
 
@@ -395,26 +387,26 @@ def test_metrics_without_an_entropy_are_one_line(whole, tmp_path):
   )
   for path in workdir.glob('searches/*/metrics.jsonl'):
     path.write_text('{"step": 8}\n')
-  refused("has no 'entropy'", sweep.run, config(), workdir, 'a command')
+  refused("has no 'entropy'", main.run, config(), workdir, 'a command')
 
 
 def test_a_part_is_not_done_twice_at_once_and_not_beside_the_whole(tmp_path):
   given = config()
-  first, second = (sweep_plan.part(text) for text in ('1/2', '2/2'))
+  first, second = (plan_lib.part(text) for text in ('1/2', '2/2'))
   with known():
     workdir = tmp_path / 'run'
-    with sweep._claimed(workdir, given, first):
+    with main._claimed(workdir, given, first):
       # Other parts are free.
-      with sweep._claimed(workdir, given, second):
+      with main._claimed(workdir, given, second):
         pass
       held = rf'in use by process {os.getpid()} on '
-      for part in (first, sweep_plan.Part()):
+      for part in (first, plan_lib.Part()):
         with pytest.raises(InputError, match=held):
-          with sweep._claimed(workdir, given, part):
+          with main._claimed(workdir, given, part):
             pass
-    with sweep._claimed(workdir, given, sweep_plan.Part()):
+    with main._claimed(workdir, given, plan_lib.Part()):
       with pytest.raises(InputError, match=held):
-        with sweep._claimed(workdir, given, second):
+        with main._claimed(workdir, given, second):
           pass
   assert not list(workdir.glob('lock*'))
 
@@ -432,10 +424,10 @@ def test_a_control_of_which_all_finalists_diverge_is_left_out(tmp_path):
 
   with known() as patch:
     patch.setattr(training, 'run', diverges)
-    lines = sweep.run(given, tmp_path / 'run')
+    lines = main.run(given, tmp_path / 'run')
     # No finalist is tried again.
     patch.setattr(finalists, 'chosen', None)
-    assert sweep.run(given, tmp_path / 'run') == lines
+    assert main.run(given, tmp_path / 'run') == lines
   page = (tmp_path / 'run' / 'report.md').read_text()
   assert 'control' in page
   assert 'which diverged' in page

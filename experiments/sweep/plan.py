@@ -171,7 +171,7 @@ def trainings(folders: Iterable[str], sizes: Sizes) -> tuple[Training, ...]:
 
 
 class Part(NamedTuple):
-  """Every so manieth piece, from one on: `2/8` is the second of eight."""
+  """Every `of`-th piece, from piece `index` on: `2/8` is pieces 2, 10, 18."""
 
   index: int = 1
   of: int = 1

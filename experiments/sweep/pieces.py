@@ -36,8 +36,8 @@ from experiments import (
   weights,
 )
 from experiments import recipe as recipes
-from experiments.sweep_networks import Found, Plan, alphas_of
-from experiments.sweep_plan import Member, Training
+from experiments.sweep.networks import Found, Plan, alphas_of
+from experiments.sweep.plan import Member, Training
 from nasjax import data, files
 from nasjax import search as search_lib
 from nasjax import space as space_lib

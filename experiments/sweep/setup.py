@@ -12,10 +12,9 @@ from experiments import (
   names,
   portions,
   search,
-  sweep_pieces,
-  sweep_plan,
 )
 from experiments import recipe as recipes
+from experiments.sweep import pieces, plan
 from nasjax import data
 from nasjax.data import split
 from nasjax.errors import InputError
@@ -78,7 +77,7 @@ def search_config(config: dict[str, Any]) -> dict[str, Any]:
   return cli.defaults(search.OPTIONS) | own
 
 
-def sizes_of(config: dict[str, Any]) -> sweep_plan.Sizes:
+def sizes_of(config: dict[str, Any]) -> plan.Sizes:
   """How much there is to do.
 
   Raises:
@@ -102,10 +101,9 @@ def sizes_of(config: dict[str, Any]) -> sweep_plan.Sizes:
   cli.check_seed(config['seed'], max(runs))
   constraints.check_fill(config['fill'])
   wanted = [
-    sweep_plan.Wanted(own['random'], _names(own['zoo']))
-    for own in (config, outer)
+    plan.Wanted(own['random'], _names(own['zoo'])) for own in (config, outer)
   ]
-  return sweep_plan.Sizes(
+  return plan.Sizes(
     config['seed'],
     config['search_seeds'],
     outer['search_seeds'],
@@ -135,9 +133,9 @@ class Prepared(NamedTuple):
     content: what tells data and space from others of the same names.
   """
 
-  levels: tuple[sweep_plan.Level, ...]
-  sizes: sweep_plan.Sizes
-  setting: sweep_pieces.Setting
+  levels: tuple[plan.Level, ...]
+  sizes: plan.Sizes
+  setting: pieces.Setting
   space: Space
   all_images: int
   content: dict[str, str]
@@ -151,7 +149,7 @@ def prepare(
   Raises:
     InputError: bad input.
   """
-  resource, levels = sweep_plan.levels(config['limits'], config['strengths'])
+  resource, levels = plan.levels(config['limits'], config['strengths'])
   sizes, recipe = sizes_of(config), recipes.of(config)
   if config['strengths'] is not None:
     if config['constraint'] != 'linear':
@@ -175,8 +173,8 @@ def prepare(
   told = search_config(config)
   one_each = sizes._replace(search_seeds=1, outer_seeds=1)
   members = [
-    sweep_pieces.config_of(told, resource, member)
-    for member in sweep_plan.members(levels, one_each)
+    pieces.config_of(told, resource, member)
+    for member in plan.members(levels, one_each)
   ]
   # All that does without images is checked before thousands are decoded.
   opened = datasets.open_set(config, OPTIONS)
@@ -194,7 +192,7 @@ def prepare(
     'space_content': loop.fingerprint(inputs.space),
     'data_content': datasets.content_of(dataset),
   }
-  setting = sweep_pieces.Setting(
+  setting = pieces.Setting(
     pathlib.Path(workdir).expanduser(),
     told,
     resource,

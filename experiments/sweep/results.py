@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from experiments.sweep_networks import (
+from experiments.sweep.networks import (
   ARGMAX,
   CONTROL,
   HANDMADE,
@@ -15,7 +15,7 @@ from experiments.sweep_networks import (
   Entry,
   Plan,
 )
-from experiments.sweep_plan import Level, Training
+from experiments.sweep.plan import Level, Training
 from nasjax.report import intervals
 from nasjax.report.intervals import Difference, Interval
 

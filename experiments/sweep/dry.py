@@ -5,13 +5,10 @@ from typing import Any
 
 import jax
 
-from experiments import (
-  finalists,
-  handmade,
-  sweep_networks,
-  sweep_pieces,
-  sweep_plan,
-)
+from experiments import finalists, handmade
+from experiments.sweep import networks as networks_lib
+from experiments.sweep import pieces
+from experiments.sweep import plan as plan_lib
 from nasjax import cost
 from nasjax.space import Space
 
@@ -29,17 +26,17 @@ def lines(
   """The plan, in words.
 
   Args:
-    prepared: of `sweep_setup.prepare`.
+    prepared: of `setup.prepare`.
     seconds_per_search: None is an estimate.
     seconds_per_training: likewise.
   """
   levels, sizes, setting, space, *_ = prepared
-  members = sweep_plan.members(levels, sizes)
-  done = [m for m in members if sweep_pieces.is_searched(setting.workdir, m)]
-  found = sweep_pieces.read_searches(setting, done)
-  controls = sweep_plan.controls(levels, sizes)
-  chosen = sweep_pieces.read_controls(setting, controls)
-  plan = sweep_networks.plan(
+  members = plan_lib.members(levels, sizes)
+  done = [m for m in members if pieces.is_searched(setting.workdir, m)]
+  found = pieces.read_searches(setting, done)
+  controls = plan_lib.controls(levels, sizes)
+  chosen = pieces.read_controls(setting, controls)
+  plan = networks_lib.plan(
     space, setting.resource, levels, sizes, found, chosen
   )
   said = [f'searches: {len(members)}, of which {len(done)} are finished']
@@ -53,8 +50,8 @@ def lines(
   networks += len(controls) - len(chosen)
   trainings = sizes.train_seeds * networks
   most = '' if len(done) == len(members) else 'at most '
-  results = sweep_pieces.results(
-    setting.workdir, sweep_plan.trainings(plan.networks, sizes)
+  results = pieces.results(
+    setting.workdir, plan_lib.trainings(plan.networks, sizes)
   )
   said.append(
     f'trainings: {most}{trainings} ({most}{networks} networks, '
@@ -90,7 +87,7 @@ def _unknown(space, members, done, levels, sizes) -> int:
   for level in levels:
     if level.limit is None and not any(m.level == level for m in done):
       wanted = sizes.middle if level.middle else sizes.outer
-      each = len(sweep_networks.last_maps(space))
+      each = len(networks_lib.last_maps(space))
       found += wanted.randoms + each * len(wanted.zoo)
       found += len(handmade.names_for(space))
   return found

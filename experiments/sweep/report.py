@@ -14,22 +14,18 @@ from experiments import (
   finished,
   metrics_file,
   recorded,
-  sweep_networks,
-  sweep_page,
-  sweep_pieces,
-  sweep_plan,
-  sweep_results,
-  sweep_search_page,
-  sweep_setup,
 )
-from experiments.sweep_networks import (
+from experiments.sweep import networks, page, pieces, search_page, setup
+from experiments.sweep import plan as plan_lib
+from experiments.sweep import results as results_lib
+from experiments.sweep.networks import (
   ARGMAX,
   HANDMADE,
   RANDOM,
   SEARCHED,
   Plan,
 )
-from experiments.sweep_results import Group, Results, Scored
+from experiments.sweep.results import Group, Results, Scored
 from nasjax import files, report
 from nasjax.report import document, gallery, intervals
 from nasjax.report import sweep as figures
@@ -39,8 +35,8 @@ _MOST_PICTURES = 24
 # Whichever of them a sweep has, each has the same mark in its figures.
 _PUBLISHED = tuple(
   f'{name}_{pixels}px'
-  for name in sweep_setup.ZOO.split(',')
-  for pixels in sweep_networks.LAST_MAPS
+  for name in setup.ZOO.split(',')
+  for pixels in networks.LAST_MAPS
 )
 
 
@@ -79,7 +75,7 @@ def write(prepared: Any, plan: Plan, results: Results) -> list[pathlib.Path]:
   """Writes everything into the workdir.
 
   Args:
-    prepared: of `sweep_setup.prepare`.
+    prepared: of `setup.prepare`.
     plan: all networks.
     results: of all trainings.
 
@@ -87,25 +83,25 @@ def write(prepared: Any, plan: Plan, results: Results) -> list[pathlib.Path]:
     The files that are for people.
   """
   workdir, resource = prepared.setting.workdir, prepared.setting.resource
-  found = sweep_results.scored(plan, results)
-  content = sweep_page.Content(
-    groups=sweep_results.groups(prepared.levels, found),
-    comparisons=sweep_results.comparisons(prepared.levels, found),
+  found = results_lib.scored(plan, results)
+  content = page.Content(
+    groups=results_lib.groups(prepared.levels, found),
+    comparisons=results_lib.comparisons(prepared.levels, found),
     ranks=_ranks(workdir, plan, found),
     missing=plan.missing,
     members=_members(prepared, plan),
     results=list(results.values()),
     networks=len(plan.networks),
-    noises=sweep_results.noises_of(found),
+    noises=results_lib.noises_of(found),
     finalists=finalists(prepared),
   )
-  limits = sweep_results.budgets(
+  limits = results_lib.budgets(
     prepared.levels, (e.budget for e in plan.entries)
   )
   for x in ('macs', 'params'):
     report.accuracy_figure(
       workdir / f'{x}.png',
-      [_mark(group, x) for group in sweep_results.drawn(content.groups)],
+      [_mark(group, x) for group in results_lib.drawn(content.groups)],
       x=x,
       limits=limits if x == resource else (),
       known=_PUBLISHED,
@@ -127,12 +123,12 @@ def write(prepared: Any, plan: Plan, results: Results) -> list[pathlib.Path]:
   classes = datasets.classes_of(prepared.setting.dataset)
   _write_architectures(workdir / 'architectures', plan, found, classes)
   inherited = {k: v['valid_accuracy'] for k, v in _inherited(workdir, plan)}
-  rows = sweep_results.csv_rows(plan, results, inherited)
+  rows = results_lib.csv_rows(plan, results, inherited)
   table = io.StringIO()
   writer = csv.DictWriter(table, rows[0], lineterminator='\n')
   writer.writeheader()
   writer.writerows(rows)
-  blocks = sweep_page.blocks(prepared, content)
+  blocks = page.blocks(prepared, content)
   return [
     _written(workdir / 'report.md', document.markdown(blocks)),
     _written(workdir / 'report.html', document.page(blocks, workdir)),
@@ -149,7 +145,7 @@ def _inherited(
   workdir: pathlib.Path, plan: Plan
 ) -> list[tuple[str, dict[str, Any]]]:
   """By folder, what was measured with a supernet's weights."""
-  paths = {f: sweep_pieces.inherited_path(workdir, f) for f in plan.networks}
+  paths = {f: pieces.inherited_path(workdir, f) for f in plan.networks}
   return [
     (f, recorded.read(p, _INHERITED)) for f, p in paths.items() if p.exists()
   ]
@@ -157,7 +153,7 @@ def _inherited(
 
 def _ranks(
   workdir: pathlib.Path, plan: Plan, found: Sequence[Scored]
-) -> sweep_page.Ranks:
+) -> page.Ranks:
   scores = {s.entry.folder: s for s in reversed(found)}
   # Of one limit: what costs more is better by any weights.
   records = [
@@ -170,7 +166,7 @@ def _ranks(
     (scores[f].entry.kind, record['valid_accuracy'], scores[f].test)
     for f, record in records
   ]
-  return sweep_page.Ranks(
+  return page.Ranks(
     records[0][1]['member'] if records else '',
     pairs,
     _correlation(pairs),
@@ -178,7 +174,7 @@ def _ranks(
   )
 
 
-def _correlation(pairs: Sequence[sweep_page.Pair]) -> intervals.Correlation:
+def _correlation(pairs: Sequence[page.Pair]) -> intervals.Correlation:
   return intervals.spearman([p[1] for p in pairs], [p[2] for p in pairs])
 
 
@@ -204,12 +200,12 @@ def _members(prepared: Any, plan: Plan) -> list[dict[str, Any]]:
   return found
 
 
-def finalists(prepared: Any) -> list[sweep_search_page.Finalists]:
+def finalists(prepared: Any) -> list[search_page.Finalists]:
   """Of the middle level, by whose they are and where they downsample."""
   levels, sizes, workdir = prepared[:2] + (prepared.setting.workdir,)
   members = {
-    'searches': sweep_plan.members(levels, sizes),
-    'controls': sweep_plan.controls(levels, sizes),
+    'searches': plan_lib.members(levels, sizes),
+    'controls': plan_lib.controls(levels, sizes),
   }
   groups: dict[tuple[str, str, int], list[float]] = {}
   for whose, each in members.items():
@@ -230,7 +226,7 @@ def finalists(prepared: Any) -> list[sweep_search_page.Finalists]:
         key = whose, choice.get('pattern', '-'), result['test_images']
         groups.setdefault(key, []).append(one['valid_accuracy'])
   return [
-    sweep_search_page.Finalists(whose, pattern, images, group)
+    search_page.Finalists(whose, pattern, images, group)
     for (whose, pattern, images), group in sorted(groups.items())
   ]
 
@@ -257,7 +253,7 @@ def _mark(group: Group, x: str) -> figures.Mark:
     group.interval.mean,
     group.interval.low,
     group.interval.high,
-    each if group.kind in sweep_results.GROUPS else (),
+    each if group.kind in results_lib.GROUPS else (),
     group.chosen,
   )
 
@@ -265,7 +261,7 @@ def _mark(group: Group, x: str) -> figures.Mark:
 def _pictures(found: Sequence[Scored]) -> list[gallery.Picture]:
   """Of the searched networks, and of the hand-made ones beside them."""
   kinds = SEARCHED, HANDMADE
-  shown = sweep_results.distinct(s for s in found if s.entry.kind in kinds)
+  shown = results_lib.distinct(s for s in found if s.entry.kind in kinds)
   # Where there is not room for all, the searched ones come first.
   shown = sorted(shown, key=lambda s: kinds.index(s.entry.kind))
   return [

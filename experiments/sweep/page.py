@@ -6,16 +6,11 @@ import statistics
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from experiments import (
-  datasets,
-  loop,
-  names,
-  scaled,
-  sweep_networks,
-  sweep_results,
-  sweep_search_page,
-)
-from experiments.sweep_results import Comparison, Group
+from experiments import datasets, loop, names, scaled
+from experiments.sweep import networks as networks_lib
+from experiments.sweep import results as results_lib
+from experiments.sweep import search_page
+from experiments.sweep.results import Comparison, Group
 from nasjax.report.document import (
   Block,
   Code,
@@ -61,7 +56,7 @@ class Content(NamedTuple):
     members: a record of each search.
     results: of all trainings.
     networks: how many were trained.
-    noises: of `sweep_results.noises_of`.
+    noises: of `results_lib.noises_of`.
     finalists: by where they downsample and whose they are.
   """
 
@@ -73,14 +68,14 @@ class Content(NamedTuple):
   results: list[Mapping[str, Any]]
   networks: int
   noises: Mapping[bool, Noise]
-  finalists: list[sweep_search_page.Finalists]
+  finalists: list[search_page.Finalists]
 
 
 def blocks(prepared: Any, content: Content) -> list[Block]:
   """The page.
 
   Args:
-    prepared: of `sweep_setup.prepare`.
+    prepared: of `setup.prepare`.
     content: what came out.
   """
   setting = prepared.setting
@@ -94,7 +89,7 @@ def blocks(prepared: Any, content: Content) -> list[Block]:
     *_differences(content),
     *_pictures(content),
     *_ranks(content.ranks, bool(content.finalists)),
-    *sweep_search_page.blocks(content.members, content.finalists),
+    *search_page.blocks(content.members, content.finalists),
     *_method(prepared, content),
   ]
 
@@ -115,7 +110,7 @@ def _sizes(prepared: Any, content: Content) -> str:
 
 
 def _shown(prepared: Any, content: Content) -> list[Block]:
-  lines = [sweep_results.verdict(c) for c in content.comparisons]
+  lines = [results_lib.verdict(c) for c in content.comparisons]
   found: list[Block] = [
     Heading('What it shows'),
     Items(lines),
@@ -128,7 +123,7 @@ def _shown(prepared: Any, content: Content) -> list[Block]:
       f'one network differ is pooled: {_noises(content)}.{_stalled(content)} '
       'Each interval stands '
       'for itself: of many at 95 % some exclude 0 by chance. Of fewer than '
-      f'{sweep_results.FEWEST} searches nothing is claimed.'
+      f'{results_lib.FEWEST} searches nothing is claimed.'
     ),
   ]
   if prepared.levels[0].limit is None:
@@ -147,7 +142,7 @@ def _prices(content: Content) -> str:
   """What was found at a strength is of many sizes."""
   ranges = []
   for group in content.groups:
-    if group.kind == sweep_networks.SEARCHED:
+    if group.kind == networks_lib.SEARCHED:
       each = sorted(s.macs for s in group.scored)
       ranges.append(f'{group.level.name} {each[0]:,} to {each[-1]:,}')
   return (
@@ -164,10 +159,10 @@ def _stalled(content: Content) -> str:
     return ''
   said = '; '.join(
     f'{s.stalled} of {len(s.tests)} of {literal(s.entry.name)}'
-    for s in sweep_results.distinct(found)
+    for s in results_lib.distinct(found)
   )
   return (
-    f' Some trainings learnt nothing (at most {sweep_results.STALLED} times '
+    f' Some trainings learnt nothing (at most {results_lib.STALLED} times '
     f'what guessing has): {said}. They count in the means of these, and not in '
     'that noise; a network that has one is not in the figures.'
   )
@@ -313,7 +308,7 @@ def _method(prepared: Any, content: Content) -> list[Block]:
   setting, sizes = prepared.setting, prepared.sizes
   recipe = dataclasses.asdict(setting.recipe)
   first = sizes.seed
-  small, large = sweep_networks.LAST_MAPS
+  small, large = networks_lib.LAST_MAPS
   coarse, fine = scaled.DIVISORS
   others, control = '', []
   if len(prepared.levels) > 1:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments import handmade, names, scaled
-from experiments.sweep_plan import Level, Member, Sizes, Training
+from experiments.sweep.plan import Level, Member, Sizes, Training
 from nasjax import derive
 from nasjax.cost import Cost
 from nasjax.errors import InputError

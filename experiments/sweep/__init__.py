@@ -1,0 +1,1 @@
+"""A sweep: searches at several limits, compared with alternatives."""

@@ -1,0 +1,58 @@
+"""Searches at several limits, trains what was found beside alternatives.
+
+  python -m experiments.sweep --workdir=runs/sweep --dataset=fashion_mnist_5k \\
+    --limits=macs=1M,2M,3M --search_seeds=5 --outer_seeds=1 --train_seeds=2
+
+or `--strengths=0.1,0.3,1,3 --constraint=linear`, which prices MACs and limits
+nothing. Writes `report.md`, `report.html`, `results.csv`, figures and the files
+of all architectures. `--dry_run` says what there is to do and writes nothing.
+
+Every search and every training is a piece of its own: what is finished is read,
+what was killed goes on where it was. `--part=2/8` does every eighth piece, so
+that eight processes share the work; those of the searches first, and when all
+are done the same command goes on with the trainings. Without `--part` all that
+is missing is done, and reported. Images are decoded into memory: of what is
+read as a stream there is no sweep.
+"""
+
+import sys
+
+from absl import flags
+
+from experiments import cli, compilation
+from experiments.sweep import dry, main, plan, setup
+from nasjax.printable import printable
+
+
+def start() -> None:
+  compilation.keep(flags.FLAGS.compile_cache)
+  config, workdir = cli.values(setup.OPTIONS), flags.FLAGS.workdir
+  command = cli.command('experiments.sweep')
+  cli.check_least(1, workers=flags.FLAGS.workers)
+  part = plan.part(flags.FLAGS.part)
+  if flags.FLAGS.dry_run:
+    prepared = setup.prepare(config, workdir, command)
+    for line in setup.warnings(prepared):
+      print(line, file=sys.stderr)
+    seconds = flags.FLAGS.seconds_per_search, flags.FLAGS.seconds_per_training
+    said = dry.lines(prepared, *seconds)
+    print('\n'.join(map(printable, said)))
+    return
+  lines = main.run(
+    config, workdir, command, part=part, workers=flags.FLAGS.workers
+  )
+  print('\n'.join(lines))
+
+
+if __name__ == '__main__':
+  cli.define_workdir()
+  compilation.define()
+  cli.define(setup.OPTIONS)
+  flags.DEFINE_boolean(
+    'dry_run', False, 'say what there is to do, write nothing'
+  )
+  flags.DEFINE_string('part', None, 'do this part of the pieces, as 2/8')
+  flags.DEFINE_integer('workers', 1, 'networks trained at a time')
+  flags.DEFINE_float('seconds_per_search', None, 'for --dry_run')
+  flags.DEFINE_float('seconds_per_training', None, 'for --dry_run')
+  cli.run(start, required=('workdir',))

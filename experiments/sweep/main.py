@@ -1,0 +1,133 @@
+"""Does what is missing of a sweep, or a part of it, and reports."""
+
+import contextlib
+import fcntl
+import os
+import pathlib
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from experiments import lock, loop
+from experiments.sweep import networks, pieces, report, setup
+from experiments.sweep import plan as plan_lib
+from nasjax.errors import DivergedError, InputError
+
+
+@contextlib.contextmanager
+def _alone(folder: pathlib.Path) -> Iterator[None]:
+  """Makes a folder; other processes that come here wait meanwhile."""
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+  except OSError as e:
+    raise InputError(f'folder {folder}: {e.strerror}') from e
+  try:
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    yield
+  finally:
+    os.close(handle)
+
+
+@contextlib.contextmanager
+def _claimed(
+  workdir: pathlib.Path, config: dict[str, Any], part: plan_lib.Part
+) -> Iterator[None]:
+  """While no other process does the same pieces of a sweep.
+
+  A part runs beside other parts, and not beside itself or the whole.
+  """
+  with contextlib.ExitStack() as stack:
+    with _alone(workdir.parent):
+      if part.of == 1:
+        for path in workdir.glob(f'{lock.NAME}.*_of_*'):
+          # Which removes what a killed part left.
+          with lock.hold(workdir, path.name):
+            pass
+        stack.enter_context(loop.claimed(workdir, config))
+      else:
+        lock.check(workdir / lock.NAME)
+        loop.claim(workdir, config)
+        name = f'{lock.NAME}.{part.index}_of_{part.of}'
+        stack.enter_context(lock.hold(workdir, name))
+    yield
+
+
+def run(
+  config: dict[str, Any],
+  workdir: str | pathlib.Path,
+  command: str = '',
+  *,
+  part: plan_lib.Part = plan_lib.Part(),  # noqa: B008 (immutable)
+  workers: int = 1,
+) -> list[str]:
+  """Does what is missing, or a part of it; see `experiments.sweep`.
+
+  Args:
+    config: a value for every option of `setup.OPTIONS`.
+    workdir: where the sweep is kept.
+    command: what was typed, for the record.
+    part: of the pieces.
+    workers: networks trained at a time.
+
+  Returns:
+    What was done, in lines.
+
+  Raises:
+    InputError: bad input; nothing was written then.
+    DivergedError: every search did, or every training.
+  """
+  prepared = setup.prepare(config, workdir, command)
+  setting = prepared.setting
+  for line in setup.warnings(prepared):
+    print(line, file=sys.stderr)
+  told = {**config, **prepared.content}
+  with _claimed(setting.workdir, told, part):
+    return _done(prepared, part, workers)
+
+
+def _done(
+  prepared: setup.Prepared, part: plan_lib.Part, workers: int
+) -> list[str]:
+  """Does the pieces of a part; what was done, in lines."""
+  levels, sizes, setting, space, *_ = prepared
+  members = plan_lib.members(levels, sizes)
+  pieces.run_searches(setting, part(members))
+  left = [m.name for m in members if not pieces.is_searched(setting.workdir, m)]
+  controls = plan_lib.controls(levels, sizes)
+  pieces.run_controls(setting, part(controls))
+  unlearnt = pieces.read_controls(setting, controls)
+  lost = [c for c in controls if pieces.is_control_lost(setting, c)]
+  done = {one.member for one in unlearnt} | set(lost)
+  left += [f'control {m.name}' for m in controls if m not in done]
+  if left:
+    return [
+      f'searches of other parts are not finished: {", ".join(left)}; type '
+      'this again when they are'
+    ]
+  found = pieces.read_searches(setting, members)
+  if not found:
+    raise DivergedError(
+      f'all {len(members)} searches diverged; see diverged.json of '
+      f'{setting.workdir / "searches" / members[0].name}'
+    )
+  plan = networks.plan(space, setting.resource, levels, sizes, found, unlearnt)
+  trainings = plan_lib.trainings(plan.networks, sizes)
+  pieces.run_trainings(setting, plan, part(trainings), workers)
+  pieces.run_inherited(
+    setting, found[0].member, plan, part(list(plan.networks))
+  )
+  results = pieces.results(setting.workdir, trainings)
+  diverged = pieces.diverged(setting.workdir, trainings)
+  if part.of > 1:
+    over = len(results) + len(diverged)
+    return [f'{over} of {len(trainings)} trainings are finished']
+  if not results:
+    raise DivergedError('all trainings diverged; lower learning_rate')
+  without = [f'control {member.name}' for member in lost]
+  without += [
+    f'search {m.name}' for m in members if pieces.has_diverged(setting, m)
+  ]
+  plan = networks.without(plan, results, diverged, without)
+  written = report.write(prepared, plan, results)
+  return [f'wrote {path}' for path in written]
