@@ -9,9 +9,9 @@ import subprocess
 import sys
 
 import pytest
-from conftest import refused
 
 from nasjax import files
+from tests.conftest import refused
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 

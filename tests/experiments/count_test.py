@@ -1,0 +1,153 @@
+"""The script that counts: one line of JSON each, and a quiet end in a pipe."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from experiments import cli, count, names
+from nasjax import cost, space, spaces
+from tests.conftest import refused
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def script(capsys):
+  """Runs the script in this process; returns the lines that it prints."""
+
+  def run(**flags):
+    count.run(cli.defaults(count.OPTIONS) | flags)
+    return capsys.readouterr().out.splitlines()
+
+  return run
+
+
+def test_a_table_as_json_is_one_line_that_adds_up_to_its_totals(script):
+  (line,) = script(network='resnet18', image_size=64, table=True, json=True)
+  table = json.loads(line)
+  rows = table.pop('rows')
+  assert table == {
+    'network': 'resnet18',
+    'macs': sum(row['macs'] for row in rows),
+    'params': sum(row['params'] for row in rows),
+    'image_size': 64,
+    'num_classes': 1000,
+  }
+  network = names.NETWORKS['resnet18'](image_size=64)
+  assert table['macs'] == cost.macs(network).constant
+  assert rows[0]['kernel'] == [7, 7]
+  # Without its rows it is what is printed without --table.
+  (line,) = script(network='resnet18', image_size=64, json=True)
+  assert json.loads(line) == table
+
+
+def test_a_list_is_one_line_for_each_network(script, monkeypatch):
+  some = ('squeezenet_1_1', 'resnet18')
+  networks = {name: names.NETWORKS[name] for name in some}
+  monkeypatch.setattr(names, 'NETWORKS', networks)
+  listed = [json.loads(line) for line in script(list=True, json=True)]
+  assert [network['network'] for network in listed] == list(some)
+  # As torchvision has them.
+  assert [n['params'] for n in listed] == [1_235_496, 11_689_512]
+  for network, line in zip(listed, script(list=True), strict=True):
+    macs, params = f'{network["macs"]:,}', f'{network["params"]:,}'
+    assert line.split() == [network['network'], macs, 'MACs', params, 'params']
+
+
+@pytest.mark.parametrize(
+  ('flags', 'message'),
+  [
+    ({'list': True, 'table': True}, '--table=True has no effect with --list'),
+    ({'list': True, 'width': 2.0}, '--width=2.0 has no effect with --list'),
+    (
+      {'architecture': 'a.json', 'width': 2.0},
+      '--width=2.0 has no effect with --architecture',
+    ),
+    (
+      {'network': 'resnet18', 'ops': 'my_ops'},
+      '--ops=my_ops has no effect with --network',
+    ),
+    ({'network': 'resnet18', 'architecture': 'a.json'}, 'give either'),
+    ({'network': 'resnet18', 'image_size': 0}, 'image_size is 0'),
+  ],
+)
+def test_flags_that_contradict_each_other_are_refused(script, flags, message):
+  refused(message, script, **flags)
+
+
+@pytest.mark.parametrize('flags', [{}, {'table': True}, {'json': True}])
+@pytest.mark.parametrize('image_size', [1, 16])
+def test_images_too_small_for_the_strides_are_refused(
+  script, flags, image_size
+):
+  refused(
+    f"images are {image_size} pixels high; 'mobilenet_v2' .* at least 17",
+    script,
+    network='mobilenet_v2',
+    image_size=image_size,
+    **flags,
+  )
+
+
+def test_the_smallest_image_is_counted_in_every_form(script, tmp_path):
+  (line,) = script(network='mobilenet_v2', image_size=17, json=True)
+  assert json.loads(line)['macs'] > 0
+  tiny = spaces.tiny()
+  file = tmp_path / 'architecture.json'
+  space.Architecture.from_indices(tiny, [0] * len(tiny.choices)).save(file)
+  (line,) = script(architecture=str(file), image_size=3, json=True)
+  assert json.loads(line)['image_size'] == 3
+  message = 'images are 2 pixels high; .* at least 3'
+  refused(message, script, architecture=str(file), image_size=2)
+
+
+@pytest.mark.parametrize('name', names.NETWORKS)
+def test_networks_count_at_usual_sizes_and_for_small_images(name):
+  options = cli.defaults(count.OPTIONS) | {'network': name}
+  for image_size in (None, 64, 32, 17):
+    count.network(options | {'image_size': image_size})
+  small = names.for_images(name, 1, image_size=28, channels=1, num_classes=10)
+  space.check_image_size(small)
+
+
+def start(*args, unbuffered=''):
+  return subprocess.Popen(
+    [sys.executable, *args],
+    cwd=ROOT,
+    env=os.environ | {'PYTHONUNBUFFERED': unbuffered},
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+
+
+@pytest.mark.parametrize('unbuffered', ['', '1'])
+@pytest.mark.parametrize(
+  'args',
+  [('--network=squeezenet_1_1', '--image_size=64', '--table'), ('--help',)],
+)
+def test_a_pipe_that_nobody_reads_ends_the_script_quietly(args, unbuffered):
+  process = start('-m', 'experiments.count', *args, unbuffered=unbuffered)
+  process.stdout.close()  # As `| head` does once it has its lines.
+  _, err = process.communicate(timeout=120)
+  assert err == ''
+  assert process.returncode == 128 + signal.SIGPIPE
+
+
+def test_a_pipe_that_breaks_elsewhere_is_a_defect():
+  program = """
+from experiments import cli
+def main():
+  raise BrokenPipeError('of a worker')
+cli.run(main)
+"""
+  process = start('-c', program)
+  _, err = process.communicate(timeout=120)
+  assert 'Traceback' in err
+  assert 'of a worker' in err
+  assert process.returncode == 1

@@ -1,0 +1,67 @@
+"""The flags of data sets: what they read, warn of and refuse."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiments import cli, datasets, names
+from nasjax import data
+from tests.conftest import refused
+
+
+def _dataset(**given):
+  config = cli.defaults(datasets.OPTIONS) | given
+  return datasets.read(datasets.open_set(config, datasets.OPTIONS))
+
+
+def test_skipped_files_are_one_line_on_stderr(tmp_path, capsys):
+  for label, name in enumerate(('cat', 'dog')):
+    (tmp_path / 'set' / name).mkdir(parents=True)
+    for i in range(20):
+      pixels = np.arange(16, dtype=np.uint8).reshape(4, 4) + i + 100 * label
+      Image.fromarray(pixels).save(tmp_path / f'set/{name}/{i}.png')
+  where = {'dataset': f'folder:{tmp_path}/set', 'data_dir': str(tmp_path)}
+  _dataset(**where)
+  assert capsys.readouterr().err == ''
+  (tmp_path / 'set/dog/bad.png').write_text('no image')
+  _dataset(**where, broken='skip')
+  err = capsys.readouterr().err
+  assert err.startswith('warning: folder:')
+  assert 'skipped 1 files that cannot be read as images: dog/bad.png (' in err
+  assert err.count('\n') == 1
+
+
+@pytest.mark.parametrize(
+  ('dataset', 'given'),
+  [
+    ('fashion_mnist_5k', {'image_size': 32}),
+    ('fashion_mnist_5k', {'train_split': 'train[:80%]'}),
+    ('folder:DIR', {'test_split': 'test'}),
+    ('mnist', {'broken': 'skip'}),
+    ('mnist', {'test_fraction': 0.5}),
+  ],
+)
+def test_flags_that_a_set_does_not_heed_are_refused(dataset, given):
+  ((name, value),) = given.items()
+  refused(
+    rf'--{name}={value} has no effect with --dataset={dataset}'.replace(
+      '[', r'\['
+    ),
+    _dataset,
+    dataset=dataset,
+    **given,
+  )
+
+
+def test_images_that_are_not_square_are_told_the_flag_that_makes_them_so():
+  empty = data.Arrays(np.zeros((4, 20, 30, 1), np.uint8), np.zeros(4, np.int32))
+  dataset = data.Dataset('wide', empty, empty, ('a', 'b'))
+  refused('20x30; .* give --image_size=20', datasets.sizes_of, dataset)
+
+
+def test_a_published_network_says_if_images_are_too_small_for_it():
+  sizes = {'image_size': 8, 'channels': 3, 'num_classes': 2}
+  for name in ('shufflenet_v2', 'squeezenet_1_1'):
+    refused(
+      f'{name} (cannot take|requires)', names.for_images, name, 1, **sizes
+    )

@@ -1,0 +1,132 @@
+"""Published networks and hand-made ones, within budgets."""
+
+import itertools
+import math
+
+import pytest
+
+from experiments import handmade, names, scaled
+from experiments.sweep import setup
+from nasjax import cost, space, spaces
+from tests.conftest import refused
+
+SPACE = spaces.mobile_macro_small(image_size=32, channels=3)
+MACS = cost.macs(SPACE)
+
+
+def _prices(name, make, divisor):
+  """By width, for widths that are as near as they can be."""
+  for width in scaled.widths_of(name, SPACE.image_size):
+    network = names.for_images(
+      name, width, image_size=32, channels=3, num_classes=10, divisor=divisor
+    )
+    yield make(network).constant
+
+
+@pytest.mark.parametrize(
+  ('name', 'make', 'budget'),
+  [
+    ('mobilenet_v2', cost.macs, 1_000_000),
+    ('mobilenet_v3_small', cost.params, 40_000),
+    ('efficientnet_lite0', cost.macs, 1_000_000),
+  ],
+)
+def test_the_widest_within_a_budget_is_taken(name, make, budget):
+  found = make(scaled.within(name, SPACE, make, budget)).constant
+  assert found <= budget
+  coarse, fine = (
+    max(p for p in _first(_prices(name, make, divisor), budget))
+    for divisor in scaled.DIVISORS
+  )
+  enough = coarse >= (1 - scaled.UNUSED) * budget
+  assert found == (coarse if enough else max(coarse, fine))
+
+
+def _first(prices, budget):
+  """Up to the first that is beyond: costs grow with the width."""
+  return itertools.takewhile(lambda price: price <= budget, prices)
+
+
+def test_what_is_too_little_for_any_width_says_what_is_not():
+  least = next(_prices('mobilenet_v2', cost.macs, scaled.DIVISORS[-1]))
+  refused(
+    f'mobilenet_v2 has no width within {least - 1} .*needs {least}',
+    scaled.within,
+    'mobilenet_v2',
+    SPACE,
+    cost.macs,
+    least - 1,
+  )
+
+
+@pytest.mark.parametrize('smallest', [2, 4])
+@pytest.mark.parametrize('name', setup.ZOO.split(','))
+def test_every_family_of_a_sweep_scales_to_a_small_budget(name, smallest):
+  network = scaled.within(name, SPACE, cost.macs, 2_000_000, smallest)
+  assert 0.8 * 2_000_000 <= cost.macs(network).constant <= 2_000_000
+  # Nothing of what is large in the published one stays large.
+  assert max(slot.features for slot in network.slots) < 1000
+  hidden = network.slots[-1].ops[0].hidden
+  assert hidden is None or hidden < 1000
+
+
+@pytest.mark.parametrize('name', ['mobilenet_v2', 'mobilenet_v3_small'])
+def test_a_larger_last_map_leaves_less_width(name):
+  found = {}
+  for smallest in (2, 4):
+    network = scaled.within(name, SPACE, cost.macs, 2_000_000, smallest)
+    strides = math.prod(slot.stride for slot in network.slots)
+    assert strides == 32 // smallest
+    found[smallest] = network
+    assert cost.macs(network).constant <= 2_000_000
+  assert cost.params(found[4]).constant < cost.params(found[2]).constant
+
+
+def test_a_width_that_there_is_not_is_not_tried():
+  assert scaled.widths_of('efficientnet_lite0', 224) == (1.0,)
+  assert scaled.widths_of('shufflenet_v2', 224) == (0.5, 1.0, 1.5, 2.0)
+  # SqueezeNet's modules have widths of their own.
+  assert scaled.widths_of('squeezenet_1_1', 32) == (1.0,)
+  refused('unknown network', scaled.widths_of, 'mobilenet_v9', 32)
+
+
+def _largest(pattern):
+  choice = [
+    pattern if n == 'pattern' else o[-1] if 'width' in n else 'mbconv_k3_e3'
+    for n, o in SPACE.choices.items()
+  ]
+  return MACS.exact(space.Architecture(SPACE, tuple(choice)))
+
+
+@pytest.mark.parametrize('limit', [1e6, 5e6])
+def test_hand_made_networks_are_what_their_names_say(limit):
+  for name in handmade.names_for(SPACE):
+    a = handmade.within(SPACE, name, {MACS: limit}, fill=0.98)
+    choice = dict(zip(SPACE.choices, a.choice, strict=True))
+    assert choice['pattern'] == name
+    # The widest and deepest that expand by 3 may cost less.
+    assert 0.98 * min(limit, _largest(name)) <= MACS.exact(a) <= limit
+    ops = {slot.ops[0].name for slot in space.fix(SPACE, a).slots[1:-2]}
+    plain = {'mbconv_k3_e3', 'skip'}
+    # Late downsampling is dear: then some blocks do not expand.
+    dear = name == 'late' and limit < 4e6
+    assert ops <= (plain | {'mbconv_k3_e1'} if dear else plain)
+
+
+def test_hand_made_networks_need_blocks_to_be_made_of():
+  macs = cost.macs(spaces.tiny())
+  a = handmade.within(spaces.tiny(), 'expand3', {macs: 1e9}, fill=0.98)
+  assert a.choice == ('mbconv_k3_e3',) * 3
+  other = spaces.mobile(
+    [spaces.Stage(6, 1), spaces.Stage(8, 2, 2)],
+    name='other',
+    image_size=8,
+    channels=1,
+    num_classes=10,
+    stem=4,
+    stem_stride=2,
+    head=16,
+    candidates=[c for c in spaces.CANDIDATES if getattr(c, 'expand', 0) == 6],
+  )
+  limits = {cost.macs(other): 1e9}
+  refused('no network whose', handmade.within, other, 'expand3', limits, fill=0)

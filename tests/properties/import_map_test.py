@@ -1,0 +1,52 @@
+"""Imports inside nasjax follow its map: no package imports a later one."""
+
+import ast
+import pathlib
+
+import pytest
+
+PACKAGE = pathlib.Path(__file__).resolve().parents[2] / 'nasjax'
+# Each may import those before it.
+ORDER = 'errors files printable ops space spaces zoo supernet relax count cost '
+ORDER += 'constraint guard data train search derive report'
+PLACES = {name: i for i, name in enumerate(ORDER.split())}
+
+
+def _room(path):
+  return path.relative_to(PACKAGE).with_suffix('').parts[0]
+
+
+def _imports(path):
+  """The packages of nasjax that a file imports, wherever in it."""
+  for node in ast.walk(ast.parse(path.read_text())):
+    if isinstance(node, ast.ImportFrom) and node.module == 'nasjax':
+      yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module:
+      if node.module.startswith('nasjax.'):
+        yield node.module.split('.')[1]
+    elif isinstance(node, ast.Import):
+      for alias in node.names:
+        assert not alias.name.startswith('nasjax'), path
+
+
+FILES = sorted(p for p in PACKAGE.rglob('*.py') if p.parent != PACKAGE)
+FILES += [PACKAGE / f'{name}.py' for name in ('errors', 'files', 'printable')]
+
+
+@pytest.mark.parametrize('path', FILES, ids=lambda p: str(p.name))
+def test_no_import_runs_against_the_map(path):
+  own = _room(path)
+  later = [n for n in _imports(path) if PLACES[n] > PLACES[own]]
+  assert later == []
+
+
+def test_every_package_has_its_place():
+  there = {p.parent.name for p in PACKAGE.glob('*/__init__.py')}
+  assert there == set(PLACES) - {'errors', 'files', 'printable'}
+
+
+@pytest.mark.parametrize('name', sorted(set(PLACES) - {'errors'}))
+def test_what_a_package_lists_is_there(name):
+  module = __import__(f'nasjax.{name}', fromlist=['_'])
+  for public in getattr(module, '__all__', ()):
+    assert hasattr(module, public)

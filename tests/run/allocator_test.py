@@ -1,0 +1,119 @@
+"""What was freed stays this process's."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from experiments import allocator
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+# Twice a block as large as a step's, written to; how many pages were fresh.
+PROGRAM = """
+import resource, sys
+import numpy as np
+from experiments import allocator
+acts = allocator.keep_pages() if sys.argv[1] == 'kept' else None
+found = []
+for _ in range(2):
+  before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+  np.ones(1 << 24)
+  found.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+print(acts, *found)
+"""
+
+
+def _faults(how):
+  done = subprocess.run(
+    [sys.executable, '-c', PROGRAM, how],
+    cwd=ROOT,
+    env={k: v for k, v in os.environ.items() if k != allocator.VARIABLE},
+    capture_output=True,
+    text=True,
+    check=True,
+  )
+  acts, first, second = done.stdout.split()
+  if how == 'kept' and acts == 'False':
+    pytest.skip('not glibc, or huge pages without asking')
+  return int(first), int(second)
+
+
+def test_a_block_that_is_taken_again_has_no_fresh_pages():
+  first, second = _faults('kept')
+  assert first > 100
+  assert second < first / 10
+
+
+def test_without_it_all_are_fresh():
+  if not sys.platform.startswith('linux'):
+    pytest.skip('of Linux')
+  first, second = _faults('as it comes')
+  assert second > first / 2
+
+
+MADVISE = 'always [madvise] never\n'
+
+
+@pytest.mark.parametrize(
+  ('before', 'library', 'kernel', 'after'),
+  [
+    ('', 'glibc 2.36', MADVISE, 'glibc.malloc.hugetlb=1'),
+    ('a.b=1', 'glibc 2.40', MADVISE, 'a.b=1:glibc.malloc.hugetlb=1'),
+    ('glibc.malloc.hugetlb=0', 'glibc 2.36', MADVISE, None),
+    ('', 'glibc 2.34', MADVISE, None),
+    ('', 'musl', MADVISE, None),
+    ('', 'glibc 2.36', 'always madvise [never]', None),
+    ('', 'glibc 2.36', '[always] madvise never', None),
+  ],
+)
+def test_huge_pages_are_asked_for_once_where_they_can_be_had(
+  before, library, kernel, after
+):
+  environment = {'HOME': 'x', allocator.VARIABLE: before}
+  found = allocator.with_huge_pages(environment, library, kernel)
+  if after is None:
+    assert found is None
+  else:
+    assert found == {'HOME': 'x', allocator.VARIABLE: after}
+
+
+def _restarted(monkeypatch, argv, original):
+  calls = []
+  monkeypatch.setattr(os, 'execve', lambda *args: calls.append(args))
+  monkeypatch.setattr(os, 'confstr', lambda name: 'glibc 2.36')
+  monkeypatch.setattr(pathlib.Path, 'read_text', lambda path: MADVISE)
+  monkeypatch.setattr(sys, 'platform', 'linux')
+  monkeypatch.delenv(allocator.VARIABLE, raising=False)
+  allocator.restart(argv, original)
+  return calls
+
+
+def test_a_script_starts_again_with_what_was_typed(monkeypatch):
+  typed = ['python3', '-W', 'error', '-m', 'experiments.count', '--help']
+  ((program, arguments, environment),) = _restarted(
+    monkeypatch, ['-m', '--help'], typed
+  )
+  assert program == sys.executable
+  assert arguments == [sys.executable, *typed[1:]]
+  assert environment[allocator.VARIABLE] == allocator.HUGE_PAGES
+
+
+@pytest.mark.parametrize('argv', [[], [''], ['-c'], ['a/pytest/__main__.py']])
+def test_who_imports_the_package_is_left_alone(monkeypatch, argv):
+  assert not _restarted(monkeypatch, argv, ['python3', '-c', 'x'])
+
+
+def test_it_says_the_same_after_a_restart():
+  """And has one: a script that is started has what it asked for."""
+  environment = {k: v for k, v in os.environ.items() if k != allocator.VARIABLE}
+  typed = [sys.executable, '-m', 'experiments.count', '--no_such_flag']
+  said = {
+    subprocess.run(
+      typed, cwd=ROOT, env=environment | own, capture_output=True, text=True
+    ).stderr
+    for own in ({}, {allocator.VARIABLE: allocator.HUGE_PAGES})
+  }
+  assert len(said) == 1
+  assert 'no_such_flag' in said.pop()
