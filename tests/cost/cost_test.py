@@ -1,4 +1,4 @@
-"""Costs: expectation, gradient, bounds and tables; see `spaces_test`, too."""
+"""Costs: expectation, gradient, bounds and tables."""
 
 import dataclasses
 import itertools

@@ -14,6 +14,7 @@ from jax import lax
 from nasjax import count
 from nasjax.count import jaxpr
 from nasjax.count.kernel_gradient import kernel_gradients
+from tests.count.count_cases import X, conv, shape
 
 SPATIAL = 'DHW'
 
@@ -282,3 +283,57 @@ def test_a_layer_with_the_extents_of_a_gradient_counts_as_a_layer():
 
       expected = count.macs(fn, *args) + count.macs(layer, *own)
       assert count.macs(both, own, args) == expected, (seed, conv)
+
+
+@pytest.mark.parametrize('strides', [1, 2, 3])
+@pytest.mark.parametrize('groups', [1, 4])
+def test_gradient_of_a_convolution_counts_twice_more(strides, groups):
+  fn = functools.partial(
+    conv, strides=(strides, strides), feature_group_count=groups
+  )
+  w = shape(3, 3, 4 // groups, 8)
+  gradient = jax.grad(lambda x, w: fn(x, w).sum(), argnums=(0, 1))
+  assert count.macs(gradient, X, w) == 3 * count.macs(fn, X, w)
+
+
+@pytest.mark.parametrize(
+  ('images', 'kernel'),
+  [
+    ('NHWC', 'HWIO'),
+    ('NHWC', 'OHWI'),
+    ('NCHW', 'OIHW'),
+    ('NCHW', 'HWIO'),
+    ('HWCN', 'HWIO'),
+  ],
+)
+@pytest.mark.parametrize('padding', ['SAME', 'VALID'])
+@pytest.mark.parametrize('taps', [1, 2, 3, 5])
+def test_gradient_of_a_transposed_convolution_counts_twice_more(
+  images, kernel, padding, taps
+):
+  numbers = images, kernel, images
+
+  def fn(x, w):
+    return lax.conv_transpose(x, w, (2, 2), padding, dimension_numbers=numbers)
+
+  gradient = jax.grad(lambda x, w: fn(x, w).sum(), argnums=(0, 1))
+  # Images larger than the kernel, and smaller ones: by shapes alone these are
+  # transposed convolutions with the cotangent as kernel.
+  for side in (1, 2, 5):
+    x = dict(zip('NHWC', (1, side, side, 3), strict=True))
+    w = dict(zip('HWIO', (taps, taps, 3, 8), strict=True))
+    args = shape(*(x[a] for a in images)), shape(*(w[a] for a in kernel))
+    assert count.macs(fn, *args) == side**2 * taps**2 * 3 * 8
+    assert count.macs(gradient, *args) == 3 * count.macs(fn, *args), side
+
+
+@pytest.mark.parametrize('taps', [5, 7])
+@pytest.mark.parametrize('side', [1, 2, 3, 4])
+def test_gradient_of_a_small_image_and_large_kernel_counts_twice_more(
+  side, taps
+):
+  # All but one tap of the gradient to the image may lie outside of it.
+  fn = functools.partial(conv, strides=(2, 2))
+  gradient = jax.grad(lambda x, w: fn(x, w).sum(), argnums=(0, 1))
+  args = shape(1, side, side, 3), shape(taps, taps, 3, 5)
+  assert count.macs(gradient, *args) == 3 * count.macs(fn, *args)

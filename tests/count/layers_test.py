@@ -5,10 +5,9 @@ import io
 import json
 
 import flax.linen as nn
-import numpy as np
 
 from nasjax import count
-from tests.count.count_test import (
+from tests.count.count_cases import (
   IMAGES,
   NETWORK,
   RESNET_MACS,
@@ -16,15 +15,10 @@ from tests.count.count_test import (
   SQUARE,
   ResNet,
   X,
+  check_totals,
   network,
   shape,
 )
-
-
-def check_totals(table):
-  assert sum(row.macs for row in table.rows) == table.macs
-  assert sum(row.params for row in table.rows) == table.params
-  np.testing.assert_allclose(sum(row.share for row in table.rows), 1)
 
 
 def test_table_of_a_resnet():

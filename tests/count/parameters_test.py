@@ -14,8 +14,7 @@ from flax.core import freeze
 from flax.training.train_state import TrainState
 
 from nasjax import count
-from tests.count.count_test import shape
-from tests.count.layers_test import check_totals
+from tests.count.count_cases import check_totals, shape
 
 X = shape(1, 8, 8, 3)
 KERNEL = jnp.ones((3, 5))
@@ -264,3 +263,29 @@ def test_counting_does_not_import_nnx():
     [sys.executable, '-c', program], capture_output=True, text=True, check=True
   )
   assert out.stdout.strip() == 'False'
+
+
+def test_module_shapes_equal_those_of_init():
+  class Net(nn.Module):
+    @nn.compact
+    def __call__(self, x, train):
+      x = nn.BatchNorm(use_running_average=not train)(nn.Dense(3)(x))
+      return nn.Dropout(0.5, deterministic=not train)(x)
+
+  variables = Net().init(jax.random.key(0), jnp.zeros((2, 5)), train=True)
+  shapes = count.module_shapes(Net(), shape(2, 5), train=True)
+  assert jax.tree.map(lambda x: (x.shape, x.dtype), shapes) == jax.tree.map(
+    lambda x: (x.shape, x.dtype), variables
+  )
+  assert count.params(shapes) == count.params(variables) == 18 + 6
+
+
+def test_params_of_any_tree():
+  assert count.params([shape(2, 3), jnp.zeros(4), 1.0]) == 11
+  assert count.params({}) == 0
+  for other in (nn.Dense(10), lambda x: x):
+    with pytest.raises(TypeError, match=r'module_shapes\(module, \*inputs'):
+      count.params(other)
+  # A normalisation without scale and bias has statistics only.
+  norm = nn.BatchNorm(use_running_average=True, use_bias=False, use_scale=False)
+  assert count.params(count.module_shapes(norm, X)) == 0

@@ -10,12 +10,6 @@ from nasjax.data import augment
 from tests.conftest import images as _images
 from tests.conftest import refused as _refused
 
-
-@pytest.fixture(scope='module')
-def embedded():
-  return data.load()
-
-
 # Sampling.
 
 

@@ -7,92 +7,22 @@ import itertools
 import chex
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
 from nasjax import cost, ops
 from nasjax.errors import InputError
 from nasjax.space import Architecture, Slot, Space
-
-# An op, with the features and stride of a place it fits, on 8 features.
-PLACES = [
-  (ops.Conv(3, 'relu', bias=True), 12, 2),
-  (ops.Conv(3, 'relu', bias=True, norm=False, padding='valid'), 12, 2),
-  (ops.Conv(1, 'hard_swish'), 12, 1),
-  (ops.Separable(3), 12, 2),
-  (ops.MBConv(5, 3), 8, 1),
-  (ops.MBConv(3, 2, 'relu', groups=2, bias=True), 12, 2),
-  (ops.MBConv(3, mid=20, activation='hard_swish', se=4), 12, 1),
-  (
-    ops.MBConv(
-      3,
-      6,
-      'swish',
-      se=4,
-      se_from='input',
-      se_divisor=1,
-      se_activation='swish',
-      se_gate='sigmoid',
-    ),
-    8,
-    1,
-  ),
-  (ops.MaxPool(3), 8, 2),
-  (ops.MaxPool(3, 'ceil'), 8, 2),
-  (ops.Basic(), 8, 1),
-  (ops.Basic(), 12, 2),
-  (ops.Bottleneck(), 12, 2),
-  (ops.Shuffle(), 8, 1),
-  (ops.Shuffle(), 12, 2),
-  (ops.Fire(4), 12, 1),
-  (ops.Classifier(0.1, hidden=16), 5, 1),
-  (ops.ConvClassifier(0.1), 5, 1),
-]
-place = pytest.mark.parametrize(
-  ('op', 'features', 'stride'), PLACES, ids=[p[0].name for p in PLACES]
-)
-
-
-def _input(size=7, features=8):
-  rng = np.random.default_rng(0)
-  return jnp.asarray(rng.normal(size=(2, size, size, features)), jnp.float32)
-
-
-# Compiling takes most of the time here, and nothing needs to be fast.
-_jit = functools.partial(
-  jax.jit, compiler_options={'xla_backend_optimization_level': 0}
-)
-
-
-def _init(module, x):
-  """Variables as a new module has them, kernels drawn without compiling."""
-  rng = np.random.default_rng(1)
-  shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), x, False))
-
-  def value(path, shape):
-    last = path[-1].key
-    if last == 'kernel':
-      return jnp.asarray(rng.normal(size=shape.shape) / 3, jnp.float32)
-    return jnp.full(shape.shape, float(last in ('scale', 'var')))
-
-  return jax.tree_util.tree_map_with_path(value, shapes)
-
-
-def _apply(module, variables, x):
-  return _jit(module.apply, static_argnums=2)(variables, x, False)
-
-
-# --- What ops compute --------------------------------------------------------
+from tests.ops.ops_cases import PLACES, apply, features_in, init, jit, place
 
 
 @place
 def test_ops_compute_and_learn(op, features, stride):
   """Finite values of the right shape, gradients, and statistics that move."""
-  module, x = op.module(features, stride, ops.Numerics()), _input()
-  variables = _init(module, x)
+  module, x = op.module(features, stride, ops.Numerics()), features_in()
+  variables = init(module, x)
   params = variables.get('params', {})
 
-  @_jit
+  @jit
   @functools.partial(jax.value_and_grad, argnums=(0, 1), has_aux=True)
   def run(params, x):
     y, updated = module.apply(
@@ -127,13 +57,13 @@ def test_ops_compute_and_learn(op, features, stride):
   [p for p in PLACES if isinstance(p[0], (ops.MBConv, ops.Shuffle))],
 )
 def test_the_native_form_computes_the_same(op, features, stride):
-  x = _input()
+  x = features_in()
   native = op.module(features, stride, ops.Numerics(lowering='native'))
-  variables = _init(native, x)
+  variables = init(native, x)
   fast = op.module(features, stride, ops.Numerics(lowering='taps'))
   chex.assert_trees_all_close(
-    _apply(native, variables, x),
-    _apply(fast, variables, x),
+    apply(native, variables, x),
+    apply(fast, variables, x),
     rtol=1e-4,
     atol=1e-5,
   )
@@ -146,19 +76,19 @@ def test_a_block_of_batch_norms_that_pass_nothing_is_the_shortcut():
     (ops.Basic(), 'bn2', jax.nn.relu),
     (ops.Bottleneck(), 'bn3', jax.nn.relu),
   ):
-    module, x = op.module(8, 1, ops.Numerics()), _input()
-    variables = _init(module, x)
+    module, x = op.module(8, 1, ops.Numerics()), features_in()
+    variables = init(module, x)
     variables['params'][last]['scale'] *= 0
-    chex.assert_trees_all_close(_apply(module, variables, x), after(x))
+    chex.assert_trees_all_close(apply(module, variables, x), after(x))
     if isinstance(op, ops.MBConv):
       alone = dataclasses.replace(op, residual=False)
       module = alone.module(8, 1, ops.Numerics())
-      assert not jnp.any(_apply(module, variables, x))
+      assert not jnp.any(apply(module, variables, x))
 
 
 def test_squeeze_excite_is_a_gate_per_channel():
   module = ops.SqueezeExcite(2, 'relu', 'hard_sigmoid')
-  x = _input()
+  x = features_in()
   variables = module.init(jax.random.key(0), x)
   variables['params']['excite']['kernel'] *= 0
   for bias, gate in ((0.0, 0.5), (3.0, 1.0), (-3.0, 0.0)):
@@ -166,48 +96,11 @@ def test_squeeze_excite_is_a_gate_per_channel():
     chex.assert_trees_all_close(module.apply(variables, x), gate * x)
 
 
-def test_shuffle_passes_half_of_the_channels_on():
-  x = _input()
-  y = ops.Shuffle().module(8, 1, ops.Numerics())
-  out = _apply(y, _init(y, x), x)
-  chex.assert_trees_all_equal(out[..., ::2], x[..., :4])
-
-
 def test_shuffling_twice_is_the_identity():
-  x = _input(features=12)
+  x = features_in(features=12)
   for groups in (2, 3, 4):
     y = ops.shuffle_channels(x, groups)
     chex.assert_trees_all_equal(ops.shuffle_channels(y, 12 // groups), x)
-
-
-@pytest.mark.parametrize('padding', ['same', 'ceil'])
-@pytest.mark.parametrize('stride', [1, 2])
-def test_pooling_has_a_second_derivative(x64, padding, stride):
-  """That of differences of the first one: searches look ahead through it."""
-  pool = ops.MaxPool(3, padding=padding).module(2, stride, ops.Numerics())
-  rng = np.random.default_rng(0)
-  x, way = (jnp.array(rng.normal(size=(1, 8, 8, 2))) for _ in range(2))
-  slope = jax.grad(lambda x: (pool.apply({}, x, False) ** 3).sum())
-  _, along = jax.jvp(slope, (x,), (way,))
-  h = 1e-6
-  difference = (slope(x + h * way) - slope(x - h * way)) / (2 * h)
-  assert (along != 0).any()
-  np.testing.assert_allclose(along, difference, rtol=1e-6, atol=1e-7)
-
-
-@pytest.mark.parametrize('kernel', [2, 3])
-def test_pooling_up_sees_every_pixel_once_it_begins(kernel):
-  for size in range(2, 14):
-    x = jnp.arange(size * size, dtype=jnp.float32).reshape(1, size, size, 1)
-    module = ops.MaxPool(kernel, 'ceil').module(1, 2, ops.Numerics())
-    y = module.apply({}, x, False)
-    starts = range(0, max(1, size - kernel + 2), 2)
-    assert y.shape == (1, len(starts), len(starts), 1)
-    expected = [
-      [x[0, i : i + kernel, j : j + kernel].max() for j in starts]
-      for i in starts
-    ]
-    chex.assert_trees_all_equal(y[0, ..., 0], jnp.array(expected))
 
 
 def test_ops_that_do_not_pad_refuse_what_is_too_small():
@@ -222,126 +115,14 @@ def test_ops_that_do_not_pad_refuse_what_is_too_small():
 @place
 def test_ops_keep_the_dtype_they_compute_in(op, features, stride):
   module = op.module(features, stride, ops.Numerics(dtype=jnp.bfloat16))
-  x = _input()
-  variables = _init(module, x)
+  x = features_in()
+  variables = init(module, x)
   y = jax.eval_shape(
     lambda v, x: module.apply(v, x, False), variables, x.astype(jnp.bfloat16)
   )
   logits = 'classifier' in op.name
   assert y.dtype == (jnp.float32 if logits else jnp.bfloat16)
   assert {leaf.dtype for leaf in jax.tree.leaves(variables)} <= {x.dtype}
-
-
-# --- Counts in closed form ---------------------------------------------------
-
-
-def _counted(op, features, stride, inputs=24, size=8):
-  """MACs and params as traced, which the op's closed form must equal."""
-  place = op, features, stride, (1, size, size, inputs)
-  traced = cost.traced('macs', *place), cost.traced('params', *place)
-  assert (cost.op_macs(*place), cost.op_params(*place)) == traced
-  return traced
-
-
-def test_a_plain_block():
-  macs, params = _counted(ops.MBConv(3, 6), 40, 2)
-  mid = 6 * 24
-  assert macs == 64 * 24 * mid + 16 * 9 * mid + 16 * mid * 40
-  assert params == 24 * mid + 9 * mid + mid * 40 + 4 * mid + 2 * 40
-
-
-@pytest.mark.parametrize(
-  ('fields', 'mid', 'squeezed'),
-  [
-    ({'expand': 3, 'se': 4}, 72, 24),  # 18, and 16 would be 11 % below.
-    ({'mid': 184, 'se': 4}, 184, 48),
-    ({'expand': 3, 'se': 4, 'se_divisor': 1}, 72, 18),
-    ({'expand': 3, 'se': 4, 'se_from': 'input', 'se_divisor': 1}, 72, 6),
-    ({'expand': 1, 'se': 32, 'se_from': 'input', 'se_divisor': 1}, 24, 1),
-  ],
-)
-def test_squeeze_excite_adds_two_layers_with_bias(fields, mid, squeezed):
-  op = ops.MBConv(5, **fields)
-  assert (op.expanded(24), op.squeezed(24)) == (mid, squeezed)
-  with_se = _counted(op, 40, 1)
-  without = _counted(dataclasses.replace(op, se=0), 40, 1)
-  assert with_se[0] - without[0] == 2 * mid * squeezed
-  assert with_se[1] - without[1] == 2 * mid * squeezed + squeezed + mid
-
-
-def test_groups_and_bias():
-  grouped = _counted(ops.MBConv(3, 2, groups=4, bias=True), 40, 1)
-  plain = _counted(ops.MBConv(3, 2), 40, 1)
-  saved = (24 * 48 + 48 * 40) * 3 // 4
-  assert plain[0] - grouped[0] == 64 * saved
-  assert grouped[1] - plain[1] == 48 + 48 + 40 - saved
-
-
-def test_no_expansion_where_the_width_stays():
-  as_factor, as_width = ops.MBConv(3, 1), ops.MBConv(3, mid=24)
-  assert _counted(as_factor, 40, 1) == _counted(as_width, 40, 1)
-  assert _counted(as_factor, 40, 1)[0] == 64 * (9 * 24 + 24 * 40)
-
-
-def test_hand_made_blocks():
-  relu = 2 * 40  # Scale and bias of a batch norm.
-  assert _counted(ops.Separable(3), 40, 1) == (
-    64 * (9 * 24 + 24 * 40),
-    9 * 24 + 24 * 40 + 2 * 24 + relu,
-  )
-  basic = 9 * 24 * 40 + 9 * 40 * 40 + 24 * 40
-  assert _counted(ops.Basic(), 40, 2) == (16 * basic, basic + 3 * relu)
-  bottleneck = 24 * 10 + 9 * 10 * 10 + 10 * 40 + 24 * 40
-  assert _counted(ops.Bottleneck(), 40, 1) == (
-    64 * bottleneck,
-    bottleneck + 2 * 10 + 2 * 10 + 2 * relu,
-  )
-  shuffle = 12 * 12 + 9 * 12 + 12 * 12
-  assert _counted(ops.Shuffle(), 24, 1) == (64 * shuffle, shuffle + 6 * 12)
-  fire = 24 * 4 + 4 * 20 + 9 * 4 * 20
-  assert _counted(ops.Fire(4), 40, 1) == (64 * fire, fire + 4 + 40)
-  assert _counted(ops.MaxPool(3), 24, 2) == (0, 0)
-  assert _counted(ops.ConvClassifier(), 10, 1) == (64 * 240, 250)
-  assert _counted(ops.Classifier(hidden=7), 10, 1) == (
-    24 * 7 + 7 * 10,
-    24 * 7 + 7 + 7 * 10 + 10,
-  )
-
-
-def _drawn_blocks(number):
-  """Blocks of all fields, at places of all kinds that they fit."""
-  rng = np.random.default_rng(0)
-  draw = lambda *options: options[rng.integers(len(options))]  # noqa: E731
-  while number:
-    width = {draw('expand', 'mid'): draw(1, 2, 3, 8, 20)}
-    op = ops.MBConv(
-      draw(1, 3, 5),
-      **width,
-      activation=draw(*ops.ACTIVATIONS),
-      groups=draw(1, 1, 2, 4),
-      bias=draw(False, True),
-      residual=draw(False, True, True),
-      se=draw(0, 1, 3, 4, 32),
-      se_from=draw('expanded', 'input'),
-      se_divisor=draw(1, 8),
-      se_activation=draw(*ops.ACTIVATIONS),
-      se_gate=draw(*ops.GATES),
-    )
-    inputs, stride, size = draw(4, 8, 20), draw(1, 1, 2, 3), draw(1, 2, 7)
-    features = draw(inputs, 12)
-    if op.fits(inputs, features, stride):
-      number -= 1
-      yield op, features, stride, (1, size, size, inputs)
-
-
-def test_closed_forms_are_what_is_traced():
-  for block in _drawn_blocks(100):
-    traced = [cost.traced(r, *block) for r in ('macs', 'params', 'memory')]
-    op, features, stride, (_, size, _, inputs) = block
-    place = inputs, features, stride, size
-    assert [op.macs(*place), op.params(*place), op.memory(*place)] == traced
-    assert cost.op_memory(*block) == traced[-1]
-    assert cost.op_shape(*block) == cost.traced_shape(*block)
 
 
 def test_an_inherited_closed_form_is_not_believed():
@@ -361,8 +142,6 @@ def test_an_inherited_closed_form_is_not_believed():
   assert cost.op_macs(Priced(3, 6), *place) == (4, 12, 2, 8)
   assert cost.op_params(Priced(3, 6), *place) == 4 * 12 + 2 * 12
 
-
-# --- Names and fields --------------------------------------------------------
 
 # Other values for fields, by name or by type of what is there.
 _OTHERS = {

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from nasjax import space, spaces
 from nasjax.report import canvas, gallery, intervals, sweep
 from nasjax.report.sweep import Mark
+from tests.report.sweep_figure_cases import drawn_networks
 
 MARKS = [
   Mark('zoo', 'net_a', 9e5, 0.80, 0.79, 0.81),
@@ -123,40 +123,6 @@ def test_ranks_has_a_point_per_network_and_says_the_correlation():
   assert '0.50 over 3' in axes.get_title(loc='left')
 
 
-def _networks(n):
-  macro = spaces.mobile_macro_small()
-  rng = np.random.default_rng(0)
-  sizes = [len(o) for o in macro.choices.values()]
-  drawn = [[rng.integers(k) for k in sizes] for _ in range(n)]
-  found = [space.Architecture.from_indices(macro, d) for d in drawn]
-  return [space.fix(macro, a) for a in found]
-
-
-def test_a_gallery_has_every_slot_of_every_network_and_keeps_texts_apart():
-  networks = _networks(8)
-  pictures = [
-    gallery.Picture(n, f'searched_2.00M_seed{i}', 'test 80.00 %, n = 2')
-    for i, n in enumerate(networks)
-  ]
-  figure = gallery._gallery(pictures)
-  (axes,) = figure.axes
-  texts = [t.get_text() for t in axes.texts]
-  for network in networks:
-    for slot in network.slots:
-      if slot.ops[0].name == 'skip':
-        continue
-      assert any(t.endswith(f' {slot.features}') for t in texts)
-  skips = sum(s.ops[0].name == 'skip' for n in networks for s in n.slots)
-  assert texts.count('skip') == skips > 0
-  figure.draw_without_rendering()
-  renderer = figure.canvas.get_renderer()
-  boxes = [(t.get_text(), t.get_window_extent(renderer)) for t in axes.texts]
-  for i, (one, box) in enumerate(boxes):
-    assert figure.bbox.count_contains([box.min, box.max]) == 2, one
-    for other, b in boxes[:i]:
-      assert not box.overlaps(b), (one, other)
-
-
 def test_figures_are_written(tmp_path):
   for name, draw in {
     'a': lambda p: sweep.accuracy_figure(p, MARKS, x='params'),
@@ -167,7 +133,7 @@ def test_figures_are_written(tmp_path):
       p, [('zoo', 0.1, 0.2)], intervals.spearman([1], [1])
     ),
     'g': lambda p: gallery.gallery_figure(
-      p, [gallery.Picture(_networks(1)[0], 'x')]
+      p, [gallery.Picture(drawn_networks(1)[0], 'x')]
     ),
   }.items():
     path = tmp_path / f'{name}.png'

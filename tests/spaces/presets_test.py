@@ -2,8 +2,6 @@
 
 import dataclasses
 import functools
-import itertools
-from typing import NamedTuple
 
 import chex
 import flax.linen as nn
@@ -31,8 +29,19 @@ from nasjax import (
 from nasjax.ops.mbconv import MBConvModule
 from nasjax.supernet import Supernet, downsampling
 from tests.spaces import op_by_op
+from tests.spaces.spaces_cases import (
+  NATIVE,
+  TINY,
+  Counts,
+  as_architecture,
+  built_counts,
+  cost_of,
+  exact_counts,
+  is_width,
+  macs_of,
+  params_of,
+)
 
-NATIVE = ops.Numerics(lowering='native')
 WIDTH_PRESETS = [spaces.mobile_width, spaces.mobile_width_small]
 MACRO_PRESETS = [spaces.mobile_macro, spaces.mobile_macro_small]
 PRESETS = [
@@ -42,7 +51,8 @@ PRESETS = [
   *WIDTH_PRESETS,
   *MACRO_PRESETS,
 ]
-TINY = [spaces.tiny, spaces.tiny_width, spaces.tiny_macro]
+
+
 COUNTED = [*PRESETS, spaces.mobile_small, spaces.mobile_224]
 NETWORKS = [
   getattr(zoo, name)
@@ -51,33 +61,8 @@ NETWORKS = [
 ]
 
 
-class Counts(NamedTuple):
-  """Exact costs of one network."""
-
-  macs: int
-  params: int
-  memory: int
-
-
-@functools.cache
-def cost_of(resource, preset):
-  """Tests share the tables."""
-  return getattr(cost, resource)(preset())
-
-
-macs_of = functools.partial(cost_of, 'macs')
-params_of = functools.partial(cost_of, 'params')
-
-
 def _widths(s):
-  return {n.name for n in (slot.features for slot in s.slots) if _is_width(n)}
-
-
-def _is_width(features):
-  return isinstance(features, space.Width)
-
-
-# --- What the papers print ---------------------------------------------------
+  return {n.name for n in (slot.features for slot in s.slots) if is_width(n)}
 
 
 @pytest.mark.parametrize(
@@ -103,41 +88,6 @@ def test_slots_and_candidates_are_as_many_as_printed(
     assert len(slot.ops) == blocks + (slot in with_skip)
 
 
-def test_fbnet_has_the_layout_of_its_table():
-  """Wu et al. 2019, table 1: width, number and stride of the searched rows."""
-  rows = []
-  for slot in spaces.fbnet().slots[1:-2]:
-    if slot.name.endswith('_1'):
-      rows.append([slot.features, 0, slot.stride])
-    rows[-1][1] += 1
-  assert rows == [
-    [16, 1, 1],
-    [24, 4, 2],
-    [32, 4, 2],
-    [64, 4, 2],
-    [112, 4, 1],
-    [184, 4, 2],
-    [352, 1, 1],
-  ]
-
-
-def _as_architecture(s, network):
-  """The architecture of `s` that has the network's op and width everywhere."""
-  choice, fixed = {}, {slot.name: slot for slot in network.slots}
-  for slot in s.slots:
-    published = fixed[slot.name]
-    assert published.stride == slot.stride
-    assert published.features in slot.widths
-    (op,) = published.ops
-    if slot.name != 'classifier':  # whose dropout may differ
-      assert op in slot.ops
-    choice[slot.name] = op.name
-    if _is_width(slot.features):
-      choice[slot.features.name] = str(published.features)
-  assert len(s.slots) == len(network.slots)
-  return space.Architecture(s, tuple(choice[name] for name in s.choices))
-
-
 @pytest.mark.parametrize(
   ('preset', 'network'),
   [
@@ -150,63 +100,9 @@ def _as_architecture(s, network):
 )
 def test_a_published_network_is_one_of_its_space(preset, network):
   s, published = preset(), network()
-  a = _as_architecture(s, published)
+  a = as_architecture(s, published)
   for of, resource in ((macs_of, cost.macs), (params_of, cost.params)):
     assert of(preset).exact(a) == resource(published).constant
-
-
-@pytest.mark.parametrize('network', [zoo.hardcorenas_a, zoo.hardcorenas_f])
-def test_hardcorenas_is_shallower_than_the_space_it_came_from(network):
-  """Its stages have up to four blocks; those that it lacks are skips."""
-  s, published = spaces.mobilenet_v3(), network()
-  present = {slot.name: slot for slot in published.slots}
-  slots = tuple(
-    present.get(
-      slot.name, dataclasses.replace(slot, ops=(ops.Skip(),), stride=1)
-    )
-    for slot in s.slots
-  )
-  a = _as_architecture(s, dataclasses.replace(published, slots=slots))
-  for of, resource in ((macs_of, cost.macs), (params_of, cost.params)):
-    assert of(spaces.mobilenet_v3).exact(a) == resource(published).constant
-
-
-def test_mobile_small_is_within_its_width_space(draw):
-  narrow, wide = spaces.mobile_small(), spaces.mobile_width_small()
-  for _ in range(10):
-    # Where the first slot's width is a choice it cannot be skipped.
-    a = space.Architecture(narrow, ('mbconv_k3_e1', *draw(narrow).choice[1:]))
-    b = _as_architecture(wide, space.fix(narrow, a))
-    found = macs_of(spaces.mobile_width_small).exact(b)
-    assert found == cost.macs(narrow).exact(a)
-
-
-def test_squeeze_excite_and_activation_are_choices_of_their_own():
-  """All 16 combinations stand in a slot; the activation costs no MAC."""
-  s = spaces.mobilenet_v3()
-  blocks = [op for op in s.slots[3].ops if isinstance(op, ops.MBConv)]
-  varied = {(b.kernel, b.expand, b.se, b.activation) for b in blocks}
-  assert len(varied) == len(blocks) == 16
-  shape = (1, 28, 28, 24)
-  by_activation = {
-    activation: [
-      cost.op_macs(b, 24, 1, shape)
-      for b in blocks
-      if b.activation == activation
-    ]
-    for activation in ('relu', 'hard_swish')
-  }
-  assert by_activation['relu'] == by_activation['hard_swish']
-  assert len(set(by_activation['relu'])) == 8
-
-
-def test_multipliers_are_the_callers():
-  """All seven of Bender et al. 2020; narrow stages round some together."""
-  seven = spaces.mobile_width(
-    multipliers=(0.5, 0.625, 0.75, 1.0, 1.25, 1.5, 2.0)
-  )
-  assert seven.choices['stage2_width'] == ('16', '24', '32', '40', '48')
-  assert len(seven.choices['stage6_width']) == 7
 
 
 def test_the_command_line_knows_them():
@@ -216,37 +112,6 @@ def test_the_command_line_knows_them():
     s = preset(**sizes)
     assert s.name == preset.__name__
     assert (s.image_size, s.channels, s.num_classes) == tuple(sizes.values())
-
-
-# --- What they cost: closed forms, and the program of what is built -----------
-
-
-def _exact(preset, a):
-  return Counts(*(cost_of(name, preset).exact(a) for name in Counts._fields))
-
-
-def _built(network):
-  """Counts of the whole built network, from its traced program."""
-  net = Supernet(network, NATIVE)
-  size = network.image_size
-  images = jax.ShapeDtypeStruct((1, size, size, network.channels), jnp.float32)
-  found = {}
-
-  # Drawing weights has no MACs, and what is computed from the key alone is no
-  # activation: one trace, which jit keeps, serves for all three numbers.
-  @jax.jit
-  def program(key, images):
-    logits, found['variables'] = net.init_with_output(
-      key, images, {}, train=False
-    )
-    return logits
-
-  key = jax.eval_shape(jax.random.key, 0)
-  return Counts(
-    count.macs(program, key, images),
-    count.params(found['variables']),
-    count.peak_memory(program, key, images).bytes,
-  )
 
 
 @pytest.fixture
@@ -271,37 +136,23 @@ def test_exact_is_the_count_of_the_built_network(preset, draw, architectures):
     architectures = max(architectures, 200)
   for _ in range(architectures):
     a = draw(s)
-    assert _exact(preset, a) == _built(space.fix(s, a)), a.choice
-
-
-@pytest.mark.parametrize(
-  ('preset', 'number'), list(zip(TINY, (12, 48, 24), strict=True))
-)
-def test_every_combination_is_the_count_of_the_built_network(preset, number):
-  """Widths that meet, places to downsample."""
-  s = preset()
-  sizes = [range(len(options)) for options in s.choices.values()]
-  every = list(itertools.product(*sizes))
-  assert len(every) == number
-  for indices in every:
-    a = space.Architecture.from_indices(s, indices)
-    assert _exact(preset, a) == _built(space.fix(s, a)), a.choice
+    assert exact_counts(preset, a) == built_counts(space.fix(s, a)), a.choice
 
 
 @pytest.mark.parametrize('network', NETWORKS)
 def test_a_published_cost_is_the_count_of_the_built_network(network):
   nothing_to_choose = space.Architecture(network(), ())
-  assert _exact(network, nothing_to_choose) == _built(network())
+  assert exact_counts(network, nothing_to_choose) == built_counts(network())
 
 
 def test_drawing_weights_is_not_counted():
-  """What `_built` counts is the network as it is applied."""
+  """What `built_counts` counts is the network as it is applied."""
   network = zoo.mobilenet_v3_small(image_size=32)
   net = Supernet(network, NATIVE)
   images = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
   variables = count.module_shapes(net, images, {}, train=False)
   applied = lambda v, x: net.apply(v, x, {}, train=False)  # noqa: E731
-  assert _built(network) == (
+  assert built_counts(network) == (
     count.macs(applied, variables, images),
     count.params(variables),
     count.peak_memory(applied, variables, images).bytes,
@@ -353,9 +204,6 @@ def test_expected_cost_is_the_mean_over_drawn_architectures(preset):
   )
   error = costs.std(ddof=1) / np.sqrt(len(costs))
   assert abs(costs.mean() - float(macs(probs))) < 5 * error
-
-
-# --- All the rest works on them ----------------------------------------------
 
 
 @pytest.mark.parametrize('preset', PRESETS)
