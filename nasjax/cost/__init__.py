@@ -5,11 +5,10 @@ is drawn independently, and at a one-hot the exact cost of that network.
 """
 
 from nasjax.cost.base import Cost
-from nasjax.cost.resources import macs, memory, params, table
-from nasjax.cost.tables import (
-  Measure,
-  Number,
-  Table,
+from nasjax.cost.blocks import (
+  measure_macs,
+  measure_memory,
+  measure_params,
   op_macs,
   op_memory,
   op_params,
@@ -17,6 +16,8 @@ from nasjax.cost.tables import (
   traced,
   traced_shape,
 )
+from nasjax.cost.resources import macs, memory, params, table
+from nasjax.space import Measure, Number, Table
 
 __all__ = [
   'Cost',
@@ -24,6 +25,9 @@ __all__ = [
   'Number',
   'Table',
   'macs',
+  'measure_macs',
+  'measure_memory',
+  'measure_params',
   'memory',
   'op_macs',
   'op_memory',

@@ -1,9 +1,8 @@
 """What a choice costs: expected, exact, and within which bounds.
 
 A cost is a function of probs and of nothing else. It holds a number for every
-slot and op, and, where widths are choices, for every width that can come in and
-go out, as `nasjax.cost.tables` counts them. No product formula is assumed,
-nothing is estimated.
+combination of the choices that meet in one part of the network, as the space's
+`tables` give them. No product formula is assumed, nothing is estimated.
 """
 
 import dataclasses
@@ -17,9 +16,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from nasjax.cost.elimination import Factor, eliminate
-from nasjax.cost.tables import Number, Table
 from nasjax.errors import InputError
-from nasjax.space import Architecture, Space
+from nasjax.space import (
+  Architecture,
+  Axis,
+  Number,
+  SearchSpace,
+  Table,
+  rows,
+)
 
 _LARGEST_INT = 2**63 - 1
 _LARGEST_FLOAT = float(np.finfo(np.float32).max)
@@ -32,9 +37,9 @@ class Cost:
   Attributes:
     name: of the resource, such as `macs`.
     unit: what it counts.
-    tables: one for every slot, in the order of the chain.
-    reduction: `'sum'` for what adds up along the chain (MACs, parameters,
-      latency, energy), `'max'` for what is used again by every slot (memory).
+    tables: one for every part of the network, in the order of the space.
+    reduction: `'sum'` for what adds up over the network (MACs, parameters,
+      latency, energy), `'max'` for what is used again by every part (memory).
     space: whose architectures it is of; None of any with these choices.
 
   Raises:
@@ -58,7 +63,7 @@ class Cost:
   tables: tuple[Table, ...]
   reduction: str = 'sum'
   # What it costs is in the tables, which are compared.
-  space: Space | None = dataclasses.field(
+  space: SearchSpace | None = dataclasses.field(
     default=None, repr=False, compare=False
   )
 
@@ -86,19 +91,21 @@ class Cost:
     For `reduction='sum'` it is the exact expectation when every choice is
     drawn independently: with `p = softmax(alpha / t)` its derivative in
     `alpha_j` is `p_j (c_j - E) / t`, where `E` is the expectation and `c_j`
-    that given option j. For `'max'` it is the largest of the slots' exact
+    that given option j. For `'max'` it is the largest of the tables' exact
     expectations: exact at one-hot probs, elsewhere a lower bound of the
     expected maximum (Jensen).
 
     Args:
-      probs: slot or width to `f32[options]`, each summing to 1.
+      probs: name of a choice to `f32[*shape, options]`, summing to 1 along the
+        last axis.
     """
+    single = rows(probs)
     parts = []
     for table in self.tables:
-      dtype = probs[table.axes[-1]].dtype if table.axes else float
+      dtype = single[table.axes[-1]].dtype if table.axes else float
       part = jnp.asarray(table.array(), dtype=dtype)
       for axis in reversed(table.axes):
-        part = part @ probs[axis]
+        part = part @ single[axis]
       parts.append(part)
     combine = jnp.add if self.reduction == 'sum' else jnp.maximum
     return functools.reduce(combine, parts)
@@ -110,19 +117,38 @@ class Cost:
       ValueError: it is of another space, or of this one at other sizes.
     """
     self.check_space(architecture.space)
-    names = architecture.space.choices
-    return self._at(dict(zip(names, architecture.indices, strict=True)))
+    return self.at(architecture.index)
 
-  def check_space(self, space: Space) -> None:
+  def at(self, index: Mapping[Axis, int]) -> Number:
+    """Exact cost at one option of every single choice."""
+    return self._reduce(table.at(index) for table in self.tables)
+
+  def given(self, axis: Axis, option: int) -> 'Cost':
+    """The cost of the architectures that have one option of a choice.
+
+    Args:
+      axis: a single choice.
+      option: place of its option.
+
+    Example:
+      >>> from nasjax import spaces
+      >>> from nasjax.cost import macs
+      >>> cost = macs(spaces.tiny_macro())
+      >>> [cost.given('pattern', i).bounds() for i in (0, 1)]
+      [(2616, 10248), (4344, 14280)]
+    """
+    tables = tuple(table.given(axis, option) for table in self.tables)
+    # Those architectures are not all of the space, so the cost names none.
+    return dataclasses.replace(self, tables=tables, space=None)
+
+  def check_space(self, space: SearchSpace) -> None:
     """Raises ValueError unless these are the costs of a space."""
     if self.space is None or self.space is space or self.space == space:
       return
-    own, other = (
-      f'{s.name!r} (images of {s.image_size} pixels and {s.channels} channels, '
-      f'{s.num_classes} classes)'
-      for s in (self.space, space)
+    raise ValueError(
+      f'{self.name} is a cost of {_described(self.space)}, not of '
+      f'{_described(space)}.'
     )
-    raise ValueError(f'{self.name} is a cost of {own}, not of {other}.')
 
   @property
   def constant(self) -> Number:
@@ -139,9 +165,6 @@ class Cost:
       self._extreme(np.max, np.argmax),
     )
 
-  def _at(self, index: Mapping[str, int]) -> Number:
-    return self._reduce(table.at(index) for table in self.tables)
-
   def _reduce(self, values) -> Number:
     return sum(values) if self.reduction == 'sum' else max(values, default=0)
 
@@ -150,11 +173,21 @@ class Cost:
     combine = np.add if self.reduction == 'sum' else np.maximum
     _, joints = eliminate(factors, combine, best)
     # Floats depend on the order of a sum, so it is summed again as always.
-    index: dict[str, int] = {}
+    index: dict[Axis, int] = {}
     for axes, joint in reversed(joints):
       options = joint[tuple(index[axis] for axis in axes[:-1])]
       index[axes[-1]] = int(place(options))
-    return self._at(index)
+    return self.at(index)
+
+
+def _described(space: SearchSpace) -> str:
+  """A space by its name, and by the sizes of its images where it has any."""
+  if not hasattr(space, 'image_size'):
+    return repr(space.name)
+  return (
+    f'{space.name!r} (images of {space.image_size} pixels and '
+    f'{space.channels} channels, {space.num_classes} classes)'
+  )
 
 
 def exact(number: Any) -> Any:

@@ -1,11 +1,10 @@
 """Variable elimination: a reduction over all architectures, without them.
 
-A cost is combined from tables, and in each table only neighbouring choices
-meet. So what is to be known of all combinations (the smallest, the largest, a
-sum) is found choice by choice: each in turn is reduced away from the tables in
-which it stands, those of the smallest joint table first (bucket elimination,
-Dechter 1999). That takes time with the size of a joint table, not with the
-number of architectures.
+A cost is combined from tables, and in each table only a few choices meet. So
+the smallest cost of all combinations, the largest or a sum is found choice by
+choice: each in turn is reduced away from the tables in which it stands, those
+of the smallest joint table first (bucket elimination, Dechter 1999). That takes
+time with the size of a joint table, not with the number of architectures.
 """
 
 import functools
@@ -15,16 +14,18 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nasjax.space import Axis
+
 
 class Factor(NamedTuple):
   """An array over some of the choices.
 
   Attributes:
-    axes: names of the choices, each once; none for a constant.
-    array: `[*options]`, one axis for each name.
+    axes: the single choices, each once; none for a constant.
+    array: `[*options]`, one axis for each choice.
   """
 
-  axes: tuple[str, ...]
+  axes: tuple[Axis, ...]
   array: np.ndarray
 
 
@@ -74,7 +75,7 @@ def eliminate(
   return functools.reduce(combine, [f.array for f in pending]), joints
 
 
-def _joint_size(factors: Sequence[Factor], name: str) -> int:
+def _joint_size(factors: Sequence[Factor], name: Axis) -> int:
   """Number of combinations of the choices that meet with one."""
   sizes = {}
   for f in factors:
@@ -83,7 +84,7 @@ def _joint_size(factors: Sequence[Factor], name: str) -> int:
   return math.prod(sizes.values())
 
 
-def _spread(factor: Factor, axes: tuple[str, ...]) -> np.ndarray:
+def _spread(factor: Factor, axes: tuple[Axis, ...]) -> np.ndarray:
   """The array, broadcastable over all of `axes`."""
   own = factor.axes
   order = sorted(range(len(own)), key=lambda i: axes.index(own[i]))

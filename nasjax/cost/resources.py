@@ -3,21 +3,15 @@
 import math
 import numbers
 from collections.abc import Mapping
+from typing import Any
 
 from nasjax.cost.base import Cost, exact
-from nasjax.cost.tables import (
-  Number,
-  Table,
-  op_macs,
-  op_memory,
-  op_params,
-  slot_tables,
-)
+from nasjax.cost.blocks import measure_macs, measure_memory, measure_params
 from nasjax.errors import InputError
-from nasjax.space import Space
+from nasjax.space import Axis, Number, SearchSpace, Table, axes, label
 
 
-def macs(space: Space) -> Cost:
+def macs(space: SearchSpace) -> Cost:
   """Multiply-accumulates of one inference; the literature's "FLOPs".
 
   Convolutions and linear layers, padding taps included; see `nasjax.count`.
@@ -31,10 +25,10 @@ def macs(space: Space) -> Cost:
     >>> macs(zoo.mobilenet_v2()).constant
     300774272
   """
-  return Cost('macs', 'MACs', slot_tables(space, op_macs), space=space)
+  return Cost('macs', 'MACs', space.tables(measure_macs), space=space)
 
 
-def params(space: Space) -> Cost:
+def params(space: SearchSpace) -> Cost:
   """Trainable parameters: batch norm's scale and bias in, statistics out.
 
   Raises:
@@ -46,14 +40,14 @@ def params(space: Space) -> Cost:
     >>> params(zoo.mobilenet_v2()).constant
     3504872
   """
-  tables = slot_tables(space, op_params)
+  tables = space.tables(measure_params)
   return Cost('params', 'parameters', tables, space=space)
 
 
-def memory(space: Space) -> Cost:
+def memory(space: SearchSpace) -> Cost:
   """Peak bytes of activations of one float32 inference, weights apart.
 
-  What a slot needs while it runs, the largest along the chain; see
+  What a part of the network needs while it runs, the largest of all; see
   `nasjax.count.peak_memory` for the rule. It is a maximum, so `cost(probs)` is
   a lower bound of its expectation, see `Cost.__call__`: a constraint on it may
   not act at all while the most probable architecture is over the limit.
@@ -68,14 +62,15 @@ def memory(space: Space) -> Cost:
     >>> memory(zoo.mobilenet_v2()).constant == 4 * 112 * 112 * (96 + 96 // 4)
     True
   """
-  return Cost('memory', 'bytes', slot_tables(space, op_memory), 'max', space)
+  tables = space.tables(measure_memory)
+  return Cost('memory', 'bytes', tables, 'max', space)
 
 
 def table(
-  space: Space,
+  space: SearchSpace,
   name: str,
   unit: str,
-  candidates: Mapping[str, Mapping[str, Number]],
+  candidates: Mapping[Axis, Mapping[str, Number]],
   fixed: Number = 0,
 ) -> Cost:
   """A cost of the user's own: one number per candidate.
@@ -84,7 +79,9 @@ def table(
     space: whose candidates they are.
     name: of the resource.
     unit: what the numbers are in.
-    candidates: slot or width to option to number.
+    candidates: name of a choice to option to number. For a name with a shape
+      the numbers are those of each of its choices; `(name, index)` gives one of
+      them numbers of its own.
     fixed: what every architecture costs besides.
 
   Raises:
@@ -100,46 +97,62 @@ def table(
     >>> price.bounds()
     (1.5, 1.5)
   """
-  wanted = {(s, o) for s, options in space.choices.items() for o in options}
   if not isinstance(candidates, Mapping):
     raise InputError(
-      f'table {name!r} is {candidates!r}; it takes slot or width to option to '
-      'number'
+      f'table {name!r} is {candidates!r}; it takes name of a choice to option '
+      'to number'
     )
-  for s, options in candidates.items():
-    if not isinstance(options, Mapping):
+  for key, numbers_of in candidates.items():
+    if not isinstance(numbers_of, Mapping):
       raise InputError(
-        f'table {name!r} has {options!r} for {s}, which takes a number for '
-        'each of its options'
+        f'table {name!r} has {numbers_of!r} for {_words(key)}, which takes a '
+        'number for each of its options'
       )
-  given = {
-    (s, o): number
-    for s, options in candidates.items()
-    for o, number in options.items()
+  options_of = axes(space.choices)
+  # A single choice's own numbers go before those of its name.
+  keys = {
+    axis: axis if axis in candidates or isinstance(axis, str) else axis[0]
+    for axis in options_of
   }
   # NumPy's own small ints would wrap in a sum.
-  given = {place: exact(number) for place, number in given.items()}
+  given = {
+    (key, option): exact(number)
+    for key, numbers_of in candidates.items()
+    for option, number in numbers_of.items()
+  }
   fixed = exact(fixed)
+  wanted = {
+    (keys[axis], o) for axis, names in options_of.items() for o in names
+  }
+  known = wanted | {(s, o) for s, c in space.choices.items() for o in c}
   numbered = {place for place, number in given.items() if number is not None}
-  for what, names in (
+  for what, places in (
     ('lacks', wanted - numbered),
-    ('names what the space does not have:', set(given) - wanted),
+    ('names what the space does not have:', set(given) - known),
   ):
-    if names:
-      listed = ', '.join(f'{s}/{o}' for s, o in sorted(names))
+    if places:
+      listed = ', '.join(sorted(f'{_words(s)}/{o}' for s, o in places))
       raise InputError(f'table {name!r} {what} {listed}')
   for (s, o), number in {**given, ('fixed', 'part'): fixed}.items():
     if not isinstance(number, numbers.Real):
       raise InputError(
-        f'table {name!r} has {number!r} at {s}/{o}; costs are numbers'
+        f'table {name!r} has {number!r} at {_words(s)}/{o}; costs are numbers'
       )
     if not (math.isfinite(number) and number >= 0):
       raise InputError(
-        f'table {name!r} has {number} at {s}/{o}; costs are finite and at '
-        'least 0'
+        f'table {name!r} has {number} at {_words(s)}/{o}; costs are finite and '
+        'at least 0'
       )
   tables = [Table((), (), (fixed,))]
-  for s, options in space.choices.items():
-    values = tuple(given[s, o] for o in options)
-    tables.append(Table((s,), (len(options),), values))
+  for axis, options in options_of.items():
+    values = tuple(given[keys[axis], o] for o in options)
+    tables.append(Table((axis,), (len(options),), values))
   return Cost(name, unit, tuple(tables), space=space)
+
+
+def _words(key: Any) -> str:
+  """A key of candidates as people write it, whatever it is."""
+  match key:
+    case (str(), tuple()):
+      return label(key)
+  return str(key)

@@ -1,4 +1,7 @@
-"""The vocabulary: slots, spaces, architectures. All static, all hashable.
+"""The vocabulary: choices, spaces, architectures. All static, all hashable.
+
+A space gives choices, a network and cost tables: the protocol is `SearchSpace`.
+`Space` is the kind that is a chain, see below.
 
 A chain space is a sequence of slots. A slot holds candidate ops, of which a
 network has one. A slot with one op is fixed, such as stem, head and classifier;
@@ -6,23 +9,50 @@ a published network is a space in which all slots are fixed. A width can be a
 choice, too, shared by the slots that name it.
 
 What is learned about the choices lives outside of spaces, in `alphas`: a dict
-from the name of a slot or width to `f32[options]`. The last axis is the choice.
+from the name of a choice to `f32[*shape, options]`. The last axis is the
+choice; a name with a shape holds several of them.
 """
 
 from nasjax.space.architecture import Architecture, argmax, fix, one_hot
+from nasjax.space.block import (
+  Block,
+  Measure,
+  Shape,
+  output_shape,
+  program,
+  traced_shape,
+)
 from nasjax.space.chain import Space, at_pattern, check_image_size, resize
-from nasjax.space.choices import Alphas, Axis, Choice, axes, init_alphas, rows
+from nasjax.space.chain_tables import OpBlock
+from nasjax.space.choices import (
+  Alphas,
+  Axis,
+  Choice,
+  axes,
+  init_alphas,
+  label,
+  rows,
+)
 from nasjax.space.json_file import read_record
+from nasjax.space.protocol import SearchSpace
 from nasjax.space.slots import LARGEST_SIZE, Slot, Width, channels, pairs
+from nasjax.space.table import Number, Table
 
 __all__ = [
   'LARGEST_SIZE',
   'Alphas',
   'Architecture',
   'Axis',
+  'Block',
   'Choice',
+  'Measure',
+  'Number',
+  'OpBlock',
+  'SearchSpace',
+  'Shape',
   'Slot',
   'Space',
+  'Table',
   'Width',
   'argmax',
   'at_pattern',
@@ -31,9 +61,13 @@ __all__ = [
   'check_image_size',
   'fix',
   'init_alphas',
+  'label',
   'one_hot',
+  'output_shape',
   'pairs',
+  'program',
   'read_record',
   'resize',
   'rows',
+  'traced_shape',
 ]

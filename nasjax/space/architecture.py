@@ -1,18 +1,21 @@
 """What was chosen: one option for every choice of a space."""
 
 import dataclasses
+import itertools
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from nasjax import ops as ops_lib
 from nasjax.errors import InputError
 from nasjax.space import json_file
-from nasjax.space.chain import Space, at_pattern
-from nasjax.space.choices import Alphas
-from nasjax.space.slots import Width
+from nasjax.space.chain import Space
+from nasjax.space.choices import Alphas, Axis, axes, label
+from nasjax.space.protocol import SearchSpace
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +24,8 @@ class Architecture:
 
   Attributes:
     space: what was chosen from.
-    choice: names of ops and widths, in the order of `space.choices`.
+    choice: names of the chosen options, one for each of
+      `nasjax.space.axes(space.choices)`, in that order.
 
   Example:
     >>> from nasjax import spaces
@@ -31,32 +35,75 @@ class Architecture:
     (0, 1, 2)
   """
 
-  space: Space
+  space: SearchSpace
   choice: tuple[str, ...]
 
   def __post_init__(self):
-    choices = self.space.choices
-    if len(self.choice) != len(choices):
+    options = axes(self.space.choices)
+    if len(self.choice) != len(options):
       raise InputError(
-        f'an architecture of {self.space.name} has {len(choices)} choices, '
+        f'an architecture of {self.space.name} has {len(options)} choices, '
         f'got {len(self.choice)}'
       )
-    for name, (slot, known) in zip(self.choice, choices.items(), strict=True):
+    for name, (axis, known) in zip(self.choice, options.items(), strict=True):
       if name not in known:
         raise InputError(
-          f'{name!r} is no option of {slot}; choose from {", ".join(known)}'
+          f'{name!r} is no option of {label(axis)}; choose from '
+          f'{", ".join(known)}'
         )
 
   @classmethod
-  def from_indices(cls, space: Space, indices: Sequence[int]) -> 'Architecture':
-    """From the place of the chosen option in every choice."""
-    pairs = zip(space.choices.values(), indices, strict=True)
+  def from_indices(
+    cls, space: SearchSpace, indices: Sequence[int]
+  ) -> 'Architecture':
+    """From the place of the chosen option in every single choice, in order."""
+    pairs = zip(axes(space.choices).values(), indices, strict=True)
     return cls(space, tuple(names[int(i)] for names, i in pairs))
+
+  @classmethod
+  def from_named(
+    cls, space: SearchSpace, named: Mapping[str, Any]
+  ) -> 'Architecture':
+    """From name to option, or for a name with a shape to nested lists.
+
+    Args:
+      space: what was chosen from.
+      named: as the property `named` gives it.
+
+    Raises:
+      InputError: other names, lengths or options than the space has.
+    """
+    missing = [name for name in space.choices if name not in named]
+    if missing or len(named) != len(space.choices):
+      raise InputError(
+        f'its choice names the slots {", ".join(named)}; its space has '
+        f'{", ".join(space.choices)}'
+      )
+    parts = [
+      _flat(name, choice.shape, named[name])
+      for name, choice in space.choices.items()
+    ]
+    return cls(space, tuple(itertools.chain.from_iterable(parts)))
+
+  @property
+  def named(self) -> dict[str, Any]:
+    """Name to the chosen option; for a name with a shape to nested lists."""
+    options = iter(self.choice)
+    return {
+      name: _nested(choice.shape, options)
+      for name, choice in self.space.choices.items()
+    }
 
   @property
   def indices(self) -> tuple[int, ...]:
-    pairs = zip(self.space.choices.values(), self.choice, strict=True)
-    return tuple(names.options.index(name) for names, name in pairs)
+    """The place of the chosen option in every single choice."""
+    pairs = zip(axes(self.space.choices).values(), self.choice, strict=True)
+    return tuple(names.index(name) for names, name in pairs)
+
+  @property
+  def index(self) -> dict[Axis, int]:
+    """Single choice to the place of its chosen option."""
+    return dict(zip(axes(self.space.choices), self.indices, strict=True))
 
   def save(self, path: str | pathlib.Path, **record) -> None:
     """Writes a self-contained JSON file, whole or not at all.
@@ -65,9 +112,17 @@ class Architecture:
       path: where.
       **record: what else is to be kept (costs, limits, command, seed,
         versions), as JSON values; `read_record` gives it back.
+
+    Raises:
+      InputError: its space is no `nasjax.space.Space`.
     """
-    choice = dict(zip(self.space.choices, self.choice, strict=True))
-    json_file.write(path, choice, vars(self.space), record)
+    if not isinstance(self.space, Space):
+      raise InputError(
+        f'only an architecture of a chain of slots (nasjax.space.Space) can be '
+        f'saved, got one of {self.space.name!r}, a '
+        f'{type(self.space).__name__}'
+      )
+    json_file.write(path, self.named, vars(self.space), record)
 
   @classmethod
   def load(
@@ -91,22 +146,15 @@ class Architecture:
       )
       space = Space(**fields)
       hash(space)  # A name or a number that is a list shows here.
-      choice = document['choice']
-      missing = [name for name in space.choices if name not in choice]
-      if missing or len(choice) != len(space.choices):
-        raise InputError(
-          f'its choice names the slots {", ".join(choice)}; its space has '
-          f'{", ".join(space.choices)}'
-        )
-      return cls(space, tuple(choice[name] for name in space.choices))
+      return cls.from_named(space, document['choice'])
     except KeyError as e:
       raise InputError(f'architecture file {path}: {e} is missing') from e
     except (TypeError, ValueError) as e:
       raise InputError(f'architecture file {path}: {e}') from e
 
 
-def fix(space: Space, architecture: Architecture) -> Space:
-  """The derived network: `space` with the chosen op alone in every slot.
+def fix(space: SearchSpace, architecture: Architecture) -> SearchSpace:
+  """The derived network: `space.fix(architecture)`.
 
   Args:
     space: the architecture's space, or the same at another image size or
@@ -116,32 +164,47 @@ def fix(space: Space, architecture: Architecture) -> Space:
   Raises:
     InputError: `space` has other choices than `architecture`.
   """
-  choice = Architecture(space, architecture.choice)
-  index = dict(zip(space.choices, choice.indices, strict=True))
-  if space.patterns:
-    space = at_pattern(space, index['pattern'])
-
-  def fixed(slot):
-    features = slot.features
-    if isinstance(features, Width):
-      features = features.options[index[features.name]]
-    op = slot.ops[index.get(slot.name, 0)]
-    return dataclasses.replace(slot, ops=(op,), features=features)
-
-  return dataclasses.replace(space, slots=tuple(map(fixed, space.slots)))
+  return space.fix(architecture)
 
 
 def one_hot(architecture: Architecture, dtype=None) -> Alphas:
-  """The probs that are 1 at the architecture's ops and 0 elsewhere."""
-  choices = architecture.space.choices.items()
-  return {
-    slot: jax.nn.one_hot(i, len(names), dtype=dtype or float)
-    for (slot, names), i in zip(choices, architecture.indices, strict=True)
-  }
+  """The probs that are 1 at the architecture's options and 0 elsewhere.
+
+  Returns:
+    A dict from the name of a choice to `f32[*shape, options]`.
+  """
+  found, left = {}, iter(architecture.indices)
+  for name, choice in architecture.space.choices.items():
+    index = np.array(_nested(choice.shape, left), np.int32)
+    found[name] = jax.nn.one_hot(index, len(choice), dtype=dtype or float)
+  return found
 
 
-def argmax(space: Space, alphas: Mapping[str, jax.Array]) -> Architecture:
-  """The most probable architecture, limits aside."""
-  return Architecture.from_indices(
-    space, [int(jnp.argmax(alphas[slot])) for slot in space.choices]
-  )
+def argmax(space: SearchSpace, alphas: Mapping[str, jax.Array]) -> Architecture:
+  """The most probable architecture, limits aside.
+
+  Args:
+    space: what is chosen from.
+    alphas: name of a choice to `f32[*shape, options]`.
+  """
+  best = [np.ravel(jnp.argmax(alphas[name], -1)) for name in space.choices]
+  return Architecture.from_indices(space, list(itertools.chain(*best)))
+
+
+def _nested(shape: tuple[int, ...], values: Iterator[Any]) -> Any:
+  """The next value, or for a shape nested lists of the next ones."""
+  if not shape:
+    return next(values)
+  return [_nested(shape[1:], values) for _ in range(shape[0])]
+
+
+def _flat(name: str, shape: tuple[int, ...], nested: Any) -> list[Any]:
+  """The values of `_nested`, in order."""
+  if not shape:
+    return [nested]
+  if not isinstance(nested, list | tuple) or len(nested) != shape[0]:
+    raise InputError(
+      f'the choice {name} takes {shape[0]} options in a list, got {nested!r}'
+    )
+  parts = [_flat(name, shape[1:], part) for part in nested]
+  return list(itertools.chain.from_iterable(parts))

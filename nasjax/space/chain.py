@@ -4,11 +4,22 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import flax.linen as nn
 
 from nasjax.errors import InputError
-from nasjax.ops import Op, Skip
+from nasjax.ops import Numerics, Op, Skip
+from nasjax.space import chain_tables
+from nasjax.space.block import Measure
 from nasjax.space.choices import Choice
 from nasjax.space.slots import LARGEST_SIZE, Slot, Width, pairs
+from nasjax.space.table import Table
+
+if TYPE_CHECKING:
+  from nasjax.space.architecture import Architecture
+
+_NUMERICS = Numerics()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,6 +142,70 @@ class Space:
         skip = skips[0] if skips else None
         found[slot.name] = Choice(slot.op_names, skip=skip)
     return found
+
+  def network(self, numerics: Numerics = _NUMERICS) -> nn.Module:
+    """The chain as a module, called `(images, probs, *, train, index=None)`."""
+    # The modules of supernets are made of spaces, and so come after them.
+    from nasjax.supernet import Supernet
+
+    return Supernet(self, numerics)
+
+  def search_network(self, numerics: Numerics = _NUMERICS) -> nn.Module:
+    """The same as `network`: a chain is searched at its own size."""
+    return self.network(numerics)
+
+  def fix(self, architecture: 'Architecture') -> 'Space':
+    """The derived network: the chosen op and width alone in every slot.
+
+    Args:
+      architecture: what to keep, of this space or of the same at another image
+        size or number of classes (`resize`).
+
+    Raises:
+      InputError: the architecture has other choices than this space.
+
+    Example:
+      >>> from nasjax import space, spaces
+      >>> tiny = spaces.tiny()
+      >>> a = space.Architecture.from_indices(tiny, (0, 1, 2))
+      >>> [slot.op_names for slot in tiny.fix(a).slots][1:4]
+      [('mbconv_k3_e1',), ('mbconv_k3_e3',), ('skip',)]
+    """
+    index = dataclasses.replace(architecture, space=self).index
+    space = at_pattern(self, index['pattern']) if self.patterns else self
+
+    def fixed(slot):
+      features = slot.features
+      if isinstance(features, Width):
+        features = features.options[index[features.name]]
+      op = slot.ops[index.get(slot.name, 0)]
+      return dataclasses.replace(slot, ops=(op,), features=features)
+
+    return dataclasses.replace(space, slots=tuple(map(fixed, space.slots)))
+
+  def tables(self, measure: Measure) -> tuple[Table, ...]:
+    """What every block measures, a table for every slot.
+
+    Args:
+      measure: `measure(block, input shape) -> number`, such as
+        `nasjax.cost.measure_macs`; blocks are `nasjax.space.OpBlock`s.
+
+    Returns:
+      Tables in the order of the chain; where patterns differ in one, its first
+      axis is the pattern.
+
+    Raises:
+      InputError: images are too small for the strides.
+      ValueError: ops of one slot differ in the shape that leaves them.
+
+    Example:
+      >>> from nasjax import cost, spaces
+      >>> [t.axes for t in spaces.tiny().tables(cost.measure_macs)][:2]
+      [(), ('stage1_1',)]
+    """
+    check_image_size(self)
+    each = [at_pattern(self, i) for i in range(len(self.patterns))]
+    return chain_tables.stacked(each or [self], measure)
 
 
 def at_pattern(space: Space, index: int) -> Space:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 if TYPE_CHECKING:
-  from nasjax.space.chain import Space
+  from nasjax.space.protocol import SearchSpace
 
 Alphas = dict[str, jax.Array]
 # One categorical choice: its name, or for a name that holds several choices
@@ -68,6 +68,19 @@ class Choice:
     return self.options[place]
 
 
+def label(axis: Axis) -> str:
+  """A single choice as people write it.
+
+  Example:
+    >>> label('op'), label(('edge', (0, 2)))
+    ('op', 'edge[0, 2]')
+  """
+  if isinstance(axis, str):
+    return axis
+  name, index = axis
+  return f'{name}[{", ".join(map(str, index))}]'
+
+
 def axes(choices: Mapping[str, Choice]) -> dict[Axis, tuple[str, ...]]:
   """Every single choice with its options, in order; shapes are unrolled.
 
@@ -105,7 +118,7 @@ def rows(arrays: Mapping[str, jax.Array]) -> dict[Axis, jax.Array]:
 
 
 def init_alphas(
-  choices: 'Mapping[str, Choice] | Space',
+  choices: 'Mapping[str, Choice] | SearchSpace',
   key: jax.Array | None = None,
   scale: float = 1e-3,
 ) -> Alphas:

@@ -10,6 +10,8 @@ PACKAGE = pathlib.Path(__file__).resolve().parents[2] / 'nasjax'
 ORDER = 'errors files printable ops space spaces zoo supernet relax count cost '
 ORDER += 'constraint guard data train search derive report'
 PLACES = {name: i for i, name in enumerate(ORDER.split())}
+# A chain makes its own supernet when it is asked to; the module loads late.
+LATE = {('space/chain.py', 'supernet')}
 
 
 def _room(path):
@@ -35,8 +37,12 @@ FILES += [PACKAGE / f'{name}.py' for name in ('errors', 'files', 'printable')]
 
 @pytest.mark.parametrize('path', FILES, ids=lambda p: str(p.name))
 def test_no_import_runs_against_the_map(path):
-  own = _room(path)
-  later = [n for n in _imports(path) if PLACES[n] > PLACES[own]]
+  own, place = _room(path), path.relative_to(PACKAGE).as_posix()
+  later = [
+    n
+    for n in _imports(path)
+    if PLACES[n] > PLACES[own] and (place, n) not in LATE
+  ]
   assert later == []
 
 
