@@ -4,12 +4,7 @@ import dataclasses
 
 import pytest
 
-from nasjax import (
-  cost,
-  ops,
-  spaces,
-  zoo,
-)
+from nasjax import cost, ops, spaces, zoo
 from tests.spaces.spaces_cases import as_architecture, macs_of, params_of
 
 

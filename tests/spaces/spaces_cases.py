@@ -86,3 +86,14 @@ def built_counts(network):
     count.params(found['variables']),
     count.peak_memory(program, key, images).bytes,
   )
+
+
+def layout(s):
+  """Width, number of blocks and stride of each stage."""
+  rows = []
+  for slot in s.slots:
+    if slot.name.startswith('stage'):
+      if slot.name.endswith('_1'):
+        rows.append([slot.features, 0, slot.stride])
+      rows[-1][1] += 1
+  return rows

@@ -4,9 +4,7 @@ import itertools
 
 import pytest
 
-from nasjax import (
-  space,
-)
+from nasjax import space
 from tests.spaces.spaces_cases import TINY, built_counts, exact_counts
 
 
