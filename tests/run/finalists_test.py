@@ -12,7 +12,7 @@ from scipy import stats
 from experiments import cli, finalists, loop, names, search
 from nasjax import cost, data, derive, space, spaces
 from tests.conftest import refused
-from tests.experiments import sweep_cases
+from tests.experiments.sweep import sweep_cases
 
 
 def _alphas(s, rng):

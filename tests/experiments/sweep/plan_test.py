@@ -12,7 +12,7 @@ from experiments.sweep import networks as networks_lib
 from experiments.sweep import plan as plan_lib
 from nasjax import cost, space, spaces
 from tests.conftest import refused
-from tests.experiments.sweep_cases import SPACE, config, few, known
+from tests.experiments.sweep.sweep_cases import SPACE, config, few, known
 
 
 @pytest.fixture(scope='module', autouse=True)

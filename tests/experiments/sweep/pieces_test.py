@@ -17,7 +17,7 @@ from experiments.sweep import main, networks, plan, setup
 from nasjax import data, derive, report
 from nasjax.errors import DivergedError, InputError
 from tests.conftest import refused
-from tests.experiments.sweep_cases import config, known
+from tests.experiments.sweep.sweep_cases import config, known
 
 
 @pytest.fixture(scope='module', autouse=True)

@@ -20,7 +20,7 @@ from experiments.sweep import report as report_lib
 from nasjax import cost, report, space
 from nasjax.errors import DivergedError, InputError
 from tests.conftest import refused
-from tests.experiments.sweep_cases import SPACE, config, known
+from tests.experiments.sweep.sweep_cases import SPACE, config, known
 
 COMPILE_FOR = searching.compile_for
 
