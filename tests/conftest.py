@@ -95,6 +95,14 @@ def derivations() -> int:
 
 
 @pytest.fixture
+def drawn(request) -> random.Random:
+  """Random numbers of the test's own, which a failure says how to repeat."""
+  name = request.node.nodeid
+  print(f'SEED={os.environ["SEED"]} pytest {name}')
+  return random.Random(f'{os.environ["SEED"]} {name}')
+
+
+@pytest.fixture
 def draw():
   """Draws architectures of a space uniformly, the same ones every time."""
   rng = np.random.default_rng(0)

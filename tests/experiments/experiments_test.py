@@ -5,7 +5,6 @@ import fcntl
 import json
 import os
 import pathlib
-import random
 import re
 import signal
 import struct
@@ -131,12 +130,12 @@ def searched(searched_and_said):
 
 
 def test_a_killed_search_ends_bit_for_bit_where_it_would_have(
-  searched, tmp_path
+  searched, tmp_path, drawn
 ):
   again = tmp_path / 'run'
   args = [f'--workdir={again}', *SMALL]
   process = _start('search', *args)
-  lines = random.randint(2, 7)  # of 8; which one must not matter
+  lines = drawn.randint(2, 7)  # of 8; which one must not matter
   assert _kill_after(process, again / 'metrics.jsonl', lines), lines
   assert not (again / 'architecture.json').exists()
   _call('search', *args)
@@ -154,7 +153,9 @@ STOPPED += '--entropy=0:0,60:0.1 --skip_dropout=0.2'.split()
 STOPPED += '--eigenvalue_every=1 --stop_skips=1 --stop_eigenvalue=1e-6'.split()
 
 
-def test_a_search_that_is_stopped_says_why_and_resumes_to_the_same(tmp_path):
+def test_a_search_that_is_stopped_says_why_and_resumes_to_the_same(
+  tmp_path, drawn
+):
   """Driven to skips by their price, with every guard on, and killed once."""
   whole, again = tmp_path / 'whole', tmp_path / 'again'
   out = _call('search', f'--workdir={whole}', *STOPPED, quick=True)
@@ -179,7 +180,7 @@ def test_a_search_that_is_stopped_says_why_and_resumes_to_the_same(tmp_path):
     assert np.isfinite(row['eigenvalue'])
   assert all(row['skips'] == 1 for row in rows[-10:])
   process = _start('search', f'--workdir={again}', *STOPPED, quick=True)
-  lines = random.randint(6, 12)
+  lines = drawn.randint(6, 12)
   assert _kill_after(process, again / 'metrics.jsonl', lines), lines
   assert not (again / 'architecture.json').exists()
   _call('search', f'--workdir={again}', *STOPPED, quick=True)
@@ -190,13 +191,13 @@ def test_a_search_that_is_stopped_says_why_and_resumes_to_the_same(tmp_path):
 
 
 def test_a_killed_training_ends_bit_for_bit_where_it_would_have(
-  searched, tmp_path
+  searched, tmp_path, drawn
 ):
   args = [f'--architecture={searched / "architecture.json"}', '--epochs=3']
   args += ['--ema_decay=0.99', '--valid_fraction=0.2', '--drop_path=0.1']
   whole, again = tmp_path / 'whole', tmp_path / 'again'
   process = _start('train', f'--workdir={again}', *args)
-  lines = random.randint(6, 13)  # of 15, five an epoch
+  lines = drawn.randint(6, 13)  # of 15, five an epoch
   assert _kill_after(process, again / 'metrics.jsonl', lines), lines
   _call('train', f'--workdir={again}', *args)
   _call('train', f'--workdir={whole}', *args)
@@ -709,9 +710,9 @@ def test_the_bar_shows_losses_and_costs_against_limits_from_the_start(
   searched_and_said,
 ):
   _, err = searched_and_said
-  drawn = err.replace('\r', '\n').splitlines()
-  assert any('compiling weight step' in line for line in drawn)
-  shown = [line for line in drawn if 'train ' in line]
+  written = err.replace('\r', '\n').splitlines()
+  assert any('compiling weight step' in line for line in written)
+  shown = [line for line in written if 'train ' in line]
   assert all(' of 60.0k' in line and '<' in line for line in shown)
   for step in range(3, 25, 3):
     *_, line = (line for line in shown if f' {step}/24 ' in line)

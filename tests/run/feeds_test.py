@@ -1,7 +1,6 @@
 """How images come to the steps of a search: in two streams, looked at ahead."""
 
 import json
-import random
 import types
 
 import numpy as np
@@ -207,10 +206,10 @@ def _search(root, workdir, **options):
 
 
 def test_a_streamed_search_that_is_killed_ends_where_it_would_have(
-  tmp_path, monkeypatch
+  tmp_path, monkeypatch, drawn
 ):
   prepare_tfds(tmp_path, images(60, 12, 3), np.arange(60) % 3)
-  step_of, last = searching.stepper, random.randint(4, 12)
+  step_of, last = searching.stepper, drawn.randint(4, 12)
 
   def stepper(*args):
     advance = step_of(*args)

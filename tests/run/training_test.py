@@ -2,7 +2,6 @@
 
 import dataclasses
 import gc
-import random
 import shutil
 
 import jax
@@ -197,10 +196,10 @@ def test_images_that_are_too_small_are_refused(root, tmp_path):
 
 
 def test_an_interrupted_training_ends_where_it_would_have(
-  root, run, tmp_path, monkeypatch
+  root, run, tmp_path, monkeypatch, drawn
 ):
   """Bit for bit: averages, best weights and every line of metrics."""
-  left = random.randint(4, 9)  # of 12 lines, four an epoch
+  left = drawn.randint(4, 9)  # of 12 lines, four an epoch
   described = training.described
 
   def killed(metrics):
