@@ -7,7 +7,7 @@ RUN := .venv/bin/python
 FULL := ARCHITECTURES=1000 DERIVATIONS=500 KILLS=30
 FULL += MUTATIONS_ARCHITECTURE=500 MUTATIONS_RUNS=200 FLAG_SETS=200
 
-.PHONY: demo test check-full lint clean
+.PHONY: demo test quick check-full lint clean
 
 demo: .venv/installed
 	$(RUN) -m experiments.search --workdir=runs/demo/search --limit=macs=2.1M
@@ -16,6 +16,10 @@ demo: .venv/installed
 
 test: .venv/installed
 	$(RUN) -m pytest -q -n 2
+
+# Without tests that take more than about 3 seconds each.
+quick: .venv/installed
+	$(RUN) -m pytest -q -n 2 -m 'not slow'
 
 # Every block, and the step of every preset; of each 1,000 architectures instead of 20
 # and 500 cases of deriving instead of 30; 30 kills, 700 damaged files, 200 sets of

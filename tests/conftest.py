@@ -59,6 +59,19 @@ SHARED = pathlib.Path(__file__).resolve().parents[2] / 'shared'
 
 def pytest_terminal_summary(terminalreporter):
   terminalreporter.write_line(f'SEED={os.environ["SEED"]}')
+  if not SHARED.is_dir():
+    terminalreporter.write_line(
+      'tests marked `shared` were left out: there is no ../shared beside this '
+      'checkout'
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+  if SHARED.is_dir():
+    return
+  left_out = [item for item in items if item.get_closest_marker('shared')]
+  items[:] = [item for item in items if item not in left_out]
+  config.hook.pytest_deselected(items=left_out)
 
 
 def pytest_unconfigure():
@@ -69,9 +82,7 @@ def pytest_unconfigure():
 
 @pytest.fixture
 def shared() -> pathlib.Path:
-  """Material that lies beside some checkouts and is never needed."""
-  if not SHARED.is_dir():
-    pytest.skip('there is no ../shared beside this checkout')
+  """Material that lies beside some checkouts, for tests marked `shared`."""
   return SHARED
 
 

@@ -218,6 +218,7 @@ def test_mocked_data_are_streamed():
   assert len(set(one.tolist())) > 3
 
 
+@pytest.mark.shared
 def test_the_real_mnist_is_streamed_and_gone_on_with(tmp_path, shared):
   stage = shared / 'tools' / 'stage_datasets.py'
   done = subprocess.run(

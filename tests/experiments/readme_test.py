@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from experiments import metrics_file, names, presets
 from nasjax import cost, space
@@ -106,6 +107,7 @@ def test_commands_run(tmp_path):
   assert re.search(rf'^macs +{row["cost"]:,}$', counted, re.MULTILINE)
 
 
+@pytest.mark.shared
 def test_commands_on_a_tfds_set_run(shared, tmp_path):
   stage = [sys.executable, shared / 'tools/stage_datasets.py']
   done = subprocess.run(
