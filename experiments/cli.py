@@ -52,10 +52,7 @@ def run(main: Callable[[], None], required: Sequence[str] = ()) -> None:
         raise InputError(
           f'unexpected argument {argv[1]!r}; flags are written --name=value'
         )
-      missing = [n for n in required if flags.FLAGS[n].value is None]
-      if missing:
-        wanted = (f'--{n} ({flags.FLAGS[n].help})' for n in missing)
-        raise InputError(f'missing {" and ".join(wanted)}')
+      require(required)
       allocator.keep_pages()
       main()
     except InputError as e:
@@ -117,6 +114,18 @@ def _nobody_reads(pipe: TextIO) -> bool:
   poll = select.poll()
   poll.register(pipe, 0)  # Errors are told without being asked for.
   return bool(poll.poll(0))
+
+
+def require(names: Iterable[str]) -> None:
+  """Raises InputError where a flag was not given that has to be.
+
+  Args:
+    names: of the flags, which are parsed.
+  """
+  missing = [n for n in names if flags.FLAGS[n].value is None]
+  if missing:
+    wanted = (f'--{n} ({flags.FLAGS[n].help})' for n in missing)
+    raise InputError(f'missing {" and ".join(wanted)}')
 
 
 def lookup(kind: str, name: str, known: Mapping[str, T]) -> T:

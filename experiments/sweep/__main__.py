@@ -4,8 +4,8 @@
     --limits=macs=1M,2M,3M --search_seeds=5 --outer_seeds=1 --train_seeds=2
 
 or `--strengths=0.1,0.3,1,3 --constraint=linear`, which prices MACs and limits
-nothing. Writes `report.md`, `report.html`, `results.csv`, figures and the files
-of all architectures. `--dry_run` says what there is to do and writes nothing.
+nothing. Writes `report.md`, `report.html`, `results.csv`, figures and all
+architectures. `--dry_run` says what there is to do and writes nothing.
 
 Every search and every training is a piece of its own: what is finished is read,
 what was killed goes on where it was. `--part=2/8` does every eighth piece, so
@@ -13,18 +13,41 @@ that eight processes share the work; those of the searches first, and when all
 are done the same command goes on with the trainings. Without `--part` all that
 is missing is done, and reported. Images are decoded into memory: of what is
 read as a stream there is no sweep.
+
+  python -m experiments.sweep --report=results/cifar10
+
+writes `report.html` and a file of each architecture again, from the
+`report.md`, `results.csv` and `architectures.json` that are kept of a study.
 """
 
 import sys
 
 from absl import flags
 
-from experiments import cli, compilation
-from experiments.sweep import dry, main, plan, setup
+from experiments import cli, compilation, names
+from experiments.sweep import dry, kept, main, plan, setup
+from nasjax.errors import InputError
 from nasjax.printable import printable
+
+_OWN = 'part', 'workers', 'dry_run', 'seconds_per_search'
+_OWN += ('seconds_per_training', 'workdir')
+
+
+def _restore(folder: str) -> None:
+  given = [n for n in (*setup.OPTIONS, *_OWN) if flags.FLAGS[n].present]
+  for name in given:
+    if name != 'ops':
+      raise InputError(f'--{name} has no effect with --report; leave it out')
+  ops = names.ops_of(flags.FLAGS.ops)
+  for path in kept.restore(folder, ops):
+    print(f'wrote {path}')
 
 
 def start() -> None:
+  if flags.FLAGS.report is not None:
+    _restore(flags.FLAGS.report)
+    return
+  cli.require(['workdir'])
   compilation.keep(flags.FLAGS.compile_cache)
   config, workdir = cli.values(setup.OPTIONS), flags.FLAGS.workdir
   command = cli.command('experiments.sweep')
@@ -55,4 +78,5 @@ if __name__ == '__main__':
   flags.DEFINE_integer('workers', 1, 'networks trained at a time')
   flags.DEFINE_float('seconds_per_search', None, 'for --dry_run')
   flags.DEFINE_float('seconds_per_training', None, 'for --dry_run')
-  cli.run(start, required=('workdir',))
+  flags.DEFINE_string('report', None, 'folder of a study that is finished')
+  cli.run(start)

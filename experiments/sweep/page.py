@@ -3,13 +3,14 @@
 import dataclasses
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from experiments import datasets, loop, names, scaled
 from experiments.sweep import networks as networks_lib
 from experiments.sweep import results as results_lib
 from experiments.sweep import search_page
+from experiments.sweep.ranks import Ranks
 from experiments.sweep.results import Comparison, Group
 from nasjax.report.document import (
   Block,
@@ -25,24 +26,11 @@ from nasjax.report.markup import code, literal
 from nasjax.report.table import UNITS
 
 SATURATED = 0.95  # Of the median row.
-# Kind, accuracy with a supernet's weights, test accuracy after training.
-Pair = tuple[str, float, float]
-
-
-class Ranks(NamedTuple):
-  """Networks of the space by a supernet and by training.
-
-  Attributes:
-    member: the search whose supernet it is.
-    pairs: of networks within one limit.
-    correlation: of the ranks.
-    unchosen: likewise, of random and hand-made ones.
-  """
-
-  member: str
-  pairs: list[Pair]
-  correlation: Correlation
-  unchosen: Correlation
+_MACS = Figure('macs.png', 'test accuracy against MACs')
+_PARAMS = Figure('params.png', 'test accuracy against parameters')
+_LESS = Figure('differences.png', 'searched networks less others')
+_GALLERY = Figure('architectures.png', 'architectures side by side')
+_RANKS = Figure('ranks.png', 'accuracy after training against the supernet')
 
 
 class Content(NamedTuple):
@@ -91,6 +79,37 @@ def blocks(prepared: Any, content: Content) -> list[Block]:
     *_ranks(content.ranks, bool(content.finalists)),
     *search_page.blocks(content.members, content.finalists),
     *_method(prepared, content),
+  ]
+
+
+def _elsewhere(figure: Figure) -> Text:
+  """Stands in the Markdown for a figure that only `report.html` has."""
+  return Text(f'In `report.html`: {figure.words}.')
+
+
+def short(found: Sequence[Block], resource: str) -> list[Block]:
+  """The page with two figures: accuracies against the resource, differences.
+
+  Args:
+    found: of `blocks`.
+    resource: that is limited.
+  """
+  kept = f'{resource}.png', _LESS.name
+  return [
+    _elsewhere(block)
+    if isinstance(block, Figure) and block.name not in kept
+    else block
+    for block in found
+  ]
+
+
+def whole(found: Sequence[Block]) -> list[Block]:
+  """The page with all of its figures; the inverse of `short`."""
+  every = _MACS, _PARAMS, _LESS, _GALLERY, _RANKS
+  named = {_elsewhere(figure): figure for figure in every}
+  return [
+    named.get(block, block) if isinstance(block, Text) else block
+    for block in found
   ]
 
 
@@ -201,8 +220,8 @@ def _accuracy(prepared: Any, content: Content) -> list[Block]:
   head += ('validation (%)', 'test (%)', '95 % interval')
   return [
     Heading('Accuracy'),
-    Figure('macs.png', 'test accuracy against MACs'),
-    Figure('params.png', 'test accuracy against parameters'),
+    _MACS,
+    _PARAMS,
     Text(
       'Small dots are networks. A bar is the interval of a mean over networks, '
       'after Student; of a single network that of its mean over trainings, '
@@ -250,20 +269,20 @@ def _differences(content: Content) -> list[Block]:
     return []
   return [
     Heading('Differences'),
-    Figure('differences.png', 'searched networks less others'),
+    _LESS,
   ]
 
 
 def _pictures(content: Content) -> list[Block]:
   return [
     Heading('Architectures'),
-    Figure('architectures.png', 'architectures side by side'),
+    _GALLERY,
     Text(
       'Searched networks, then hand-made ones. Boxes are as wide as there are '
       'features (by the root), their colour says kernel (blue 3, orange 5) and '
       'expansion (the darker, the more); the number at the left is the edge of '
-      'the feature map, dashed is skipped. `architectures/` '
-      'has a file of every network that was trained.'
+      'the feature map, dashed is skipped. `architectures.json` '
+      'has every network that was trained.'
     ),
   ]
 
@@ -280,7 +299,7 @@ def _ranks(ranks: Ranks, tried: bool) -> list[Block]:
     )
   return [
     Heading('Does the supernet rank as training does?'),
-    Figure('ranks.png', 'accuracy after training against the supernet'),
+    _RANKS,
     Text(
       f'{ranks.correlation.n} networks of the space, of the middle level and '
       'within what it allows, as others would be told by their size: with '

@@ -15,29 +15,14 @@ from experiments import (
   metrics_file,
   recorded,
 )
-from experiments.sweep import networks, page, pieces, search_page, setup
+from experiments.sweep import figures, kept, page, pieces, ranks, search_page
 from experiments.sweep import plan as plan_lib
 from experiments.sweep import results as results_lib
-from experiments.sweep.networks import (
-  ARGMAX,
-  HANDMADE,
-  RANDOM,
-  SEARCHED,
-  Plan,
-)
-from experiments.sweep.results import Group, Results, Scored
+from experiments.sweep.networks import SEARCHED, Plan
+from experiments.sweep.results import Results, Scored
 from nasjax import files, report
-from nasjax.report import document, gallery, intervals
-from nasjax.report import sweep as figures
-from nasjax.space import Architecture
-
-_MOST_PICTURES = 24
-# Whichever of them a sweep has, each has the same mark in its figures.
-_PUBLISHED = tuple(
-  f'{name}_{pixels}px'
-  for name in setup.ZOO.split(',')
-  for pixels in networks.LAST_MAPS
-)
+from nasjax.report import document
+from nasjax.space import Architecture, read_record
 
 
 def _finalists(choices: int | None = None) -> recorded.Kind:
@@ -84,10 +69,15 @@ def write(prepared: Any, plan: Plan, results: Results) -> list[pathlib.Path]:
   """
   workdir, resource = prepared.setting.workdir, prepared.setting.resource
   found = results_lib.scored(plan, results)
+  inherited = _inherited(workdir, plan)
+  accuracies = {k: v['valid_accuracy'] for k, v in inherited.items()}
+  members = [
+    v['member'] for k, v in inherited.items() if plan.networks[k].level.middle
+  ]
   content = page.Content(
     groups=results_lib.groups(prepared.levels, found),
     comparisons=results_lib.comparisons(prepared.levels, found),
-    ranks=_ranks(workdir, plan, found),
+    ranks=ranks.of(found, accuracies, members[0] if members else ''),
     missing=plan.missing,
     members=_members(prepared, plan),
     results=list(results.values()),
@@ -95,44 +85,20 @@ def write(prepared: Any, plan: Plan, results: Results) -> list[pathlib.Path]:
     noises=results_lib.noises_of(found),
     finalists=finalists(prepared),
   )
-  limits = results_lib.budgets(
-    prepared.levels, (e.budget for e in plan.entries)
-  )
-  for x in ('macs', 'params'):
-    report.accuracy_figure(
-      workdir / f'{x}.png',
-      [_mark(group, x) for group in results_lib.drawn(content.groups)],
-      x=x,
-      limits=limits if x == resource else (),
-      known=_PUBLISHED,
-    )
-  if content.comparisons:
-    report.differences_figure(
-      workdir / 'differences.png',
-      [
-        (f'{c.level.name}: {c.label}', c.difference, bool(c.claim))
-        for c in content.comparisons
-        if c.kind == SEARCHED
-      ],
-    )
-  if content.ranks.pairs:
-    report.ranks_figure(
-      workdir / 'ranks.png', content.ranks.pairs, content.ranks.correlation
-    )
-  report.gallery_figure(workdir / 'architectures.png', _pictures(found))
+  figures.draw(workdir, resource, prepared.levels, found, content.ranks)
   classes = datasets.classes_of(prepared.setting.dataset)
   _write_architectures(workdir / 'architectures', plan, found, classes)
-  inherited = {k: v['valid_accuracy'] for k, v in _inherited(workdir, plan)}
-  rows = results_lib.csv_rows(plan, results, inherited)
+  rows = results_lib.csv_rows(plan, results, accuracies)
   table = io.StringIO()
   writer = csv.DictWriter(table, rows[0], lineterminator='\n')
   writer.writeheader()
   writer.writerows(rows)
   blocks = page.blocks(prepared, content)
+  text = document.markdown(page.short(blocks, resource))
   return [
-    _written(workdir / 'report.md', document.markdown(blocks)),
+    _written(workdir / kept.PAGE, text),
     _written(workdir / 'report.html', document.page(blocks, workdir)),
-    _written(workdir / 'results.csv', table.getvalue()),
+    _written(workdir / kept.TABLE, table.getvalue()),
   ]
 
 
@@ -141,41 +107,12 @@ def _written(path: pathlib.Path, text: str) -> pathlib.Path:
   return path
 
 
-def _inherited(
-  workdir: pathlib.Path, plan: Plan
-) -> list[tuple[str, dict[str, Any]]]:
+def _inherited(workdir: pathlib.Path, plan: Plan) -> dict[str, dict[str, Any]]:
   """By folder, what was measured with a supernet's weights."""
   paths = {f: pieces.inherited_path(workdir, f) for f in plan.networks}
-  return [
-    (f, recorded.read(p, _INHERITED)) for f, p in paths.items() if p.exists()
-  ]
-
-
-def _ranks(
-  workdir: pathlib.Path, plan: Plan, found: Sequence[Scored]
-) -> page.Ranks:
-  scores = {s.entry.folder: s for s in reversed(found)}
-  # Of one limit: what costs more is better by any weights.
-  records = [
-    (folder, record)
-    for folder, record in _inherited(workdir, plan)
-    if plan.networks[folder].level.middle
-    and plan.networks[folder].kind != ARGMAX
-  ]
-  pairs = [
-    (scores[f].entry.kind, record['valid_accuracy'], scores[f].test)
-    for f, record in records
-  ]
-  return page.Ranks(
-    records[0][1]['member'] if records else '',
-    pairs,
-    _correlation(pairs),
-    _correlation([p for p in pairs if p[0] in (RANDOM, HANDMADE)]),
-  )
-
-
-def _correlation(pairs: Sequence[page.Pair]) -> intervals.Correlation:
-  return intervals.spearman([p[1] for p in pairs], [p[2] for p in pairs])
+  return {
+    f: recorded.read(p, _INHERITED) for f, p in paths.items() if p.exists()
+  }
 
 
 def _members(prepared: Any, plan: Plan) -> list[dict[str, Any]]:
@@ -243,44 +180,13 @@ def _entropy(folder: pathlib.Path, record: Mapping[str, Any]) -> float:
   )
 
 
-def _mark(group: Group, x: str) -> figures.Mark:
-  """A group as the figures take it."""
-  each = [(getattr(s, x), s.test) for s in group.scored]
-  return figures.Mark(
-    group.kind,
-    group.label,
-    sum(p[0] for p in each) / len(each),
-    group.interval.mean,
-    group.interval.low,
-    group.interval.high,
-    each if group.kind in results_lib.GROUPS else (),
-    group.chosen,
-  )
-
-
-def _pictures(found: Sequence[Scored]) -> list[gallery.Picture]:
-  """Of the searched networks, and of the hand-made ones beside them."""
-  kinds = SEARCHED, HANDMADE
-  shown = results_lib.distinct(s for s in found if s.entry.kind in kinds)
-  # Where there is not room for all, the searched ones come first.
-  shown = sorted(shown, key=lambda s: kinds.index(s.entry.kind))
-  return [
-    gallery.Picture(
-      s.entry.network,
-      s.entry.name,
-      f'test {100 * s.test:.2f} %, n = {len(s.tests)}',
-    )
-    for s in shown[:_MOST_PICTURES]
-  ]
-
-
 def _write_architectures(
   folder: pathlib.Path,
   plan: Plan,
   found: Sequence[Scored],
   classes: Sequence[str],
 ) -> None:
-  """A file and a picture of each network that was trained."""
+  """A file and a picture of each network that was trained, and one of all."""
   folder.mkdir(exist_ok=True)
   scores = {s.entry.folder: s for s in found}
   for name, entry in plan.networks.items():
@@ -299,3 +205,7 @@ def _write_architectures(
     path = folder / f'{name}.png'
     if not path.exists():
       report.architecture_figure(path, entry.network, title=name)
+  kept.write_architectures(
+    folder.with_name(kept.ARCHITECTURES),
+    {name: read_record(folder / f'{name}.json') for name in plan.networks},
+  )

@@ -9,11 +9,8 @@ import pytest
 
 from benchmarks import constraints
 from experiments import search
+from experiments.sweep import kept, ranks, results
 from experiments.sweep import page as page_lib
-from experiments.sweep import results
-from experiments.sweep.networks import Entry
-from experiments.sweep.plan import Level
-from experiments.sweep.results import Scored
 from nasjax import cost, report, space
 from nasjax.report import intervals
 
@@ -31,14 +28,20 @@ def _report(folder):
   return (folder / 'report.md').read_text()
 
 
-@pytest.mark.parametrize('folder', SWEEPS, ids=lambda path: path.name)
-def test_every_network_has_its_file_and_keeps_its_budget(folder):
+@pytest.fixture(scope='module', params=SWEEPS, ids=lambda path: path.name)
+def study(request, tmp_path_factory):
+  """A folder, its architectures as files, and what they say together."""
+  folder = request.param
+  files = tmp_path_factory.mktemp(folder.name) / 'architectures'
+  paths = kept.extract(folder / 'architectures.json', files)
+  return folder, paths, kept.read(folder, paths)
+
+
+def test_every_network_is_kept_and_keeps_its_budget(study):
+  folder, paths, _ = study
   rows = _rows(folder)
-  assert {row['trained_as'] for row in rows} == {
-    path.stem for path in (folder / 'architectures').glob('*.json')
-  }
-  for name in {row['trained_as'] for row in rows}:
-    path = folder / 'architectures' / f'{name}.json'
+  assert {row['trained_as'] for row in rows} == set(paths)
+  for name, path in paths.items():
     a, record = space.Architecture.load(path), space.read_record(path)
     network = space.fix(a.space, a)
     assert cost.macs(network).constant == record['macs']
@@ -51,45 +54,8 @@ def test_every_network_has_its_file_and_keeps_its_budget(folder):
     assert sorted(tests.values()) == sorted(record['test_accuracies'])
 
 
-def _levels(rows):
-  """By name; what is limited does not matter here, in the order of the page."""
-  return {
-    name: Level(name, 1.0, None, False)
-    for name in dict.fromkeys(row['level'] for row in rows)
-  }
-
-
-def _scored(folder):
-  """What the sweep had when it wrote its page, from what it published."""
-  rows = _rows(folder)
-  levels, by_name = _levels(rows), {}
-  for row in rows:
-    by_name.setdefault(row['name'], []).append(row)
-  found = []
-  for name, own in by_name.items():
-    first = own[0]
-    path = folder / 'architectures' / f'{first["trained_as"]}.json'
-    entry = Entry(
-      name,
-      first['kind'],
-      levels[first['level']],
-      float(first['budget']),
-      space.Architecture.load(path).space,
-      member=first['search'] or None,
-      folder=first['trained_as'],
-    )
-    tests, valids = (
-      tuple(float(row[f'{which}_accuracy']) for row in own)
-      for which in ('test', 'valid')
-    )
-    counts = int(first['macs']), int(first['params'])
-    found.append(Scored(entry, tests, valids, *counts))
-  return list(levels.values()), found
-
-
-@pytest.mark.parametrize('folder', SWEEPS, ids=lambda path: path.name)
-def test_the_page_says_what_follows_from_the_trainings(folder):
-  levels, found = _scored(folder)
+def test_the_page_says_what_follows_from_the_trainings(study):
+  folder, _, (_, levels, found, *_) = study
   lines = _report(folder).split('\n')
   shown = lines[lines.index('## What it shows') : lines.index('## Accuracy')]
   said = [line[2:] for line in shown if line.startswith('- ')]
@@ -103,15 +69,16 @@ def test_the_page_says_what_follows_from_the_trainings(folder):
 
 
 @pytest.mark.parametrize('folder', SWEEPS, ids=lambda path: path.name)
-def test_the_page_shows_figures_that_are_there(folder):
-  text = _report(folder)
-  shown = [part.split(')')[0] for part in text.split('](')[1:]]
-  assert {'macs.png', 'differences.png', 'architectures.png'} <= set(shown)
-  assert all((folder / name).exists() for name in shown)
+def test_what_is_kept_is_what_the_page_needs(folder):
+  shown = re.findall(r'\]\((.*?)\)', _report(folder))
+  assert shown == ['macs.png', 'differences.png']
+  made_again = {'report.html', 'architectures'}
+  there = {path.name for path in folder.iterdir()} - made_again
+  assert there == {'report.md', 'results.csv', 'architectures.json', *shown}
 
 
-@pytest.mark.parametrize('folder', SWEEPS, ids=lambda path: path.name)
-def test_ranks_are_of_what_keeps_the_limit_of_the_middle_level(folder):
+def test_ranks_are_of_what_keeps_the_limit_of_the_middle_level(study):
+  folder, _, (_, _, scored, inherited, _) = study
   seen, text = {}, _report(folder)
   for row in _rows(folder):
     # Of published networks the supernet has no part.
@@ -134,6 +101,8 @@ def test_ranks_are_of_what_keeps_the_limit_of_the_middle_level(folder):
     ]
     found = intervals.spearman(*zip(*pairs, strict=True))
     assert f'Spearman {found.rho:+.2f}, 95 % interval {found.low:+.2f}' in text
+    drawn = ranks.of(scored, inherited, '')
+    assert found == (drawn.unchosen if kinds else drawn.correlation)
 
 
 def test_what_two_sweeps_of_cifar10_show_together():
@@ -187,6 +156,25 @@ def test_the_table_of_constraints_follows_from_its_searches():
     assert table in page
   assert f'{constraints.distinct(rows)} of {len(rows)} searches came' in page
   assert f'by form: p = {constraints.chance(rows):.2f}' in page
+
+
+def test_the_readme_says_of_forms_of_constraint_what_their_page_shows():
+  rows = constraints.read(ROOT / 'constraints.csv')
+  default = search.OPTIONS['constraint'][0]
+  table = constraints.against(rows, default).split('\n')[2:]
+  above = []
+  for line in table:
+    form, _, interval = (cell.strip() for cell in line.split('|')[1:-1])
+    if float(interval.split(' to ')[0]) > 0:
+      above.append(form)
+  text = ' '.join((ROOT.parent / 'README.md').read_text().split())
+  (number, said) = re.search(
+    r'\(p = ([\d.]+), an F-test over all forms\); the 95 % intervals of (.+?) '
+    rf'lie above `{default}`',
+    text,
+  ).groups()
+  assert number == f'{constraints.chance(rows):.2f}'
+  assert said == f'{len(above)}, {" and ".join(above)},'
 
 
 # Columns of its table, in words of the pages.

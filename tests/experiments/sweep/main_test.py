@@ -13,7 +13,7 @@ import orbax.checkpoint as ocp
 import pytest
 
 from experiments import finalists, search, searching, training
-from experiments.sweep import dry, main, pieces, setup
+from experiments.sweep import dry, kept, main, pieces, setup
 from experiments.sweep import networks as networks_lib
 from experiments.sweep import plan as plan_lib
 from experiments.sweep import report as report_lib
@@ -190,7 +190,19 @@ def test_all_is_trained_tested_and_reported(whole):
   ):
     assert words in text, words
     assert words in html, words
-  assert html.count('data:image/png;base64,') == text.count('![') == 5
+  assert html.count('data:image/png;base64,') == 5
+  assert re.findall(r'!\[.*\]\((.*)\)', text) == ['macs.png', 'differences.png']
+
+
+def test_the_report_follows_from_what_is_kept(whole, tmp_path):
+  for name in ('report.md', 'results.csv', 'architectures.json'):
+    shutil.copy(whole / name, tmp_path)
+  html, folder = kept.restore(tmp_path)
+  assert html.read_bytes() == (whole / 'report.html').read_bytes()
+  before = sorted((whole / 'architectures').glob('*.json'))
+  assert [path.name for path in before] == sorted(os.listdir(folder))
+  for path in before:
+    assert (folder / path.name).read_bytes() == path.read_bytes()
 
 
 def test_killed_again_and_again_and_shared_out_it_ends_in_the_same_report(
