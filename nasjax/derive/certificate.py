@@ -6,7 +6,8 @@ from typing import NamedTuple
 import jax
 
 from nasjax.cost import Cost, Number
-from nasjax.derive.limits import Limits, filled
+from nasjax.derive.limits import filled
+from nasjax.derive.problem import Limits
 from nasjax.derive.solve import log_prob
 from nasjax.space import Architecture, argmax
 

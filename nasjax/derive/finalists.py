@@ -7,39 +7,56 @@ from collections.abc import Mapping
 import jax
 import numpy as np
 
-from nasjax.derive.limits import Limits, cost_at_pattern, uses
-from nasjax.derive.solve import SECONDS, log_prob, scores_of, within
+from nasjax.derive.limits import check_fill, uses
+from nasjax.derive.problem import (
+  Axis,
+  Limits,
+  Problem,
+  check_costs,
+  drawn,
+  log_softmax,
+  scores_of,
+)
+from nasjax.derive.solve import (
+  SECONDS,
+  check_seconds,
+  log_prob,
+  solved,
+  within,
+)
 from nasjax.errors import InputError
-from nasjax.space import Architecture, Space, at_pattern
+from nasjax.space import Architecture, SearchSpace
 
 _TRIES = 50  # For each architecture that is asked for.
 
 
 def leaders(
-  space: Space,
+  space: SearchSpace,
   alphas: Mapping[str, jax.Array],
   limits: Limits,
   *,
   fill: float = 0.0,
   seconds: float = SECONDS,
 ) -> list[Architecture]:
-  """The most probable architecture of each pattern, the most probable first.
+  """The most probable architecture of each option of the drawn choice.
 
-  What is known of patterns are losses of drawn batches, and little: these are
-  for whoever wants to compare patterns in another way.
+  Its options cannot be mixed (`Choice.drawn`), such as ways to downsample. What
+  a search knows of them are losses of drawn batches, and little: these are for
+  whoever wants to compare them in another way.
 
   Args:
     space: the search space.
     alphas: as of `within`.
     limits: as of `within`.
     fill: as of `within`, for each of them.
-    seconds: time limit of the solver, for each of them; a pattern of which it
+    seconds: time limit of the solver, for each of them; an option of which it
       finds none in time is left out.
 
   Returns:
-    One for each pattern of which any architecture keeps the limits, and uses
-    `fill` of one where any pattern's does; the first is the one that `within`
-    gives, and of a space without patterns the only one.
+    The most probable first, one for each option of which any architecture keeps
+    the limits, and uses `fill` of one where any option's does. The first is the
+    one that `within` gives; without a drawn choice it is the only one. Of
+    several drawn choices the first one counts.
 
   Raises:
     InputError: as `within`.
@@ -54,13 +71,14 @@ def leaders(
     ['late', 'early']
   """
   best = within(space, alphas, limits, fill=fill, seconds=seconds)
-  if not space.patterns:
+  split = drawn(space.choices)
+  if split is None:
     return [best]
-  scores = scores_of(space, alphas)
+  problem = Problem(scores_of(space, alphas), limits)
   found = []
-  for i in range(len(space.patterns)):
+  for i in range(len(split.options)):
     with contextlib.suppress(InputError):  # None of it keeps the limits.
-      found.append(_of_pattern(space, i, scores, limits, fill, seconds))
+      found.append(_of_option(space, problem, split.axis, i, fill, seconds))
   if uses(best, limits, fill):
     found = [a for a in found if uses(a, limits, fill)]
   # Of equally probable ones the first is that of `within`, too.
@@ -77,7 +95,7 @@ def finalists(
   fill: float = 0.0,
   seconds: float = SECONDS,
 ) -> list[Architecture]:
-  """Architectures near the most probable one, of its pattern.
+  """Architectures near a leader, with its option of the drawn choice.
 
   They are the most probable ones when every alpha is moved by Gumbel noise
   (Papandreou and Yuille 2011, Perturb-and-MAP; where no limit binds that draws
@@ -115,7 +133,11 @@ def finalists(
   """
   space = leader.space
   scores = scores_of(space, alphas)
-  pattern = leader.indices[0] if space.patterns else None
+  check_fill(fill)
+  check_costs(space, limits)
+  split = drawn(space.choices)
+  axis = None if split is None else split.axis
+  option = leader.index.get(axis)
   found: list[Architecture] = []
   kept = all(c.exact(leader) <= limit for c, limit in limits.items())
   end = time.monotonic() + seconds * number
@@ -125,10 +147,8 @@ def finalists(
       break
     moved = {k: s + rng.gumbel(size=s.shape) for k, s in scores.items()}
     try:
-      if pattern is None:
-        a = within(space, moved, limits, fill=fill, seconds=left)
-      else:
-        a = _of_pattern(space, pattern, moved, limits, fill, left)
+      problem = Problem(moved, limits)
+      a = _of_option(space, problem, axis, option, fill, left)
     except InputError:
       if kept:  # The leader shows that some can: its time was up.
         continue
@@ -138,12 +158,24 @@ def finalists(
   return found
 
 
-def _of_pattern(
-  space, pattern: int, scores, limits, fill, seconds
+def _of_option(
+  space: SearchSpace,
+  problem: Problem,
+  axis: Axis | None,
+  option: int | None,
+  fill: float,
+  seconds: float,
 ) -> Architecture:
-  """The most probable one of a pattern; raises InputError if there is none."""
-  own = {cost_at_pattern(c, pattern): limit for c, limit in limits.items()}
-  a = within(
-    at_pattern(space, pattern), scores, own, fill=fill, seconds=seconds
-  )
-  return Architecture(space, (space.patterns[pattern], *a.choice))
+  """The most probable one with one option of a choice; of all if that is None.
+
+  Raises:
+    InputError: there is none, or none was found in time.
+  """
+  check_seconds(seconds)
+  part = problem if axis is None else problem.given(axis, option)
+  scores = {name: log_softmax(score) for name, score in part.scores.items()}
+  part = part._replace(scores=scores)
+  index = solved(part, None, fill, seconds).index
+  whole = {**index, axis: option}
+  indices = [whole[name] for name in problem.scores]
+  return Architecture.from_indices(space, indices)

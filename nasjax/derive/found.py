@@ -3,21 +3,22 @@
 import math
 from typing import NamedTuple
 
-from nasjax.space import Architecture
+from nasjax.derive.problem import Index
 
 _ROUNDING = 1e-12  # Of a sum of scores, as a share of it.
 
 
 class Found(NamedTuple):
-  """The best architecture that a solver found, and what it proved.
+  """The best options that a solver found, and what it proved.
 
   Attributes:
-    architecture: None where none was found.
+    index: single choice to the place of its option; None where no architecture
+      was found.
     bound: no architecture that was allowed has a larger sum of scores; minus
       infinity where none is allowed.
   """
 
-  architecture: Architecture | None
+  index: Index | None
   bound: float
 
 

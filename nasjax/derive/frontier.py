@@ -7,10 +7,9 @@ import jax
 import numpy as np
 
 from nasjax.cost import Cost, Number
-from nasjax.derive.limits import check_costs, cost_at_pattern
-from nasjax.derive.solve import scores_of
+from nasjax.derive.problem import Problem, check_costs, drawn, scores_of
 from nasjax.errors import InputError
-from nasjax.space import Architecture, Space
+from nasjax.space import Architecture, Axis, SearchSpace
 
 
 class Point(NamedTuple):
@@ -42,19 +41,19 @@ class _Front(NamedTuple):
 
 
 def pareto(
-  space: Space, alphas: Mapping[str, jax.Array], cost: Cost
+  space: SearchSpace, alphas: Mapping[str, jax.Array], cost: Cost
 ) -> list[Point]:
   """The most probable architecture for every budget, cheapest first.
 
-  Dynamic programming along the chain, over the cost so far and the widths that
-  the next slots still meet; whatever costs as much as something more probable
-  is dropped, as it can be in no answer (Nemhauser and Ullmann 1969). The last
-  point is a cheapest most probable one, limits aside: beyond its cost these
-  alphas know nothing.
+  Dynamic programming along the tables, over the cost so far and the choices
+  that later tables still meet. Whatever costs as much as something more
+  probable is dropped, as it can be in no answer (Nemhauser and Ullmann 1969).
+  The last point is a cheapest most probable one, limits aside: alphas say
+  nothing about budgets beyond its cost.
 
   Args:
     space: the search space.
-    alphas: slot or width to `f32[options]`, finite.
+    alphas: name of a choice to `f32[*shape, options]`, finite.
     cost: additive, of `space`.
 
   Returns:
@@ -76,13 +75,15 @@ def pareto(
     raise ValueError(f'pareto requires an additive cost, got {cost.name}.')
   scores = scores_of(space, alphas)
   check_costs(space, [cost])
-  if not space.patterns:
+  split = drawn(space.choices)
+  if split is None:
     front = _front(cost, scores)
   else:
-    each = []
-    for i, score in enumerate(scores.pop('pattern')):
-      own = _front(cost_at_pattern(cost, i), scores)
-      trails = np.insert(own.trails, 0, i, axis=1)
+    each, place = [], list(scores).index(split.axis)
+    for i, score in enumerate(scores[split.axis]):
+      part = Problem(scores, {}).given(split.axis, i)
+      own = _front(cost.given(split.axis, i), part.scores)
+      trails = np.insert(own.trails, place, i, axis=1)
       each.append(_Front(own.costs, own.scores + score, trails))
     front = _merged(each)
   return [
@@ -118,13 +119,13 @@ def within_budget(points: Sequence[Point], budget: Number) -> Point:
   return kept[-1]
 
 
-def _front(cost: Cost, scores: Mapping[str, np.ndarray]) -> _Front:
-  """The front of a space without patterns; trails in the order of `scores`."""
+def _front(cost: Cost, scores: Mapping[Axis, np.ndarray]) -> _Front:
+  """The front of some choices; trails in the order of `scores`."""
   last = {a: i for i, table in enumerate(cost.tables) for a in table.axes}
-  # Which widths are still open, and with which option, to what was built.
+  # Which choices are still open, and with which option, to what was built.
   fronts = {(): _Front(np.array([0]), np.zeros(1), np.zeros((1, 0), np.int32))}
-  made: list[str] = []
-  opened: tuple[str, ...] = ()
+  made: list[Axis] = []
+  opened: tuple[Axis, ...] = ()
   for i, table in enumerate(cost.tables):
     for axis in table.axes:
       if axis not in made:
@@ -145,11 +146,11 @@ def _front(cost: Cost, scores: Mapping[str, np.ndarray]) -> _Front:
     opened = tuple(opened[n] for n in kept)
   front = _merged(fronts.values())
   # What no table names costs nothing: the most probable option.
-  for name in scores.keys() - set(made):
-    best = int(scores[name].argmax())
-    (front,) = _branched({(): front}, scores[name], [best]).values()
-    made.append(name)
-  order = [made.index(name) for name in scores]
+  for axis in [axis for axis in scores if axis not in made]:
+    best = int(scores[axis].argmax())
+    (front,) = _branched({(): front}, scores[axis], [best]).values()
+    made.append(axis)
+  order = [made.index(axis) for axis in scores]
   return front._replace(trails=front.trails[:, order])
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nasjax.derive import layers
-from nasjax.derive.relaxation import Problem
+from nasjax.derive.relaxation import Bounds
 
 
 class Parts(NamedTuple):
@@ -38,12 +38,12 @@ class Parts(NamedTuple):
 
 
 def halves(
-  problem: Problem, width: int, value: float, stop: float = math.inf
+  bounds: Bounds, width: int, value: float, stop: float = math.inf
 ) -> tuple[Parts, Parts] | None:
   """The best parts of both sides; the side with fewer of them grows.
 
   Args:
-    problem: with its prices.
+    bounds: the graph with its prices.
     width: how many parts of either side are kept.
     value: a part whose bound is no better is left out.
     stop: when to stop, by `time.monotonic`.
@@ -52,31 +52,31 @@ def halves(
     Parts from the start to the cut, and from the cut to the end; None where
     there was no time for them.
   """
-  dtype = problem.graph[0].costs.dtype
+  dtype = bounds.graph[0].costs.dtype
   empty = Parts(
     np.zeros(1, np.int64),
-    np.zeros((len(problem.most), 1), dtype),
+    np.zeros((len(bounds.most), 1), dtype),
     np.zeros(1),
     np.zeros(1),
     [],
     -np.inf,
   )
   heads, tails = empty, empty
-  first, last = 0, len(problem.graph)
+  first, last = 0, len(bounds.graph)
   while first < last:
     if time.monotonic() > stop:
       return None
     if len(heads.node) <= len(tails.node):
-      heads = _grown(problem, heads, first, width, value, forward=True)
+      heads = _grown(bounds, heads, first, width, value, forward=True)
       first += 1
     else:
       last -= 1
-      tails = _grown(problem, tails, last, width, value, forward=False)
+      tails = _grown(bounds, tails, last, width, value, forward=False)
   return heads, tails
 
 
 def _grown(
-  problem: Problem,
+  bounds: Bounds,
   parts: Parts,
   i: int,
   width: int,
@@ -84,7 +84,7 @@ def _grown(
   forward: bool,
 ) -> Parts:
   """Every part with every edge of one more layer, the best `width` of them."""
-  layer = problem.graph[i]
+  layer = bounds.graph[i]
   near, far = (
     (layer.source, layer.target) if forward else (layer.target, layer.source)
   )
@@ -96,21 +96,21 @@ def _grown(
   edge = order[ranges(starts, counts)]
   place = i + 1 if forward else i
   # What the other side adds at best.
-  rest = problem.after if forward else problem.before
-  least = problem.least_after if forward else problem.least_before
-  most = problem.most_after if forward else problem.most_before
+  rest = bounds.after if forward else bounds.before
+  least = bounds.least_after if forward else bounds.least_before
+  most = bounds.most_after if forward else bounds.most_before
   node = far[edge]
-  priced = parts.priced[part] + problem.priced[i][edge]
-  bound = priced + layers.at(rest[place], node) + problem.corner
+  priced = parts.priced[part] + bounds.priced[i][edge]
+  bound = priced + layers.at(rest[place], node) + bounds.corner
   kept = bound > value
   costs = parts.costs[:, part] + layer.costs[:, edge]
   for k, own in enumerate(costs):
-    slack = problem.slack[k]
+    slack = bounds.slack[k]
     low = own + layers.at(least[k][place], node, np.inf)
-    kept &= low <= problem.most[k] + slack
-    if problem.least[k] > -np.inf:
+    kept &= low <= bounds.most[k] + slack
+    if bounds.least[k] > -np.inf:
       high = own + layers.at(most[k][place], node)
-      kept &= high >= problem.least[k] - slack
+      kept &= high >= bounds.least[k] - slack
   chosen = np.flatnonzero(kept)
   dropped = parts.dropped
   score = parts.score[part] + layer.score[edge]

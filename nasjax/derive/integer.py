@@ -1,4 +1,4 @@
-"""An architecture of a space as a mixed-integer program.
+"""The choices of a space as a mixed-integer program.
 
 A multiple-choice knapsack (Kellerer, Pferschy and Pisinger 2004, chapter 11),
 solved by branch and bound in SciPy's HiGHS.
@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from scipy import optimize, sparse
 
-from nasjax.cost import Cost, Number, Table
+from nasjax.cost import Cost, Table
 from nasjax.derive.found import NEVER, Found
-from nasjax.space import Architecture, Space
+from nasjax.derive.problem import Index, Problem
+from nasjax.space import Axis
 
 _OBJECTIVE = 1e5  # what the largest weight of an objective is scaled to
 # The solver cuts off what is within its tolerance, 1e-6, of a limit, even below
@@ -25,10 +26,7 @@ _MOST_TURNS = 1000
 
 
 def best(
-  space: Space,
-  scores: list[np.ndarray],
-  limits: Mapping[Cost, Number],
-  floor: tuple[Cost, Number] | None = None,
+  problem: Problem,
   objective: Cost | None = None,
   *,
   stop: float = math.inf,
@@ -43,36 +41,34 @@ def best(
   is checked in the costs' own, exact numbers, and cut off where it is over.
 
   Args:
-    space: without patterns.
-    scores: of each choice, `f64[options]`.
-    limits: cost to what it is at most.
-    floor: a cost with what it has to be at least.
+    problem: scores, limits, and what has to be used.
     objective: an additive cost, to be minimised instead of the scores.
     stop: when to stop, by `time.monotonic`.
     nodes: after how many nodes of branch and bound to stop; None: never.
 
   Returns:
-    The best architecture and its score; or, stopped before, the best one that
-    is known, if there is one, and a bound on all. Of an objective there is no
+    The best options and their score; or, stopped before, the best ones that
+    are known, if there are any, and a bound on all. Of an objective there is no
     bound: it is infinite then.
 
   Raises:
     RuntimeError: too much is within the solver's tolerance.
   """
-  model = _Model({k: len(v) for k, v in space.choices.items()})
+  scores, limits, floor = problem
+  model = _Model({axis: len(score) for axis, score in scores.items()})
   for cost, limit in limits.items():
     model.limit(cost, limit)
   if floor is not None:
     model.limit(*floor, at_least=True)
   if objective is None:
     # Less a constant of each choice, of which one option is always taken.
-    weights = np.concatenate([score.max() - score for score in scores])
+    weights = np.concatenate([s.max() - s for s in scores.values()])
   else:
     weights = model.row(objective)
   # The solver stops within an absolute 1e-6 of the optimum: nothing here.
   largest = np.abs(weights).max()
   scale = _OBJECTIVE / largest if largest > 0 else 1.0
-  most = float(sum(score.max() for score in scores))
+  most = float(sum(score.max() for score in scores.values()))
   options = {'mip_rel_gap': 0}
   if nodes is not None:
     options['node_limit'] = nodes
@@ -90,9 +86,9 @@ def best(
       return NEVER
     found, over, under = None, [], False
     if result.x is not None:
-      found = Architecture.from_indices(space, model.indices(result.x))
-      over = [c for c, limit in limits.items() if c.exact(found) > limit]
-      under = floor is not None and floor[0].exact(found) < floor[1]
+      found = model.index(result.x)
+      over = [c for c, limit in limits.items() if c.at(found) > limit]
+      under = floor is not None and floor[0].at(found) < floor[1]
     if result.status != 0:  # stopped
       if over or under:
         found = None
@@ -101,8 +97,7 @@ def best(
       lost = max(0.0, result.mip_dual_bound or 0.0)
       return Found(found, most - lost / scale)
     if not over and not under:
-      value = sum(s[i] for s, i in zip(scores, found.indices, strict=True))
-      return Found(found, float(value))
+      return Found(found, problem.value(found))
     for cost in over:
       model.cut(cost, found)
     if under:
@@ -138,9 +133,9 @@ def _interruptible(*args: Any, **kwargs: Any) -> optimize.OptimizeResult:
 
 
 class _Model:
-  """The constraints of a mixed-integer program over a space's choices."""
+  """The constraints of a mixed-integer program over single choices."""
 
-  def __init__(self, sizes: Mapping[str, int]):
+  def __init__(self, sizes: Mapping[Axis, int]):
     starts = np.cumsum([0, *sizes.values()])
     self.columns = {
       (name,): np.arange(start, start + size)
@@ -196,15 +191,12 @@ class _Model:
     bounds = (low, np.inf) if at_least else (-np.inf, high)
     self._add(places, row[places] / scale, *bounds)
 
-  def cut(
-    self, cost: Cost, found: Architecture, at_least: bool = False
-  ) -> None:
+  def cut(self, cost: Cost, index: Index, at_least: bool = False) -> None:
     """Cuts off what misses a limit, with all that is no better in any table.
 
     In at least one table the number has to be a better one (a cover
     inequality), which whatever keeps the limit satisfies.
     """
-    index = dict(zip(found.space.choices, found.indices, strict=True))
     tables = [table for table in cost.tables if table.axes]
     places = [np.zeros(0, int)]
     for table in tables:
@@ -228,7 +220,9 @@ class _Model:
     upper[self._closed] = 0
     return upper
 
-  def indices(self, x: np.ndarray) -> list[int]:
-    return [
-      int(x[c].argmax()) for axes, c in self.columns.items() if len(axes) == 1
-    ]
+  def index(self, x: np.ndarray) -> Index:
+    return {
+      axes[0]: int(x[c].argmax())
+      for axes, c in self.columns.items()
+      if len(axes) == 1
+    }

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nasjax.cost import Cost, Number
+from nasjax.space import Axis
 
 _MOST_BITS = 2**24
 _LARGEST_INT = 2**53  # Floats hold every integer up to here.
@@ -22,7 +23,7 @@ class Layer(NamedTuple):
   """The edges of one choice.
 
   Attributes:
-    name: of the choice.
+    name: of the single choice.
     source: `i64[edges]`, node before the choice.
     target: `i64[edges]`, node after it.
     option: `i64[edges]`, which option is taken.
@@ -30,7 +31,7 @@ class Layer(NamedTuple):
     costs: `[costs, edges]`, what it adds to each; int64 if every cost is whole.
   """
 
-  name: str
+  name: Axis
   source: np.ndarray
   target: np.ndarray
   option: np.ndarray
@@ -39,7 +40,7 @@ class Layer(NamedTuple):
 
 
 def layers(
-  scores: Mapping[str, np.ndarray],
+  scores: Mapping[Axis, np.ndarray],
   costs: Sequence[Cost],
   filters: Mapping[Cost, Number],
 ) -> list[Layer]:
@@ -180,9 +181,9 @@ def _node(grid: np.ndarray, shape: Sequence[int]) -> np.ndarray:
 
 
 def _order(
-  costs: Sequence[Cost], scores: Mapping[str, np.ndarray]
-) -> list[str]:
-  """The choices along the chain, as the costs of joint tables name them."""
+  costs: Sequence[Cost], scores: Mapping[Axis, np.ndarray]
+) -> list[Axis]:
+  """The choices in order, as the costs of joint tables name them."""
   joint = sorted(costs, key=lambda c: -max(len(t.axes) for t in c.tables))
   names = [axis for c in joint for t in c.tables for axis in t.axes]
   return list(dict.fromkeys([*names, *scores]))

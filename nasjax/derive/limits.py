@@ -1,32 +1,11 @@
 """Limits on costs: which they can be, and what keeps and uses them."""
 
-import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
-from nasjax.cost import Cost, Number, Table
+from nasjax.derive.problem import Limits
 from nasjax.errors import InputError
-from nasjax.space import Architecture, Space
-
-Limits = Mapping[Cost, Number]
-
-
-def check_costs(space: Space, costs: Iterable[Cost]) -> None:
-  """Raises ValueError where a cost is not one of the space."""
-  sizes = {name: len(options) for name, options in space.choices.items()}
-  for cost in costs:
-    cost.check_space(space)
-    wrong = {
-      axis: f'{axis} ({size} options)'
-      for table in cost.tables
-      for axis, size in zip(table.axes, table.shape, strict=True)
-      if sizes.get(axis) != size
-    }
-    if wrong:
-      raise ValueError(
-        f'deriving requires costs of {space.name}, got {cost.name} with '
-        f'{", ".join(wrong.values())}, which it does not have.'
-      )
+from nasjax.space import Architecture, Axis
 
 
 def finite(limits: Limits) -> Limits:
@@ -36,9 +15,16 @@ def finite(limits: Limits) -> Limits:
 
 def uses(architecture: Architecture, limits: Limits, fill: float) -> bool:
   """Whether it uses `fill` of a limit on an additive cost, if there is one."""
+  for cost in limits:
+    cost.check_space(architecture.space)
+  return uses_at(architecture.index, limits, fill)
+
+
+def uses_at(index: Mapping[Axis, int], limits: Limits, fill: float) -> bool:
+  """The same of one option of every single choice."""
   additive = {c: limit for c, limit in limits.items() if c.reduction == 'sum'}
   return not additive or any(
-    c.exact(architecture) >= fill * limit for c, limit in additive.items()
+    c.at(index) >= fill * limit for c, limit in additive.items()
   )
 
 
@@ -78,18 +64,3 @@ def check_reachable(limits: Limits) -> None:
         f'no architecture has {cost.name} <= {limit:.15g}; this space reaches '
         f'{low} to {high} {cost.unit}'
       )
-
-
-def cost_at_pattern(cost: Cost, index: int) -> Cost:
-  """The cost of the architectures of one pattern."""
-
-  def taken(table):
-    if 'pattern' not in table.axes:
-      return table
-    size = len(table.values) // table.shape[0]  # The pattern is the first axis.
-    values = table.values[index * size : (index + 1) * size]
-    return Table(table.axes[1:], table.shape[1:], values)
-
-  # Of its architectures, which are not those of the cost's own space.
-  tables = tuple(map(taken, cost.tables))
-  return dataclasses.replace(cost, tables=tables, space=None)

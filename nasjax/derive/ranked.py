@@ -15,15 +15,14 @@ bound sees no difference between architectures that miss it narrowly.
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from nasjax.cost import Cost, Number
 from nasjax.derive.found import NEVER, Found, closed
 from nasjax.derive.halves import Parts, halves, ranges
-from nasjax.derive.relaxation import Problem, relaxed
-from nasjax.space import Architecture, Space
+from nasjax.derive.problem import Index, Problem
+from nasjax.derive.relaxation import Bounds, relaxed
 
 WIDTHS = (64, 1024, 16384, 131072)  # Parts of either half that are listed.
 _TRIED = 2  # Of these widths, at any time limit.
@@ -33,10 +32,7 @@ _CHUNK = 2**20  # Pairs at a time.
 
 
 def best(
-  space: Space,
-  scores: Sequence[np.ndarray],
-  limits: Mapping[Cost, Number],
-  floor: tuple[Cost, Number] | None = None,
+  problem: Problem,
   *,
   above: float = -math.inf,
   stop: float = math.inf,
@@ -45,46 +41,42 @@ def best(
   """Maximises the summed scores within limits.
 
   Args:
-    space: without patterns.
-    scores: of each choice, `f64[options]`.
-    limits: cost to what it is at most.
-    floor: one of these costs, additive, with what it has to be at least.
+    problem: scores, limits, and what has to be used.
     above: what is no better than this is not looked for.
     stop: when to stop, by `time.monotonic`; the shortest lists are tried all
       the same, and the next longer ones where they hold nothing.
     widths: how many parts of either half are listed, turn by turn.
 
   Returns:
-    The best architecture that was found, and a bound on all others; without an
-    architecture, where `above` is a bound, that one.
+    The best options that were found, and a bound on all others; without any,
+    where `above` is a bound, that one.
   """
   # Less than the best option of each choice: small numbers, rounded little.
-  most = float(sum(score.max() for score in scores))
-  scores = [score - score.max() for score in scores]
-  problem = relaxed(space, scores, limits, floor)
-  if problem is None:
+  most = float(sum(score.max() for score in problem.scores.values()))
+  lower = {axis: score - score.max() for axis, score in problem.scores.items()}
+  problem = problem._replace(scores=lower)
+  bounds = relaxed(problem)
+  if bounds is None:
     return NEVER
-  chosen: Architecture | None = None
+  chosen: Index | None = None
   value = above - most
-  bound = float(problem.after[0][0] + problem.corner)
+  bound = float(bounds.after[0][0] + bounds.corner)
   for i, width in enumerate(widths):
     if closed(bound, value):
       return Found(chosen, most + value)
     timed = i >= (_TRIED if value == -math.inf else 1)
     until = stop if timed else math.inf
-    both = halves(problem, width, value, until)
+    both = halves(bounds, width, value, until)
     if both is None:
       break
-    found, proven = _pair(problem, *both, value, until)
+    found, proven = _pair(bounds, *both, value, until)
     if found is not None:
-      chosen = found
-      pairs = zip(scores, found.indices, strict=True)
-      value = float(sum(score[j] for score, j in pairs))
+      chosen, value = found, problem.value(found)
     bound = min(bound, max(proven, value))
   return Found(chosen, most + max(bound, value))
 
 
-def _pair(problem: Problem, heads: Parts, tails: Parts, value, stop):
+def _pair(bounds: Bounds, heads: Parts, tails: Parts, value, stop):
   """Tries pairs in the order of their bounds, a band of bounds at a time.
 
   Returns:
@@ -101,7 +93,7 @@ def _pair(problem: Problem, heads: Parts, tails: Parts, value, stop):
   if not len(rows):
     return None, dropped
   own = np.searchsorted(nodes, heads.node)  # The group of tails of each head.
-  high = heads.priced[rows] + problem.corner
+  high = heads.priced[rows] + bounds.corner
 
   def until(least: float, some=slice(None)) -> np.ndarray:
     """Where the tails end whose pairs have a bound of at least `least`."""
@@ -138,7 +130,7 @@ def _pair(problem: Problem, heads: Parts, tails: Parts, value, stop):
       head = np.repeat(rows[some], counts)
       tail = order[ranges(start[some], counts)]
       tried += len(head)
-      better = _better(problem, heads, tails, head, tail, value)
+      better = _better(bounds, heads, tails, head, tail, value)
       if better is not None:
         found, value = better
     band, number = least, 16 * number
@@ -165,32 +157,29 @@ def _chunks(counts: np.ndarray) -> list[slice]:
   return list(map(slice, [0, *cuts.tolist()], [*cuts.tolist(), len(counts)]))
 
 
-def _better(problem: Problem, heads: Parts, tails: Parts, head, tail, value):
+def _better(bounds: Bounds, heads: Parts, tails: Parts, head, tail, value):
   """The best of these pairs above `value` that keeps all limits, or None."""
   score = heads.score[head] + tails.score[tail]
   kept = np.flatnonzero(score > value)
   # A cost with a floor leaves fewest.
-  for k in np.argsort(np.isinf(problem.least), kind='stable'):
+  for k in np.argsort(np.isinf(bounds.least), kind='stable'):
     cost = heads.costs[k][head[kept]] + tails.costs[k][tail[kept]]
-    most = problem.most[k] + problem.slack[k]
-    least = problem.least[k] - problem.slack[k]
+    most = bounds.most[k] + bounds.slack[k]
+    least = bounds.least[k] - bounds.slack[k]
     kept = kept[(cost <= most) & (cost >= least)]
   for i in kept[np.argsort(-score[kept], kind='stable')]:
-    a = _architecture(problem, heads, tails, head[i], tail[i])
+    index = _index(bounds, heads, tails, head[i], tail[i])
     # Again in exact numbers: floats may have let too much through.
-    if all(c.exact(a) <= limit for c, limit in problem.limits.items()) and (
-      problem.floor is None or problem.floor[0].exact(a) >= problem.floor[1]
-    ):
-      return a, float(score[i])
+    if bounds.problem.kept(index):
+      return index, float(score[i])
   return None
 
 
-def _architecture(problem, heads, tails, head, tail) -> Architecture:
+def _index(bounds, heads, tails, head, tail) -> Index:
+  """The options of a pair of parts."""
   index = {}
   for parts, i in ((heads, head), (tails, tail)):
     for place, made_from, option in reversed(parts.trail):
-      index[problem.graph[place].name] = int(option[i])
+      index[bounds.graph[place].name] = int(option[i])
       i = made_from[i]
-  return Architecture.from_indices(
-    problem.space, [index[name] for name in problem.space.choices]
-  )
+  return {axis: index[axis] for axis in bounds.problem.scores}

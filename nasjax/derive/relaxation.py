@@ -8,30 +8,27 @@ choices, so what the rest of a chain can add to it at best is known.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy import optimize, sparse
 
-from nasjax.cost import Cost, Number
 from nasjax.derive import layers
 from nasjax.derive.layers import Layer
-from nasjax.space import Space
+from nasjax.derive.problem import Problem
 
 _ROUNDING = 1e-9  # Of sums of float costs, as a share of the largest.
 # The relaxation is loosened by more than the tolerance of its solver.
 _LOOSENED = 1e-5
 
 
-class Problem(NamedTuple):
-  """A graph of choices with prices of its costs.
+class Bounds(NamedTuple):
+  """A graph of choices, and bounds by prices of its costs.
 
   Attributes:
-    space: that the graph is of.
+    problem: that the graph is of, for exact comparisons.
     graph: its layers.
-    limits: of all costs, for exact comparisons.
-    floor: a cost with what it has to be at least, or None.
     most: `[costs]`, the largest sums of edges.
     least: `[costs]`, the smallest sums; minus infinity without a floor.
     slack: `[costs]`, what rounding may add to a sum; 0 for whole costs.
@@ -43,10 +40,8 @@ class Problem(NamedTuple):
       a list of layers for each.
   """
 
-  space: Space
+  problem: Problem
   graph: list[Layer]
-  limits: Mapping[Cost, Number]
-  floor: tuple[Cost, Number] | None
   most: np.ndarray
   least: np.ndarray
   slack: np.ndarray
@@ -60,28 +55,17 @@ class Problem(NamedTuple):
   most_before: list[list[np.ndarray]]
 
 
-def relaxed(
-  space: Space,
-  scores: Sequence[np.ndarray],
-  limits: Mapping[Cost, Number],
-  floor: tuple[Cost, Number] | None,
-) -> Problem | None:
+def relaxed(problem: Problem) -> Bounds | None:
   """Builds the graph and prices its costs.
-
-  Args:
-    space: without patterns.
-    scores: of each choice, `f64[options]`.
-    limits: cost to what it is at most.
-    floor: one of these costs, additive, with what it has to be at least.
 
   Returns:
     The graph and its bounds; None where nothing is allowed, as the graph or its
     relaxation proves.
   """
+  limits, floor = problem.limits, problem.floor
   costs = [c for c in limits if c.reduction == 'sum']
   filters = {c: limit for c, limit in limits.items() if c.reduction == 'max'}
-  named = dict(zip(space.choices, scores, strict=True))
-  graph = layers.layers(named, costs, filters)
+  graph = layers.layers(problem.scores, costs, filters)
   whole = np.array([layers.whole(c) for c in costs], bool)
   span = np.array([float(c.bounds()[1]) or 1.0 for c in costs])
   slack = np.where(whole, 0, _ROUNDING * span)
@@ -126,11 +110,9 @@ def relaxed(
   corners = np.where(prices > 0, most + slack, least - slack)
   corner = float(prices @ np.where(prices == 0, 0, corners))
   priced = [layer.score - prices @ layer.costs for layer in graph]
-  return Problem(
-    space,
+  return Bounds(
+    problem,
     graph,
-    limits,
-    floor,
     most,
     least,
     slack,

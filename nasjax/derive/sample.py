@@ -23,10 +23,11 @@ from scipy import optimize, special
 
 from nasjax.cost import Cost, Number
 from nasjax.cost.elimination import Factor, eliminate
-from nasjax.derive.limits import Limits, check_fill, finite, uses
+from nasjax.derive.limits import check_fill, finite, uses
+from nasjax.derive.problem import Limits
 from nasjax.derive.solve import SECONDS, solution
 from nasjax.errors import InputError
-from nasjax.space import Architecture, Space
+from nasjax.space import Architecture, Axis, SearchSpace, axes
 
 _BATCH = 4096
 _MOST_BATCHES = 500
@@ -36,7 +37,7 @@ _NONE = -1.0
 
 
 def sample_within(
-  space: Space,
+  space: SearchSpace,
   limits: Limits,
   number: int,
   rng: np.random.Generator,
@@ -75,7 +76,10 @@ def sample_within(
   """
   check_fill(fill)
   # Says by itself what can be reached, where nothing keeps the limits.
-  flat = {name: np.zeros(len(o)) for name, o in space.choices.items()}
+  flat = {
+    name: np.zeros((*choice.shape, len(choice)))
+    for name, choice in space.choices.items()
+  }
   known = solution(space, flat, limits, fill=fill, seconds=seconds)
   limits = finite(limits)
   if not uses(known.architecture, limits, fill) and not known.fill_open:
@@ -154,7 +158,7 @@ class _Tilt(NamedTuple):
 
 
 def _kept(
-  space: Space, limits: Limits, rng: np.random.Generator, fill: float
+  space: SearchSpace, limits: Limits, rng: np.random.Generator, fill: float
 ) -> Iterator[np.ndarray]:
   """Batches of uniform draws that keep the limits, `i64[n, choices]`."""
   additive = {c: v for c, v in limits.items() if c.reduction == 'sum'}
@@ -168,8 +172,8 @@ def _kept(
       _draw(t.joints, rng, n) for t, n in zip(tilts, numbers, strict=True)
     ]
     index = {
-      name: np.concatenate([one[name] for one in drawn])
-      for name in space.choices
+      axis: np.concatenate([one[axis] for one in drawn])
+      for axis in axes(space.choices)
     }
     values = np.array([_values(c, index) for c in additive])
     values = values.reshape(len(additive), _BATCH)
@@ -184,10 +188,10 @@ def _kept(
     yield rng.permutation(np.stack(list(index.values()), 1)[kept])
 
 
-def _allowed(space: Space, limits: Limits) -> list[Factor]:
+def _allowed(space: SearchSpace, limits: Limits) -> list[Factor]:
   """Log-weights of all choices: 0, or -inf where a maximum is exceeded."""
   every = [
-    Factor((name,), np.zeros(len(o))) for name, o in space.choices.items()
+    Factor((axis,), np.zeros(len(o))) for axis, o in axes(space.choices).items()
   ]
   return every + [
     Factor(t.axes, np.where(t.array() > limit, -np.inf, 0.0))
@@ -256,16 +260,16 @@ def _tilt(
 
 def _draw(
   joints: Sequence[Factor], rng: np.random.Generator, number: int
-) -> dict[str, np.ndarray]:
+) -> dict[Axis, np.ndarray]:
   """Draws choices in the reverse order of their elimination, `i64[number]`."""
-  index: dict[str, np.ndarray] = {}
-  for axes, joint in reversed(joints):
-    weights = joint[tuple(index[a] for a in axes[:-1])]  # [number, options]
+  index: dict[Axis, np.ndarray] = {}
+  for (*others, axis), joint in reversed(joints):
+    weights = joint[tuple(index[a] for a in others)]  # [number, options]
     noise = rng.gumbel(size=(number, joint.shape[-1]))
-    index[axes[-1]] = (weights + noise).argmax(-1)
+    index[axis] = (weights + noise).argmax(-1)
   return index
 
 
-def _values(cost: Cost, index: dict[str, np.ndarray]) -> np.ndarray:
+def _values(cost: Cost, index: dict[Axis, np.ndarray]) -> np.ndarray:
   """The cost of every draw, `[n]`."""
   return sum(t.array()[tuple(index[a] for a in t.axes)] for t in cost.tables)

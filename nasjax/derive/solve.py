@@ -11,25 +11,26 @@ exact numbers.
 import functools
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import jax
-import numpy as np
 
 from nasjax.derive import integer, ranked, unreachable
-from nasjax.derive.found import Found, closed
-from nasjax.derive.limits import (
+from nasjax.derive.found import NEVER, Found, closed
+from nasjax.derive.limits import check_fill, check_reachable, finite, uses_at
+from nasjax.derive.problem import (
+  Floor,
+  Index,
   Limits,
+  Problem,
+  Split,
   check_costs,
-  check_fill,
-  check_reachable,
-  cost_at_pattern,
-  finite,
-  uses,
+  drawn,
+  scores_of,
 )
 from nasjax.errors import InputError
-from nasjax.space import Architecture, Space, at_pattern
+from nasjax.space import Architecture, SearchSpace
 
 SECONDS = 10.0
 # Usual cases take less than 100. Counted in nodes, so that every machine turns
@@ -55,51 +56,28 @@ class Solution(NamedTuple):
   fill_open: bool = False
 
 
+class Answer(NamedTuple):
+  """The options of a `Solution`; else its attributes.
+
+  Attributes:
+    index: single choice to the place of its option.
+    gap: as of `Solution`.
+    fill_open: as of `Solution`.
+  """
+
+  index: Index
+  gap: float
+  fill_open: bool = False
+
+
 def log_prob(architecture: Architecture, alphas: Mapping) -> float:
   """Log-probability of an architecture under `softmax(alphas)`, float64."""
-  slots = zip(architecture.space.choices, architecture.indices, strict=True)
-  return float(sum(log_softmax(alphas[slot])[i] for slot, i in slots))
-
-
-def log_softmax(alphas: jax.Array) -> np.ndarray:
-  """Log-probabilities of one choice's options, `f64[options]`.
-
-  Raises:
-    ValueError: alphas are not finite.
-  """
-  a = np.asarray(alphas, np.float64)
-  if not np.isfinite(a).all():
-    raise ValueError(f'deriving requires finite alphas, got {a}.')
-  a = a - a.max()
-  return a - np.log(np.exp(a).sum())
-
-
-def scores_of(
-  space: Space, alphas: Mapping[str, jax.Array]
-) -> dict[str, np.ndarray]:
-  """Log-probabilities of every choice's options, in the order of `choices`.
-
-  Raises:
-    ValueError: alphas lack a choice, are of other options, or not finite.
-  """
-  missing = [name for name in space.choices if name not in alphas]
-  if missing:
-    raise ValueError(
-      f'deriving requires alphas of every choice, got none of '
-      f'{", ".join(missing)}.'
-    )
-  for name, options in space.choices.items():
-    shape = np.shape(alphas[name])
-    if shape != (len(options),):
-      raise ValueError(
-        f'deriving requires alphas of {name} of shape {(len(options),)}, got '
-        f'{shape}.'
-      )
-  return {name: log_softmax(alphas[name]) for name in space.choices}
+  scores = scores_of(architecture.space, alphas)
+  return Problem(scores, {}).value(architecture.index)
 
 
 def within(
-  space: Space,
+  space: SearchSpace,
   alphas: Mapping[str, jax.Array],
   limits: Limits,
   *,
@@ -113,7 +91,7 @@ def within(
 
   Args:
     space: the search space.
-    alphas: slot or width to `f32[options]`, finite.
+    alphas: name of a choice to `f32[*shape, options]`, finite.
     limits: the largest cost allowed, for any number of costs of `space`; an
       infinite one is none.
     fill: 0 to 1. Where the most probable architecture leaves much of every
@@ -152,7 +130,7 @@ def within(
 
 
 def solution(
-  space: Space,
+  space: SearchSpace,
   alphas: Mapping[str, jax.Array],
   limits: Limits,
   *,
@@ -163,7 +141,7 @@ def solution(
 
   Args:
     space: the search space.
-    alphas: slot or width to `f32[options]`, finite.
+    alphas: name of a choice to `f32[*shape, options]`, finite.
     limits: the largest cost allowed, for any number of costs of `space`; an
       infinite one is none.
     fill: 0 to 1, the share of one limit that is to be used, as for `within`.
@@ -185,22 +163,44 @@ def solution(
     (0.0, True)
   """
   check_fill(fill)
-  _check_seconds(seconds)
-  scores = list(scores_of(space, alphas).values())
+  check_seconds(seconds)
+  problem = Problem(scores_of(space, alphas), limits)
   check_costs(space, limits)
-  check_reachable(limits)
-  limits = finite(limits)
-  if not scores:
-    return Solution(Architecture(space, ()), 0.0)
-  floors = [
+  answer = solved(problem, drawn(space.choices), fill, seconds)
+  indices = [answer.index[axis] for axis in problem.scores]
+  found = Architecture.from_indices(space, indices)
+  return Solution(found, answer.gap, answer.fill_open)
+
+
+def solved(
+  problem: Problem, split: Split | None, fill: float, seconds: float
+) -> Answer:
+  """The best options of a problem, and what is proven of them.
+
+  Args:
+    problem: with limits on costs of its choices, and without a floor.
+    split: choice of which each option is solved by itself; None is none.
+    fill: as of `within`.
+    seconds: as of `within`.
+
+  Raises:
+    InputError: as `within`.
+  """
+  check_reachable(problem.limits)
+  problem = problem._replace(limits=finite(problem.limits))
+  limits = problem.limits
+  if not problem.scores:
+    return Answer({}, 0.0)
+  floors: list[Floor] = [
     (cost, fill * limit)
     for cost, limit in limits.items()
     if cost.reduction == 'sum' and fill > 0
   ]
   end = time.monotonic() + seconds
-  stops = _stops(end, (1 + len(floors)) * max(1, len(space.patterns)))
-  most = _best(space, scores, limits, None, stops, -math.inf)
-  if most.architecture is None:
+  parts = 1 if split is None else len(split.options)
+  stops = _stops(end, (1 + len(floors)) * parts)
+  most = _best(problem, split, stops, -math.inf)
+  if most.index is None:
     if most.bound > -math.inf:
       raise InputError(
         'found no architecture that keeps all limits together in '
@@ -209,30 +209,31 @@ def solution(
       )
     raise InputError(
       'no architecture keeps all limits together: '
-      + unreachable.explanation(space, limits, seconds)
+      + unreachable.explanation(problem, seconds)
     )
-  if uses(most.architecture, limits, fill):
-    return Solution(most.architecture, _gap(most, scores))
-  best: Architecture | None = None
+  if uses_at(most.index, limits, fill):
+    return Answer(most.index, _gap(problem, most.index, most.bound))
+  best: Index | None = None
   value = bound = -math.inf
   for i, floor in enumerate(floors):
     if i and time.monotonic() > end:
       bound = max(bound, most.bound)  # Of the others that is all there is.
       break
-    found = _best(space, scores, limits, floor, stops, value)
+    found = _best(problem._replace(floor=floor), split, stops, value)
     bound = max(bound, found.bound)
-    if found.architecture is None:
+    if found.index is None:
       continue
-    own = log_prob(found.architecture, alphas)
+    own = problem.value(found.index)
     if own > value:
-      best, value = found.architecture, own
+      best, value = found.index, own
   if best is None:
-    gap, still_open = _gap(most, scores), bound > -math.inf
-    return Solution(most.architecture, gap, fill_open=still_open)
-  return Solution(best, _gap(Found(best, min(bound, most.bound)), scores))
+    gap = _gap(problem, most.index, most.bound)
+    return Answer(most.index, gap, fill_open=bound > -math.inf)
+  return Answer(best, _gap(problem, best, min(bound, most.bound)))
 
 
-def _check_seconds(seconds: float) -> None:
+def check_seconds(seconds: float) -> None:
+  """Raises ValueError unless `seconds` is a time limit."""
   if not seconds >= 0:
     raise ValueError(f'deriving requires at least 0 seconds, got {seconds}.')
 
@@ -245,59 +246,53 @@ def _stops(end: float, solves: int) -> Iterator[float]:
     yield now + max(0.0, end - now) / min(left, 3)
 
 
-def _value(scores: Sequence[np.ndarray], architecture: Architecture) -> float:
-  pairs = zip(scores, architecture.indices, strict=True)
-  return float(sum(score[i] for score, i in pairs))
-
-
-def _gap(found: Found, scores: Sequence[np.ndarray]) -> float:
+def _gap(problem: Problem, index: Index, bound: float) -> float:
   """Nats between what was found and what is possible; 0 within rounding."""
-  value = _value(scores, found.architecture)
-  return 0.0 if closed(found.bound, value) else float(found.bound - value)
+  value = problem.value(index)
+  return 0.0 if closed(bound, value) else float(bound - value)
 
 
-def _best(space, scores, limits, floor, stops, above: float) -> Found:
-  """The solution; one solve per pattern, which is stronger than one for all."""
-  if not space.patterns:
-    return _solved(space, scores, limits, floor, next(stops), above)
-  solved, bound = [], -math.inf
-  for i, score in enumerate(scores[0]):
-    own = {cost_at_pattern(c, i): limit for c, limit in limits.items()}
-    least = floor and (cost_at_pattern(floor[0], i), floor[1])
-    part, known = at_pattern(space, i), above - score
-    found = _solved(part, scores[1:], own, least, next(stops), known)
+def _best(problem: Problem, split: Split | None, stops, above: float) -> Found:
+  """The solution; by one solve for each option of `split`, if there is one."""
+  if split is None:
+    return _solved(problem, next(stops), above)
+  answers, bound = [], -math.inf
+  for i, score in enumerate(problem.scores[split.axis]):
+    part = problem.given(split.axis, i)
+    found = _solved(part, next(stops), above - score)
     bound = max(bound, score + found.bound)
-    if found.architecture is not None:
-      a = found.architecture
-      picked = zip(scores[1:], a.indices, strict=True)
-      total = score + sum(s[j] for s, j in picked)
-      solved.append((total, (space.patterns[i], *a.choice)))
+    if found.index is not None:
+      total = score + sum(s[found.index[a]] for a, s in part.scores.items())
+      index = {split.axis: i, **found.index}
+      answers.append((total, split.options[i], index))
       above = max(above, total)
-  if not solved:
+  if not answers:
     return Found(None, bound)
-  _, choice = max(solved)
-  return Found(Architecture(space, choice), bound)
+  *_, index = max(answers, key=lambda answer: answer[:2])
+  return Found({axis: index[axis] for axis in problem.scores}, bound)
 
 
-def _solved(space, scores, limits, floor, stop: float, above: float) -> Found:
-  """One problem without patterns, by one way after the other.
+def _solved(problem: Problem, stop: float, above: float) -> Found:
+  """One problem, by one way after the other.
 
   Ranking does not look for what is no better than `above`.
   """
-  problem = (space, scores, limits, floor)
-  branch = functools.partial(integer.best, *problem, stop=stop)
-  narrow = floor is not None and floor[1] > _NARROW * limits[floor[0]]
+  if not problem.scores:
+    return Found({}, 0.0) if problem.kept({}) else NEVER
+  floor = problem.floor
+  branch = functools.partial(integer.best, problem, stop=stop)
+  narrow = floor is not None and floor[1] > _NARROW * problem.limits[floor[0]]
   best, value, bound = None, -math.inf, math.inf
   for way in ('rank', 'branch') if narrow else ('nodes', 'rank', 'branch'):
     if way == 'rank':
       known = max(value, above)
-      found = ranked.best(*problem, above=known, stop=stop)
+      found = ranked.best(problem, above=known, stop=stop)
     else:
       found = branch(nodes=_NODES if way == 'nodes' else None)
-    if found.architecture is not None:
-      own = _value(scores, found.architecture)
+    if found.index is not None:
+      own = problem.value(found.index)
       if own > value:
-        best, value = found.architecture, own
+        best, value = found.index, own
     bound = max(value, min(bound, found.bound))
     if closed(bound, max(value, above)):
       break

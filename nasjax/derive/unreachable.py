@@ -9,28 +9,27 @@ import numpy as np
 
 from nasjax.cost import Cost
 from nasjax.derive import integer
-from nasjax.derive.limits import Limits
-from nasjax.space import Space
+from nasjax.derive.problem import Problem
 
 
-def explanation(space: Space, limits: Limits, seconds: float) -> str:
+def explanation(problem: Problem, seconds: float) -> str:
   """What each cost can be brought down to within the other limits.
 
   Args:
-    space: the search space.
-    limits: finite, and each within the reach of its cost.
+    problem: its limits are finite, and each within the reach of its cost.
     seconds: time limit of all solves together.
   """
   stop = time.monotonic() + seconds
-  return '; '.join(_smallest_given(space, limits, c, stop) for c in limits)
+  level = {axis: np.zeros(len(s)) for axis, s in problem.scores.items()}
+  own = Problem(level, problem.limits)
+  return '; '.join(_smallest_given(own, cost, stop) for cost in own.limits)
 
 
-def _smallest_given(
-  space: Space, limits: Limits, cost: Cost, stop: float
-) -> str:
+def _smallest_given(problem: Problem, cost: Cost, stop: float) -> str:
   """What `cost` can be brought down to while the other limits are kept."""
+  limits = problem.limits
   others = {c: limit for c, limit in limits.items() if c is not cost}
-  solve = functools.partial(integer.best, space, _flat(space), stop=stop)
+  solve = functools.partial(integer.best, stop=stop)
   stopped = False
   if cost.reduction == 'max':
     # The smallest of its values at which something is still feasible.
@@ -39,17 +38,16 @@ def _smallest_given(
 
     def feasible(level):
       nonlocal stopped
-      found = solve({**others, cost: level})
-      stopped |= found.architecture is None and found.bound > -math.inf
-      return found.architecture is not None
+      found = solve(problem._replace(limits={**others, cost: level}))
+      stopped |= found.index is None and found.bound > -math.inf
+      return found.index is not None
 
     place = bisect.bisect_left(levels, True, key=feasible)
     smallest = levels[place] if place < len(levels) else None
   else:
-    found = solve(others, objective=cost)
+    found = solve(problem._replace(limits=others), objective=cost)
     stopped = found.bound == math.inf
-    a = found.architecture
-    smallest = None if a is None else cost.exact(a)
+    smallest = None if found.index is None else cost.at(found.index)
   if stopped:
     return f'the smallest {cost.name} within the other limits took too long'
   if smallest is None:
@@ -58,8 +56,3 @@ def _smallest_given(
     f'{cost.name} is at least {smallest} {cost.unit} within the other limits, '
     f'and the limit is {limits[cost]:.15g}'
   )
-
-
-def _flat(space: Space) -> list[np.ndarray]:
-  """Scores that prefer nothing."""
-  return [np.zeros(len(names)) for names in space.choices.values()]

@@ -12,6 +12,7 @@ import pytest
 
 from nasjax import cost, derive, ops, space, spaces
 from nasjax.derive import layers, ranked
+from nasjax.derive.problem import Problem
 from nasjax.space import Slot
 from tests.conftest import refused
 
@@ -80,8 +81,8 @@ def test_ranking_is_below_the_optimum_and_its_bound_above(preset, widths):
   costs = _costs(s, rng)
   found_gap = infeasible = 0
   for case in range(120):
-    scores = list(_alphas(s, rng, 2.0).values())
-    value = lambda a: sum(v[i] for v, i in zip(scores, a.indices, strict=True))  # noqa: B023, E731
+    scores = _alphas(s, rng, 2.0)
+    value = lambda a: sum(scores[k][i] for k, i in a.index.items())  # noqa: B023, E731
     limits = _case(s, costs, rng, case)
     sums = [c for c in limits if c.reduction == 'sum']
     fill = FILLS[case % 4]
@@ -92,12 +93,14 @@ def test_ranking_is_below_the_optimum_and_its_bound_above(preset, widths):
       if _kept(a, limits) and (floor is None or floor[0].exact(a) >= floor[1])
     ]
     best = max(allowed, default=-math.inf)
-    found = ranked.best(s, scores, limits, floor, widths=widths)
+    problem = Problem(scores, limits, floor)
+    found = ranked.best(problem, widths=widths)
     got = -math.inf
-    if found.architecture is not None:
-      assert _kept(found.architecture, limits)
-      assert floor is None or floor[0].exact(found.architecture) >= floor[1]
-      got = value(found.architecture)
+    if found.index is not None:
+      a = space.Architecture.from_indices(s, list(found.index.values()))
+      assert _kept(a, limits)
+      assert floor is None or floor[0].exact(a) >= floor[1]
+      got = value(a)
     infeasible += best == -math.inf
     found_gap += got < found.bound - 1e-9
     assert got <= best + 1e-9
@@ -108,8 +111,8 @@ def test_ranking_is_below_the_optimum_and_its_bound_above(preset, widths):
     # What is no better than the best is not there to be found.
     if best > -math.inf:
       more = best + 1e-9  # Beyond rounding.
-      again = ranked.best(s, scores, limits, floor, above=more, widths=widths)
-      assert again.architecture is None
+      again = ranked.best(problem, above=more, widths=widths)
+      assert again.index is None
       assert again.bound >= best
   assert infeasible > 5
   if widths == ranked.WIDTHS:
