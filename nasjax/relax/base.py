@@ -1,13 +1,15 @@
 """What a relaxation is, and what goes with it."""
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
+
+from nasjax.space import Choice
 
 Tree = Mapping[str, jax.Array]
 
@@ -82,22 +84,23 @@ def draw(
   return found if isinstance(found, Sampled) else Sampled(found, None)
 
 
-def is_sampled(relaxed: Relaxed, choices: Mapping[str, Sequence[str]]) -> bool:
+def is_sampled(relaxed: Relaxed, choices: Mapping[str, Choice]) -> bool:
   """Whether only the ops that a relaxation draws run; nothing is computed.
 
   Args:
     relaxed: a relaxation with its distribution.
-    choices: slot to its options.
+    choices: of a space.
 
   Example:
     >>> from nasjax import relax
-    >>> slots = {'slot': ('mbconv_k3_e3', 'skip')}
+    >>> from nasjax.space import Choice
+    >>> slots = {'slot': Choice(('mbconv_k3_e3', 'skip'))}
     >>> [is_sampled(r, slots) for r in (relax.SOFTMAX, relax.GDAS)]
     [False, True]
   """
   alphas = {
-    name: jax.ShapeDtypeStruct((len(options),), jnp.float32)
-    for name, options in choices.items()
+    name: jax.ShapeDtypeStruct((*choice.shape, len(choice)), jnp.float32)
+    for name, choice in choices.items()
   }
   key = jax.eval_shape(jax.random.key, 0)
   one = functools.partial(draw, relaxed.probs, temperature=1.0)

@@ -36,6 +36,11 @@ class Block(NamedTuple):
   params: int
 
 
+def ops_of(space: Space) -> dict[str, tuple[Op, ...]]:
+  """The ops of each slot of a chain, by name."""
+  return {slot.name: slot.ops for slot in space.slots}
+
+
 def blocks(space: Space) -> tuple[Block, ...]:
   """The slots of a network, with their sizes and costs.
 

@@ -83,8 +83,13 @@ def tint(colour: str, strength: float) -> tuple[float, ...]:
   return tuple(1 - strength * (1 - c) for c in to_rgb(colour))
 
 
-def words(op: Op) -> str:
-  """An op as people say it.
+def name(op: Op | str) -> str:
+  """The name of an op; an option is its name."""
+  return op if isinstance(op, str) else op.name
+
+
+def words(op: Op | str) -> str:
+  """An op as people say it; an option by its name.
 
   Example:
     >>> words(MBConv(kernel=5, expand=6)), words(Conv(1))
@@ -101,11 +106,11 @@ def words(op: Op) -> str:
       return 'classifier'
     case MaxPool():
       return f'{op.kernel}x{op.kernel} max pool'
-  return op.name
+  return name(op)
 
 
-def colours(ops: Iterable[Op]) -> dict[str, tuple[float, ...]]:
-  """A colour for each op, by name: hue is the kernel, depth the expansion.
+def colours(ops: Iterable[Op | str]) -> dict[str, tuple[float, ...]]:
+  """A colour for each op or option: hue is the kernel, depth the expansion.
 
   A block with kernel and expansion looks the same in all figures. Skip is
   grey; whatever else there is has hues of its own.
@@ -113,15 +118,16 @@ def colours(ops: Iterable[Op]) -> dict[str, tuple[float, ...]]:
   found = {}
   others = itertools.cycle((PURPLE, ORANGE, SKY, GREEN))
   for op in ops:
+    own = name(op)
     kernel, expand = getattr(op, 'kernel', None), getattr(op, 'expand', None)
-    if op.name in found:
+    if own in found:
       continue
-    if op.name == 'skip':
-      found[op.name] = tint(GREY, 1)
+    if own == 'skip':
+      found[own] = tint(GREY, 1)
     elif kernel and expand:
       hue = HUES[(kernel // 2 - 1) % len(HUES)]
       depth = min(1, math.log(expand) / math.log(6))
-      found[op.name] = tint(hue, 0.4 + 0.6 * depth)
+      found[own] = tint(hue, 0.4 + 0.6 * depth)
     else:
-      found[op.name] = tint(next(others), 1)
+      found[own] = tint(next(others), 1)
   return found

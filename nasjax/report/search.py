@@ -1,6 +1,9 @@
 """What a search did: probabilities, costs and losses over the steps."""
 
+import collections
+import functools
 import math
+import operator
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,10 +16,12 @@ from matplotlib.ticker import MaxNLocator
 
 from nasjax.cost import Cost
 from nasjax.ops import Op
-from nasjax.report import canvas
+from nasjax.report import architecture, canvas
 from nasjax.report.numbers import si
 from nasjax.report.table import UNITS
-from nasjax.space import Slot, Space
+from nasjax.space import Axis, SearchSpace, Space
+from nasjax.space import axes as axes_of
+from nasjax.space import label as label_of
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -24,7 +29,7 @@ Rows = Sequence[Mapping[str, Any]]
 def search_figures(
   workdir: str | pathlib.Path,
   rows: Rows,
-  space: Space,
+  space: SearchSpace,
   limits: Mapping[Cost, float],
 ) -> list[pathlib.Path]:
   """Draws `alphas.png` and `cost.png`.
@@ -32,9 +37,9 @@ def search_figures(
   Args:
     workdir: where the files go; exists.
     rows: of `metrics.jsonl`, in order. Each has `step` and, as far as known,
-      `train_loss`, `valid_loss`, `probs` (choice to list) and, for every cost
-      under constraint, `NAME` (expected) and `NAME_strict` (of the most
-      probable ops). Rows without costs are the warm-up.
+      `train_loss`, `valid_loss`, `probs` (choice to nested lists) and, for
+      every cost under constraint, `NAME` (expected) and `NAME_strict` (of the
+      most probable ops). Rows without costs are the warm-up.
     space: what was searched.
     limits: of the costs.
 
@@ -48,15 +53,15 @@ def search_figures(
   ]
 
 
-def _alphas(rows: Rows, space: Space) -> Figure:
+def _alphas(rows: Rows, space: SearchSpace) -> Figure:
   """One panel per choice: the probability of each option over the steps."""
-  choices = space.choices
+  choices = axes_of(space.choices)
   if not choices:
     figure = canvas.new(5, 2)
     figure.text(0.5, 0.5, f'{space.name} leaves nothing to choose', ha='center')
     return figure
-  slots = {slot.name: slot for slot in space.slots}
-  ops = {op.name: op for name in choices for op in _ops(slots.get(name))}
+  known = {a: own for a, own in _ops(space).items() if a in choices}
+  ops = {canvas.name(op): op for own in known.values() for op in own}
   styles = _op_styles(ops)
   columns = min(len(choices), 5, math.ceil(math.sqrt(1.5 * len(choices))))
   lines = math.ceil(len(choices) / columns)
@@ -66,10 +71,10 @@ def _alphas(rows: Rows, space: Space) -> Figure:
   panels = figure.subplots(
     lines, columns, sharex=True, sharey=True, squeeze=False
   ).ravel()
-  for (name, options), axes in zip(choices.items(), panels, strict=False):
-    own = styles if name in slots else _option_styles(options)
-    warmup = _panel(axes, rows, name, [own[option] for option in options])
-    if name not in slots:  # Its options stand in no other panel.
+  for (axis, options), axes in zip(choices.items(), panels, strict=False):
+    own = styles if axis in known else _option_styles(options)
+    warmup = _panel(axes, rows, axis, [own[option] for option in options])
+    if axis not in known:  # Its options stand in no other panel.
       axes.legend(handles=axes.lines, frameon=False, fontsize=8, ncols=2)
   for axes in panels[len(choices) :]:
     axes.set_axis_off()
@@ -95,11 +100,20 @@ def _alphas(rows: Rows, space: Space) -> Figure:
   return figure
 
 
-def _ops(slot: Slot | None) -> tuple[Op, ...]:
-  return slot.ops if slot is not None else ()
+def _ops(space: SearchSpace) -> dict[Axis, Sequence[Op | str]]:
+  """What stands in the legend of all panels: the ops of each choice of ops.
+
+  Of a space that does not say what its ops are, options that stand in several
+  panels.
+  """
+  if isinstance(space, Space):
+    return dict(architecture.ops_of(space))
+  options = axes_of(space.choices)
+  numbers = collections.Counter(options.values())
+  return {axis: own for axis, own in options.items() if numbers[own] > 1}
 
 
-def _op_styles(ops: Mapping[str, Op]) -> dict[str, dict[str, Any]]:
+def _op_styles(ops: Mapping[str, Op | str]) -> dict[str, dict[str, Any]]:
   """How the line of each op is drawn, the same in every panel."""
   colours = canvas.colours(ops.values())
   return {
@@ -113,8 +127,9 @@ def _op_styles(ops: Mapping[str, Op]) -> dict[str, dict[str, Any]]:
 
 
 def _option_styles(options: Sequence[str]) -> dict[str, dict[str, Any]]:
-  """The same of widths, darker where wider, and of patterns."""
-  depths = [0.3 + 0.7 * i / (len(options) - 1) for i in range(len(options))]
+  """The same for options that stand in one panel alone, darker one by one."""
+  last = max(1, len(options) - 1)
+  depths = [0.3 + 0.7 * i / last for i in range(len(options))]
   return {
     option: {'color': canvas.tint(canvas.GREEN, depth), 'label': option}
     for option, depth in zip(options, depths, strict=True)
@@ -122,25 +137,30 @@ def _option_styles(options: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 def _panel(
-  axes: Axes, rows: Rows, name: str, styles: Sequence[Mapping[str, Any]]
+  axes: Axes, rows: Rows, axis: Axis, styles: Sequence[Mapping[str, Any]]
 ) -> list[Patch]:
   """Draws one choice; returns what a legend needs of the warm-up."""
   canvas.plain(axes)
+  name, place = (axis, ()) if isinstance(axis, str) else axis
   known = [row for row in rows if name in row.get('probs', {})]
   steps = [row['step'] for row in known]
+  probs = [
+    functools.reduce(operator.getitem, place, row['probs'][name])
+    for row in known
+  ]
   for i, style in enumerate(styles):
     axes.plot(
       steps,
-      [row['probs'][name][i] for row in known],
+      [own[i] for own in probs],
       linewidth=1.8,
       **style,
       **_marker(known),
     )
   ends = ''
-  last = known[-1]['probs'][name] if known else []
+  last = probs[-1] if probs else []
   if last.count(max(last, default=0)) == 1:
     ends = f': {styles[last.index(max(last))]["label"]}'
-  axes.set_title(f'{name}{ends}', fontsize=10, loc='left')
+  axes.set_title(f'{label_of(axis)}{ends}', fontsize=10, loc='left')
   axes.set_ylim(0, 1)
   _steps(axes)
   return _shade_warmup(axes, rows)

@@ -1,11 +1,14 @@
 """Figures of a search: probabilities, costs, limits and losses."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
 from nasjax import cost, report, spaces
 from nasjax.report import search
+from nasjax.space import Choice
 from tests.report.report_cases import NETWORKS, TINY, assert_png, lines, texts
 
 MACS, PARAMS = cost.macs(TINY), cost.params(TINY)
@@ -139,3 +142,28 @@ def test_search_figures_are_written_whatever_is_known(tmp_path, rows, limits):
 def test_search_figures_of_a_space_without_choices(tmp_path):
   alphas, _ = report.search_figures(tmp_path, [], NETWORKS[0], {})
   assert_png(alphas)
+
+
+def test_alphas_draws_each_choice_of_a_shape_with_one_legend():
+  grid = dataclasses.make_dataclass('Grid', [('name', str), ('choices', dict)])
+  choices = {
+    'edge': Choice(('conv', 'skip'), shape=(2, 1)),
+    'size': Choice(('small', 'large')),
+  }
+  probs = [[[0.25, 0.75]], [[0.5, 0.5]]]
+  rows = [
+    {'step': i, 'valid_loss': 1.0, 'probs': {'edge': probs, 'size': [1, 0]}}
+    for i in (1, 2)
+  ]
+  figure = search._alphas(rows, grid('grid', choices))
+  titles = [axes.get_title('left') for axes in figure.axes if axes.lines]
+  assert titles == ['edge[0, 0]: skip', 'edge[1, 0]', 'size: small']
+  first, second, size = (axes for axes in figure.axes if axes.lines)
+  for axes, wanted in ((first, [0.25, 0.75]), (second, [0.5, 0.5])):
+    for line, p in zip(axes.lines, wanted, strict=True):
+      np.testing.assert_array_equal(line.get_ydata(), [p, p])
+    assert axes.get_legend() is None
+  own = [t.get_text() for t in size.get_legend().get_texts()]
+  assert own == ['small', 'large']
+  (shared,) = figure.legends
+  assert [t.get_text() for t in shared.get_texts()] == ['conv', 'skip']
