@@ -13,6 +13,7 @@ from experiments.sweep import kept, ranks, results
 from experiments.sweep import page as page_lib
 from nasjax import cost, report, space
 from nasjax.report import intervals
+from tests.page_cases import has, numbers, tables
 
 ROOT = pathlib.Path(__file__).resolve().parents[2] / 'results'
 SWEEPS = sorted(path.parent for path in ROOT.glob('*/results.csv'))
@@ -54,18 +55,27 @@ def test_every_network_is_kept_and_keeps_its_budget(study):
     assert sorted(tests.values()) == sorted(record['test_accuracies'])
 
 
-def test_the_page_says_what_follows_from_the_trainings(study):
+def test_the_page_has_the_numbers_of_every_comparison(study):
   folder, _, (_, levels, found, *_) = study
-  lines = _report(folder).split('\n')
-  shown = lines[lines.index('## What it shows') : lines.index('## Accuracy')]
-  said = [line[2:] for line in shown if line.startswith('- ')]
   own = results.comparisons(levels, found)
-  assert said == [results.verdict(one) for one in own]
-  (place,) = (i for i, line in enumerate(lines) if '| test (%) |' in line)
+  assert len(own) >= len(levels)
+  lines = _report(folder).split('\n')
+  said = [line[2:] for line in lines if line.startswith('- ')]
+  # In their order, each in a line of its level.
+  place = [line.startswith(own[0].level.name) for line in said].index(True)
+  for one, line in zip(own, said[place : place + len(own)], strict=True):
+    d = one.difference
+    assert line.startswith(one.level.name)
+    shares = [100 * x for x in (d.mean, d.low, d.high)]
+    assert has(line, [*shares, 100 * d.mean / d.base, 100 * d.base]), line
+    assert has(line, [*d.n, *map(round, one.macs)]), line
+
+
+def test_the_page_has_a_table_of_every_group(study):
+  folder, _, (_, levels, found, *_) = study
   groups = results.groups(levels, found)
-  table = lines[place + 2 : place + 2 + len(groups)]
-  assert table == [f'| {" | ".join(page_lib.row(g))} |' for g in groups]
-  assert not lines[place + 2 + len(groups)]
+  rows = [list(page_lib.row(group)) for group in groups]
+  assert [rows] == [t for t in tables(_report(folder)) if t[:1] == rows[:1]]
 
 
 @pytest.mark.parametrize('folder', SWEEPS, ids=lambda path: path.name)
@@ -85,11 +95,12 @@ def test_ranks_are_of_what_keeps_the_limit_of_the_middle_level(study):
     if row['supernet_accuracy'] and row['kind'] != 'argmax':
       key = row['level'], row['trained_as']
       seen.setdefault(key, []).append(row)
-  count, level = re.search(
-    r'^(\d+) networks of the space.* of the search (\S+)_seed', text, re.M
-  ).groups()
+  # The level in the middle is the one of which a search is looked at.
+  levels = list(dict.fromkeys(row['level'] for row in _rows(folder)))
+  level = levels[len(levels) // 2]
   own = [rows for key, rows in seen.items() if key[0] == level]
-  assert len(own) == int(count)
+  lines = text.split('\n')
+  assert any(numbers(line)[:1] == [len(own)] for line in lines)
   for kinds in (None, ('random', 'hand-made')):
     pairs = [
       (
@@ -100,7 +111,8 @@ def test_ranks_are_of_what_keeps_the_limit_of_the_middle_level(study):
       if kinds is None or rows[0]['kind'] in kinds
     ]
     found = intervals.spearman(*zip(*pairs, strict=True))
-    assert f'Spearman {found.rho:+.2f}, 95 % interval {found.low:+.2f}' in text
+    wanted = found.rho, found.low, found.high
+    assert any(has(line, wanted) for line in lines)
     drawn = ranks.of(scored, inherited, '')
     assert found == (drawn.unchosen if kinds else drawn.correlation)
 
@@ -122,26 +134,17 @@ def test_what_two_sweeps_of_cifar10_show_together():
     return list(found.values())
 
   searched = [statistics.mean(own) for own in tests(kind='searched')]
-  text = ' '.join((ROOT / 'search.md').read_text().split())
-  for kind, form in (
-    ('random', '{} points better than random networks ({} to {})'),
-    ('control', 'by {}, which is not shown ({} to {})'),
-  ):
+  text = (ROOT / 'search.md').read_text()
+  for kind in ('random', 'control'):
     others = [statistics.mean(own) for own in tests(kind=kind)]
-    assert _said(searched, others, form) in text
-  for name, form in (
-    ('hand_late_2.00M', '{} than `hand_late` ({} to {})'),
-    ('mobilenet_v3_small_4px_2.00M', '{} than MobileNetV3-Small'),
-    ('mobilenet_v3_small_4px_2.00M', 'chose both times ({1} to {2}'),
-  ):
+    d = intervals.welch(searched, others)
+    assert has(text, [100 * x for x in (d.mean, d.low, d.high)])
+  for name in ('hand_late_2.00M', 'mobilenet_v3_small_4px_2.00M'):
     others = [test for own in tests(name=name) for test in own]
     assert len(others) == 4
-    assert _said(searched, others, form) in text
-
-
-def _said(these, others, form):
-  d = intervals.welch(these, others)
-  return form.format(*(f'{100 * x:.2f}' for x in (d.mean, d.low, d.high)))
+    d = intervals.welch(searched, others)
+    assert has(text, [100 * d.mean])
+    assert has(text, [100 * x for x in (d.low, d.high)])
 
 
 def test_the_table_of_constraints_follows_from_its_searches():
@@ -154,8 +157,8 @@ def test_the_table_of_constraints_follows_from_its_searches():
     constraints.against(rows, default),
   ):
     assert table in page
-  assert f'{constraints.distinct(rows)} of {len(rows)} searches came' in page
-  assert f'by form: p = {constraints.chance(rows):.2f}' in page
+  assert has(page, [constraints.distinct(rows), len(rows)])
+  assert has(page, [constraints.chance(rows)])
 
 
 def test_the_readme_says_of_forms_of_constraint_what_their_page_shows():
@@ -167,37 +170,43 @@ def test_the_readme_says_of_forms_of_constraint_what_their_page_shows():
     form, _, interval = (cell.strip() for cell in line.split('|')[1:-1])
     if float(interval.split(' to ')[0]) > 0:
       above.append(form)
-  text = ' '.join((ROOT.parent / 'README.md').read_text().split())
-  (number, said) = re.search(
-    r'\(p = ([\d.]+), an F-test over all forms\); the 95 % intervals of (.+?) '
-    rf'lie above `{default}`',
-    text,
-  ).groups()
-  assert number == f'{constraints.chance(rows):.2f}'
-  assert said == f'{len(above)}, {" and ".join(above)},'
+  paragraphs = (ROOT.parent / 'README.md').read_text().split('\n\n')
+  chance = constraints.chance(rows)
+  (own,) = (
+    text
+    for text in paragraphs
+    if has(text, [chance]) and all(form in text for form in (*above, default))
+  )
+  assert has(own, [chance, len(above)])
 
 
-# Columns of its table, in words of the pages.
-COLUMNS = 'random ones', '(control)', '(best hand-made)', '(best zoo)'
+def test_the_readme_has_the_numbers_of_the_pages(tmp_path):
+  """Of each sweep: searched networks, and what they are ahead of four others.
 
-
-def test_the_readme_says_what_the_pages_say():
+  The others are random ones, the control, the best hand-made and the best
+  published network.
+  """
   text = (ROOT.parent / 'README.md').read_text()
-  rows = [line for line in text.split('\n') if '/report.md) |' in line]
+  rows = [row for t in tables(text) for row in t if '/report.md)' in row[0]]
   assert len(rows) == 4
-  for row in rows:
-    label, searched, *cells = (cell.strip() for cell in row.split('|')[1:-1])
+  for label, searched, *cells in rows:
     number, page = re.fullmatch(r'\[.+, (\S+) M\]\((\S+)\)', label).groups()
-    level = report.si(1e6 * float(number))
-    content = (ROOT.parent / page).read_text().split('\n')
-    mean = searched.removesuffix(' %')
-    own = [line for line in content if line.startswith(f'| {level} | searched')]
-    assert [f'| {mean} |' in line for line in own] == [True]
-    assert len(cells) == len(COLUMNS)
-    for cell, what in zip(cells, COLUMNS, strict=True):
-      numbers = re.fullmatch(r'(\S+) \((\S+) to (\S+)\)', cell).groups()
-      said = '{} points, 95 % interval {} to {};'.format(*numbers)
-      start = f'- {level}: '
-      own = [x for x in content if x.startswith(start) and what in x]
-      own = [x for x in own if ' searched networks ' in x]
-      assert [said in line for line in own] == [True]
+    name = report.si(1e6 * float(number))
+    folder = (ROOT.parent / page).parent
+    paths = kept.extract(folder / 'architectures.json', tmp_path / folder.name)
+    _, levels, found, *_ = kept.read(folder, paths)
+    group, *_ = (
+      group
+      for group in results.groups(levels, found)
+      if (group.level.name, group.kind) == (name, 'searched')
+    )
+    assert has(searched, [100 * group.interval.mean])
+    # Their order: random, argmax, control, the best of each other kind.
+    random, _, control, published, hand_made, _ = (
+      one.difference
+      for one in results.comparisons(levels, found)
+      if one.level.name == name and one.kind == 'searched'
+    )
+    ahead = random, control, hand_made, published
+    for cell, d in zip(cells, ahead, strict=True):
+      assert has(cell, [100 * x for x in (d.mean, d.low, d.high)])

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from nasjax import report
+from tests.page_cases import has, numbers, tables
 from tests.report.report_cases import ROWS, row
 
 
@@ -31,25 +32,24 @@ def test_table_is_sorted_by_limit_kind_and_name():
   first = re.findall(r'^\| (?!network)([\w ]+) \|', table, re.MULTILINE)
   assert first == ['r', 'a', 'b', 'too big', 'late', 'free']
   budgets = re.findall('^### (.*)$', table, re.MULTILINE)
-  assert budgets == [
-    'Budget: 1,000,000 MACs',
-    'Budget: 2,000,000 MACs',
-    'Without a budget',
-  ]
+  assert [numbers(title) for title in budgets] == [[1e6], [2e6], []]
 
 
 def test_table_summarises_repeats_and_nothing_else():
   lines = report.comparison_table(ROWS).splitlines()
-  assert [x for x in lines if x.startswith('- ')] == [
-    '- searched: mean 84.00 %, standard deviation 1.41, 83.00 to 85.00, n = 2'
-  ]
+  (line,) = (x for x in lines if x.startswith('- '))
+  assert 'searched' in line
+  assert numbers(line) == [84.0, 1.41, 83.0, 85.0, 2]
 
 
 def test_table_speaks_of_the_limited_resource():
   rows = [row('a', 'searched', 1, 0.5, 2e4, params=15_000)]
   table = report.comparison_table(rows, limited='params')
-  assert '20,000 parameters' in table
-  assert '75.0 %' in table
+  (title,) = re.findall('^### (.*)$', table, re.MULTILINE)
+  assert numbers(title) == [20_000]
+  ((cells,),) = tables(table)
+  assert cells[:2] == ['a', 'searched']
+  assert has(cells[3], [75.0])
 
 
 def test_table_survives_a_bar_in_a_name():
