@@ -40,7 +40,7 @@ from experiments import (
 )
 from experiments import recipe as recipes
 from experiments.sweep import networks as networks_lib
-from experiments.sweep import pieces, setup
+from experiments.sweep import pieces, setup, trainings
 from experiments.sweep import plan as plan_lib
 from experiments.sweep.networks import RANDOM, Entry, Plan
 from experiments.sweep.plan import Member, Part
@@ -122,9 +122,9 @@ def whole(prepared: Prepared, plan: Plan, part: Part) -> Scores:
   """The mean accuracy of a network's trainings on images held out."""
   setting = prepared.setting
   wanted = plan_lib.trainings(plan.networks, prepared.sizes)
-  pieces.run_trainings(setting, plan, part(wanted), workers=1)
+  trainings.run(setting, plan, part(wanted), workers=1)
   groups: dict[str, list[float]] = {}
-  for one, result in pieces.results(setting.workdir, wanted).items():
+  for one, result in trainings.results(setting, wanted).items():
     groups.setdefault(one.folder, []).append(result['valid_accuracy'])
   means = {name: statistics.mean(group) for name, group in groups.items()}
   return Scores('whole trainings', 0, means)

@@ -9,6 +9,7 @@ from experiments import finalists, handmade
 from experiments.sweep import networks as networks_lib
 from experiments.sweep import pieces
 from experiments.sweep import plan as plan_lib
+from experiments.sweep import trainings as trainings_lib
 from nasjax import cost
 from nasjax.space import Space
 
@@ -50,8 +51,8 @@ def lines(
   networks += len(controls) - len(chosen)
   trainings = sizes.train_seeds * networks
   most = '' if len(done) == len(members) else 'at most '
-  results = pieces.results(
-    setting.workdir, plan_lib.trainings(plan.networks, sizes)
+  results = trainings_lib.results(
+    setting, plan_lib.trainings(plan.networks, sizes)
   )
   said.append(
     f'trainings: {most}{trainings} ({most}{networks} networks, '

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from experiments import lock, loop
-from experiments.sweep import networks, pieces, report, setup
+from experiments.sweep import networks, pieces, report, setup, trainings
 from experiments.sweep import plan as plan_lib
 from nasjax.errors import DivergedError, InputError
 
@@ -112,16 +112,16 @@ def _done(
       f'{setting.workdir / "searches" / members[0].name}'
     )
   plan = networks.plan(space, setting.resource, levels, sizes, found, unlearnt)
-  trainings = plan_lib.trainings(plan.networks, sizes)
-  pieces.run_trainings(setting, plan, part(trainings), workers)
+  wanted = plan_lib.trainings(plan.networks, sizes)
+  trainings.run(setting, plan, part(wanted), workers)
   pieces.run_inherited(
     setting, found[0].member, plan, part(list(plan.networks))
   )
-  results = pieces.results(setting.workdir, trainings)
-  diverged = pieces.diverged(setting.workdir, trainings)
+  results = trainings.results(setting, wanted)
+  diverged = trainings.diverged(setting, wanted)
   if part.of > 1:
     over = len(results) + len(diverged)
-    return [f'{over} of {len(trainings)} trainings are finished']
+    return [f'{over} of {len(wanted)} trainings are finished']
   if not results:
     raise DivergedError('all trainings diverged; lower learning_rate')
   without = [f'control {member.name}' for member in lost]

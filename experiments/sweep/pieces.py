@@ -3,17 +3,15 @@
 searches/MEMBER/     as `experiments.search` leaves it, and member.json,
                      which says what it took and is written last
 controls/MEMBER/     finalists as of a search, and architecture.json, the last
-trainings/NAME_seedN/  as `experiments.train` leaves it
+trainings/NAME_seedN/  of `experiments.sweep.trainings`
 inherited/NAME.json  accuracy with the weights of a search's supernet
 """
 
-import dataclasses
 import pathlib
 import sys
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -22,8 +20,6 @@ from experiments import (
   devices,
   diverged_file,
   finalists,
-  finished,
-  interrupts,
   lock,
   metrics_file,
   outcome,
@@ -32,58 +28,19 @@ from experiments import (
   search,
   searching,
   supernets,
-  training,
   weights,
 )
 from experiments import recipe as recipes
 from experiments.sweep.networks import Found, Plan, alphas_of
-from experiments.sweep.plan import Member, Training
-from nasjax import data, files
+from experiments.sweep.plan import Member
+from experiments.sweep.setting import Setting, config_of
+from nasjax import files
 from nasjax import search as search_lib
 from nasjax import space as space_lib
 from nasjax.errors import DivergedError
 from nasjax.space import Architecture
 
 _INDIFFERENT = 1e-3  # Nats.
-
-
-class Setting(NamedTuple):
-  """What all pieces of a sweep share.
-
-  Attributes:
-    workdir: claimed.
-    config: a value for every option of `experiments.search`, of which those of
-      its members are not looked at.
-    resource: that is limited.
-    dataset: without the images for validation.
-    valid: those images.
-    batches: of trainings.
-    recipe: of trainings.
-    ops: op classes of the user's own.
-    command: what was typed.
-  """
-
-  workdir: pathlib.Path
-  config: dict[str, Any]
-  resource: str
-  dataset: data.Dataset
-  valid: data.Arrays
-  batches: data.Batches
-  recipe: recipes.Recipe
-  ops: tuple[type, ...]
-  command: str
-
-
-def config_of(
-  config: dict[str, Any], resource: str, member: Member
-) -> dict[str, Any]:
-  """What `experiments.search` is told for a member."""
-  level, own = member.level, {'seed': member.seed, 'limit': []}
-  if level.limit is not None:
-    own['limit'] = [f'{resource}={level.limit:.15g}']
-  else:
-    own['strength'] = f'{level.strength:.15g}'
-  return {**config, **own}
 
 
 def compiled_once(
@@ -253,80 +210,6 @@ def read_controls(setting: Setting, members: Sequence[Member]) -> list[Found]:
     for m, path in paths.items()
     if path.exists()
   ]
-
-
-def folder_of(workdir: pathlib.Path, one: Training) -> pathlib.Path:
-  return workdir / 'trainings' / f'{one.folder}_seed{one.seed}'
-
-
-def run_trainings(
-  setting: Setting, plan: Plan, wanted: Sequence[Training], workers: int
-) -> None:
-  """Trains what is not finished of some trainings, several at a time.
-
-  Seeds of one network follow each other, so that it is traced once.
-  """
-  recipe, batches = setting.recipe, setting.batches
-  by_network: dict[str, list[Training]] = {}
-  for one in wanted:
-    by_network.setdefault(one.folder, []).append(one)
-  # Once, not once for each training.
-  resident = devices.everywhere(setting.dataset.train, batches.sharding)
-  dataset = dataclasses.replace(setting.dataset, train=resident)
-  bar = progress.Progress(
-    'sweep', recipes.steps_of(recipe, dataset) * len(wanted)
-  )
-
-  def train(folder: str) -> None:
-    entry = plan.networks[folder]
-    network, a = entry.network, entry.architecture
-    built = training.build(network, dataset, batches, recipe)
-    for one in by_network[folder]:
-      interrupts.check()
-      own = folder_of(setting.workdir, one)
-      with files.writing(own):
-        own.mkdir(parents=True, exist_ok=True)
-      try:
-        with lock.hold(own):
-          training.run(
-            own,
-            network,
-            dataset,
-            batches,
-            recipe,
-            seed=one.seed,
-            record={'name': folder},
-            bar=bar,
-            valid=setting.valid,
-            choose=False,
-            built=built,
-            among=None if a is None else a.space,
-          )
-      except DivergedError as e:
-        progress.note(f'{own.name}: {e}')
-
-  with bar, ThreadPoolExecutor(workers) as pool:
-    list(pool.map(train, by_network))
-
-
-def results(
-  workdir: pathlib.Path, wanted: Sequence[Training]
-) -> dict[Training, dict[str, Any]]:
-  """Of finished trainings."""
-  paths = {one: folder_of(workdir, one) / 'result.json' for one in wanted}
-  kind = recorded.fields(valid_accuracy=recorded.share, device=recorded.text)
-  return {
-    o: recorded.hold(p, finished.result(p), kind)
-    for o, p in paths.items()
-    if p.exists()
-  }
-
-
-def diverged(
-  workdir: pathlib.Path, wanted: Sequence[Training]
-) -> list[Training]:
-  """The trainings that diverged: they have no result, and never will."""
-  return [one for one in wanted if diverged_file.read(folder_of(workdir, one))]
 
 
 def inherited_path(workdir: pathlib.Path, folder: str) -> pathlib.Path:

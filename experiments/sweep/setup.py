@@ -14,7 +14,8 @@ from experiments import (
   search,
 )
 from experiments import recipe as recipes
-from experiments.sweep import pieces, plan
+from experiments.sweep import plan
+from experiments.sweep.setting import Setting, config_of
 from nasjax import data
 from nasjax.data import split
 from nasjax.errors import InputError
@@ -135,7 +136,7 @@ class Prepared(NamedTuple):
 
   levels: tuple[plan.Level, ...]
   sizes: plan.Sizes
-  setting: pieces.Setting
+  setting: Setting
   space: Space
   all_images: int
   content: dict[str, str]
@@ -173,7 +174,7 @@ def prepare(
   told = search_config(config)
   one_each = sizes._replace(search_seeds=1, outer_seeds=1)
   members = [
-    pieces.config_of(told, resource, member)
+    config_of(told, resource, member)
     for member in plan.members(levels, one_each)
   ]
   # All that does without images is checked before thousands are decoded.
@@ -192,7 +193,7 @@ def prepare(
     'space_content': loop.fingerprint(inputs.space),
     'data_content': datasets.content_of(dataset),
   }
-  setting = pieces.Setting(
+  setting = Setting(
     pathlib.Path(workdir).expanduser(),
     told,
     resource,
