@@ -33,13 +33,16 @@ import numpy as np
 from absl import flags
 from scipy import stats
 
-from experiments import cli, compilation, constraints, loop, searching, training
-from experiments import recipe as recipes
 from experiments import search as script
-from nasjax import data, derive
+from experiments.flags import cli
+from nasjax import checks, constraint, data, derive, search
+from nasjax.constraint import Kept
 from nasjax.report import canvas, intervals
+from nasjax.run import compilation, datasets, loop, training
+from nasjax.run import inputs as inputs_lib
 from nasjax.search import State
 from nasjax.space import Architecture, argmax, fix
+from nasjax.train import recipe as recipes
 
 PLACES = (0.25, 0.5, 0.75)  # of the range from the smallest cost to the largest
 SIZES = {'steps': 180, 'warmup_steps': 60, 'batch_size': 16}
@@ -60,7 +63,7 @@ class Case(NamedTuple):
   """One search.
 
   Attributes:
-    form: a key of `constraints.FORMS`.
+    form: a key of `constraint.FORMS`.
     limit: in MACs.
     seed: of everything in it.
     number: of the form; None is its default, or that it has none.
@@ -73,7 +76,7 @@ class Case(NamedTuple):
 
 
 @functools.cache
-def inputs(case: Case) -> searching.Inputs:
+def inputs(case: Case) -> inputs_lib.Inputs:
   """What the flags of one search name."""
   return script.prepare(config(case))
 
@@ -82,7 +85,7 @@ def config(case: Case) -> dict[str, Any]:
   limit = [f'macs={case.limit}']
   given = {'constraint': case.form, 'limit': limit, 'seed': case.seed}
   if case.number is not None:
-    given[constraints.FORMS[case.form].option] = f'{case.number:.15g}'
+    given[constraint.FORMS[case.form].option] = f'{case.number:.15g}'
   return {**cli.defaults(script.OPTIONS), **SIZES, **given}
 
 
@@ -103,9 +106,9 @@ def bare(state: State) -> State:
 
 
 @functools.cache
-def parts(form: str):
+def parts(form: str) -> search.Search:
   case = any_case(form)
-  return script.build(config(case), inputs(case))
+  return inputs_lib.build(inputs(case))
 
 
 @functools.cache
@@ -133,7 +136,7 @@ def warm(seed: int) -> tuple[State, float]:
   return state, time.perf_counter() - start
 
 
-def with_constraint(state: State, kept: constraints.Kept) -> State:
+def with_constraint(state: State, kept: Kept) -> State:
   return state._replace(
     constraints=tuple(c.init() for _, c in kept.constraints),
     projection=() if kept.projection is None else kept.projection.init(),
@@ -165,14 +168,12 @@ def searched(case: Case) -> tuple[State, float]:
 
 
 def distribution(case: Case, state: State):
-  own = inputs(case)
-  return own.relaxation.distribution(
-    state.alphas, own.temperature(state.step), None
-  )
+  own = inputs(case).config
+  return own.relaxation.distribution(state.alphas, own.heat(state.step), None)
 
 
 def limits() -> list[int]:
-  (macs,) = inputs(any_case()).kept.limits
+  (macs,) = inputs(any_case()).limits
   low, high = macs.bounds()
   return [round(low + place * (high - low)) for place in PLACES]
 
@@ -201,14 +202,14 @@ class Rows:
 
 def tuned(folder: pathlib.Path, name: str) -> float | None:
   """The number by which the expected cost ends nearest to the limit."""
-  form, rows = constraints.FORMS[name], Rows(folder / 'tuning.jsonl')
+  form, rows = constraint.FORMS[name], Rows(folder / 'tuning.jsonl')
   if form.project is not None:
     return None
   limit, *_ = limits()
 
   def expected(case):
     state, _ = searched(case)
-    (macs,) = inputs(case).kept.limits
+    (macs,) = inputs(case).limits
     return {'expected': float(macs(distribution(case, state)))}
 
   numbers = [min(form.number * f, form.most) for f in FACTORS]
@@ -222,7 +223,7 @@ def tuned(folder: pathlib.Path, name: str) -> float | None:
 def outcome(folder: pathlib.Path, case: Case) -> dict[str, Any]:
   """What one search came to, in MACs, and what its network is worth."""
   (state, seconds), own = searched(case), inputs(case)
-  (macs,) = own.kept.limits
+  (macs,) = own.limits
   space, alphas, kept = own.space, state.alphas, {macs: case.limit}
   within, filled = (
     derive.within(space, alphas, kept, fill=share) for share in (0.0, 0.98)
@@ -249,16 +250,16 @@ def accuracy(folder: pathlib.Path, a: Architecture) -> float:
   name = 'net_' + '_'.join(map(str, a.indices))
   own = folder / 'trainings' / name
   own.mkdir(parents=True, exist_ok=True)
-  result = training.run(
+  trained = training.run(
     own,
     fix(a.space, a),
     dataset,
-    recipes.batches_for(RECIPE, dataset),
+    datasets.batches_for(RECIPE, dataset),
     RECIPE,
     seed=0,
     record={'name': name},
   )
-  return result['test_accuracy']
+  return trained.test_accuracy
 
 
 def outcomes(
@@ -453,7 +454,7 @@ def main() -> None:
   workdir = loop.claim(flags.FLAGS.workdir, SETTLED)
   rows = []
   for form in flags.FLAGS.forms.split(','):
-    cli.lookup('constraint', form, constraints.FORMS)
+    checks.lookup('constraint', form, constraint.FORMS)
     found = outcomes(workdir, form, flags.FLAGS.seeds)
     print(table(found).splitlines()[-1], flush=True)
     rows += found
@@ -474,5 +475,5 @@ def main() -> None:
 if __name__ == '__main__':
   cli.define_workdir()
   flags.DEFINE_integer('seeds', 3, 'of each form and limit', 1)
-  flags.DEFINE_string('forms', ','.join(constraints.FORMS), 'which to search')
+  flags.DEFINE_string('forms', ','.join(constraint.FORMS), 'which to search')
   cli.run(main, required=('workdir',))

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 
-from experiments import compilation
+from nasjax.run import compilation
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 

@@ -18,7 +18,7 @@ import numpy as np
 import optax
 from absl import app, flags
 
-from experiments import allocator
+from experiments.flags import allocator
 from nasjax import constraint, cost, data, relax, search, spaces
 
 _MEMBERS = flags.DEFINE_integer('members', 8, 'Limits.', 2)

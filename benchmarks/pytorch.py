@@ -32,7 +32,7 @@ import numpy as np
 import optax
 from absl import app, flags
 
-from experiments import allocator, names
+from experiments.flags import allocator, names
 from nasjax import relax, space, spaces, train
 from nasjax.ops import Classifier
 from nasjax.supernet import Supernet

@@ -29,16 +29,8 @@ from typing import NamedTuple
 from absl import flags
 
 from benchmarks import sandwich
-from experiments import (
-  cli,
-  compilation,
-  loop,
-  search,
-  supernets,
-  training,
-  weights,
-)
-from experiments import recipe as recipes
+from experiments import search
+from experiments.flags import cli, programs
 from experiments.sweep import networks as networks_lib
 from experiments.sweep import pieces, setup, trainings
 from experiments.sweep import plan as plan_lib
@@ -47,6 +39,8 @@ from experiments.sweep.plan import Member, Part
 from experiments.sweep.setup import Prepared
 from nasjax.errors import InputError
 from nasjax.report import intervals
+from nasjax.run import datasets, loop, supernets, training
+from nasjax.run.workdir import weights
 
 OPTIONS = {
   name: setup.OPTIONS[name]
@@ -151,7 +145,7 @@ def shortly(prepared: Prepared, plan: Plan, part: Part) -> list[Scores]:
       own,
       entry.network,
       halves,
-      recipes.batches_for(recipe, halves),
+      datasets.batches_for(recipe, halves),
       recipe,
       seed=member.seed,
       record={'name': entry.name},
@@ -202,7 +196,7 @@ def by_sandwich(prepared: Prepared, plan: Plan, part: Part) -> Scores:
     if not (folder / 'weights' / supernets.WHOLE).exists():
       config = pieces.config_of(setting.config, setting.resource, member)
       inputs = search.prepare(config, setting.dataset)
-      recipe = recipes.of(config)
+      recipe = inputs.config.recipe
       params = sandwich.train(
         inputs.space,
         member.level.limit,
@@ -280,7 +274,7 @@ def by_pattern(truth: Mapping[str, float], plan: Plan) -> str:
 
 
 def main() -> None:
-  compilation.keep(flags.FLAGS.compile_cache)
+  programs.keep()
   config = {**cli.defaults(setup.OPTIONS), **SETTLED}
   config |= cli.values(OPTIONS)
   prepared = setup.prepare(config, flags.FLAGS.workdir, '')
@@ -306,7 +300,7 @@ def main() -> None:
 
 if __name__ == '__main__':
   cli.define_workdir()
-  compilation.define()
+  programs.define()
   cli.define(OPTIONS)
   flags.DEFINE_string('part', None, 'do every so manieth piece, as 1/2')
   cli.run(main, required=('workdir',))

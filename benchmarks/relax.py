@@ -23,7 +23,7 @@ import numpy as np
 import optax
 from absl import app, flags
 
-from experiments import names
+from experiments.flags import names
 from nasjax import constraint, cost, data, relax, search
 from nasjax.space import Architecture, Space, fix
 

@@ -22,12 +22,15 @@ from typing import Any
 from absl import flags
 
 from benchmarks import constraints as forms
-from experiments import cli, loop, metrics_file, names
 from experiments import search as script
+from experiments.flags import cli
 from experiments.sweep import pieces
-from nasjax import files
+from nasjax import checks, files
 from nasjax import space as space_lib
 from nasjax.report import intervals
+from nasjax.run import config as config_lib
+from nasjax.run import loop
+from nasjax.run.workdir import metrics_file
 from nasjax.space import Architecture
 
 
@@ -72,7 +75,7 @@ def timed(
   None are known of a search that an earlier process began.
   """
   path, fresh = folder / 'seconds.json', not folder.exists()
-  a = script.run(given, folder, compiled=compiled)
+  a = script.run(given, folder, compiled=compiled).architecture
   if fresh:
     files.write_json(path, time.monotonic() - begun[-1])
   return a, loop.read_json(path) if path.exists() else None
@@ -124,7 +127,7 @@ def main() -> None:
   workdir = loop.claim(flags.FLAGS.workdir, settled())
   groups = {}
   for name in flags.FLAGS.relaxations.split(','):
-    cli.lookup('relaxation', name, names.RELAXATIONS)
+    checks.lookup('relaxation', name, config_lib.RELAXATIONS)
     groups[name] = rows(workdir, name, flags.FLAGS.seeds)
     print(table({name: groups[name]}).splitlines()[-1], flush=True)
   print(table(groups))
@@ -137,6 +140,6 @@ if __name__ == '__main__':
   cli.define_workdir()
   flags.DEFINE_integer('seeds', 3, 'of each relaxation', 2)
   flags.DEFINE_string(
-    'relaxations', ','.join(names.RELAXATIONS), 'which to search by'
+    'relaxations', ','.join(config_lib.RELAXATIONS), 'which to search by'
   )
   cli.run(main, required=('workdir',))

@@ -29,7 +29,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
 
-from experiments import allocator
+from experiments.flags import allocator
 from nasjax import data, ops, relax, search, space, spaces, train
 from nasjax.supernet import Supernet
 from nasjax.supernet.entangled import Entangled

@@ -9,6 +9,11 @@ within the middle one. Writes `report.md`, `results.json` and figures. Started
 again after a kill it goes on where it was.
 """
 
+from .flags import early
+
+if __name__ == '__main__':
+  early.begin('compare')  # Before imports that take seconds.
+
 import dataclasses
 import pathlib
 from collections.abc import Sequence
@@ -18,30 +23,34 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from experiments import (
-  cli,
-  compilation,
-  constraints,
-  datasets,
-  diverged_file,
-  finished,
-  loop,
-  names,
-  outcome,
-  progress,
-  recorded,
-  scaled,
-  training,
-)
-from experiments import recipe as recipes
-from nasjax import cost, data, derive, files, report
+from nasjax import checks, cost, data, derive, files, report, zoo
+from nasjax.baselines import scaled
 from nasjax.data import stream
 from nasjax.errors import DivergedError, InputError
 from nasjax.report.markup import code, literal
+from nasjax.run import (
+  datasets,
+  finished,
+  loop,
+  outcome,
+  progress,
+  training,
+)
+from nasjax.run.outcome import RESOURCES
+from nasjax.run.workdir import diverged_file, recorded
 from nasjax.space import Architecture, Space, fix, read_record
+from nasjax.train.recipe import Recipe
+
+from .flags import (
+  cli,
+  configs,
+  names,
+  programs,
+  sources,
+)
 
 # Flags of a search that a comparison reads, and those that all searches had.
-_SEARCHED = {**datasets.OPTIONS, **datasets.STREAM_OPTIONS}
+_SEARCHED = {**sources.OPTIONS, **sources.STREAM_OPTIONS}
 _CONFIG = recorded.both(
   recorded.flags(_SEARCHED),
   recorded.fields(dataset=recorded.text, data_dir=recorded.anything),
@@ -102,7 +111,7 @@ def plan(
   """
   space, macs = found.space, cost.macs(found.space)
   limits = {
-    cli.lookup('resource', name, names.COSTS)(space): row['limit']
+    checks.lookup('resource', name, RESOURCES)(space): row['limit']
     for name, row in record['resources'].items()
     if row['limit'] is not None
   }
@@ -136,7 +145,7 @@ def plan(
     searched[a] = Entry(name, 'searched', budget, fix(space, a), a)
   entries = list(searched.values())
   for budget in budgets:
-    network = scaled.within('mobilenet_v2', space, cost.macs, budget)
+    network = scaled.within(zoo.mobilenet_v2, space, cost.macs, budget)
     name = f'mobilenet_v2_{report.si(budget)}'
     entries.append(Entry(name, 'MobileNetV2', budget, network))
   middle = budgets[len(budgets) // 2]
@@ -154,17 +163,16 @@ def run(
   entries: list[Entry],
   dataset: data.Dataset | stream.Streamed,
   batches: data.Batches,
-  recipe: recipes.Recipe,
+  recipe: Recipe,
   *,
   seed: int,
-  crop_area: float = stream.CROP_AREA,
   workers: int,
 ) -> list[dict[str, Any]]:
   """Trains every entry, some at a time; rows for `nasjax.report`.
 
   What diverges has no row; a line says so.
   """
-  total = recipes.steps_of(recipe, dataset) * len(entries)
+  total = datasets.steps_of(recipe, dataset) * len(entries)
   bar = progress.Progress('compare', total)
 
   def one(entry: Entry) -> dict[str, Any]:
@@ -194,9 +202,8 @@ def run(
       seed=seed,
       record=record,
       bar=bar,
-      crop_area=crop_area,
       among=among,
-    )
+    ).result
 
   def finite(entry: Entry) -> dict[str, Any] | None:
     try:
@@ -215,7 +222,7 @@ def run(
 def write_report(
   workdir: pathlib.Path,
   rows: list[dict[str, Any]],
-  recipe: recipes.Recipe,
+  recipe: Recipe,
   command: str,
   fill: float,
   diverged: Sequence[str] = (),
@@ -267,26 +274,26 @@ OPTIONS = {
   'search': (None, 'workdir of a finished search'),
   'ops': (None, 'module with ops of your own that the search used'),
   'fractions': ('1,0.5,0.25', "budgets, as parts of the search's MACs limit"),
-  'fill': constraints.OPTIONS['fill'],
+  'fill': configs.SEARCH['fill'],
   'random': (3, 'random networks in the middle budget'),
   'seed': (0, 'of everything that is random'),
-  **recipes.OPTIONS,
+  **configs.RECIPE,
 }
 
 
 def main() -> None:
-  compilation.keep(flags.FLAGS.compile_cache)
+  programs.keep()
   config = cli.values(OPTIONS)
-  recipe = recipes.of(config)
+  recipe = configs.of(Recipe, config)
   fractions = [
-    cli.parse_number(f, 'fractions') for f in config['fractions'].split(',')
+    checks.parse_number(f, 'fractions') for f in config['fractions'].split(',')
   ]
   if not all(0 < f <= 1 for f in fractions):
     raise InputError(f'fractions {fractions} must lie in (0, 1]')
-  cli.check_least(0, random=config['random'])
-  cli.check_seed(config['seed'])
-  constraints.check_fill(config['fill'])
-  cli.check_least(1, workers=flags.FLAGS.workers)
+  checks.check_least(0, random=config['random'])
+  checks.check_seed(config['seed'])
+  checks.check_fill(config['fill'])
+  checks.check_least(1, workers=flags.FLAGS.workers)
   found, record, searched = read_search(
     pathlib.Path(config['search']).expanduser(), names.ops_of(config['ops'])
   )
@@ -295,10 +302,10 @@ def main() -> None:
   )
   # Searches of before there were so many flags lack some.
   known = cli.defaults(_SEARCHED) | searched
-  opened = datasets.open_or_stream(known, _SEARCHED, write=False)
-  recipes.check_batches(recipe, opened)
+  opened = sources.open_or_stream(known, _SEARCHED, write=False)
+  datasets.check_recipe(recipe, opened)
   dataset = datasets.read(opened)
-  batches = recipes.batches_for(recipe, dataset)
+  batches = datasets.batches_for(recipe, dataset)
   drawn_from = loop.fingerprint(found.space, record.get('alphas'))
   content = {
     'search_content': drawn_from,
@@ -313,7 +320,6 @@ def main() -> None:
       batches,
       recipe,
       seed=config['seed'],
-      crop_area=known['crop_area'],
       workers=flags.FLAGS.workers,
     )
     command = cli.command('experiments.compare')
@@ -325,9 +331,19 @@ def main() -> None:
   print(f'wrote {workdir / "report.md"} and {workdir / "accuracy.png"}')
 
 
-if __name__ == '__main__':
+def define() -> None:
+  """Defines the flags of the script."""
   cli.define_workdir()
-  compilation.define()
+  programs.define()
   cli.define(OPTIONS)
   flags.DEFINE_integer('workers', 2, 'networks trained at a time')
+
+
+def start() -> None:
+  """Runs the script."""
+  define()
   cli.run(main, required=('workdir', 'search'))
+
+
+if __name__ == '__main__':
+  start()

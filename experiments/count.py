@@ -9,14 +9,18 @@ With --json each of them prints one JSON object on one line for every network;
 --table adds `rows`, one object for every layer.
 """
 
+from .flags import early
+
+if __name__ == '__main__':
+  early.begin('count')  # Before imports that take seconds.
+
 import json
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from experiments import cli, names
-from nasjax import cost, count
+from nasjax import checks, cost, count
 from nasjax.ops import Numerics
 from nasjax.printable import printable
 from nasjax.space import (
@@ -27,6 +31,8 @@ from nasjax.space import (
   resize,
 )
 from nasjax.supernet import Supernet
+
+from .flags import cli, names
 
 OPTIONS = {
   'network': (None, cli.one_of(names.NETWORKS)),
@@ -49,7 +55,7 @@ def network(config: dict[str, Any]) -> Space:
   """
   sizes = {name: config[name] for name in ('image_size', 'num_classes')}
   sizes = {name: n for name, n in sizes.items() if n is not None}
-  cli.check_least(1, **sizes)
+  checks.check_least(1, **sizes)
   names.check_network(config, OPTIONS)
   if config['network'] is not None:
     space = names.network(config['network'], config['width'])(**sizes)
@@ -118,6 +124,16 @@ def main() -> None:
   run(cli.values(OPTIONS))
 
 
-if __name__ == '__main__':
+def define() -> None:
+  """Defines the flags of the script."""
   cli.define(OPTIONS)
+
+
+def start() -> None:
+  """Runs the script."""
+  define()
   cli.run(main)
+
+
+if __name__ == '__main__':
+  start()

@@ -8,34 +8,40 @@ or `--network=mobilenet_v2 --width=0.25` instead of `--architecture`; writes
 was. With `--evaluate` it trains nothing, and tests what a finished run left.
 """
 
+from .flags import early
+
+if __name__ == '__main__':
+  early.begin('train')  # Before imports that take seconds.
+
 import pathlib
 from typing import Any
 
 from absl import flags
 
-from experiments import (
-  cli,
-  compilation,
-  datasets,
-  finished,
-  loop,
-  names,
-  portions,
-  presets,
-  processes,
-  recorded,
-  training,
-)
-from experiments import recipe as recipes
-from nasjax import data
+from nasjax import checks, data
 from nasjax.data import stream
 from nasjax.errors import InputError
+from nasjax.run import datasets, finished, loop, portions, training
+from nasjax.run.hosts import processes
+from nasjax.run.trained import Trained
+from nasjax.run.workdir import recorded
 from nasjax.space import (
   Architecture,
   Space,
   check_image_size,
   fix,
   resize,
+)
+from nasjax.train.recipe import Recipe
+
+from .flags import (
+  cli,
+  configs,
+  hosts,
+  names,
+  presets,
+  programs,
+  sources,
 )
 
 
@@ -44,7 +50,7 @@ def network_for(
 ) -> Space:
   """What `--architecture` or `--network` names, for a data set's images."""
   names.check_network(config, OPTIONS)
-  sizes = datasets.sizes_of(dataset)
+  sizes = dataset.sizes
   if config['network'] is not None:
     return names.for_images(config['network'], config['width'], **sizes)
   ops = names.ops_of(config['ops'])
@@ -63,14 +69,14 @@ OPTIONS = {
   ),
   'network': (None, cli.one_of(names.NETWORKS)),
   'width': (1.0, 'multiplier of the widths of --network'),
-  **datasets.OPTIONS,
-  **datasets.STREAM_OPTIONS,
+  **sources.OPTIONS,
+  **sources.STREAM_OPTIONS,
   'valid_fraction': (
     0.0,
     'share of the training images that choose the best weights; 0: none',
   ),
   'seed': (0, 'of everything that is random'),
-  **recipes.OPTIONS,
+  **configs.RECIPE,
   'teacher': (None, 'workdir of a finished training to learn from'),
   'distill_weight': (0.5, "of the teacher's loss; the labels have the rest"),
   'distill_temperature': (4.0, 'at which outputs are compared with it'),
@@ -98,44 +104,33 @@ def teacher_for(
 
 def train_as_told(
   config: dict[str, Any], workdir: str | pathlib.Path, command: str
-) -> dict:
-  """Trains what the flags say; returns what `result.json` holds.
+) -> Trained:
+  """Trains what the flags say.
 
   Raises:
     InputError: bad input; nothing was written then.
   """
-  recipe = recipes.of(config)
-  cli.check_seed(config['seed'])
+  recipe = configs.of(Recipe, config)
+  checks.check_seed(config['seed'])
   portions.check_fraction(config['valid_fraction'])
   # All that does without images is checked before thousands are decoded.
-  opened = datasets.open_or_stream(config, OPTIONS)
-  recipes.check_batches(recipe, opened)
+  opened = sources.open_or_stream(config, OPTIONS)
+  datasets.check_recipe(recipe, opened)
   network = network_for(config, opened)
   check_image_size(network)
   recipe.of_network(network)
   taught = teacher_for(config, opened)
-  dataset = datasets.read(opened)
-  content = {
-    'content': loop.fingerprint(network),
-    'data_content': datasets.content_of(dataset),
-    'teacher_content': taught.record and taught.record['content'],
-    **processes.content(),
-  }
-  fit, valid = portions.held_out(dataset, config['valid_fraction'])
-  batches = recipes.batches_for(recipe, fit)
-  with loop.claimed(workdir, {**config, **content}) as claimed:
-    return training.run(
-      claimed,
-      network,
-      fit,
-      batches,
-      recipe,
-      seed=config['seed'],
-      record={'command': command},
-      crop_area=config['crop_area'],
-      valid=valid,
-      taught=taught,
-    )
+  return training.train_network(
+    network,
+    datasets.read(opened),
+    recipe,
+    workdir=workdir,
+    seed=config['seed'],
+    valid_fraction=config['valid_fraction'],
+    taught=taught,
+    record={'command': command},
+    told=config,
+  )
 
 
 def evaluate(workdir: pathlib.Path, given: dict[str, Any]) -> dict[str, float]:
@@ -160,10 +155,10 @@ def evaluate(workdir: pathlib.Path, given: dict[str, Any]) -> dict[str, float]:
   for name, value in given.items():
     if name not in _OF_NETWORKS and config[name] != value:
       raise InputError(
-        f'workdir {workdir} holds a run with --{name}={config[name]}, not '
+        f'workdir {workdir} holds a run with {name}={config[name]}, not '
         f'{value}; leave it out'
       )
-  dataset = datasets.of_or_stream(config, OPTIONS, write=False)
+  dataset = sources.of_or_stream(config, OPTIONS, write=False)
   told = {name: given[name] for name in _OF_NETWORKS if name in given}
   if told.keys() - {'ops'}:
     base = config | {'ops': None}
@@ -192,9 +187,8 @@ def say_evaluation(workdir: pathlib.Path, found: dict[str, float]) -> None:
 
 
 def main() -> None:
-  compilation.keep(flags.FLAGS.compile_cache)
-  parsed = flags.FLAGS
-  with processes.joined(parsed.processes, parsed.process, parsed.coordinator):
+  programs.keep()
+  with hosts.joined():
     _run_as_told()
 
 
@@ -208,7 +202,7 @@ def _run_as_told() -> None:
   command = cli.command('experiments.train')
   config = presets.applied(cli.values(OPTIONS), given, presets.TRAIN)
   before = (workdir / 'result.json').exists()
-  result = train_as_told(config, workdir, command)
+  result = train_as_told(config, workdir, command).result
   if not processes.first():
     return
   if before:
@@ -221,12 +215,22 @@ def _run_as_told() -> None:
   print(f'wrote {workdir / "result.json"}')
 
 
-if __name__ == '__main__':
+def define() -> None:
+  """Defines the flags of the script."""
   cli.define_workdir()
-  compilation.define()
-  processes.define()
+  programs.define()
+  hosts.define()
   cli.define(OPTIONS)
   flags.DEFINE_boolean(
     'evaluate', False, 'test what the finished run in --workdir left'
   )
+
+
+def start() -> None:
+  """Runs the script."""
+  define()
   cli.run(main, required=('workdir',))
+
+
+if __name__ == '__main__':
+  start()

@@ -13,6 +13,7 @@ import importlib
 __version__ = '0.1.0'
 
 __all__ = [
+  'baselines',
   'constraint',
   'cost',
   'count',
@@ -23,6 +24,7 @@ __all__ = [
   'ops',
   'relax',
   'report',
+  'run',
   'search',
   'space',
   'spaces',

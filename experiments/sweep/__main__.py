@@ -20,14 +20,21 @@ writes `report.html` and a file of each architecture again, from the
 `report.md`, `results.csv` and `architectures.json` that are kept of a study.
 """
 
+from ..flags import early
+
+if __name__ == '__main__':
+  early.begin('sweep')  # Before imports that take seconds.
+
 import sys
 
 from absl import flags
 
-from experiments import cli, compilation, names
-from experiments.sweep import dry, kept, main, plan, setup
+from nasjax import checks
 from nasjax.errors import InputError
 from nasjax.printable import printable
+
+from ..flags import cli, names, programs
+from . import dry, kept, main, plan, setup
 
 _OWN = 'part', 'workers', 'dry_run', 'seconds_per_search'
 _OWN += ('seconds_per_training', 'workdir')
@@ -43,15 +50,15 @@ def _restore(folder: str) -> None:
     print(f'wrote {path}')
 
 
-def start() -> None:
+def run_as_told() -> None:
   if flags.FLAGS.report is not None:
     _restore(flags.FLAGS.report)
     return
   cli.require(['workdir'])
-  compilation.keep(flags.FLAGS.compile_cache)
+  programs.keep()
   config, workdir = cli.values(setup.OPTIONS), flags.FLAGS.workdir
   command = cli.command('experiments.sweep')
-  cli.check_least(1, workers=flags.FLAGS.workers)
+  checks.check_least(1, workers=flags.FLAGS.workers)
   part = plan.part(flags.FLAGS.part)
   if flags.FLAGS.dry_run:
     prepared = setup.prepare(config, workdir, command)
@@ -67,9 +74,10 @@ def start() -> None:
   print('\n'.join(lines))
 
 
-if __name__ == '__main__':
+def define() -> None:
+  """Defines the flags of the script."""
   cli.define_workdir()
-  compilation.define()
+  programs.define()
   cli.define(setup.OPTIONS)
   flags.DEFINE_boolean(
     'dry_run', False, 'say what there is to do, write nothing'
@@ -79,4 +87,13 @@ if __name__ == '__main__':
   flags.DEFINE_float('seconds_per_search', None, 'for --dry_run')
   flags.DEFINE_float('seconds_per_training', None, 'for --dry_run')
   flags.DEFINE_string('report', None, 'folder of a study that is finished')
-  cli.run(start)
+
+
+def start() -> None:
+  """Runs the script."""
+  define()
+  cli.run(run_as_told)
+
+
+if __name__ == '__main__':
+  start()

@@ -5,13 +5,17 @@ from typing import Any
 
 import jax
 
-from experiments import finalists, handmade
-from experiments.sweep import networks as networks_lib
-from experiments.sweep import pieces
-from experiments.sweep import plan as plan_lib
-from experiments.sweep import trainings as trainings_lib
 from nasjax import cost
+from nasjax.baselines import handmade
+from nasjax.run import finalists
+from nasjax.run.config import SearchConfig
 from nasjax.space import Space
+
+from ..flags import configs
+from . import networks as networks_lib
+from . import pieces
+from . import plan as plan_lib
+from . import trainings as trainings_lib
 
 # Of training, forward and backward, on one core of a server's CPU, measured
 # with networks of 1.5 to 2.1 MMACs; small batches and other machines differ.
@@ -141,7 +145,9 @@ def _finalist_seconds(setting, space: Space, levels) -> float:
   if number == 1:
     return 0.0
   half = setting.dataset.num_train // 2
-  trained = finalists.images_of(setting.config, number, half)
+  trained = finalists.images_of(
+    configs.of(SearchConfig, setting.config), number, half
+  )
   dearest = cost.macs(space).bounds()[1]
   limits = [level.limit or dearest for level in levels]
   if setting.resource != 'macs':

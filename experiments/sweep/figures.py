@@ -3,14 +3,15 @@
 import pathlib
 from collections.abc import Sequence
 
-from experiments.sweep import networks, results, setup
-from experiments.sweep.networks import HANDMADE, SEARCHED
-from experiments.sweep.plan import Level
-from experiments.sweep.ranks import Ranks
-from experiments.sweep.results import Group, Scored
 from nasjax import report
 from nasjax.report import gallery
 from nasjax.report import sweep as figures
+
+from . import networks, results, setup
+from .networks import HANDMADE, SEARCHED
+from .plan import Level
+from .ranks import Ranks
+from .results import Group, Scored
 
 _MOST_PICTURES = 24
 # Whichever of them a sweep has, each has the same mark in its figures.

@@ -18,16 +18,18 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from experiments import loop, recorded
-from experiments.sweep import figures, networks, page, ranks
-from experiments.sweep.networks import Entry
-from experiments.sweep.plan import RESOURCES, Level
-from experiments.sweep.results import Scored
 from nasjax import files
 from nasjax.errors import InputError
 from nasjax.report import document, reading
 from nasjax.report.document import Block, Figure
+from nasjax.run import loop
+from nasjax.run.workdir import recorded
 from nasjax.space import Architecture, fix
+
+from . import figures, networks, page, ranks
+from .networks import Entry
+from .plan import RESOURCES, Level
+from .results import Scored
 
 PAGE, TABLE, ARCHITECTURES = 'report.md', 'results.csv', 'architectures.json'
 _FILE_NAME = re.compile(r'\w[\w.@-]*')

@@ -8,10 +8,12 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from experiments import lock, loop
-from experiments.sweep import networks, pieces, report, setup, trainings
-from experiments.sweep import plan as plan_lib
 from nasjax.errors import DivergedError, InputError
+from nasjax.run import loop
+from nasjax.run.workdir import lock
+
+from . import networks, pieces, report, setup, trainings
+from . import plan as plan_lib
 
 
 @contextlib.contextmanager

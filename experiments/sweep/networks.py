@@ -8,12 +8,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments import handmade, names, scaled
-from experiments.sweep.plan import Level, Member, Sizes, Training
 from nasjax import derive
+from nasjax.baselines import SMALL_IMAGES, handmade, scaled
 from nasjax.cost import Cost
 from nasjax.errors import InputError
+from nasjax.run.outcome import RESOURCES
 from nasjax.space import Alphas, Architecture, Space, argmax, fix
+
+from ..flags import names
+from .plan import Level, Member, Sizes, Training
 
 SEARCHED, ARGMAX, RANDOM = 'searched', 'argmax', 'random'
 CONTROL = 'control'
@@ -90,7 +93,7 @@ def plan(
   controls: Sequence[Found] = (),
 ) -> Plan:
   """All networks; without what is searched where there was no search yet."""
-  cost = names.COSTS[resource](space)
+  cost = RESOURCES[resource](space)
   entries: list[Entry] = []
   missing: list[str] = []
   for level in at:
@@ -169,7 +172,7 @@ def alternatives(
   space: Space, resource: str, level: Level, budget: float, sizes: Sizes
 ) -> tuple[list[Entry], list[str]]:
   """What a level's searches are compared with, and what cannot be."""
-  make = names.COSTS[resource]
+  make = RESOURCES[resource]
   wanted = sizes.middle if level.middle else sizes.outer
   limits = {make(space): budget}
   entries, missing = [], []
@@ -191,7 +194,9 @@ def alternatives(
       called = name + suffix
 
       def published(name=name, called=called, smallest=smallest):
-        network = scaled.within(name, space, make, budget, smallest)
+        network = scaled.within(
+          names.NETWORKS[name], space, make, budget, smallest
+        )
         add(ZOO, called, network, None)
 
       what = f'{called} cannot be scaled to {level.name}'
@@ -212,7 +217,7 @@ def last_maps(space: Space) -> dict[str, int]:
   On small images there are two ways: the larger last map has more detail, the
   smaller one leaves room for more width. On others they are as published.
   """
-  if space.image_size >= names.SMALL_IMAGES:
+  if space.image_size >= SMALL_IMAGES:
     return {'': LAST_MAPS[0]}
   return {f'_{pixels}px': pixels for pixels in LAST_MAPS}
 

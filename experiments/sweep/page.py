@@ -6,12 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from experiments import datasets, loop, names, scaled
-from experiments.sweep import networks as networks_lib
-from experiments.sweep import results as results_lib
-from experiments.sweep import search_page
-from experiments.sweep.ranks import Ranks
-from experiments.sweep.results import Comparison, Group
+from nasjax.baselines import SMALL_IMAGES, scaled
 from nasjax.report.document import (
   Block,
   Code,
@@ -24,6 +19,13 @@ from nasjax.report.document import (
 from nasjax.report.intervals import Correlation, Noise
 from nasjax.report.markup import code, literal
 from nasjax.report.table import UNITS
+from nasjax.run import datasets, loop
+
+from . import networks as networks_lib
+from . import results as results_lib
+from . import search_page
+from .ranks import Ranks
+from .results import Comparison, Group
 
 SATURATED = 0.95  # Of the median row.
 _MACS = Figure('macs.png', 'test accuracy against MACs')
@@ -351,7 +353,7 @@ def _method(prepared: Any, content: Content) -> list[Block]:
     f'{sizes.fill:.0%} of it.',
     *control,
     'Published networks have the largest width within the budget, in '
-    f'hundredths where the family has any width. Under {names.SMALL_IMAGES} '
+    f'hundredths where the family has any width. Under {SMALL_IMAGES} '
     'pixels their earliest strides of 2 become 1 until the last feature map is '
     f'at least {small} or {large} pixels high (both are tried, and validation '
     'chooses); all of their widths scale then, those at the end as well, and '

@@ -16,37 +16,42 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments import (
-  devices,
-  diverged_file,
-  finalists,
-  lock,
-  metrics_file,
-  outcome,
-  progress,
-  recorded,
-  search,
-  searching,
-  supernets,
-  weights,
-)
-from experiments import recipe as recipes
-from experiments.sweep.networks import Found, Plan, alphas_of
-from experiments.sweep.plan import Member
-from experiments.sweep.setting import Setting, config_of
 from nasjax import files
 from nasjax import search as search_lib
 from nasjax import space as space_lib
 from nasjax.errors import DivergedError
+from nasjax.run import (
+  finalists,
+  outcome,
+  progress,
+  steps,
+  supernets,
+)
+from nasjax.run import inputs as inputs_lib
+from nasjax.run.config import SearchConfig
+from nasjax.run.hosts import devices
+from nasjax.run.workdir import (
+  diverged_file,
+  lock,
+  metrics_file,
+  recorded,
+  weights,
+)
 from nasjax.space import Architecture
+
+from .. import search
+from ..flags import configs
+from .networks import Found, Plan, alphas_of
+from .plan import Member
+from .setting import Setting, config_of
 
 _INDIFFERENT = 1e-3  # Nats.
 
 
 def compiled_once(
   ready: Callable[[], None] = lambda: None,
-) -> Callable[..., searching.Compiled]:
-  """As `searching.compile_for`, for the first of many searches alone.
+) -> Callable[..., steps.Compiled]:
+  """As `steps.compile_for`, for the first of many searches alone.
 
   The others start with their own limits and strengths, which are all that is
   different in what was compiled.
@@ -54,11 +59,11 @@ def compiled_once(
   Args:
     ready: called when the steps of a search are compiled and it may begin.
   """
-  made: list[searching.Compiled] = []
+  made: list[steps.Compiled] = []
 
-  def call(inputs: searching.Inputs, *args: Any) -> searching.Compiled:
+  def call(inputs: inputs_lib.Inputs, *args: Any) -> steps.Compiled:
     if not made:
-      made.append(searching.compile_for(inputs, *args))
+      made.append(steps.compile_for(inputs, *args))
       for program in filter(None, made[0].programs):
         program.result()
     ready()
@@ -124,16 +129,18 @@ def _search(
   # A kill may have left nothing to do but this record.
   now = time.monotonic()
   compiled_at = begun[-1] if begun else now
-  steps = metrics_file.read(folder)[-1]['step']
+  taken = metrics_file.read(folder)[-1]['step']
   architecture = space_lib.read_record(folder / 'architecture.json')
   trained = len(architecture['finalists'])
-  alpha_steps = max(0, steps - config['warmup_steps'])
-  images = config['batch_size'] * (steps + alpha_steps)
+  alpha_steps = max(0, taken - config['warmup_steps'])
+  images = config['batch_size'] * (taken + alpha_steps)
   record = {
-    'steps': steps,
+    'steps': taken,
     # Weights learn from one half of the images, supernet's and finalists'.
     'images': images
-    + finalists.images_of(config, trained, setting.dataset.num_train // 2),
+    + finalists.images_of(
+      configs.of(SearchConfig, config), trained, setting.dataset.num_train // 2
+    ),
     # How long an earlier process took for its part is not known.
     'seconds': now - compiled_at if fresh else None,
     'compile_seconds': compiled_at - start,
@@ -192,9 +199,7 @@ def run_controls(setting: Setting, members: Sequence[Member]) -> None:
     }
     try:
       with lock.hold(path.parent), diverged_file.written(path.parent):
-        a, trained = finalists.chosen(
-          config, inputs, alphas, inputs.kept.limits, path.parent
-        )
+        a, trained = finalists.chosen(inputs, alphas, path.parent)
     except DivergedError as e:
       progress.note(f'control {member.name}: {e}')
       continue
@@ -238,7 +243,7 @@ def run_inherited(
   config = config_of(setting.config, setting.resource, member)
   inputs = search.prepare(config, setting.dataset)
   halves, key = (inputs.train, inputs.valid), jax.random.key(0)
-  parts = search.build(config, inputs)
+  parts = inputs_lib.build(inputs)
   shapes = lambda *args: parts.params(parts.init(*args))  # noqa: E731
   whole = weights.restore(
     setting.workdir / 'searches' / member.name,
@@ -254,7 +259,7 @@ def run_inherited(
       whole['params'],
       halves,
       inputs.batches,
-      recipes.of(config).numerics,
+      inputs.config.recipe.numerics,
     )
     record = {'member': member.name, **found.record}
     files.write_json(inherited_path(setting.workdir, folder), record)

@@ -4,8 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from experiments import cli
-from nasjax import report
+from nasjax import checks, report
 from nasjax.errors import InputError
 
 RESOURCES = ('macs', 'params')
@@ -109,8 +108,8 @@ def levels(
         f'(resources: {", ".join(RESOURCES)})'
       )
   flag = 'strengths' if limits is None else 'limits'
-  numbers = sorted(cli.parse_number(t, flag) for t in text.split(','))
-  if not all(0 < n < cli.LARGEST for n in numbers):
+  numbers = sorted(checks.parse_number(t, flag) for t in text.split(','))
+  if not all(0 < n < checks.LARGEST for n in numbers):
     raise InputError(f'{flag} {text!r} must all be positive and finite')
   called = [
     report.si(n) if limits is not None else f'strength_{n:g}' for n in numbers

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from experiments.sweep import results
-from experiments.sweep.networks import ARGMAX, HANDMADE, RANDOM
 from nasjax.report import intervals
 from nasjax.report.intervals import Correlation
+
+from . import results
+from .networks import ARGMAX, HANDMADE, RANDOM
 
 # Kind, accuracy with a supernet's weights, test accuracy after training.
 Pair = tuple[str, float, float]

@@ -8,21 +8,17 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments import (
-  datasets,
-  diverged_file,
-  finished,
-  metrics_file,
-  recorded,
-)
-from experiments.sweep import figures, kept, page, pieces, ranks, search_page
-from experiments.sweep import plan as plan_lib
-from experiments.sweep import results as results_lib
-from experiments.sweep.networks import SEARCHED, Plan
-from experiments.sweep.results import Results, Scored
 from nasjax import files, report
 from nasjax.report import document
+from nasjax.run import datasets, finished
+from nasjax.run.workdir import diverged_file, metrics_file, recorded
 from nasjax.space import Architecture, read_record
+
+from . import figures, kept, page, pieces, ranks, search_page
+from . import plan as plan_lib
+from . import results as results_lib
+from .networks import SEARCHED, Plan
+from .results import Results, Scored
 
 
 def _finalists(choices: int | None = None) -> recorded.Kind:

@@ -5,7 +5,10 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from experiments.sweep.networks import (
+from nasjax.report import intervals
+from nasjax.report.intervals import Difference, Interval
+
+from .networks import (
   ARGMAX,
   CONTROL,
   HANDMADE,
@@ -15,9 +18,7 @@ from experiments.sweep.networks import (
   Entry,
   Plan,
 )
-from experiments.sweep.plan import Level, Training
-from nasjax.report import intervals
-from nasjax.report.intervals import Difference, Interval
+from .plan import Level, Training
 
 GROUPS = (SEARCHED, ARGMAX, CONTROL, RANDOM)  # Their unit is a network.
 FEWEST = 3  # Searches of which something is claimed.

@@ -3,10 +3,11 @@
 import pathlib
 from typing import Any, NamedTuple
 
-from experiments import recipe as recipes
-from experiments.sweep.plan import Member
 from nasjax import data
 from nasjax.data import stream
+from nasjax.train.recipe import Recipe
+
+from .plan import Member
 
 
 class Setting(NamedTuple):
@@ -23,7 +24,6 @@ class Setting(NamedTuple):
     recipe: of trainings.
     ops: op classes of the user's own.
     command: what was typed.
-    crop_area: least share of an image that a stream cuts out of it.
     layout: folder of a training in the workdir, by network and seed.
   """
 
@@ -33,10 +33,9 @@ class Setting(NamedTuple):
   dataset: data.Dataset | stream.Streamed
   valid: data.Arrays | None
   batches: data.Batches
-  recipe: recipes.Recipe
+  recipe: Recipe
   ops: tuple[type, ...]
   command: str
-  crop_area: float = stream.CROP_AREA
   layout: str = 'trainings/{folder}_seed{seed}'
 
 

@@ -4,22 +4,23 @@ import dataclasses
 import pathlib
 from typing import Any, NamedTuple
 
-from experiments import (
-  cli,
-  constraints,
-  datasets,
-  loop,
-  names,
-  portions,
-  search,
-)
-from experiments import recipe as recipes
-from experiments.sweep import plan
-from experiments.sweep.setting import Setting, config_of
-from nasjax import data
+from nasjax import checks, data
 from nasjax.data import split
 from nasjax.errors import InputError
+from nasjax.run import datasets, limits, loop, portions
+from nasjax.run.outcome import RESOURCES
 from nasjax.space import Space
+from nasjax.train.recipe import Recipe
+
+from .. import search
+from ..flags import (
+  cli,
+  configs,
+  names,
+  sources,
+)
+from . import plan
+from .setting import Setting, config_of
 
 ZOO = (
   'mobilenet_v1,mobilenet_v2,mobilenet_v3_large,mobilenet_v3_small,'
@@ -27,10 +28,10 @@ ZOO = (
 )
 # What a member is told by flags of the same name; all others have a prefix, as
 # trainings have flags of the same names.
-_SHARED = {*datasets.OPTIONS, 'space', 'constraint', 'strength', 'dual_rate'}
+_SHARED = {*sources.OPTIONS, 'space', 'constraint', 'strength', 'dual_rate'}
 _SHARED |= {'fill'}
 _OWN = {'preset', 'limit', 'seed'}  # A sweep says these itself.
-_OWN |= {*datasets.STREAM_OPTIONS}  # All pieces share images that are decoded.
+_OWN |= {*sources.STREAM_OPTIONS}  # All pieces share images that are decoded.
 _OUTER = {'search_seeds': 'outer_seeds', 'random': 'outer_random'}
 _OUTER |= {'zoo': 'outer_zoo'}
 _MOST = 10_000  # Pieces of a kind: each is listed, and takes seconds at least.
@@ -61,8 +62,8 @@ OPTIONS = {
     'best alternative',
   ),
   'seed': (0, 'the first one, of searches and of trainings'),
-  **recipes.OPTIONS,
-  'epochs': (14, recipes.OPTIONS['epochs'][1]),
+  **configs.RECIPE,
+  'epochs': (14, configs.RECIPE['epochs'][1]),
   **{
     f'search_{name}': (default, f'of searches: {text}')
     for name, (default, text) in search.OPTIONS.items()
@@ -92,15 +93,15 @@ def sizes_of(config: dict[str, Any]) -> plan.Sizes:
   none = {name: config[name] for name in ('random', 'control_seeds')}
   one['outer_seeds'] = outer['search_seeds']
   none['outer_random'] = outer['random']
-  cli.check_least(1, **one)
-  cli.check_least(0, **none)
+  checks.check_least(1, **one)
+  checks.check_least(0, **none)
   for name, number in {**one, **none}.items():
     if number > _MOST:
       raise InputError(f'{name} is {number}; it must be at most {_MOST}')
   seeds = 'search_seeds', 'train_seeds', 'control_seeds'
   runs = [config[name] for name in seeds] + [outer['search_seeds']]
-  cli.check_seed(config['seed'], max(runs))
-  constraints.check_fill(config['fill'])
+  checks.check_seed(config['seed'], max(runs))
+  checks.check_fill(config['fill'])
   wanted = [
     plan.Wanted(own['random'], _names(own['zoo'])) for own in (config, outer)
   ]
@@ -118,7 +119,7 @@ def sizes_of(config: dict[str, Any]) -> plan.Sizes:
 def _names(text: str) -> tuple[str, ...]:
   found = tuple(name for name in text.split(',') if name)
   for name in found:
-    cli.lookup('network', name, names.NETWORKS)
+    checks.lookup('network', name, names.NETWORKS)
   return found
 
 
@@ -151,20 +152,20 @@ def prepare(
     InputError: bad input.
   """
   resource, levels = plan.levels(config['limits'], config['strengths'])
-  sizes, recipe = sizes_of(config), recipes.of(config)
+  sizes, recipe = sizes_of(config), configs.of(Recipe, config)
   if config['strengths'] is not None:
     if config['constraint'] != 'linear':
       raise InputError(
-        f'--constraint={config["constraint"]} needs limits; with --strengths, '
-        'which are prices, give --constraint=linear'
+        f'constraint={config["constraint"]} needs limits; with strengths, '
+        'which are prices, give constraint=linear'
       )
-    cli.refuse_ignored(config, OPTIONS, ['strength'], 'with --strengths')
+    cli.refuse_ignored(config, OPTIONS, ['strength'], 'with strengths')
   if sizes.controls and (
     config['limits'] is None or config['search_finalists'] == 1
   ):
     raise InputError(
-      f'control_seeds is {sizes.controls}; without --limits and '
-      '--search_finalists of 2 or more there are no finalists to choose from'
+      f'control_seeds is {sizes.controls}; without limits and '
+      'search_finalists of 2 or more there are no finalists to choose from'
     )
   portions.check_fraction(config['valid_fraction'])
   if not config['valid_fraction']:
@@ -178,15 +179,15 @@ def prepare(
     for member in plan.members(levels, one_each)
   ]
   # All that does without images is checked before thousands are decoded.
-  opened = datasets.open_set(config, OPTIONS)
+  opened = sources.open_set(config, OPTIONS)
   _check_images(config['train_images'], opened)
-  recipes.check_batches(recipe, opened)
+  datasets.check_recipe(recipe, opened)
   for member in members:
     search.check(member, opened)
   whole = datasets.read(opened)
   dataset = subset(whole, config['train_images'])
   fit, valid = portions.held_out(dataset, config['valid_fraction'])
-  batches = recipes.batches_for(recipe, fit)
+  batches = datasets.batches_for(recipe, fit)
   for member in members:
     inputs = search.prepare(member, fit)
   content = {
@@ -210,13 +211,13 @@ def prepare(
 
 
 def warnings(prepared: Prepared) -> list[str]:
-  """A line for each limit that every network of the space keeps."""
-  make = names.COSTS[prepared.setting.resource]
+  """A warning of each limit that every network of the space keeps."""
+  make = RESOURCES[prepared.setting.resource]
   return [
-    line
+    f'warning: {line}'
     for level in prepared.levels
     if level.limit is not None
-    for line in constraints.warnings({make(prepared.space): level.limit})
+    for line in limits.warnings({make(prepared.space): level.limit})
   ]
 
 
@@ -232,7 +233,7 @@ def subset(dataset: data.Dataset, images: int | None) -> data.Dataset:
   few, _ = split(
     dataset.train,
     images / dataset.num_train,
-    what=f'data set {dataset.name}, --train_images={images}',
+    what=f'data set {dataset.name}, train_images={images}',
     class_names=dataset.class_names,
   )
   return dataclasses.replace(dataset, train=few)

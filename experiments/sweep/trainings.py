@@ -6,22 +6,15 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from experiments import (
-  devices,
-  diverged_file,
-  finished,
-  interrupts,
-  lock,
-  progress,
-  recorded,
-  training,
-)
-from experiments import recipe as recipes
-from experiments.sweep.networks import Plan
-from experiments.sweep.plan import Training
-from experiments.sweep.setting import Setting
 from nasjax import data, files
 from nasjax.errors import DivergedError
+from nasjax.run import datasets, finished, interrupts, progress, training
+from nasjax.run.hosts import devices
+from nasjax.run.workdir import diverged_file, lock, recorded
+
+from .networks import Plan
+from .plan import Training
+from .setting import Setting
 
 
 def folder_of(setting: Setting, one: Training) -> pathlib.Path:
@@ -58,7 +51,9 @@ def run(
     # Once, not once for each training.
     resident = devices.everywhere(dataset.train, batches.sharding)
     dataset = dataclasses.replace(dataset, train=resident)
-  bar = progress.Progress(what, recipes.steps_of(recipe, dataset) * len(wanted))
+  bar = progress.Progress(
+    what, datasets.steps_of(recipe, dataset) * len(wanted)
+  )
 
   def train(folder: str) -> None:
     entry = plan.networks[folder]
@@ -80,7 +75,6 @@ def run(
             seed=one.seed,
             record={'name': folder},
             bar=bar,
-            crop_area=setting.crop_area,
             valid=setting.valid,
             choose=False,
             built=built,

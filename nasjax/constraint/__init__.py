@@ -20,6 +20,10 @@ from nasjax.constraint.base import Constraint as Constraint
 from nasjax.constraint.base import chain as chain
 from nasjax.constraint.dual import augmented_lagrangian as augmented_lagrangian
 from nasjax.constraint.dual import lagrangian as lagrangian
+from nasjax.constraint.forms import FORMS as FORMS
+from nasjax.constraint.forms import Form as Form
+from nasjax.constraint.forms import Kept as Kept
+from nasjax.constraint.forms import keep as keep
 from nasjax.constraint.penalty import absolute as absolute
 from nasjax.constraint.penalty import band as band
 from nasjax.constraint.penalty import hinge as hinge

@@ -2,6 +2,7 @@
 for alphas. Images are `uint8[N, H, W, C]`, labels `i32[N]`.
 """
 
+from nasjax.data.arrays import from_arrays
 from nasjax.data.augment import Augment
 from nasjax.data.batches import (
   Batches,
@@ -34,6 +35,7 @@ __all__ = [
   'Sampler',
   'check_size',
   'checksum',
+  'from_arrays',
   'load',
   'normalise',
   'open_set',

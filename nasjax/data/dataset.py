@@ -91,6 +91,11 @@ class Dataset:
     """Height, width and channels of every image."""
     return tuple(self.train.images.shape[1:])
 
+  @property
+  def sizes(self) -> dict[str, int]:
+    """`image_size`, `channels` and `num_classes`, as spaces take them."""
+    return sizes(self)
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Opened:
@@ -115,6 +120,37 @@ class Opened:
   @property
   def num_classes(self) -> int:
     return len(self.class_names)
+
+  @property
+  def sizes(self) -> dict[str, int]:
+    """`image_size`, `channels` and `num_classes`, as spaces take them."""
+    return sizes(self)
+
+
+def sizes(dataset: Any) -> dict[str, int]:
+  """Image size, channels and classes, as spaces and networks take them.
+
+  Args:
+    dataset: decoded, opened or streamed.
+
+  Raises:
+    InputError: images are not square.
+
+  Example:
+    >>> sizes(load())
+    {'image_size': 28, 'channels': 1, 'num_classes': 10}
+  """
+  height, width, channels = dataset.image_shape
+  if height != width:
+    raise InputError(
+      f'images of {dataset.name} are {height}x{width}; spaces take squares, '
+      f'give image_size={min(height, width)}'
+    )
+  return {
+    'image_size': height,
+    'channels': channels,
+    'num_classes': dataset.num_classes,
+  }
 
 
 def load(
@@ -226,7 +262,7 @@ def open_set(
 
   def enough() -> Dataset:
     dataset = read()
-    _check_enough(dataset, min_train)
+    check_enough(dataset, min_train)
     return dataset
 
   return Opened(name, *sizes, enough)
@@ -278,7 +314,8 @@ def _embedded() -> Dataset:
   return Dataset(EMBEDDED, train, test, _FASHION_CLASSES)
 
 
-def _check_enough(dataset: Dataset, min_train: int) -> None:
+def check_enough(dataset: Dataset, min_train: int) -> None:
+  """Raises InputError where there are too few images or classes to learn."""
   seen = np.unique(dataset.train.labels)
   if len(seen) < 2:
     raise InputError(

@@ -78,5 +78,5 @@ def save(path: pathlib.Path, key: str, decoded: Decoded) -> None:
   except OSError as error:
     raise InputError(
       f'cannot keep decoded images in {path.parent}: {error.strerror}; give a '
-      'folder that can be written as --data_dir'
+      'folder that can be written as data_dir'
     ) from error

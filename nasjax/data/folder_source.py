@@ -155,7 +155,7 @@ def read(opened: Opened) -> Source:
     raise InputError(
       f'{name}: {len(decoded.broken)} of {len(found.files)} files cannot be '
       f'read as images: {listed(decoded.broken)}; mend or remove them, or give '
-      '--broken=skip'
+      'broken=skip'
     )
   if opened.kept is None and opened.write:
     folder_cache.save(opened.path, opened.key, decoded)

@@ -182,7 +182,7 @@ def check_memory(what: str, images: int, shape: tuple[int, ...]) -> None:
     raise InputError(
       f'data set {what}: {images} images of {" x ".join(map(str, shape))} need '
       f'{needed / 2**30:.0f} GiB, this machine has {there / 2**30:.0f}; give a '
-      'smaller --image_size, or train on a TFDS set with --stream'
+      'smaller image_size, or stream a TFDS set'
     )
 
 

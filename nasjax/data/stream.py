@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from nasjax.data import images, tfds_builder
-from nasjax.data.dataset import EMBEDDED, Arrays
+from nasjax.data.dataset import EMBEDDED, Arrays, sizes
 from nasjax.errors import InputError
 
 DEFAULT_SIZE = 224
@@ -91,6 +91,7 @@ class Streamed:
     class_names: one per class, in the order of the labels.
     test_split: the split that `test` came from.
     image_shape: height, width and channels of what is cut from the images.
+    crop_area: least share of an image that is cut out of it for the weights.
   """
 
   name: str
@@ -99,10 +100,16 @@ class Streamed:
   class_names: tuple[str, ...]
   test_split: str
   image_shape: tuple[int, int, int]
+  crop_area: float = CROP_AREA
 
   @property
   def num_classes(self) -> int:
     return len(self.class_names)
+
+  @property
+  def sizes(self) -> dict[str, int]:
+    """`image_size`, `channels` and `num_classes`, as spaces take them."""
+    return sizes(self)
 
   @property
   def num_train(self) -> int:
@@ -122,17 +129,19 @@ def open_set(
   train_split: str | None = None,
   test_split: str | None = None,
   image_size: int | None = None,
+  crop_area: float = CROP_AREA,
   write: bool = True,
 ) -> Streamed:
   """Opens a TFDS set; reads a few rows of it.
 
   Args:
     name: see `tfds_builder.open_set`, for the splits, too.
-    data_dir: likewise.
-    train_split: likewise.
-    test_split: likewise.
+    data_dir: see `tfds_builder.open_set`.
+    train_split: see `tfds_builder.open_set`.
+    test_split: see `tfds_builder.open_set`.
     image_size: edge in pixels of what is cut from the images; None is theirs if
       they are square and of one size, else 224.
+    crop_area: least share of an image that is cut out of it for the weights.
     write: see `tfds_builder.open_set`.
 
   Raises:
@@ -146,6 +155,10 @@ def open_set(
     )
   if image_size is not None and image_size < 1:
     raise InputError(f'image_size is {image_size}; it must be at least 1')
+  if not 0 < crop_area <= 1:
+    raise InputError(
+      f'crop_area is {crop_area}; it must be above 0 and at most 1'
+    )
   opened = tfds_builder.open_set(
     name,
     data_dir,
@@ -171,7 +184,9 @@ def open_set(
     image_size = height if height and height == width else DEFAULT_SIZE
   channels = images.square(images.of_pixels(train[0][0]), 1).shape[-1]
   shape = (image_size, image_size, channels)
-  return Streamed(name, train, test, classes, opened.test_split, shape)
+  return Streamed(
+    name, train, test, classes, opened.test_split, shape, crop_area
+  )
 
 
 def _check_classes(opened: tfds_builder.Opened) -> None:

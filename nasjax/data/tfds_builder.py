@@ -125,7 +125,7 @@ def open_set(
     raise InputError(
       f'data set {name!r}: the splits {opened.train_split!r} for training and '
       f'{opened.test_split!r} for the test overlap in {common}; give '
-      "--train_split and --test_split without common images, as 'train[:80%]' "
+      "train_split and test_split without common images, as 'train[:80%]' "
       "and 'train[80%:]'"
     )
   return opened
@@ -244,7 +244,7 @@ def _default_test(opened: Opened, sizes: dict[str, int]) -> str:
       return split
   raise InputError(
     f"data set {opened.name!r} has no labelled 'test' or 'validation' split; "
-    f'it has {listing(sizes)}: give --train_split and --test_split, as '
+    f'it has {listing(sizes)}: give train_split and test_split, as '
     "'train[:80%]' and 'train[80%:]'"
   )
 

@@ -123,7 +123,7 @@ def check_labels(what: str, labels: np.ndarray, num_classes: int) -> None:
 def _sizes_differ(what: str, one: tuple, other: tuple) -> InputError:
   return InputError(
     f'data set {what}: images differ in size, as {_by(one)} and {_by(other)}; '
-    'give --image_size=64, or another edge in pixels, to resize them'
+    'give image_size=64, or another edge in pixels, to resize them'
   )
 
 

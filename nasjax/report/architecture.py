@@ -88,10 +88,19 @@ def architecture_figure(
   if isinstance(network, Architecture):
     title = title or f'Architecture derived from {network.space.name}'
     network = fix(network.space, network)
-  return canvas.save(_architecture(network, title), path)
+  return canvas.save(draw_network(network, title), path)
 
 
-def _architecture(space: Space, title: str | None = None) -> Figure:
+def draw_network(space: Space, title: str | None = None) -> Figure:
+  """A picture of a network from image to logits, a row per slot.
+
+  Args:
+    space: one op per slot.
+    title: above the picture; None names the space.
+
+  Raises:
+    ValueError: the space leaves a choice.
+  """
   rows = blocks(space)
   height = _ROW * (len(rows) + 1) + 1.15
   figure = canvas.new(_WIDTH, height)

@@ -48,13 +48,18 @@ def search_figures(
   """
   workdir = pathlib.Path(workdir)
   return [
-    canvas.save(_alphas(rows, space), workdir / 'alphas.png'),
-    canvas.save(_costs(rows, limits), workdir / 'cost.png'),
+    canvas.save(draw_alphas(rows, space), workdir / 'alphas.png'),
+    canvas.save(draw_costs(rows, limits), workdir / 'cost.png'),
   ]
 
 
-def _alphas(rows: Rows, space: SearchSpace) -> Figure:
-  """One panel per choice: the probability of each option over the steps."""
+def draw_alphas(rows: Rows, space: SearchSpace) -> Figure:
+  """One panel per choice: the probability of each option over the steps.
+
+  Args:
+    rows: of `metrics.jsonl`, see `search_figures`.
+    space: what was searched.
+  """
   choices = axes_of(space.choices)
   if not choices:
     figure = canvas.new(5, 2)
@@ -166,8 +171,13 @@ def _panel(
   return _shade_warmup(axes, rows)
 
 
-def _costs(rows: Rows, limits: Mapping[Cost, float]) -> Figure:
-  """Each cost against its limit, and the losses below."""
+def draw_costs(rows: Rows, limits: Mapping[Cost, float]) -> Figure:
+  """Each cost against its limit, and the losses below.
+
+  Args:
+    rows: of `metrics.jsonl`, see `search_figures`.
+    limits: of the costs.
+  """
   units = UNITS | {cost.name: cost.unit for cost in limits}
   values = {cost.name: limit for cost, limit in limits.items()}
   found = {key: None for row in rows for key in row if f'{key}_strict' in row}

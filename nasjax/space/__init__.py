@@ -24,6 +24,7 @@ from nasjax.space.block import (
 )
 from nasjax.space.chain import Space, at_pattern, check_image_size, resize
 from nasjax.space.chain_tables import OpBlock
+from nasjax.space.chain_words import chosen_ops, difference, op_types
 from nasjax.space.choices import (
   Alphas,
   Axis,
@@ -59,10 +60,13 @@ __all__ = [
   'axes',
   'channels',
   'check_image_size',
+  'chosen_ops',
+  'difference',
   'fix',
   'init_alphas',
   'label',
   'one_hot',
+  'op_types',
   'output_shape',
   'pairs',
   'program',

@@ -14,7 +14,7 @@ from nasjax.ops import (
   Op,
   Skip,
 )
-from nasjax.space import Slot, Space, Width, channels
+from nasjax.space import Slot, Space, Width, at_pattern, channels
 from nasjax.supernet.masks import Nest
 
 # What they compute of channels of 0 they compute of none.
@@ -100,6 +100,16 @@ def unentangled(space: Space) -> dict[str, tuple[str, ...]]:
     >>> unentangled(mixed)
     {'stage1_1': ('mbconv_k3_e3_relu',)}
   """
+  each = [at_pattern(space, i) for i in range(len(space.patterns))]
+  found: dict[str, tuple[str, ...]] = {}
+  for one in each or [space]:
+    for slot, names in _unentangled(one).items():
+      found[slot] = tuple(dict.fromkeys((*found.get(slot, ()), *names)))
+  return found
+
+
+def _unentangled(space: Space) -> dict[str, tuple[str, ...]]:
+  """The ops that share no weights, by slot, of a space without patterns."""
   found = {}
   for slot, inputs in _places(space):
     known = paths(slot, inputs)

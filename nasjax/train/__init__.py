@@ -6,9 +6,11 @@
 from nasjax.train.distill import Teacher
 from nasjax.train.evaluation import evaluate, predict, score
 from nasjax.train.losses import accuracy, cross_entropy
+from nasjax.train.recipe import Recipe
 from nasjax.train.step import State, Train, Weights, make, weights
 
 __all__ = [
+  'Recipe',
   'State',
   'Teacher',
   'Train',

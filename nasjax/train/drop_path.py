@@ -59,6 +59,11 @@ def _with(space: Space, field: str, rate: float, at) -> Space:
   """Sets a field of every op that has it, by how deep the op's slot is."""
   if not 0 <= rate < 1:
     raise InputError(f'{field} is {rate}; it must be at least 0 and below 1')
+  if not isinstance(space, Space):
+    raise InputError(
+      f'{field} is {rate}; {space.name!r} is no chain of slots, whose ops have '
+      'one'
+    )
   holders = [s for s in space.slots if any(_has(op, field) for op in s.ops)]
   if not holders:
     raise InputError(f'{field} is {rate}; no op of {space.name!r} has one')

@@ -11,10 +11,10 @@ import pytest
 from scipy import stats
 
 from benchmarks import constraints, ranks, sandwich
-from experiments import supernets
 from experiments.sweep import networks
 from experiments.sweep import plan as plan_lib
 from nasjax import cost, data, ops, space, spaces
+from nasjax.run import supernets
 from nasjax.train import optimizers
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]

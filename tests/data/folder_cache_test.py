@@ -100,6 +100,4 @@ def test_without_a_folder_it_is_kept_where_the_user_keeps_such_things(
 def test_a_cache_that_cannot_be_written_is_refused(tmp_path, load):
   (tmp_path / 'file').write_text('')
   root = make_folder(tmp_path / 'set')
-  _refused(
-    'give a folder that can be written as --data_dir', load, root, 'file'
-  )
+  _refused('give a folder that can be written as data_dir', load, root, 'file')

@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import cli, datasets, portions, search, train
+from experiments import search, train
+from experiments.flags import (
+  cli,
+  sources,
+)
 from nasjax import data
 from nasjax.data import folder_source
+from nasjax.run import datasets, portions
 from tests.conftest import refused as _refused
 from tests.data.folder_cases import (
   SETS,
@@ -21,13 +26,11 @@ from tests.data.folder_cases import (
 
 def test_a_set_that_a_file_names_is_read_and_nothing_written(tmp_path):
   cache = tmp_path / 'cache'
-  given = cli.defaults(datasets.OPTIONS) | {'data_dir': str(cache)}
+  given = cli.defaults(sources.OPTIONS) | {'data_dir': str(cache)}
   given['dataset'] = f'folder:{make_folder(tmp_path / "set")}'
-  dataset = datasets.read(
-    datasets.open_set(given, datasets.OPTIONS, write=False)
-  )
+  dataset = datasets.read(sources.open_set(given, sources.OPTIONS, write=False))
   assert not cache.exists()
-  kept = datasets.read(datasets.open_set(given, datasets.OPTIONS))
+  kept = datasets.read(sources.open_set(given, sources.OPTIONS))
   assert len([*cache.rglob('*.npz')]) == 1
   assert data.checksum(kept) == data.checksum(dataset)
 
@@ -36,9 +39,9 @@ def test_names_of_files_in_warnings_are_written_out(tmp_path, capsys):
   root = make_folder(tmp_path / 'set')
   (root / 'cat/\x1b[2J\nbroken').write_text('no image')
   Image.open(root / 'dog/3.png').save(root / 'dog/\x1b[31m.png')
-  given = cli.defaults(datasets.OPTIONS) | {'data_dir': str(tmp_path)}
+  given = cli.defaults(sources.OPTIONS) | {'data_dir': str(tmp_path)}
   given |= {'dataset': f'folder:{root}', 'broken': 'skip'}
-  datasets.read(datasets.open_set(given, datasets.OPTIONS))
+  datasets.read(sources.open_set(given, sources.OPTIONS))
   lines = capsys.readouterr().err
   assert '\x1b' not in lines
   assert lines.count('\n') == lines.count('warning: ')
@@ -161,7 +164,7 @@ def test_broken_files_are_named_and_refused_and_nothing_is_kept(tmp_path, load):
   broken = _spoil(root)
   match = '4 of 44 files cannot be read as images: '
   match += ', '.join(rf'{name} \({why}\)' for name, why in broken.items())
-  _refused(f'{match}; mend or remove them, or give --broken=skip', load, root)
+  _refused(f'{match}; mend or remove them, or give broken=skip', load, root)
   assert not (tmp_path / 'cache').exists()
 
 
@@ -222,15 +225,15 @@ def test_a_search_learns_alphas_from_the_images_for_validation(tmp_path):
 def test_a_share_is_not_held_out_beside_images_for_validation(tmp_path):
   make_sides(tmp_path, 'train', 'val', 'test')
   config = cli.defaults(train.OPTIONS) | {'dataset': f'folder:{tmp_path}'}
-  datasets.check_flags(config, train.OPTIONS)
+  sources.check_flags(config, train.OPTIONS)
   _refused(
-    '--valid_fraction=0.2 has no effect where the folder holds train/ and val/',
-    datasets.check_flags,
+    'valid_fraction=0.2 has no effect where the folder holds train/ and val/',
+    sources.check_flags,
     config | {'valid_fraction': 0.2},
     train.OPTIONS,
   )
   shutil.rmtree(tmp_path / 'test')  # Now val/ is the test.
-  datasets.check_flags(config | {'valid_fraction': 0.2}, train.OPTIONS)
+  sources.check_flags(config | {'valid_fraction': 0.2}, train.OPTIONS)
 
 
 # What is known before images are decoded.
@@ -257,7 +260,7 @@ def test_sizes_are_known_before_any_image_is_decoded(
       assert known.class_names == dataset.class_names
       assert known.num_train == dataset.num_train
       assert known.num_test == dataset.num_test
-      assert datasets.sizes_of(known) == datasets.sizes_of(dataset)
+      assert known.sizes == dataset.sizes
     assert data.checksum(cached.read()) == data.checksum(dataset), name
 
 

@@ -91,7 +91,7 @@ def test_a_random_square_is_a_window_of_the_image():
 def test_more_images_than_the_memory_holds_are_refused():
   refused(
     r'photos: 1281167000 images of 224 x 224 x 3 need 179607 GiB, this machine '
-    r'has \d+; give a smaller --image_size, or train',
+    r'has \d+; give a smaller image_size, or stream',
     images.check_memory,
     'photos',
     1_281_167_000,

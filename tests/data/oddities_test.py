@@ -7,10 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import cli, datasets
+from experiments.flags import (
+  cli,
+  sources,
+)
 from nasjax import data
 from nasjax.data import oddities as data_check
 from nasjax.data.oddities import Side, oddities
+from nasjax.run import datasets
 from tests.conftest import images, prepare_tfds
 
 CLASSES = ('cat', 'dog')
@@ -90,9 +94,9 @@ def test_looking_at_all_of_mnist_takes_well_under_a_second():
 
 
 def _lines(capsys, **given):
-  config = cli.defaults(datasets.OPTIONS) | given
+  config = cli.defaults(sources.OPTIONS) | given
   capsys.readouterr()
-  datasets.read(datasets.open_set(config, datasets.OPTIONS))
+  datasets.read(sources.open_set(config, sources.OPTIONS))
   return capsys.readouterr().err.splitlines()
 
 

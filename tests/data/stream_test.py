@@ -12,9 +12,11 @@ import time
 import numpy as np
 import pytest
 
-from experiments import cli, datasets, loop, metrics_file
+from experiments.flags import cli, sources
 from nasjax import data, space, spaces
 from nasjax.data import stream
+from nasjax.run import loop
+from nasjax.run.workdir import metrics_file
 from tests.conftest import images as _images
 from tests.conftest import prepare_tfds
 from tests.conftest import refused as _refused
@@ -338,19 +340,19 @@ def test_sets_that_cannot_be_streamed_are_refused(tmp_path, monkeypatch):
   _numbered(tmp_path)
 
   def opened(**given):
-    config = {**datasets.OPTIONS, **datasets.STREAM_OPTIONS}
+    config = {**sources.OPTIONS, **sources.STREAM_OPTIONS}
     defaults = cli.defaults(config) | {'data_dir': str(tmp_path)}
     given = defaults | {'dataset': 'colours', 'stream': True} | given
-    return datasets.of_or_stream(given, config)
+    return sources.of_or_stream(given, config)
 
   assert opened().num_train == 60
   assert opened(stream=False).num_train == 60
   cases = [
     (
       {'dataset': 'fashion_mnist_5k'},
-      '--stream reads sets of TFDS, --data',
+      '--stream reads sets of TFDS, dataset=fashion_mnist_5k is none',
     ),
-    ({'dataset': 'folder:x'}, '--dataset=folder:x is none; leave it out'),
+    ({'dataset': 'folder:x'}, 'dataset=folder:x is none; leave it out'),
     ({'dataset': 'one'}, "'one' has training images of one class only, 'red'"),
     ({'dataset': 'greens'}, "of one class only, 'green'; at least 2"),
     ({'crop_area': 0.0}, 'crop_area is 0.0; it must be above 0'),
@@ -358,7 +360,7 @@ def test_sets_that_cannot_be_streamed_are_refused(tmp_path, monkeypatch):
     ({'test_split': 'train[1:]'}, 'overlap in 59 images'),
     (
       {'stream': False, 'crop_area': 0.5},
-      '--crop_area=0.5 has no effect',
+      'crop_area=0.5 has no effect',
     ),
   ]
   for given, message in cases:

@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from experiments import cli, count, names
+from experiments import count
+from experiments.flags import cli, names
 from nasjax import cost, space, spaces
 from tests.conftest import refused
 
@@ -62,15 +63,15 @@ def test_a_list_is_one_line_for_each_network(script, monkeypatch):
 @pytest.mark.parametrize(
   ('flags', 'message'),
   [
-    ({'list': True, 'table': True}, '--table=True has no effect with --list'),
-    ({'list': True, 'width': 2.0}, '--width=2.0 has no effect with --list'),
+    ({'list': True, 'table': True}, 'table=True has no effect with --list'),
+    ({'list': True, 'width': 2.0}, 'width=2.0 has no effect with --list'),
     (
       {'architecture': 'a.json', 'width': 2.0},
-      '--width=2.0 has no effect with --architecture',
+      'width=2.0 has no effect with --architecture',
     ),
     (
       {'network': 'resnet18', 'ops': 'my_ops'},
-      '--ops=my_ops has no effect with --network',
+      'ops=my_ops has no effect with --network',
     ),
     ({'network': 'resnet18', 'architecture': 'a.json'}, 'give either'),
     ({'network': 'resnet18', 'image_size': 0}, 'image_size is 0'),
@@ -141,7 +142,7 @@ def test_a_pipe_that_nobody_reads_ends_the_script_quietly(args, unbuffered):
 
 def test_a_pipe_that_breaks_elsewhere_is_a_defect():
   program = """
-from experiments import cli
+from experiments.flags import cli
 def main():
   raise BrokenPipeError('of a worker')
 cli.run(main)

@@ -4,14 +4,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import cli, datasets, names
+from experiments.flags import (
+  cli,
+  names,
+  sources,
+)
 from nasjax import data
+from nasjax.data import stream
+from nasjax.run import datasets
 from tests.conftest import refused
 
 
 def _dataset(**given):
-  config = cli.defaults(datasets.OPTIONS) | given
-  return datasets.read(datasets.open_set(config, datasets.OPTIONS))
+  config = cli.defaults(sources.OPTIONS) | given
+  return datasets.read(sources.open_set(config, sources.OPTIONS))
 
 
 def test_skipped_files_are_one_line_on_stderr(tmp_path, capsys):
@@ -44,9 +50,7 @@ def test_skipped_files_are_one_line_on_stderr(tmp_path, capsys):
 def test_flags_that_a_set_does_not_heed_are_refused(dataset, given):
   ((name, value),) = given.items()
   refused(
-    rf'--{name}={value} has no effect with --dataset={dataset}'.replace(
-      '[', r'\['
-    ),
+    rf'{name}={value} has no effect with dataset={dataset}'.replace('[', r'\['),
     _dataset,
     dataset=dataset,
     **given,
@@ -56,7 +60,12 @@ def test_flags_that_a_set_does_not_heed_are_refused(dataset, given):
 def test_images_that_are_not_square_are_told_the_flag_that_makes_them_so():
   empty = data.Arrays(np.zeros((4, 20, 30, 1), np.uint8), np.zeros(4, np.int32))
   dataset = data.Dataset('wide', empty, empty, ('a', 'b'))
-  refused('20x30; .* give --image_size=20', datasets.sizes_of, dataset)
+  for given in (
+    dataset,
+    data.Opened('wide', (20, 30, 1), ('a', 'b'), 4, 4, lambda: dataset),
+    stream.Streamed('wide', (), (), ('a', 'b'), 'test', (20, 30, 1)),
+  ):
+    refused('20x30; .* give image_size=20', getattr, given, 'sizes')
 
 
 def test_a_published_network_says_if_images_are_too_small_for_it():

@@ -21,24 +21,37 @@ import orbax.checkpoint as ocp
 import pytest
 from PIL import Image
 
-from experiments import (
-  cli,
-  compare,
-  constraints,
+from experiments import compare, search, train
+from experiments.flags import cli, configs, limits, names
+from nasjax import (
+  constraint,
+  cost,
+  data,
+  derive,
+  guard,
+  ops,
+  relax,
+  report,
+  space,
+  spaces,
+  zoo,
+)
+from nasjax import search as search_lib
+from nasjax.baselines import scaled
+from nasjax.run import config as config_lib
+from nasjax.run import (
+  datasets,
   guards,
   loop,
-  metrics_file,
-  names,
   outcome,
-  scaled,
-  search,
-  searching,
-  supernets,
-  train,
+  steps,
 )
-from experiments import recipe as recipe_lib
-from nasjax import cost, data, derive, guard, ops, relax, space, spaces
+from nasjax.run import inputs as inputs_lib
+from nasjax.run import limits as limits_lib
+from nasjax.run.config import SearchConfig
+from nasjax.run.workdir import metrics_file
 from nasjax.search import hypergradient
+from nasjax.train.recipe import Recipe
 from tests.conftest import images, prepare_tfds, refused
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -245,7 +258,7 @@ def test_an_architecture_file_says_what_its_limits_and_filling_gave_up(
 def test_an_architecture_file_says_what_it_costs(searched):
   path = searched / 'architecture.json'
   a, record = space.Architecture.load(path), space.read_record(path)
-  for name, make in names.COSTS.items():
+  for name, make in outcome.RESOURCES.items():
     row = record['resources'][name]
     assert row['cost'] == make(a.space).exact(a)
     assert row['limit'] is None or row['cost'] <= row['limit']
@@ -264,8 +277,8 @@ def test_the_recorded_costs_are_those_of_the_whole_space(preset, draw):
   limits = {cost.params(s): 3000.0}
   for a, plain in [(draw(s), draw(s)) for _ in range(3)]:
     recorded = outcome.resources(a, plain, limits)
-    assert list(recorded) == list(names.COSTS)
-    for name, make in names.COSTS.items():
+    assert list(recorded) == list(outcome.RESOURCES)
+    for name, make in outcome.RESOURCES.items():
       assert recorded[name]['cost'] == make(s).exact(a)
       assert recorded[name]['argmax_cost'] == make(s).exact(plain)
       assert recorded[name]['limit'] == (3000 if name == 'params' else None)
@@ -290,8 +303,8 @@ def test_a_cutout_is_black_in_images_that_are_otherwise_the_same(script):
 
   def images(cutout):
     if script == 'train':
-      recipe = recipe_lib.Recipe(cutout=cutout)
-      batches = recipe_lib.batches_for(recipe, data.load())
+      recipe = Recipe(cutout=cutout)
+      batches = datasets.batches_for(recipe, data.load())
     else:
       given = {'space': 'tiny', 'limit': ['macs=60k'], 'cutout': cutout}
       config = cli.defaults(search.OPTIONS) | given
@@ -370,7 +383,7 @@ def test_budgets_that_would_share_a_folder_are_refused():
 def test_mobilenet_v2_is_scaled_to_the_largest_width_within():
   s = spaces.mobile_small()
   for budget in (LIMIT, LIMIT // 2, LIMIT // 4):
-    network = scaled.within('mobilenet_v2', s, cost.macs, budget)
+    network = scaled.within(zoo.mobilenet_v2, s, cost.macs, budget)
     width = float(network.name.partition('@')[2].partition('_')[0])
     wider = names.for_images(
       'mobilenet_v2', width + 0.01, image_size=28, channels=1, num_classes=10
@@ -389,8 +402,8 @@ def test_a_comparison_is_trained_once_and_reported(tmp_path, capsys):
     compare.Entry('one', 'searched', limit, space.fix(s, a), a, (1234567,)),
     compare.Entry('two', 'random', limit, space.fix(s, b), b),
   ]
-  recipe, dataset = recipe_lib.Recipe(epochs=1, batch_size=250), data.load()
-  plan = entries, dataset, recipe_lib.batches_for(recipe, dataset), recipe
+  recipe, dataset = Recipe(epochs=1, batch_size=250), data.load()
+  plan = entries, dataset, datasets.batches_for(recipe, dataset), recipe
   again = {'seed': 0, 'workers': 2}
   rows = compare.run(tmp_path, *plan, **again)
   progress = capsys.readouterr().err
@@ -463,7 +476,7 @@ def test_a_run_stops_where_it_is_told_and_stays_there(tmp_path):
       return _Count(state.step + 1), {'x': 0.5}
 
     return loop.run(
-      tmp_path,
+      loop.in_workdir(tmp_path, 'it', 5),
       _Count(jax.numpy.int32(0)),
       advance,
       steps=20,
@@ -471,7 +484,6 @@ def test_a_run_stops_where_it_is_told_and_stays_there(tmp_path):
       checkpoint_every=7,
       describe=lambda metrics: '',
       name='count',
-      identity='it',
       stopped=lambda state: int(state.step) >= until,
     )
 
@@ -504,7 +516,7 @@ def test_a_metric_is_read_when_the_device_has_the_next_step(tmp_path):
     return _Count(state.step + 1), {'x': _Read(step, said)}
 
   loop.run(
-    tmp_path,
+    loop.in_workdir(tmp_path, 'it', 2),
     _Count(jax.numpy.int32(0)),
     advance,
     steps=7,
@@ -512,7 +524,6 @@ def test_a_metric_is_read_when_the_device_has_the_next_step(tmp_path):
     checkpoint_every=4,
     describe=lambda metrics: '',
     name='late',
-    identity='it',
   )
   # Before a checkpoint, every line up to it is written.
   order = 'call 1, call 2, call 3, read 2, call 4, read 4, call 5, call 6, '
@@ -541,20 +552,19 @@ def test_what_a_rule_has_seen_survives_a_kill(tmp_path):
       if step % 2 == 0:
         metrics['eigenvalue'] = jax.numpy.float32(1.1**step)
       stop = rule.update(step, metrics, after.alphas, run.stop)
-      return searching.Run(after, stop), metrics
+      return steps.Run(after, stop), metrics
 
     start = _Alphas(jax.numpy.int32(0), {'a': jax.numpy.zeros(3)})
     workdir.mkdir(exist_ok=True)
     return loop.run(
-      workdir,
-      searching.Run(start, rule.init(start.alphas)),
+      loop.in_workdir(workdir, 'it', 1),
+      steps.Run(start, rule.init(start.alphas)),
       advance,
       steps=40,
       log_every=1,
       checkpoint_every=3,
       describe=lambda metrics: '',
       name='rule',
-      identity='it',
       stopped=lambda run: rule.verdict(run.stop) is not None,
     )
 
@@ -593,7 +603,7 @@ def _drifting():
   def eigenvalue(state, valid):
     return 1.2 ** (state.step - 24.0).clip(0)
 
-  return search.search.Search(
+  return search_lib.Search(
     init, weight_step, alpha_step, weight_step, eigenvalue, lambda state: {}
   )
 
@@ -602,7 +612,7 @@ def test_a_search_whose_eigenvalue_grows_derives_from_before(
   monkeypatch, tmp_path
 ):
   """At the temperature that was then; killed and resumed, the same."""
-  step_of = searching.stepper
+  step_of = steps.stepper
 
   def killed_at(last):
     def stepper(*args):
@@ -617,9 +627,9 @@ def test_a_search_whose_eigenvalue_grows_derives_from_before(
 
     return stepper
 
-  monkeypatch.setattr(search, 'build', lambda config, inputs: _drifting())
+  monkeypatch.setattr(inputs_lib, 'build', lambda inputs: _drifting())
   for figure in ('search_figures', 'architecture_figure'):
-    monkeypatch.setattr(search.report, figure, lambda *args: None)
+    monkeypatch.setattr(report, figure, lambda *args: None)
   given = {'space': 'tiny', 'limit': ['macs=60k'], 'batch_size': 16}
   given |= {'steps': 60, 'warmup_steps': 4, 'log_every': 1}
   given |= {'eigenvalue_every': 2, 'stop_eigenvalue': 0.75}
@@ -648,11 +658,11 @@ def test_a_search_whose_eigenvalue_grows_derives_from_before(
     )
     moved = max(moved, np.abs(np.subtract(then, end)).max())
   assert moved > 0.05
-  monkeypatch.setattr(searching, 'stepper', killed_at(len(rows) - 2))
+  monkeypatch.setattr(steps, 'stepper', killed_at(len(rows) - 2))
   with pytest.raises(KeyboardInterrupt):
     search.run(config, again)
   assert not (again / 'architecture.json').exists()
-  monkeypatch.setattr(searching, 'stepper', step_of)
+  monkeypatch.setattr(steps, 'stepper', step_of)
   search.run(config, again)
   first, second = (
     (d / 'architecture.json').read_text() for d in (whole, again)
@@ -722,41 +732,48 @@ def test_the_bar_shows_losses_and_costs_against_limits_from_the_start(
   assert '<00:00]' in line
 
 
-@pytest.mark.parametrize('name', constraints.FORMS)
+def _keep(s, limit, **given):
+  """What keeps limits as typed, and the limits."""
+  config = configs.of(SearchConfig, given)
+  limited = limits.of(limit, s)
+  limits_lib.check(config, s, limited)
+  return limits_lib.keep(config, s, limited), limited
+
+
+@pytest.mark.parametrize('name', constraint.FORMS)
 def test_every_constraint_is_there_by_name_for_several_limits(name):
   s = spaces.tiny()
-  given = {'constraint': name, 'limit': ['macs=5000', 'params=900']}
-  kept = constraints.of(cli.defaults(constraints.OPTIONS) | given, s)
-  assert [c.name for c in kept.limits] == ['macs', 'params']
+  kept, limited = _keep(s, ['macs=5000', 'params=900'], constraint=name)
+  assert [c.name for c in limited] == ['macs', 'params']
+  assert [c for c, _ in kept.constraints] == list(limited)
   alphas = space.init_alphas(s)
   probs = relax.softmax(alphas)
   before, pressed = 1.0, 1.0
-  for c, constraint in kept.constraints:
-    state = constraint.init()
+  for c, form in kept.constraints:
+    state = form.init()
     for _ in range(2):  # Multipliers start at 0.
-      pressed, state = constraint.update(pressed, c(probs), c(probs), state)
+      pressed, state = form.update(pressed, c(probs), c(probs), state)
   assert (pressed != before) == (kept.projection is None)
   if kept.projection is not None:
     alphas, _ = kept.projection.update(
       alphas, relax.softmax, kept.projection.init()
     )
-    for c, limit in kept.limits.items():
+    for c, limit in limited.items():
       assert float(c(relax.softmax(alphas))) <= (1 + 1e-4) * limit
 
 
 @pytest.mark.parametrize('number', [-1.0, 1e39, 'nan'])
-@pytest.mark.parametrize('name', constraints.FORMS)
+@pytest.mark.parametrize('name', constraint.FORMS)
 def test_a_number_that_a_form_cannot_take_is_refused_by_its_flag(name, number):
-  form = constraints.FORMS[name]
+  form = constraint.FORMS[name]
   if form.option == 'project':
     return  # Takes none.
-  given = {'constraint': name, form.option: number, 'limit': ['macs=2M']}
-  config = cli.defaults(constraints.OPTIONS) | given
   refused(
-    rf'^{form.option} is .*; with --constraint={name} it must be',
-    constraints.of,
-    config,
+    rf'^{form.option} is .*; with constraint={name} it must be',
+    _keep,
     spaces.mobile_small(),
+    ['macs=2M'],
+    **{'constraint': name, form.option: number},
   )
 
 
@@ -778,26 +795,24 @@ def test_limits_that_cannot_be_kept_at_once_are_refused_before_the_search():
   limit = [f'macs={macs.exact(few_macs)}', f'params={params.exact(few_params)}']
   assert macs.exact(few_params) > macs.exact(few_macs)
   assert params.exact(few_macs) > params.exact(few_params)
-  config = cli.defaults(constraints.OPTIONS) | {'limit': limit}
-  refused('no architecture', constraints.of, config, s)
+  refused('no architecture', _keep, s, limit)
 
 
 def test_a_strength_is_that_of_the_named_form():
   s = spaces.tiny()
   numbers = []
   for strength in (None, '3.0'):
-    given = {'constraint': 'hinge', 'limit': ['macs=5000']}
-    given['strength'] = strength
-    kept = constraints.of(cli.defaults(constraints.OPTIONS) | given, s)
+    given = {'constraint': 'hinge', 'strength': strength}
+    kept, _ = _keep(s, ['macs=5000'], **given)
     ((_, hinge),) = kept.constraints
     numbers.append(float(hinge.init().strength))
   assert numbers == [1.0, 3.0]
 
 
-@pytest.mark.parametrize('name', constraints.FORMS)
+@pytest.mark.parametrize('name', constraint.FORMS)
 def test_limit_and_number_of_a_form_are_data(name):
   """What is compiled for one pair of them serves any other."""
-  form = constraints.FORMS[name]
+  form = constraint.FORMS[name]
   one = form.make(5.0, form.number)
   other = form.make(8.0, min(2 * form.number, form.most))
   for cost_now in (3.0, 12.0):
@@ -811,16 +826,12 @@ def test_limit_and_number_of_a_form_are_data(name):
 
 def test_what_cannot_be_projected_is_kept_by_a_multiplier():
   s = spaces.tiny()
-  given = {'limit': ['memory=2000', 'macs=5000']}
-  kept = constraints.of(cli.defaults(constraints.OPTIONS) | given, s)
+  kept, _ = _keep(s, ['memory=2000', 'macs=5000'])
   multiplied = {c.name: hasattr(k.init(), 'multiplier') for c, k in kept[0]}
   assert multiplied == {'memory': True, 'macs': False}
   assert kept.projection.init().limits.tolist() == [5000]
-  given['limit'].pop()
-  assert (
-    constraints.of(cli.defaults(constraints.OPTIONS) | given, s).projection
-    is None
-  )
+  kept, _ = _keep(s, ['memory=2000'])
+  assert kept.projection is None
 
 
 # Relaxations.
@@ -833,7 +844,7 @@ def test_a_search_by_another_relaxation_derives_from_its_law(tmp_path, name):
   options |= {'steps': 8, 'warmup_steps': 2, 'batch_size': 16, 'log_every': 1}
   options |= {'temperature': 2.0, 'final_temperature': 1.0}
   given = cli.defaults(search.OPTIONS) | options
-  architecture = search.run(given, tmp_path / 'run')
+  architecture = search.run(given, tmp_path / 'run').architecture
   assert cost.macs(architecture.space).exact(architecture) <= 60_000
   record = space.read_record(tmp_path / 'run' / 'architecture.json')
   distribution = metrics_file.read(tmp_path / 'run')[-1]['probs']
@@ -844,10 +855,10 @@ def test_a_search_by_another_relaxation_derives_from_its_law(tmp_path, name):
 
 
 def test_every_relaxation_has_its_name():
-  known = {n: getattr(relax, n.upper()) for n in names.RELAXATIONS}
-  assert known == names.RELAXATIONS
+  known = {n: getattr(relax, n.upper()) for n in config_lib.RELAXATIONS}
+  assert known == config_lib.RELAXATIONS
   made = {n for n, r in vars(relax).items() if isinstance(r, relax.Relaxed)}
-  assert made == {n.upper() for n in names.RELAXATIONS}
+  assert made == {n.upper() for n in config_lib.RELAXATIONS}
 
 
 # Bad input.
@@ -887,7 +898,7 @@ LAGRANGIAN = {'constraint': 'lagrangian'}
     ({'constraint': 'hope'}, "unknown constraint 'hope'; choose from"),
     (
       LAGRANGIAN | {'dual_rate': 0.0},
-      'dual_rate is 0; with --constraint=lagrangian it must be above 0 and fin',
+      'dual_rate is 0; with constraint=lagrangian it must be above 0 and fin',
     ),
     (
       {'constraint': 'augmented_lagrangian', 'dual_rate': 2},
@@ -896,27 +907,27 @@ LAGRANGIAN = {'constraint': 'lagrangian'}
     ({'relax': 'hard'}, "unknown relaxation 'hard'; choose from softmax"),
     (
       {'relax': 'gdas', 'order': 'second'},
-      '--order=second needs a relaxation that runs all ops, and --relax=gdas',
+      'order=second needs a relaxation that runs all ops, and relax=gdas',
     ),
     (
       {'relax': 'binary_gates', 'fairness': 'uniform'},
-      '--fairness=uniform needs .* give --fairness=strict',
+      'fairness=uniform needs .* give fairness=strict',
     ),
     (
       {'relax': 'gdas', 'skip_dropout': '0.1'},
-      '--skip_dropout=0.1 needs a relaxation .* leave it out',
+      'skip_dropout=0.1 needs a relaxation .* leave it out',
     ),
     (
       {'relax': 'reinmax', 'skip_dropout': '0.1'},
-      '--skip_dropout=0.1 has no effect with --relax=reinmax: .* leave it out',
+      'skip_dropout=0.1 has no effect with relax=reinmax: .* leave it out',
     ),
     (
       {'relax': 'straight_through', 'skip_dropout': '0.1'},
-      'has no effect with --relax=straight_through',
+      'has no effect with relax=straight_through',
     ),
     (
       {'fairness': 'strict', 'skip_dropout': '0.1'},
-      'has no effect with --fairness=strict',
+      'has no effect with fairness=strict',
     ),
     ({'temperature': 0.0}, 'temperature is 0.0; it must be positive'),
     ({'temperature': -1.0}, 'temperature is -1.0; it must be positive'),
@@ -943,7 +954,7 @@ LAGRANGIAN = {'constraint': 'lagrangian'}
     ),
     (
       {'neumann_terms': 5},
-      '--neumann_terms=5 has no effect with --order=first',
+      'neumann_terms=5 has no effect with order=first',
     ),
     ({'order': 'implicit', 'neumann_terms': 0}, 'neumann_terms is 0; it must'),
     ({'order': 'implicit', 'neumann_rate': -1.0}, 'neumann_rate is -1.0; it'),
@@ -970,20 +981,20 @@ LAGRANGIAN = {'constraint': 'lagrangian'}
     ),
     (
       {'fairness': 'strict', 'order': 'second'},
-      '--fairness=strict needs --order=first',
+      'fairness=strict needs order=first',
     ),
     ({'stop_skips': 6}, 'stop_skips is 6; 5 slots of mobile_small have a skip'),
     ({'stop_skips': 0}, 'it must be 1 to 5'),
     (
       {'stop_skips': 1, 'steps': 85, 'warmup_steps': 80},
-      r'--stop_skips=1 has no effect: alphas learn for 5 steps \(steps is 85, '
+      r'stop_skips=1 has no effect: alphas learn for 5 steps \(steps is 85, '
       r'warmup_steps 80\), and it takes at least 10; give fewer warmup_steps',
     ),
     (
       {'stop_skips': 1, 'steps': 89, 'warmup_steps': 80},
       'alphas learn for 9 steps .* at least 10',
     ),
-    ({'stop_eigenvalue': 0.75}, 'give --eigenvalue_every, too'),
+    ({'stop_eigenvalue': 0.75}, 'give eigenvalue_every, too'),
     (
       {'stop_eigenvalue': 1.5, 'eigenvalue_every': 10},
       'stop_eigenvalue is 1.5; it must be above 0 and below 1',
@@ -1001,12 +1012,12 @@ LAGRANGIAN = {'constraint': 'lagrangian'}
     ({'batch_size': 5000}, 'batch_size is 5000; with 2500 examples it must be'),
     ({'cutout': -1}, 'cutout is -1 pixels'),
     ({'cutout': 29}, 'cutout is 29 pixels; for images of 28 x 28'),
-    ({'strength': 2.0}, '--strength=2.0 has no effect with --constraint=proj'),
+    ({'strength': 2.0}, 'strength=2.0 has no effect with constraint=proj'),
     (
       {'constraint': 'linear', 'dual_rate': 1.0},
-      '--dual_rate=1.0 has no effect with --constraint=linear',
+      'dual_rate=1.0 has no effect with constraint=linear',
     ),
-    ({'data_dir': 'data'}, '--data_dir=data has no effect with --dataset=fash'),
+    ({'data_dir': 'data'}, 'data_dir=data has no effect with dataset=fash'),
   ],
 )
 def test_bad_search_flags_are_one_line_and_write_nothing(
@@ -1021,11 +1032,11 @@ def test_bad_search_flags_are_one_line_and_write_nothing(
   ('options', 'message'),
   [
     ({'network': 'alexnet'}, "unknown network 'alexnet'; choose from"),
-    ({}, 'give either --architecture=FILE or --network=NAME'),
+    ({}, 'give either architecture=FILE or network=NAME'),
     ({'network': 'mobilenet_v2', 'width': 0.0}, r'width in \(0, 4\]'),
     ({'architecture': 'nowhere.json'}, 'No such file'),
-    ({'architecture': 'a.json', 'width': 0.5}, '--width=0.5 has no effect'),
-    ({'network': 'mobilenet_v2', 'ops': 'my_ops'}, '--ops=my_ops has no eff'),
+    ({'architecture': 'a.json', 'width': 0.5}, 'width=0.5 has no effect'),
+    ({'network': 'mobilenet_v2', 'ops': 'my_ops'}, 'ops=my_ops has no eff'),
   ],
 )
 def test_bad_network_flags_are_one_line(options, message):
@@ -1045,14 +1056,15 @@ def test_bad_network_flags_are_one_line(options, message):
 )
 def test_recipes_that_do_not_go_with_the_images_are_one_line(options):
   (name,) = options
-  recipe = recipe_lib.of(cli.defaults(train.OPTIONS) | options)
-  refused(name, recipe_lib.batches_for, recipe, data.load())
+  recipe = configs.of(Recipe, cli.defaults(train.OPTIONS) | options)
+  refused(name, datasets.batches_for, recipe, data.load())
 
 
 @pytest.mark.parametrize('options', [{'epochs': 0}, {'smoothing': 1.0}])
 def test_bad_recipes_are_one_line(options):
   (name,) = options
-  refused(name, recipe_lib.of, cli.defaults(train.OPTIONS) | options)
+  given = cli.defaults(train.OPTIONS) | options
+  refused(name, configs.of, Recipe, given)
 
 
 def test_help_lists_the_flags():
@@ -1061,10 +1073,10 @@ def test_help_lists_the_flags():
   plain = out.replace('--[no]', '--')
   assert all(f'--{name}:' in plain for name in named)
   words = ' '.join(out.split())
-  kinds = supernets.KINDS
-  orders, relaxations = hypergradient.ORDERS, names.RELAXATIONS
-  forms = constraints.FORMS
-  for known in (orders, guards.FAIRNESS, relaxations, kinds, forms):
+  kinds = config_lib.SUPERNETS
+  orders, relaxations = hypergradient.ORDERS, config_lib.RELAXATIONS
+  forms = constraint.FORMS
+  for known in (orders, config_lib.FAIRNESS, relaxations, kinds, forms):
     assert cli.one_of(known) in words
   assert not err
 
@@ -1083,12 +1095,11 @@ def test_a_space_without_skips_has_none_to_drop_or_count():
   )
   for option in ({'skip_dropout': '0.1'}, {'stop_skips': 1}):
     (name,) = option
-    refused(
-      f'{name} has no effect: plain has', guards.of, given | option, plain
-    )
+    own = configs.of(SearchConfig, given | option)
+    refused(f'{name} has no effect: plain has', guards.of, own, plain)
 
 
-@pytest.mark.parametrize('fairness', guards.FAIRNESS)
+@pytest.mark.parametrize('fairness', config_lib.FAIRNESS)
 def test_flags_become_the_guards_that_they_name(fairness):
   given = {
     'fairness': fairness,
@@ -1101,7 +1112,7 @@ def test_flags_become_the_guards_that_they_name(fairness):
   if fairness == 'strict':  # One op at a time: no skip is mixed.
     del given['skip_dropout']
   config = cli.defaults(search.OPTIONS) | given
-  made = guards.of(config, spaces.tiny())
+  made = guards.of(configs.of(SearchConfig, config), spaces.tiny())
   at = [float(made.guards.entropy(step)) for step in (0, 80, 120, 240)]
   assert at == pytest.approx([0, 0, 0.04, 0.16])
   if fairness != 'strict':
@@ -1133,13 +1144,13 @@ def test_flags_become_the_guards_that_they_name(fairness):
 def test_flags_reach_the_search_that_they_are_of(monkeypatch):
   made = {}
   monkeypatch.setattr(
-    search.search, 'make', lambda *args, **kwargs: made.update(kwargs)
+    search_lib, 'make', lambda *args, **kwargs: made.update(kwargs)
   )
   given = {'order': 'implicit', 'neumann_terms': 5, 'neumann_rate': 0.02}
   given |= {'space': 'tiny', 'limit': ['macs=60k'], 'skip_dropout': '0.3'}
   given |= {'weight_decay': 0.25, 'learning_rate': 0.1, 'steps': 240}
   config = cli.defaults(search.OPTIONS) | given
-  search.build(config, search.prepare(config))
+  inputs_lib.build(search.prepare(config))
   for name in ('order', 'neumann_terms', 'neumann_rate'):
     assert made[name] == given[name]
   assert float(made['guards'].skip_dropout(7)) == pytest.approx(0.3)
@@ -1157,18 +1168,18 @@ def test_flags_reach_the_search_that_they_are_of(monkeypatch):
   assert float(updates['kernel'][0, 0]) == pytest.approx(wanted, rel=1e-3)
 
 
-@pytest.mark.parametrize('name', names.RELAXATIONS)
+@pytest.mark.parametrize('name', config_lib.RELAXATIONS)
 def test_the_relaxation_and_its_temperature_reach_the_search(monkeypatch, name):
   made = {}
   monkeypatch.setattr(
-    search.search, 'make', lambda *args, **kwargs: made.update(kwargs)
+    search_lib, 'make', lambda *args, **kwargs: made.update(kwargs)
   )
   given = {'space': 'tiny', 'limit': ['macs=60k'], 'relax': name}
   given |= {'steps': 60, 'warmup_steps': 20}
   given |= {'temperature': 4.0, 'final_temperature': 0.25}
   config = cli.defaults(search.OPTIONS) | given
-  search.build(config, search.prepare(config))
-  assert made['relaxation'] is names.RELAXATIONS[name]
+  inputs_lib.build(search.prepare(config))
+  assert made['relaxation'] is config_lib.RELAXATIONS[name]
   at = [float(made['temperature'](step)) for step in (0, 20, 40, 60)]
   assert at == pytest.approx([4.0, 4.0, 1.0, 0.25])
 
@@ -1180,11 +1191,8 @@ def test_decays_and_rates_reach_their_own_optimizer():
   ones = {'a': np.ones((2, 2), np.float32)}
   moved = {}
   for decay in (0.0, 1e-3):
-    config = (
-      cli.defaults(search.OPTIONS) | given | {'alpha_weight_decay': decay}
-    )
-    config |= {'alpha_learning_rate': 0.07}
-    tx = search.alpha_optimizer(config)
+    given |= {'alpha_weight_decay': decay, 'alpha_learning_rate': 0.07}
+    tx = configs.of(SearchConfig, given).alpha_tx
     updates, _ = tx.update(zeros, tx.init(ones), ones)
     moved[decay] = float(updates['a'][0, 0])
   assert moved[0.0] == 0

@@ -12,9 +12,11 @@ import signal
 import jax
 import pytest
 
-from experiments import cli, count, search, searching, train, training
+from experiments import count, search, train
+from experiments.flags import cli
 from experiments.sweep import setup
 from nasjax.errors import InputError
+from nasjax.run import steps, training
 
 SETS = int(os.environ.get('FLAG_SETS', '25'))
 SEED = int(os.environ['SEED'])
@@ -87,9 +89,9 @@ SCRIPTS = {
 def before_the_first_step(monkeypatch):
   """Steps are traced on shapes, and not taken."""
 
-  def search_traced(config, inputs, parts, workdir, compiled=None):
+  def search_traced(inputs, parts, workdir, rows, compiled=None):
     arrays = inputs.train, inputs.valid
-    key = jax.random.key(config['seed'])
+    key = jax.random.key(inputs.config.seed)
     state = jax.eval_shape(parts.init, key, *arrays)
     state, _ = jax.eval_shape(parts.weight_step, state, arrays[0])
     jax.eval_shape(parts.alpha_step, state, *arrays)
@@ -102,7 +104,7 @@ def before_the_first_step(monkeypatch):
     jax.eval_shape(built.parts.step, state, dataset.train)
     raise _ReachedError
 
-  monkeypatch.setattr(searching, 'run', search_traced)
+  monkeypatch.setattr(steps, 'run', search_traced)
   monkeypatch.setattr(training, 'run', training_traced)
 
 

@@ -12,16 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import (
-  checkpoints,
-  diverged_file,
-  finished,
-  loop,
-  metrics_file,
-  weights,
-)
 from nasjax import data, files, space
 from nasjax.data import folder_cache, images, tfds_files
+from nasjax.run import finished, loop
+from nasjax.run.workdir import checkpoints, diverged_file, metrics_file, weights
 from tests.conftest import refused
 
 _PIPE = 'is a named pipe, not a regular file'

@@ -13,8 +13,9 @@ import sys
 import numpy as np
 import pytest
 
-from experiments import metrics_file, names, presets
+from experiments.flags import names, presets
 from nasjax import cost, space
+from nasjax.run.workdir import metrics_file
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 README = (ROOT / 'README.md').read_text()

@@ -5,9 +5,10 @@ import math
 
 import pytest
 
-from experiments import handmade, names, scaled
+from experiments.flags import names
 from experiments.sweep import setup
-from nasjax import cost, space, spaces
+from nasjax import cost, space, spaces, zoo
+from nasjax.baselines import handmade, scaled
 from tests.conftest import refused
 
 SPACE = spaces.mobile_macro_small(image_size=32, channels=3)
@@ -16,7 +17,7 @@ MACS = cost.macs(SPACE)
 
 def _prices(name, make, divisor):
   """By width, for widths that are as near as they can be."""
-  for width in scaled.widths_of(name, SPACE.image_size):
+  for width in scaled.widths_of(names.NETWORKS[name], SPACE.image_size):
     network = names.for_images(
       name, width, image_size=32, channels=3, num_classes=10, divisor=divisor
     )
@@ -32,7 +33,9 @@ def _prices(name, make, divisor):
   ],
 )
 def test_the_widest_within_a_budget_is_taken(name, make, budget):
-  found = make(scaled.within(name, SPACE, make, budget)).constant
+  found = make(
+    scaled.within(names.NETWORKS[name], SPACE, make, budget)
+  ).constant
   assert found <= budget
   coarse, fine = (
     max(p for p in _first(_prices(name, make, divisor), budget))
@@ -52,7 +55,7 @@ def test_what_is_too_little_for_any_width_says_what_is_not():
   refused(
     f'mobilenet_v2 has no width within {least - 1} .*needs {least}',
     scaled.within,
-    'mobilenet_v2',
+    zoo.mobilenet_v2,
     SPACE,
     cost.macs,
     least - 1,
@@ -62,7 +65,9 @@ def test_what_is_too_little_for_any_width_says_what_is_not():
 @pytest.mark.parametrize('smallest', [2, 4])
 @pytest.mark.parametrize('name', setup.ZOO.split(','))
 def test_every_family_of_a_sweep_scales_to_a_small_budget(name, smallest):
-  network = scaled.within(name, SPACE, cost.macs, 2_000_000, smallest)
+  network = scaled.within(
+    names.NETWORKS[name], SPACE, cost.macs, 2_000_000, smallest
+  )
   assert 0.8 * 2_000_000 <= cost.macs(network).constant <= 2_000_000
   # Nothing of what is large in the published one stays large.
   assert max(slot.features for slot in network.slots) < 1000
@@ -74,7 +79,9 @@ def test_every_family_of_a_sweep_scales_to_a_small_budget(name, smallest):
 def test_a_larger_last_map_leaves_less_width(name):
   found = {}
   for smallest in (2, 4):
-    network = scaled.within(name, SPACE, cost.macs, 2_000_000, smallest)
+    network = scaled.within(
+      names.NETWORKS[name], SPACE, cost.macs, 2_000_000, smallest
+    )
     strides = math.prod(slot.stride for slot in network.slots)
     assert strides == 32 // smallest
     found[smallest] = network
@@ -83,11 +90,11 @@ def test_a_larger_last_map_leaves_less_width(name):
 
 
 def test_a_width_that_there_is_not_is_not_tried():
-  assert scaled.widths_of('efficientnet_lite0', 224) == (1.0,)
-  assert scaled.widths_of('shufflenet_v2', 224) == (0.5, 1.0, 1.5, 2.0)
+  assert scaled.widths_of(zoo.efficientnet_lite0, 224) == (1.0,)
+  assert scaled.widths_of(zoo.shufflenet_v2, 224) == (0.5, 1.0, 1.5, 2.0)
   # SqueezeNet's modules have widths of their own.
-  assert scaled.widths_of('squeezenet_1_1', 32) == (1.0,)
-  refused('unknown network', scaled.widths_of, 'mobilenet_v9', 32)
+  assert scaled.widths_of(zoo.squeezenet_1_1, 32) == (1.0,)
+  refused('unknown network', names.network, 'mobilenet_v9')
 
 
 def _largest(pattern):

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from experiments import names
+from experiments.flags import names
 from nasjax import cost, count, ops, space, spaces
 
 NATIVE = ops.Numerics(lowering='native')

@@ -9,9 +9,10 @@ import numpy as np
 import optax
 import pytest
 
-from experiments import cli, constraints, names
-from nasjax import data, search, spaces
+from nasjax import constraint, cost, data, search, spaces
+from nasjax.constraint import Kept
 from nasjax.ops import Classifier, Conv, Skip
+from nasjax.run import config as config_lib
 from nasjax.space import Slot, Space
 
 # So small that a step compiles in a second.
@@ -43,7 +44,7 @@ def _search(name, kept):
     projection=kept.projection,
     weight_tx=optax.sgd(0.05, momentum=0.9),
     alpha_tx=optax.adam(0.05),
-    relaxation=names.RELAXATIONS[name],
+    relaxation=config_lib.RELAXATIONS[name],
     temperature=HEAT,
   )
 
@@ -51,7 +52,7 @@ def _search(name, kept):
 @functools.cache
 def _weights(name):
   """A start and a weight step, in which forms have no part: compiled once."""
-  parts = _search(name, constraints.Kept([], None, {}))
+  parts = _search(name, Kept([], None))
   start = jax.jit(parts.init)(jax.random.key(0), _arrays(), _arrays())
   return start, jax.jit(parts.weight_step)
 
@@ -82,15 +83,15 @@ def _five_steps(name, kept):
 @functools.cache
 def _unconstrained(name):
   """The alphas after the same steps, free of any cost."""
-  states, _ = _five_steps(name, constraints.Kept([], None, {}))
+  states, _ = _five_steps(name, Kept([], None))
   return states[-1].alphas['slot']
 
 
-@pytest.mark.parametrize('name', names.RELAXATIONS)
-@pytest.mark.parametrize('form', constraints.FORMS)
+@pytest.mark.parametrize('name', config_lib.RELAXATIONS)
+@pytest.mark.parametrize('form', constraint.FORMS)
 def test_five_steps_are_finite_and_keep_their_shapes(name, form):
-  given = {'constraint': form, 'limit': [f'macs={LIMIT}']}
-  kept = constraints.of(cli.defaults(constraints.OPTIONS) | given, SPACE)
+  macs = cost.macs(SPACE)
+  kept = config_lib.SearchConfig(constraint=form).keep({macs: LIMIT})
   states, metrics = _five_steps(name, kept)
   for leaf in jax.tree.leaves((states, metrics)):
     if not jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
@@ -107,10 +108,9 @@ def test_five_steps_are_finite_and_keep_their_shapes(name, form):
     apart = end.alphas['slot'] - _unconstrained(name)
     assert jnp.abs(apart).max() > 1e-4
   if kept.projection is not None:
-    distribution = names.RELAXATIONS[name].distribution(
+    distribution = config_lib.RELAXATIONS[name].distribution(
       end.alphas, HEAT(end.step), None
     )
-    (macs,) = kept.limits
     assert float(macs(distribution)) <= LIMIT * 1.001
     assert metrics[-1]['macs_dual'] == end.projection.duals[0]
 
@@ -118,15 +118,15 @@ def test_five_steps_are_finite_and_keep_their_shapes(name, form):
 @pytest.mark.parametrize(
   ('name', 'preset'),
   [
-    *((name, spaces.tiny_width) for name in names.RELAXATIONS),
+    *((name, spaces.tiny_width) for name in config_lib.RELAXATIONS),
     *((name, spaces.tiny_macro) for name in ('softmax', 'gdas')),
   ],
 )
 def test_a_step_goes_with_widths_patterns_and_several_limits(name, preset):
   """Traced, not run: what it returns can be given to it again."""
   space = preset()
-  given = {'limit': ['macs=8k', 'params=1200', 'memory=1.5k']}
-  kept = constraints.of(cli.defaults(constraints.OPTIONS) | given, space)
+  limits = {cost.macs(space): 8e3, cost.params(space): 1200}
+  kept = constraint.keep(limits | {cost.memory(space): 1.5e3})
   size, depth = space.image_size, space.channels
   arrays = data.Arrays(
     jax.ShapeDtypeStruct((16, size, size, depth), jnp.uint8),
@@ -139,7 +139,7 @@ def test_a_step_goes_with_widths_patterns_and_several_limits(name, preset):
     projection=kept.projection,
     weight_tx=optax.sgd(0.05, momentum=0.9),
     alpha_tx=optax.adam(0.05),
-    relaxation=names.RELAXATIONS[name],
+    relaxation=config_lib.RELAXATIONS[name],
     temperature=HEAT,
   )
   key = jax.eval_shape(jax.random.key, 0)

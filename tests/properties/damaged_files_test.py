@@ -15,18 +15,12 @@ import time
 import numpy as np
 import pytest
 
-from experiments import (
-  cli,
-  compare,
-  datasets,
-  finished,
-  metrics_file,
-  search,
-  train,
-  training,
-)
+from experiments import compare, search, train
+from experiments.flags import cli, sources
 from nasjax import cost, data, space, spaces
 from nasjax.errors import InputError
+from nasjax.run import datasets, finished, training
+from nasjax.run.workdir import metrics_file
 from tests.conftest import images
 
 SEED = int(os.environ['SEED'])
@@ -201,7 +195,7 @@ def runs(tmp_path_factory):
   """A finished training, and a finished search."""
   root = tmp_path_factory.mktemp('runs')
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(datasets, 'open_or_stream', lambda *_, **__: SET)
+    patch.setattr(sources, 'open_or_stream', lambda *_, **__: SET)
     s = spaces.tiny(num_classes=3)
     a = space.Architecture.from_indices(s, [0] * len(s.choices))
     a.save(root / 'a.json')

@@ -7,9 +7,11 @@ import pytest
 
 PACKAGE = pathlib.Path(__file__).resolve().parents[2] / 'nasjax'
 # Each may import those before it.
-ORDER = 'errors files printable ops space spaces zoo supernet relax count cost '
-ORDER += 'constraint guard data train search derive report'
-PLACES = {name: i for i, name in enumerate(ORDER.split())}
+MODULES = 'errors', 'files', 'printable', 'checks', 'options'
+ORDER = [*MODULES, 'ops', 'space', 'spaces', 'zoo', 'supernet', 'relax']
+ORDER += ['count', 'cost', 'constraint', 'guard', 'data', 'train', 'search']
+ORDER += ['derive', 'report', 'baselines', 'run']
+PLACES = {name: i for i, name in enumerate(ORDER)}
 # A chain makes its own supernet when it is asked to; the module loads late.
 LATE = {('space/chain.py', 'supernet')}
 
@@ -32,7 +34,7 @@ def _imports(path):
 
 
 FILES = sorted(p for p in PACKAGE.rglob('*.py') if p.parent != PACKAGE)
-FILES += [PACKAGE / f'{name}.py' for name in ('errors', 'files', 'printable')]
+FILES += [PACKAGE / f'{name}.py' for name in MODULES]
 
 
 @pytest.mark.parametrize('path', FILES, ids=lambda p: str(p.name))
@@ -48,7 +50,23 @@ def test_no_import_runs_against_the_map(path):
 
 def test_every_package_has_its_place():
   there = {p.parent.name for p in PACKAGE.glob('*/__init__.py')}
-  assert there == set(PLACES) - {'errors', 'files', 'printable'}
+  assert there == set(PLACES) - set(MODULES)
+
+
+def test_the_library_imports_neither_scripts_nor_flags():
+  """It is installed and used without them."""
+  foreign = {'benchmarks', 'experiments', 'tests', 'absl.flags', 'absl.app'}
+  for path in PACKAGE.rglob('*.py'):
+    for node in ast.walk(ast.parse(path.read_text())):
+      if isinstance(node, ast.Import):
+        found = {alias.name for alias in node.names}
+      elif isinstance(node, ast.ImportFrom):
+        assert not node.level, path  # Else the map would not see it.
+        found = {f'{node.module}.{alias.name}' for alias in node.names}
+      else:
+        continue
+      rooms = {name.partition('.')[0] for name in found}
+      assert not foreign & (found | rooms), path
 
 
 @pytest.mark.parametrize('name', sorted(set(PLACES) - {'errors'}))

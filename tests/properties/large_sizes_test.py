@@ -9,7 +9,8 @@ import sys
 import numpy as np
 import pytest
 
-from experiments import cli, count, names
+from experiments import count
+from experiments.flags import cli, names
 from nasjax import cost, space, spaces, zoo
 from nasjax.errors import InputError
 from tests.conftest import refused

@@ -7,7 +7,7 @@ import re
 import pytest
 from matplotlib.text import Text
 
-from experiments import cli
+from experiments.flags import cli
 from nasjax import cost, report, spaces
 from nasjax.errors import InputError
 from nasjax.printable import printable

@@ -7,14 +7,14 @@ import sys
 
 import pytest
 
-from experiments import allocator
+from experiments.flags import allocator
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # Twice a block as large as a step's, written to; how many pages were fresh.
 PROGRAM = """
 import resource, sys
 import numpy as np
-from experiments import allocator
+from experiments.flags import allocator
 acts = allocator.keep_pages() if sys.argv[1] == 'kept' else None
 found = []
 for _ in range(2):

@@ -18,9 +18,9 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from experiments import checkpoint_record, checkpoints, stored
 from nasjax import files
 from nasjax.errors import InputError
+from nasjax.run.workdir import checkpoint_record, checkpoints, stored
 from tests.conftest import refused
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -526,7 +526,9 @@ def test_the_same_is_hashed_wherever_it_lies():
 import sys
 import jax, numpy as np
 from tests.run import checkpoints_test as of
-from experiments import checkpoint_record, checkpoints, devices
+from nasjax.run.workdir import checkpoint_record
+from nasjax.run.workdir import checkpoints
+from nasjax.run.hosts import devices
 state = of._state(3)
 sharding = devices.split(4)
 everywhere = devices.everywhere(state, sharding)
@@ -563,12 +565,13 @@ def _port():
 
 TOGETHER = """
 import contextlib, json, pathlib, sys
-from experiments import processes
+from nasjax.run.hosts import processes
 stack = contextlib.ExitStack()
 stack.enter_context(processes.joined(2, int(sys.argv[1]), sys.argv[2]))
 import jax
 from tests.run import checkpoints_test as of
-from experiments import checkpoints, devices
+from nasjax.run.workdir import checkpoints
+from nasjax.run.hosts import devices
 from nasjax.errors import InputError
 path, sharding = pathlib.Path(sys.argv[3]), devices.split(4)
 

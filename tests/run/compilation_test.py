@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from experiments import compilation, kept_programs
+from nasjax.run import compilation, kept_programs
 from tests.conftest import refused
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = """
 import sys
 import jax.numpy as jnp
-from experiments import compilation
+from nasjax.run import compilation
 compilation.keep(*map(eval, sys.argv[1:]))
 def step(x):
   return jnp.sin(x) @ x

@@ -9,7 +9,10 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import cli, devices, metrics_file, search
+from experiments import search
+from experiments.flags import cli
+from nasjax.run.hosts import devices
+from nasjax.run.workdir import metrics_file
 from tests.conftest import refused
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -64,7 +67,7 @@ def test_scripts_on_eight_devices_do_what_they_do_on_one(tmp_path):
 # The step alone: what it was compiled to, and what it computes.
 STEP = """
 import jax, jax.numpy as jnp, numpy as np, optax
-from experiments import devices
+from nasjax.run.hosts import devices
 from nasjax import constraint, cost, data, search, spaces
 assert len(jax.devices()) == 8
 tiny = spaces.tiny(num_classes=4)

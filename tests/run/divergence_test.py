@@ -7,17 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import (
-  cli,
-  diverged_file,
-  divergence,
-  metrics_file,
-  search,
-  searching,
-  train,
-)
+from experiments import search, train
+from experiments.flags import cli
 from nasjax import spaces
 from nasjax.errors import DivergedError
+from nasjax.run import divergence, steps
+from nasjax.run.config import SearchConfig
+from nasjax.run.workdir import diverged_file, metrics_file
 from nasjax.space import argmax, init_alphas
 from tests.conftest import refused
 
@@ -93,9 +89,8 @@ def test_a_state_is_looked_at_where_no_loss_tells():
   ],
 )
 def test_the_rate_that_did_it_is_named(what, before, cause):
-  config = cli.defaults(search.OPTIONS)
   bad = divergence.Bad(5, what, before)
-  line = searching._diverged(config, bad)
+  line = steps._diverged(SearchConfig(), bad)
   assert f'lower {cause} and' in line
   assert 'step 5 of 240' in line
 

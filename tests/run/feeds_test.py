@@ -6,17 +6,12 @@ import types
 import numpy as np
 import pytest
 
-from experiments import (
-  cli,
-  feeds,
-  guards,
-  metrics_file,
-  portions,
-  search,
-  searching,
-)
+from experiments import search
+from experiments.flags import cli
 from nasjax import data, guard, space
 from nasjax.data import stream
+from nasjax.run import feeds, guards, portions, steps
+from nasjax.run.workdir import metrics_file
 from tests.conftest import images, prepare_tfds, refused
 
 pytest.importorskip('grain')
@@ -145,16 +140,16 @@ def test_alphas_look_ahead_to_the_batch_that_weights_take_next():
   weights, alphas = (_Told(lambda state: (state, {})) for _ in range(2))
   eigenvalue = _Told(lambda state: 1.0)
   rule = guard.any_of()
-  advance = searching.stepper(
+  advance = steps.stepper(
     2,
     guards.Guarded(guard.Guards(), rule, 1),
-    searching.Programs(weights, alphas, eigenvalue),
+    steps.Programs(weights, alphas, eigenvalue),
     {},
     train,
     valid,
   )
   state = types.SimpleNamespace(alphas={})
-  run = searching.Run(state, rule.init({}))
+  run = steps.Run(state, rule.init({}))
   for step in range(1, 11):
     run, _ = advance(run, step)
   train, valid = (feeds.of(_Wide(30), 4, SHAPE, seed=s) for s in (0, 1))
@@ -171,12 +166,13 @@ def test_images_are_cut_at_random_for_weights_alone():
   inputs = types.SimpleNamespace(
     train=train,
     valid=valid,
-    crop_area=0.1,
+    dataset=types.SimpleNamespace(crop_area=0.1),
+    config=types.SimpleNamespace(seed=0),
     space=types.SimpleNamespace(image_size=6, channels=3),
     batches=types.SimpleNamespace(size=12, sharding=None),
   )
   for half, fed, whole in zip(
-    (train, valid), searching.fed(inputs, 0), (False, True), strict=True
+    (train, valid), steps.fed(inputs), (False, True), strict=True
   ):
     (plain,) = stream.once(half, 12, 6)
     drawn = fed.next()
@@ -202,14 +198,14 @@ def _search(root, workdir, **options):
     'checkpoint_every': 3,
   }
   config = cli.defaults(search.OPTIONS) | given | options
-  return search.run(config, workdir)
+  return search.run(config, workdir).architecture
 
 
 def test_a_streamed_search_that_is_killed_ends_where_it_would_have(
   tmp_path, monkeypatch, drawn
 ):
   prepare_tfds(tmp_path, images(60, 12, 3), np.arange(60) % 3)
-  step_of, last = searching.stepper, drawn.randint(4, 12)
+  step_of, last = steps.stepper, drawn.randint(4, 12)
 
   def stepper(*args):
     advance = step_of(*args)
@@ -224,7 +220,7 @@ def test_a_streamed_search_that_is_killed_ends_where_it_would_have(
   whole, again = tmp_path / 'whole', tmp_path / 'again'
   found = _search(tmp_path, whole)
   with monkeypatch.context() as patch:
-    patch.setattr(searching, 'stepper', stepper)
+    patch.setattr(steps, 'stepper', stepper)
     with pytest.raises(KeyboardInterrupt):
       _search(tmp_path, again)
   assert _search(tmp_path, again) == found, last
@@ -241,7 +237,7 @@ def test_what_a_streamed_search_cannot_do_is_refused(tmp_path):
   cases = [
     ({'batch_size': 31}, 'batch_size is 31; with 30 examples'),
     ({'dataset': 'folder:x', 'data_dir': None}, '--stream reads sets of TFDS'),
-    ({'stream': False, 'crop_area': 0.5}, '--crop_area=0.5 has no effect'),
+    ({'stream': False, 'crop_area': 0.5}, 'crop_area=0.5 has no effect'),
   ]
   for given, message in cases:
     refused(message, _search, tmp_path, tmp_path / 'run', **given)

@@ -9,8 +9,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from experiments import cli, finalists, loop, names, search
+from experiments import search
+from experiments.flags import cli, configs, names
 from nasjax import cost, data, derive, space, spaces
+from nasjax.data import stream
+from nasjax.run import finalists, loop
+from nasjax.run import inputs as inputs_lib
+from nasjax.run.config import SearchConfig
 from tests.conftest import refused
 from tests.experiments.sweep import sweep_cases
 
@@ -150,7 +155,7 @@ def few():
 @pytest.fixture(scope='module')
 def searched(few, tmp_path_factory):
   workdir = tmp_path_factory.mktemp('finalists') / 'run'
-  return workdir, search.run(_config(), workdir, dataset=few)
+  return workdir, search.run(_config(), workdir, dataset=few).architecture
 
 
 def test_the_best_of_them_is_taken(searched):
@@ -170,7 +175,8 @@ def test_no_test_image_has_a_part_in_it(few, searched, tmp_path):
   workdir, found = searched
   other = data.Arrays(few.test.images[::-1], (few.test.labels + 3) % 10)
   tested = dataclasses.replace(few, test=other)
-  assert search.run(_config(), tmp_path / 'run', dataset=tested) == found
+  again = search.run(_config(), tmp_path / 'run', dataset=tested)
+  assert again.architecture == found
   first, second = (
     space.read_record(path / 'architecture.json')['finalists']
     for path in (workdir, tmp_path / 'run')
@@ -227,8 +233,8 @@ def test_whoever_labels_most_right_is_taken(worth, few, tmp_path, monkeypatch):
     return 0.7 if worth == 'neighbour' and len(seen) == 4 else 0.4
 
   monkeypatch.setattr(finalists, '_trained_by', lambda *_: accuracy)
-  inputs = search.prepare(config, few)._replace(space=s)
-  found, rows = finalists.chosen(config, inputs, alphas, limits, tmp_path)
+  inputs = search.prepare(config, few)._replace(space=s, limits=limits)
+  found, rows = finalists.chosen(inputs, alphas, tmp_path)
   assert seen[:2] == leaders
   best = leaders[0 if worth == 'leader' else 1]
   # The others are near the better one of the leaders.
@@ -246,11 +252,21 @@ def test_whoever_labels_most_right_is_taken(worth, few, tmp_path, monkeypatch):
   [
     ({'finalists': 0}, 'finalists is 0; it must be at least 1'),
     ({'finalist_epochs': 0}, 'finalist_epochs is 0'),
-    ({'stream': True}, 'does not go with --stream'),
-    ({'finalists': 1, 'finalist_epochs': 3}, 'by --finalists=1'),
+    ({'finalists': 1, 'finalist_epochs': 3}, 'by finalists=1'),
   ],
 )
 def test_bad_flags_are_one_line(given, message):
-  config = {**cli.defaults(finalists.OPTIONS), 'stream': False}
-  config |= {'finalists': 2, **given}
-  refused(message, finalists.check, config)
+  refused(message, configs.of, SearchConfig, {'finalists': 2, **given})
+
+
+def test_finalists_are_not_trained_on_a_stream():
+  s = spaces.tiny()
+  shape = s.image_size, s.image_size, s.channels
+  rows = [None] * 64
+  streamed = stream.Streamed('set', rows, rows, ('a', 'b'), 'test', shape)
+  limits = {cost.macs(s): cost.macs(s).bounds()[1]}
+  check = lambda **given: inputs_lib.check(  # noqa: E731
+    SearchConfig(**given), s, streamed, limits
+  )
+  check(finalists=1)
+  refused('finalists=2 does not go with a stream', check, finalists=2)

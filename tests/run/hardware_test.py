@@ -8,7 +8,7 @@ import sys
 import jax
 import pytest
 
-from experiments import hardware
+from nasjax.run import hardware
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 

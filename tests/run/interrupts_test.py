@@ -15,7 +15,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 _SCRIPT = """
 import hashlib, sys, time
 from concurrent.futures import ThreadPoolExecutor
-from experiments import cli, interrupts
+from experiments.flags import cli
+from nasjax.run import interrupts
 
 def native():
   # Minutes in one call of C, as of a compiler.

@@ -15,14 +15,14 @@ import time
 
 import pytest
 
-from experiments import holder, lock
+from nasjax.run.workdir import holder, lock
 from tests.conftest import refused
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # Says that it has the lock, or why not, and waits until its input ends.
 HOLD = """
 import sys
-from experiments import lock
+from nasjax.run.workdir import lock
 try:
   with lock.hold(sys.argv[1]):
     print('held', flush=True)
@@ -104,7 +104,7 @@ def test_of_many_that_start_at_once_one_runs(tmp_path, dies):
   """Each at some time, and no two at once, whether locks are left or not."""
   code = """
 import os, sys, time
-from experiments import lock
+from nasjax.run.workdir import lock
 folder, dies = sys.argv[1], DIES
 print('ready', flush=True)
 sys.stdin.readline()
@@ -164,7 +164,7 @@ def test_a_second_hold_of_one_process_is_refused(tmp_path):
 def test_a_process_that_ends_at_once_leaves_no_lock(tmp_path):
   code = """
 import os, sys, threading
-from experiments import lock
+from nasjax.run.workdir import lock
 with lock.hold(sys.argv[1]):
   def end():
     lock.release_all()
@@ -180,7 +180,7 @@ with lock.hold(sys.argv[1]):
 def test_a_forked_child_neither_removes_nor_keeps_the_lock(tmp_path):
   code = """
 import os, signal, sys
-from experiments import lock
+from nasjax.run.workdir import lock
 hold = lock.hold(sys.argv[1])
 hold.__enter__()
 child = os.fork()

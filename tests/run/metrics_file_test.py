@@ -11,7 +11,7 @@ import tempfile
 
 import pytest
 
-from experiments import metrics_file
+from nasjax.run.workdir import metrics_file
 from tests.conftest import refused
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -172,7 +172,7 @@ def test_a_full_disk_is_one_line():
 def test_a_line_that_does_not_fit_leaves_no_part(tmp_path):
   code = """
 import resource, sys
-from experiments import metrics_file
+from nasjax.run.workdir import metrics_file
 from nasjax.errors import InputError
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
 with metrics_file.append(sys.argv[1]) as write:

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from experiments import compare, outcome
+from experiments import compare
 from nasjax import cost, derive, space, spaces
+from nasjax.run import outcome
 
 
 def _saved(tmp_path, s, logits, limits, fill=0.98, finalists=()):

@@ -14,17 +14,13 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import (
-  cli,
-  feeds,
-  loop,
-  metrics_file,
-  processes,
-  rendezvous,
-  train,
-)
+from experiments import train
+from experiments.flags import cli
 from nasjax import ops, space, spaces
 from nasjax.errors import InputError
+from nasjax.run import feeds, loop
+from nasjax.run.hosts import processes, rendezvous
+from nasjax.run.workdir import metrics_file
 from tests.conftest import prepare_tfds, refused
 
 pytest.importorskip('grain')
@@ -151,7 +147,8 @@ def test_two_processes_of_which_one_is_killed_end_where_one_ends(tmp_path):
 # What a process of several does, by its last argument, once it has met others.
 PROGRAM = """
   import os, signal, sys, time
-  from experiments import cli, processes
+  from experiments.flags import cli
+  from nasjax.run.hosts import processes
   from nasjax.errors import InputError
 
   count, index, coordinator, what = sys.argv[1:]
@@ -370,8 +367,8 @@ def test_a_port_of_something_else_is_refused():
 def test_bad_flags_are_one_line():
   cases = [
     ((0, None, None), 'processes is 0; it must be at least 1'),
-    ((1, 0, None), '--process=0 has no effect with --processes=1'),
-    ((1, None, 'a:1'), '--coordinator=a:1 has no effect with --processes=1'),
+    ((1, 0, None), 'process=0 has no effect with processes=1'),
+    ((1, None, 'a:1'), 'coordinator=a:1 has no effect with processes=1'),
     ((2, None, 'a:1'), 'process is None; of 2 processes it must be 0 to 1'),
     ((2, 2, 'a:1'), 'process is 2; of 2 processes it must be 0 to 1'),
     ((2, 0, None), 'coordinator is None; with 2 processes it must be the addr'),

@@ -3,7 +3,7 @@
 import io
 import re
 
-from experiments import progress
+from nasjax.run import progress
 
 
 class _Terminal(io.StringIO):

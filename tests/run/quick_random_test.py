@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import quick_random
+from nasjax.run import quick_random
 
 N = 1 << 16
 

@@ -9,20 +9,11 @@ import sys
 import numpy as np
 import pytest
 
-from experiments import (
-  cli,
-  compare,
-  datasets,
-  finished,
-  loop,
-  metrics_file,
-  names,
-  recorded,
-  search,
-  train,
-  weights,
-)
+from experiments import compare, search, train
+from experiments.flags import cli, names, sources
 from nasjax import data, space, spaces
+from nasjax.run import finished, loop
+from nasjax.run.workdir import metrics_file, recorded, weights
 from tests.conftest import images, refused
 
 OPS = '''"""Ops of a user's."""
@@ -48,13 +39,13 @@ SMALL = {'epochs': 1, 'batch_size': 20}
 
 @pytest.fixture(autouse=True)
 def _three(monkeypatch):
-  monkeypatch.setattr(datasets, 'open_or_stream', lambda *_, **__: SET)
+  monkeypatch.setattr(sources, 'open_or_stream', lambda *_, **__: SET)
 
 
 def _train(workdir, **given):
   return train.train_as_told(
     cli.defaults(train.OPTIONS) | SMALL | given, workdir, 'a command'
-  )
+  ).result
 
 
 @pytest.fixture(scope='module')
@@ -68,7 +59,7 @@ def root(tmp_path_factory):
   (root / 'own.json').write_text(text.replace('"MBConv"', '"Mine"'))
   (root / 'my_ops.py').write_text(OPS)
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(datasets, 'open_or_stream', lambda *_, **__: SET)
+    patch.setattr(sources, 'open_or_stream', lambda *_, **__: SET)
     patch.syspath_prepend(root)
     _train(root / 'plain', architecture=str(root / 'plain.json'))
     own = {'architecture': str(root / 'own.json'), 'ops': 'my_ops'}
@@ -113,7 +104,7 @@ def _contents(workdir):
 
 
 def test_an_evaluation_imports_what_was_typed_alone(root, forgotten):
-  refused('give --ops=my_ops', train.evaluate, root / 'own', {})
+  refused('give ops=my_ops', train.evaluate, root / 'own', {})
   assert not forgotten()
   found = train.evaluate(root / 'own', {'ops': 'my_ops'})
   assert forgotten()
@@ -124,7 +115,7 @@ def test_an_evaluation_imports_what_was_typed_alone(root, forgotten):
 def test_a_teacher_has_ops_that_were_typed_alone(root, forgotten, tmp_path):
   student = {'architecture': str(root / 'plain.json')}
   student['teacher'] = str(root / 'own')
-  refused('give --ops=my_ops', _train, tmp_path / 'student', **student)
+  refused('give ops=my_ops', _train, tmp_path / 'student', **student)
   assert not forgotten()
   assert not (tmp_path / 'student').exists()
   result = _train(tmp_path / 'student', **student, ops='my_ops')
@@ -154,7 +145,7 @@ def test_a_comparison_imports_what_was_typed_alone(copied, forgotten):
   path = workdir / 'architecture.json'
   path.write_text(path.read_text().replace('"MBConv"', '"Mine"'))
   _edited(workdir / 'config.json', lambda c: c.update(space='my_ops:space'))
-  refused('give --ops=my_ops', compare.read_search, workdir)
+  refused('give ops=my_ops', compare.read_search, workdir)
   assert not forgotten()
   ops = names.ops_of('my_ops')
   assert compare.read_search(workdir, ops)[0].space.name == 'tiny'
@@ -324,7 +315,7 @@ def test_names_of_classes_are_kept_beside_the_weights(root):
 def test_names_of_classes_need_not_be_in_utf_8(tmp_path, monkeypatch):
   names = os.fsdecode(b'caf\xe9'), 'b', 'c'
   own = dataclasses.replace(SET, class_names=names)
-  monkeypatch.setattr(datasets, 'open_or_stream', lambda *_, **__: own)
+  monkeypatch.setattr(sources, 'open_or_stream', lambda *_, **__: own)
   path = tmp_path / 'plain.json'
   tiny = spaces.tiny(num_classes=3)
   space.Architecture.from_indices(tiny, [0] * len(tiny.choices)).save(path)

@@ -6,8 +6,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import cli, metrics_file, names, search, supernets, weights
+from experiments import search
+from experiments.flags import cli, configs
 from nasjax import data, ops, relax, space, spaces, train
+from nasjax.run import inputs as inputs_lib
+from nasjax.run import supernets
+from nasjax.run.config import SearchConfig
+from nasjax.run.workdir import metrics_file, weights
 from nasjax.supernet import Supernet, inherit
 from nasjax.supernet.entangled import Entangled
 from tests.conftest import refused
@@ -36,7 +41,7 @@ def test_a_kind_is_the_named_one_or_that_of_the_relaxation(
   config = _config(relax=relaxation, supernet=named, space='tiny')
   inputs = search.prepare(config)
   assert inputs.supernet == kind
-  parts = search.build(config, inputs)
+  parts = inputs_lib.build(inputs)
   arrays = inputs.train, inputs.valid
   params = jax.eval_shape(
     lambda *args: parts.params(parts.init(*args)), jax.random.key(0), *arrays
@@ -52,23 +57,24 @@ def test_a_kind_is_the_named_one_or_that_of_the_relaxation(
     ({'supernet': 'big'}, "unknown supernet 'big'; choose from mixed, sampled"),
     (
       {'supernet': 'sampled'},
-      'does not go with --relax=softmax, which runs all ops; give '
-      '--supernet=mixed or --supernet=entangled',
+      'does not go with relax=softmax, which runs all ops; give '
+      'supernet=mixed or supernet=entangled',
     ),
     (
       {'supernet': 'mixed', 'relax': 'gdas'},
-      '--relax=gdas, which draws which ops run; give --supernet=sampled',
+      'relax=gdas, which draws which ops run; give supernet=sampled',
     ),
     (
       {'supernet': 'entangled', 'relax': 'binary_gates'},
-      '--relax=binary_gates, which draws which ops run; give --supernet=sam',
+      'relax=binary_gates, which draws which ops run; give supernet=sam',
     ),
   ],
 )
 def test_kinds_that_do_not_go_with_a_relaxation_are_refused(options, message):
-  relaxation = names.RELAXATIONS[options.get('relax', 'softmax')]
-  config = _config(**options)
-  refused(message, supernets.kind_of, config, TINY, relaxation)
+  def kind():
+    return supernets.kind_of(configs.of(SearchConfig, options), TINY)
+
+  refused(message, kind)
 
 
 def test_ops_that_share_no_weights_are_said_and_nothing_else_is():
@@ -157,7 +163,7 @@ def test_an_entangled_search_leaves_the_weights_that_it_reports(tmp_path):
   config = _config(
     space='tiny', supernet='entangled', steps=6, warmup_steps=2, batch_size=50
   )
-  architecture = search.run(config, workdir)
+  architecture = search.run(config, workdir).architecture
   record = space.read_record(workdir / 'architecture.json')
   inputs = search.prepare(config)
   network = space.fix(architecture.space, architecture)

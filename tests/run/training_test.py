@@ -8,25 +8,25 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import (
+from experiments import search, train
+from experiments.flags import (
   cli,
-  constraints,
-  datasets,
-  finished,
-  loop,
-  metrics_file,
+  configs,
+  limits,
   names,
-  portions,
   presets,
-  search,
-  train,
-  training,
-  weights,
+  sources,
 )
-from experiments import recipe as recipes
 from nasjax import cost, data, ops, space, spaces
 from nasjax import train as train_lib
 from nasjax.errors import InputError
+from nasjax.run import datasets, finished, loop, portions, training
+from nasjax.run import inputs as inputs_lib
+from nasjax.run import limits as limits_lib
+from nasjax.run.config import SearchConfig
+from nasjax.run.workdir import metrics_file, weights
+from nasjax.train import recipe as recipes
+from nasjax.train.recipe import Recipe
 from tests.conftest import images, refused
 
 CHOICES = {
@@ -58,7 +58,7 @@ FULL = {
 @pytest.fixture(autouse=True)
 def _stripes(monkeypatch):
   """No test of this file reads images from a disk."""
-  monkeypatch.setattr(datasets, 'open_or_stream', lambda *_, **__: SET)
+  monkeypatch.setattr(sources, 'open_or_stream', lambda *_, **__: SET)
 
 
 @pytest.fixture(scope='module')
@@ -74,14 +74,14 @@ def root(tmp_path_factory):
 def _train(root, workdir, name='small', **options):
   given = {'architecture': str(root / f'{name}.json'), **options}
   config = cli.defaults(train.OPTIONS) | given
-  return train.train_as_told(config, workdir, 'a command')
+  return train.train_as_told(config, workdir, 'a command').result
 
 
 @pytest.fixture(scope='module')
 def run(root):
   """A finished training with all that a training can have but a teacher."""
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(datasets, 'open_or_stream', lambda *_, **__: SET)
+    patch.setattr(sources, 'open_or_stream', lambda *_, **__: SET)
     _train(root, root / 'run', **FULL)
   return root / 'run'
 
@@ -146,7 +146,7 @@ def test_images_of_an_evaluation_may_lie_elsewhere(run, monkeypatch):
     return SET if config['data_dir'] == 'moved' else changed
 
   changed = dataclasses.replace(SET, test=_arrays(30, 2))
-  monkeypatch.setattr(datasets, 'open_or_stream', found)
+  monkeypatch.setattr(sources, 'open_or_stream', found)
   assert set(train.evaluate(run, {'data_dir': 'moved'})) == {'last', 'best'}
   refused('images of stripes are not those', train.evaluate, run, {})
   assert asked == [('moved', False), (None, False)]
@@ -173,7 +173,7 @@ def test_a_result_has_what_a_comparison_needs(root, run):
       'seed': 0,
       'teacher': None,
       'command': 'a command',
-      'recipe': dataclasses.asdict(recipes.of(given)),
+      'recipe': dataclasses.asdict(configs.of(Recipe, given)),
       'versions': loop.versions(),
       'device': jax.devices()[0].device_kind,
     }
@@ -268,7 +268,7 @@ def test_another_architecture_is_refused_and_nothing_is_written(root, run):
     run,
     other,
   )
-  refused('--epochs=3, not 4', train.evaluate, run, {'epochs': 4})
+  refused('epochs=3, not 4', train.evaluate, run, {'epochs': 4})
   refused('content was', _train, root, run, 'large', **FULL)
   assert _files(run) == before
 
@@ -304,7 +304,7 @@ def test_a_checkpoint_of_other_images_is_refused(
 ):
   """Of the same network, flags and number of images."""
   other = dataclasses.replace(SET, train=_arrays(60, 7))
-  monkeypatch.setattr(datasets, 'open_or_stream', lambda *_: other)
+  monkeypatch.setattr(sources, 'open_or_stream', lambda *_: other)
   workdir = tmp_path / 'run'
   _train(root, workdir, **FULL)
   for name in ('weights', 'checkpoints'):
@@ -384,7 +384,7 @@ def test_teachers_that_cannot_teach_are_refused(root, run, tmp_path):
   refused('distill_weight is 0.0', teach, weight=0.0)
   refused('distill_temperature is -1', teach, temperature=-1)
   refused(
-    '--distill_weight=0.9 has no effect without --teacher',
+    'distill_weight=0.9 has no effect without --teacher',
     _train,
     *(root, tmp_path / 'no'),
     distill_weight=0.9,
@@ -401,9 +401,9 @@ def test_teachers_that_cannot_teach_are_refused(root, run, tmp_path):
     ({'optimizer': 'lion'}, "unknown optimizer 'lion'; choose from sgd"),
     ({'schedule': 'linear'}, "unknown schedule 'linear'"),
     ({'dtype': 'float16'}, "unknown dtype 'float16'"),
-    ({'optimizer': 'adamw', 'momentum': 0.8}, '--momentum=0.8 has no effect'),
-    ({'rms_epsilon': 1.0}, 'has no effect with --optimizer=sgd'),
-    ({'stair_factor': 0.5}, 'has no effect with --schedule=cosine'),
+    ({'optimizer': 'adamw', 'momentum': 0.8}, 'momentum=0.8 has no effect'),
+    ({'rms_epsilon': 1.0}, 'has no effect with optimizer=sgd'),
+    ({'stair_factor': 0.5}, 'has no effect with schedule=cosine'),
     ({'ema_decay': 1.0}, 'ema_decay is 1.0; it must'),
     ({'clip_norm': -1.0}, 'clip_norm is -1.0; it must'),
     ({'warmup': 1.0}, 'warmup is 1.0; it must'),
@@ -421,7 +421,7 @@ def test_bad_recipes_are_one_line_and_write_nothing(
 
 def test_shares_of_steps_are_not_lost_to_floats():
   for steps in range(20, 2000, 20):
-    assert recipes._warmup_steps(recipes.Recipe(), steps) == steps // 20
+    assert recipes._warmup_steps(Recipe(), steps) == steps // 20
 
 
 # --- Presets -----------------------------------------------------------------
@@ -466,17 +466,18 @@ def test_what_is_typed_counts_more_than_a_preset():
 def test_numbers_of_what_a_preset_names_go_with_it():
   unset = cli.defaults(train.OPTIONS) | {'preset': 'mobilenet_v2'}
   for given in ({'optimizer': 'sgd'}, {'schedule': 'cosine'}):
-    recipes.of(presets.applied(unset | given, given, presets.TRAIN))
+    configs.of(Recipe, presets.applied(unset | given, given, presets.TRAIN))
   given = {'optimizer': 'sgd', 'rms_epsilon': 0.1}  # It was typed.
   found = presets.applied(unset | given, given, presets.TRAIN)
-  refused('--rms_epsilon=0.1 has no effect', recipes.of, found)
+  refused('rms_epsilon=0.1 has no effect', configs.of, Recipe, found)
   same = {'optimizer': 'rmsprop'}
   found = presets.applied(unset | same, same, presets.TRAIN)
-  assert recipes.of(found).rms_epsilon == 1.0
+  assert configs.of(Recipe, found).rms_epsilon == 1.0
   unset = cli.defaults(search.OPTIONS) | {'preset': 'fbnet'}
   given = {'constraint': 'project_equal', 'limit': ['macs=9k']}
   found = presets.applied(unset | given, given, presets.SEARCH)
-  constraints.of(found, spaces.tiny())
+  config, tiny = configs.of(SearchConfig, found), spaces.tiny()
+  limits_lib.keep(config, tiny, limits.of(found['limit'], tiny))
 
 
 @pytest.mark.parametrize('name', presets.TRAIN)
@@ -484,7 +485,7 @@ def test_a_training_preset_builds_and_takes_two_steps(root, name):
   """Its network is built; the steps are of a tiny one, with its recipe."""
   config = cli.defaults(train.OPTIONS) | {'preset': name}
   config = presets.applied(config, {}, presets.TRAIN)
-  recipe = recipes.of(config)
+  recipe = configs.of(Recipe, config)
   steps = recipe.epochs * (1_281_167 // recipe.batch_size)
   tiny = str(root / 'large.json')
   small = {'network': None, 'architecture': tiny}
@@ -494,7 +495,7 @@ def test_a_training_preset_builds_and_takes_two_steps(root, name):
   for network in networks:
     recipe.of_network(network)
   batches = dataclasses.replace(
-    recipes.batches_for(dataclasses.replace(recipe, batch_size=6), SET)
+    datasets.batches_for(dataclasses.replace(recipe, batch_size=6), SET)
   )
   parts = train_lib.make(
     recipe.of_network(networks[0]),
@@ -516,14 +517,14 @@ def test_a_training_preset_builds_and_takes_two_steps(root, name):
 @pytest.mark.parametrize('name', presets.SEARCH)
 def test_a_search_preset_builds_and_takes_two_steps(name, monkeypatch):
   """Its space is built; the steps are of a tiny one, with its recipe."""
-  monkeypatch.setattr(datasets, 'open_or_stream', lambda *_, **__: SET)
+  monkeypatch.setattr(sources, 'open_or_stream', lambda *_, **__: SET)
   config = cli.defaults(search.OPTIONS) | {'preset': name}
   given = {'limit': ['macs=6000'], 'space': 'tiny', 'batch_size': 6}
   preset = presets.SEARCH[name].flags
   assert names.space(preset['space'])(image_size=224).image_size == 224
   config = presets.applied(config | given, given, presets.SEARCH)
   inputs = search.prepare(config)
-  parts = search.build(config, inputs)
+  parts = inputs_lib.build(inputs)
   arrays = inputs.train, inputs.valid
   state = jax.jit(parts.init)(jax.random.key(0), *arrays)
   step = jax.jit(parts.step)

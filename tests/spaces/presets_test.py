@@ -11,7 +11,7 @@ import numpy as np
 import optax
 import pytest
 
-from experiments import names
+from experiments.flags import names
 from nasjax import (
   constraint,
   cost,

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from experiments import count as count_script
-from experiments import names
+from experiments.flags import names
 from nasjax import cost, count, data, derive, ops, train, zoo
 from nasjax.errors import InputError
 from nasjax.space import Architecture, fix

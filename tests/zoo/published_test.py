@@ -7,7 +7,7 @@ import pathlib
 
 import pytest
 
-from experiments import names
+from experiments.flags import names
 from nasjax import cost, ops, zoo
 from tests.zoo.zoo_cases import TOTALS, count_totals, layer_table
 

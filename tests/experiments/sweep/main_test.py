@@ -12,24 +12,25 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from experiments import finalists, search, searching, training
+from experiments import search
 from experiments.sweep import dry, kept, main, pieces, setup
 from experiments.sweep import networks as networks_lib
 from experiments.sweep import plan as plan_lib
 from experiments.sweep import report as report_lib
 from nasjax import cost, report, space
 from nasjax.errors import DivergedError, InputError
+from nasjax.run import finalists, steps, training
 from tests.conftest import refused
 from tests.experiments.sweep.sweep_cases import SPACE, config, known
 
-COMPILE_FOR = searching.compile_for
+COMPILE_FOR = steps.compile_for
 
 
 @pytest.fixture(scope='module', autouse=True)
 def compiled_once():
   """What searches and trainings compile is made once for all tests."""
   with known() as patch:
-    patch.setattr(searching, 'compile_for', _once(COMPILE_FOR))
+    patch.setattr(steps, 'compile_for', _once(COMPILE_FOR))
     patch.setattr(training, 'build', _once(training.build, lambda net: net))
     # What a search draws is looked at elsewhere.
     patch.setattr(report, 'search_figures', lambda *_: None)
@@ -247,7 +248,7 @@ def test_killed_again_and_again_and_shared_out_it_ends_in_the_same_report(
   wait = f'searches of other parts are not finished: {members[1].name};'
   assert line.startswith(wait)
   assert _finished(workdir) == before
-  killed(searching, 'stepper', _dies(searching.stepper, 7))
+  killed(steps, 'stepper', _dies(steps.stepper, 7))
   assert _finished(workdir) == before
   # At the second of its trainings that are left.
   killed(training, 'run', _raises_at(training.run, last))
@@ -326,7 +327,7 @@ def _dies(stepper, step):
 
 def test_members_are_bit_for_bit_single_searches(whole, tmp_path, monkeypatch):
   """Though they share programs that were compiled for another limit."""
-  monkeypatch.setattr(searching, 'compile_for', COMPILE_FOR)
+  monkeypatch.setattr(steps, 'compile_for', COMPILE_FOR)
   prepared = setup.prepare(config(), whole, '')
   setting, levels = prepared.setting, prepared.levels
   first, *_, other = plan_lib.members(levels, prepared.sizes)
@@ -334,7 +335,9 @@ def test_members_are_bit_for_bit_single_searches(whole, tmp_path, monkeypatch):
   folder = whole / 'searches' / other.name
   told = pieces.config_of(setting.config, setting.resource, other)
   found = search.run(told, tmp_path / 'single', dataset=setting.dataset)
-  assert space.Architecture.load(folder / 'architecture.json') == found
+  assert (
+    space.Architecture.load(folder / 'architecture.json') == found.architecture
+  )
   one, single = (
     (d / 'metrics.jsonl').read_text() for d in (folder, tmp_path / 'single')
   )

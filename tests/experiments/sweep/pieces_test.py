@@ -4,18 +4,13 @@ import contextlib
 
 import pytest
 
-from experiments import (
-  constraints,
-  datasets,
-  diverged_file,
-  finalists,
-  lock,
-  search,
-  train,
-)
+from experiments import search, train
+from experiments.flags import limits, sources
 from experiments.sweep import main, networks, plan, setup
 from nasjax import data, derive, report
 from nasjax.errors import DivergedError, InputError
+from nasjax.run import finalists
+from nasjax.run.workdir import diverged_file, lock
 from tests.conftest import refused
 from tests.experiments.sweep.sweep_cases import config, known
 
@@ -187,7 +182,7 @@ def test_limits_without_effect_are_warned_of_at_the_start(tmp_path):
   prepared = setup.prepare(told, tmp_path / 'run', '')
   (line,) = setup.warnings(prepared)
   assert line.startswith('warning: limit macs=900000000 has no effect')
-  (cost,) = constraints.limits_of(['macs=1'], prepared.space)
+  (cost,) = limits.of(['macs=1'], prepared.space)
   assert line.endswith('cost {} to {}'.format(*cost.bounds()))
 
 
@@ -220,7 +215,7 @@ def _opened():
 def test_a_sweep_is_checked_before_images_are_decoded(
   tmp_path, monkeypatch, given, message
 ):
-  monkeypatch.setattr(datasets, 'open_set', lambda *_: _opened())
+  monkeypatch.setattr(sources, 'open_set', lambda *_: _opened())
   run = setup.prepare
   refused(message, run, config(**given), tmp_path / 'run', '')
   with pytest.raises(AssertionError, match='were decoded'):
@@ -240,7 +235,7 @@ def test_a_sweep_is_checked_before_images_are_decoded(
 def test_a_run_is_checked_before_images_are_decoded(
   tmp_path, monkeypatch, given, message
 ):
-  monkeypatch.setattr(datasets, 'open_or_stream', lambda *_: _opened())
+  monkeypatch.setattr(sources, 'open_or_stream', lambda *_: _opened())
   unset = {n: v for n, (v, _) in train.OPTIONS.items() if n != 'image_size'}
   told = unset | {'image_size': None, 'network': 'pocket'}
   told |= {'batch_size': 8}

@@ -6,11 +6,13 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import search, searching
+from experiments import search
 from experiments.sweep import main, pieces, setup
 from experiments.sweep import networks as networks_lib
 from experiments.sweep import plan as plan_lib
 from nasjax import cost, space, spaces
+from nasjax.run import inputs as inputs_lib
+from nasjax.run import steps
 from tests.conftest import refused
 from tests.experiments.sweep.sweep_cases import SPACE, config, few, known
 
@@ -30,8 +32,8 @@ def test_strengths_are_no_part_of_what_is_compiled(tmp_path):
   for member in (members[0], members[-1]):
     told = pieces.config_of(setting.config, setting.resource, member)
     inputs = search.prepare(told, setting.dataset)
-    parts = search.build(told, inputs)
-    halves = [feed.like for feed in searching.fed(inputs, member.seed)]
+    parts = inputs_lib.build(inputs)
+    halves = [feed.like for feed in steps.fed(inputs)]
     state = jax.eval_shape(parts.init, key, *halves)
     step = jax.jit(parts.alpha_step).lower(state, *halves)
     programs.append(step.as_text())
@@ -109,7 +111,7 @@ def test_equal_networks_are_trained_once():
       {'limits': 'macs=10,1M'},
       'no architecture has macs <= 10; this space reaches 1184',
     ),
-    ({'limits': None, 'strengths': '1'}, 'give --constraint=linear'),
+    ({'limits': None, 'strengths': '1'}, 'give constraint=linear'),
     ({'zoo': 'mobilenet_v9'}, "unknown network 'mobilenet_v9'"),
     ({'valid_fraction': 0.0}, 'valid_fraction is 0'),
     ({'train_images': 121}, 'train_images is 121; few has 120'),

@@ -5,7 +5,7 @@ import contextlib
 import numpy as np
 import pytest
 
-from experiments import cli, datasets, names
+from experiments.flags import cli, names, sources
 from experiments.sweep import setup
 from nasjax import cost, data, ops, spaces, zoo
 from tests.conftest import images
@@ -86,7 +86,7 @@ def pocket(*, width=1.0, image_size=8, channels=1, num_classes=10, divisor=4):
 def known():
   """What the flags above name is there meanwhile."""
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(datasets, 'open_set', lambda *_: few())
+    patch.setattr(sources, 'open_set', lambda *_: few())
     patch.setitem(names.NETWORKS, 'pocket', pocket)
     patch.setitem(names.SPACES, 'speck', speck)
     yield patch

@@ -1,0 +1,46 @@
+"""What a script does before its imports, which take seconds.
+
+It answers `--help` and `--version`, ends quietly on Ctrl-C, and takes memory in
+huge pages. This module imports nothing that is slow.
+"""
+
+import importlib.resources
+import sys
+
+import nasjax
+from nasjax.run import interrupts
+
+from . import allocator
+
+_HELP = ('--help', '-help', '-h', '--h')
+_OFF = ('--nohuge_pages', '--huge_pages=false', '--huge_pages=0')
+
+
+def begin(name: str) -> None:
+  """To be called first, where a module runs as a script.
+
+  Args:
+    name: of the script, such as `search`.
+  """
+  args = sys.argv[1:]
+  if '--version' in args:
+    version_or('--version', '')
+    sys.exit(0)
+  if any(arg in _HELP for arg in args):
+    print(help_of(name), end='')
+    sys.exit(0)
+  interrupts.quiet_imports()
+  if not any(arg in _OFF for arg in args):
+    allocator.restart()
+
+
+def version_or(argument: str, usage: str) -> None:
+  """Prints the version where that was asked for, else how a command is used."""
+  version = f'nasjax {nasjax.__version__}\n'
+  print(version if argument == '--version' else usage, end='')
+
+
+def help_of(name: str) -> str:
+  """The help text of a script, which `experiments.flags.help` wrote."""
+  folder = importlib.resources.files(__package__) / 'help_texts'
+  return (folder / f'{name}.txt').read_text()

@@ -1,0 +1,85 @@
+"""A data set of arrays that are in memory already."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jax.typing import ArrayLike
+
+from nasjax.data.dataset import Arrays, Dataset, check_enough
+from nasjax.data.splits import split
+from nasjax.errors import InputError
+
+
+def from_arrays(
+  images: ArrayLike,
+  labels: ArrayLike,
+  test: tuple[ArrayLike, ArrayLike] | None = None,
+  *,
+  name: str = 'arrays',
+  class_names: Sequence[str] | None = None,
+  test_fraction: float = 0.2,
+) -> Dataset:
+  """A data set of arrays.
+
+  Args:
+    images: `uint8[n, height, width, channels]`, 0 to 255.
+    labels: `int[n]`, from 0.
+    test: images and labels for the test; None takes a share of the others, the
+      same of each class.
+    name: for records.
+    class_names: one per class; None numbers them.
+    test_fraction: share of the images that is for the test where none are
+      given.
+
+  Raises:
+    InputError: arrays of other types or shapes, labels without images of their
+      class, or too few images.
+
+  Example:
+    >>> from nasjax import data
+    >>> embedded = data.load()
+    >>> dataset = from_arrays(*embedded.train, test=embedded.test)
+    >>> dataset.num_train, dataset.num_test, dataset.num_classes
+    (5000, 10000, 10)
+  """
+  sides = [_arrays(images, labels, 'training')]
+  if test is not None:
+    sides.append(_arrays(*test, 'test'))
+  highest = max(int(side.labels.max(initial=0)) for side in sides)
+  number = highest + 1 if class_names is None else len(class_names)
+  if highest >= number:
+    raise InputError(
+      f'labels go up to {highest}; for {number} class names they must be 0 to '
+      f'{number - 1}'
+    )
+  names = tuple(class_names or map(str, range(number)))
+  if test is None:
+    if not 0 < test_fraction < 1:
+      raise InputError(
+        f'test_fraction is {test_fraction}; it must be between 0 and 1'
+      )
+    sides = list(
+      split(sides[0], 1 - test_fraction, what=name, class_names=names)
+    )
+  dataset = Dataset(name, *sides, names)
+  check_enough(dataset, 1)
+  return dataset
+
+
+def _arrays(images: ArrayLike, labels: ArrayLike, what: str) -> Arrays:
+  images, labels = np.asarray(images), np.asarray(labels)
+  if images.dtype != np.uint8 or images.ndim != 4 or not len(images):
+    raise InputError(
+      f'{what} images are {images.dtype}{list(images.shape)}; they must be '
+      'uint8[n, height, width, channels]'
+    )
+  if labels.shape != (len(images),) or labels.dtype.kind not in 'iu':
+    raise InputError(
+      f'{what} labels are {labels.dtype}{list(labels.shape)}; they must be '
+      f'int[{len(images)}]'
+    )
+  if labels.min() < 0:
+    raise InputError(
+      f'{what} labels begin at {labels.min()}; the first class is 0'
+    )
+  return Arrays(images, labels.astype(np.int32))

@@ -1,0 +1,238 @@
+"""Data sets as runs use them: decoded or streamed, in batches, evaluated."""
+
+import dataclasses
+import sys
+from collections.abc import Callable, Sequence
+from importlib import metadata
+
+from nasjax import checks, data, train
+from nasjax.data import augment, oddities, stream
+from nasjax.errors import InputError
+from nasjax.printable import printable
+from nasjax.run.hosts import devices
+from nasjax.train.recipe import Recipe
+
+TEST_BATCH = 256  # Images at a time where they are streamed.
+
+
+def read(
+  opened: data.Opened | data.Dataset | stream.Streamed,
+) -> data.Dataset | stream.Streamed:
+  """Decodes a set, unless it is streamed; says on stderr what is odd about it.
+
+  A set that is decoded already stays as it is.
+
+  Files that were skipped are named there, too.
+
+  Raises:
+    InputError: the images cannot be used.
+  """
+  if isinstance(opened, data.Dataset | stream.Streamed):
+    return opened
+  found = opened.read()
+  lines = found.remarks
+  if found.skipped:
+    skipped = (
+      f'skipped {len(found.skipped)} files that cannot be read as images: '
+      f'{oddities.listed(found.skipped)}'
+    )
+    lines = (skipped, *lines)
+  for line in lines:
+    # Names of files are anybody's.
+    text = printable(f'warning: {found.name}: {line}')
+    print(text, file=sys.stderr)
+  return found
+
+
+def of(
+  dataset: data.Dataset | data.Opened | stream.Streamed | tuple,
+) -> data.Dataset | stream.Streamed:
+  """A data set, whichever way it is given.
+
+  Args:
+    dataset: a data set, or images `uint8[n, height, width, channels]` with
+      labels `int[n]`.
+
+  Raises:
+    InputError: the images or labels cannot be used.
+  """
+  if isinstance(dataset, data.Dataset | data.Opened | stream.Streamed):
+    return read(dataset)
+  images, labels = dataset
+  return data.from_arrays(images, labels)
+
+
+def content_of(dataset: data.Dataset | stream.Streamed) -> str:
+  """What tells the images of a run from others under the same name.
+
+  A stream is not read for it; what it gives depends on who reads it, too.
+  """
+  if isinstance(dataset, data.Dataset):
+    return data.checksum(dataset)
+  sizes = (dataset.num_train, dataset.num_test, *dataset.image_shape)
+  readers = {name: metadata.version(name) for name in ('grain', 'pillow')}
+  return f'{sizes}, {readers}'
+
+
+def classes_of(dataset: data.Dataset | stream.Streamed) -> list[str]:
+  """Names of the classes, in the order of the labels, for the files of a run.
+
+  Sets whose classes have no names give them numbers: '0', '1' and so on.
+  """
+  return list(dataset.class_names)
+
+
+def check_batches(
+  opened: data.Opened | data.Dataset | stream.Streamed,
+  size: int,
+  cutout: int,
+  *,
+  erasing: float = 0.0,
+  mixup: float = 0.0,
+) -> None:
+  """Checks what `batches_of` takes, as far as that goes without images.
+
+  Raises:
+    InputError: as `batches_of`; of `size` only where there are not as many
+      training images in all.
+  """
+  checks.check_least(1, batch_size=size)
+  data.check_size(size, opened.num_train)
+  _augmentation(opened, cutout, erasing, mixup)
+
+
+def _augmentation(
+  dataset: data.Opened | data.Dataset | stream.Streamed,
+  cutout: int,
+  erasing: float,
+  mixup: float,
+) -> augment.Augment:
+  """Raises InputError for a number that is out of its range."""
+  height, width, _ = dataset.image_shape
+  policy = augment.augment_for(dataset.name, height)
+  policy = dataclasses.replace(
+    policy, cutout=cutout, erasing=erasing, mixup=mixup
+  )
+  policy.check(height, width)
+  return policy
+
+
+def batches_of(
+  dataset: data.Dataset | stream.Streamed,
+  size: int,
+  most: int,
+  cutout: int,
+  *,
+  erasing: float = 0.0,
+  mixup: float = 0.0,
+) -> data.Batches:
+  """How batches of a set are made; statistics come from train alone.
+
+  Args:
+    dataset: decoded, or streamed: then parts of images are cut out before, and
+      they are not moved again.
+    size: images per batch.
+    most: images of the smallest part that batches are drawn from.
+    cutout: edge in pixels of what is blacked out of each image; 0 for nothing.
+    erasing: share of the images of which a part is overwritten with noise.
+    mixup: how evenly images are mixed; 0 for not at all.
+
+  Raises:
+    InputError: `size` is not from 1 to `most`, `cutout` not from 0 to the edge
+      of the images, or another number out of its range.
+  """
+  data.check_size(size, most)
+  policy = _augmentation(dataset, cutout, erasing, mixup)
+  if isinstance(dataset, data.Dataset):
+    images, resident = dataset.train.images, True
+  else:
+    height = dataset.image_shape[0]
+    images, resident = stream.sample(dataset.train, height), False
+    policy = dataclasses.replace(policy, pad=0)
+  return data.Batches(
+    size,
+    *data.statistics(images),
+    policy,
+    dataset.num_classes,
+    resident,
+    devices.split(size),
+  )
+
+
+def accuracy(
+  predict: Callable,
+  weights: train.Weights,
+  images: data.Arrays | Sequence,
+  image_size: int,
+) -> float:
+  """Share of the images that are labelled right.
+
+  Args:
+    predict: a jitted function of `nasjax.train.predict`.
+    weights: what it is called with.
+    images: decoded, or rows that are streamed.
+    image_size: edge of what is cut from the rows.
+  """
+  if isinstance(images, data.Arrays):
+    return train.evaluate(predict, *weights, images)
+  size = min(TEST_BATCH, len(images))
+  batches = stream.once(images, size, image_size)
+  return train.score(predict, *weights, batches, size)
+
+
+def size_of(images: data.Arrays | Sequence) -> int:
+  """How many images there are, decoded or in rows."""
+  return len(images.labels if isinstance(images, data.Arrays) else images)
+
+
+def steps_of(recipe: Recipe, dataset: data.Dataset | stream.Streamed) -> int:
+  """Steps of a whole training.
+
+  Raises:
+    InputError: more than can be counted.
+  """
+  each = dataset.num_train // recipe.batch_size
+  steps = recipe.epochs * each
+  if steps > checks.LARGEST_COUNT:
+    raise InputError(
+      f'epochs is {recipe.epochs}; of {each} steps each there may be at most '
+      f'{checks.LARGEST_COUNT // each}'
+    )
+  return steps
+
+
+def check_recipe(
+  recipe: Recipe, opened: data.Opened | data.Dataset | stream.Streamed
+) -> None:
+  """Checks what `batches_for` takes, as far as that goes without images.
+
+  Raises:
+    InputError: the recipe does not go with images of this size.
+  """
+  check_batches(
+    opened,
+    recipe.batch_size,
+    recipe.cutout,
+    erasing=recipe.erasing,
+    mixup=recipe.mixup,
+  )
+
+
+def batches_for(
+  recipe: Recipe, dataset: data.Dataset | stream.Streamed
+) -> data.Batches:
+  """How batches of the training images are made.
+
+  Raises:
+    InputError: the recipe does not go with so many images of this size.
+  """
+  batches = batches_of(
+    dataset,
+    recipe.batch_size,
+    dataset.num_train,
+    recipe.cutout,
+    erasing=recipe.erasing,
+    mixup=recipe.mixup,
+  )
+  steps_of(recipe, dataset)
+  return batches

@@ -1,0 +1,280 @@
+"""Finished trainings: tested again, or asked to teach."""
+
+import hashlib
+import pathlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from nasjax import data, options, train
+from nasjax.data import stream
+from nasjax.errors import InputError
+from nasjax.ops import Numerics
+from nasjax.run import datasets, loop
+from nasjax.run.workdir import diverged_file, recorded, weights
+from nasjax.space import Architecture, Space, difference, fix, op_types
+from nasjax.train import distill
+from nasjax.train.recipe import Recipe
+
+# What is read of any `result.json`: by comparisons, sweeps and finalists.
+_TRAINED = {
+  'test_accuracy': recorded.share,
+  'test_images': recorded.whole,
+  'macs': recorded.whole,
+  'params': recorded.whole,
+  'network': recorded.text,
+  'dataset': recorded.text,
+}
+_CHANNELS = recorded.each(recorded.number)
+# What else is read to evaluate its weights, or to learn from them.
+_EVALUATED = {
+  **_TRAINED,
+  'evaluated': recorded.one_of(weights.LAST, weights.BEST),
+  'recipe': recorded.flags(options.of(Recipe)),
+  'normalisation': recorded.fields(mean=_CHANNELS, std=_CHANNELS),
+  # Runs of before have a hash of the names.
+  'classes': recorded.either(recorded.each(recorded.text), recorded.text),
+}
+
+
+class Run(NamedTuple):
+  """What a finished training left.
+
+  Attributes:
+    workdir: where.
+    network: one op in every slot.
+    result: its `result.json`.
+  """
+
+  workdir: pathlib.Path
+  network: Space
+  result: dict[str, Any]
+
+  @property
+  def numerics(self) -> Numerics:
+    """How the network was computed."""
+    return Recipe(**self.result['recipe']).numerics
+
+  @property
+  def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel of its images."""
+    normal = self.result['normalisation']
+    return tuple(normal['mean']), tuple(normal['std'])
+
+
+def result(path: pathlib.Path) -> dict[str, Any]:
+  """What a training wrote of itself when it was done.
+
+  Raises:
+    InputError: the file cannot be read, or is no such.
+  """
+  return recorded.read(path, recorded.fields(**_TRAINED))
+
+
+def read(workdir: pathlib.Path, ops: tuple[type, ...] = ()) -> Run:
+  """Reads a finished training.
+
+  Args:
+    workdir: of it.
+    ops: op classes of the user's own that its network may have. No module is
+      imported because the run names it.
+
+  Raises:
+    InputError: there is none, or its files are of no use.
+  """
+  path = workdir / 'result.json'
+  if not path.exists():
+    if why := diverged_file.read(workdir):
+      raise InputError(f'{workdir} holds no weights to use: {why}')
+    raise InputError(f'{workdir} holds no finished training: no result.json')
+  found = recorded.read(path, recorded.fields(**_EVALUATED))
+  tested = {f'{found["evaluated"]}_test_accuracy': recorded.share}
+  recorded.hold(path, found, recorded.fields(**tested))
+  a = architecture(workdir, ops)
+  run = Run(workdir, fix(a.space, a), found)
+  try:
+    data.Batches(1, *run.normalisation), run.numerics
+  except (TypeError, ValueError) as e:
+    raise InputError(
+      f'{path} is not what this version writes ({e}); train again'
+    ) from e
+  if any(len(n) != run.network.channels for n in run.normalisation):
+    raise InputError(
+      f'{path} has a normalisation of {found["normalisation"]}; the network '
+      f'takes images of {run.network.channels} channels'
+    )
+  return run
+
+
+def architecture(
+  workdir: pathlib.Path, ops: tuple[type, ...] = ()
+) -> Architecture:
+  """What a search found, or a training trained.
+
+  Args:
+    workdir: of it.
+    ops: op classes of the user's own that may be named.
+
+  Raises:
+    InputError: there is none, it is damaged, or it names other ops; then the
+      message says which module the run had them from.
+  """
+  path = workdir / 'architecture.json'
+  try:
+    return Architecture.load(path, ops)
+  except InputError as e:
+    module = None if ops else _module_of(workdir)
+    if module is None:
+      raise
+    raise InputError(
+      f'{e}; the run had ops of its own: if you trust its code, give '
+      f'ops={module}'
+    ) from e
+
+
+def _module_of(workdir: pathlib.Path) -> str | None:
+  """The module that a run had its ops or its space from, by its own word."""
+  try:
+    config = loop.read_json(workdir / 'config.json')
+  except InputError:
+    return None
+  for name in ('ops', 'space') if isinstance(config, dict) else ():
+    module, colon, _ = str(config.get(name)).partition(':')
+    if all(map(str.isidentifier, module.split('.'))):
+      if config.get(name) is not None and (name == 'ops' or colon):
+        return module
+  return None
+
+
+def check_network(run: Run, network: Space) -> None:
+  """Raises InputError, with the first difference, for any other network."""
+  differ = difference(run.network, network)
+  if not differ:
+    return
+  raise InputError(
+    f'{run.workdir} holds another architecture ({differ}); leave the network '
+    'out, or give the workdir that is meant'
+  )
+
+
+def check_workdir(
+  workdir: pathlib.Path, network: Space, among: Space | None = None
+) -> None:
+  """Raises InputError where a workdir has another network, of older code maybe.
+
+  Args:
+    workdir: of a training, which may not have begun.
+    network: that is to be trained there.
+    among: the space that it was chosen from, which may have more ops of the
+      user's own; None is the network's own.
+  """
+  path = workdir / 'architecture.json'
+  if path.exists():
+    a = Architecture.load(path, op_types(among or network))
+    check_network(Run(workdir, fix(a.space, a), {}), network)
+
+
+def evaluate(
+  run: Run, dataset: data.Dataset | stream.Streamed
+) -> dict[str, float]:
+  """Test accuracy of each of a run's weights, by name.
+
+  Raises:
+    InputError: the weights are missing, damaged or another network's.
+  """
+  batches = data.Batches(1, *run.normalisation)
+  predict = jax.jit(train.predict(run.network, batches, run.numerics))
+  size, found = run.network.image_size, {}
+  for name in (weights.LAST, weights.BEST):
+    if f'{name}_test_accuracy' in run.result:
+      own = weights.load(run.workdir, name, run.network)
+      found[name] = datasets.accuracy(predict, own, dataset.test, size)
+  return found
+
+
+class Taught(NamedTuple):
+  """A teacher with its weights.
+
+  Attributes:
+    teacher: the static part; None without a teacher.
+    variables: its `params` and `batch_stats`.
+    record: what `result.json` says of it.
+  """
+
+  teacher: distill.Teacher | None = None
+  variables: Any = ()
+  record: dict[str, Any] | None = None
+
+
+def teacher(
+  workdir: pathlib.Path,
+  dataset: data.Dataset | stream.Streamed,
+  weight: float,
+  temperature: float,
+  ops: tuple[type, ...] = (),
+) -> Taught:
+  """Makes a finished training the teacher of another one.
+
+  Args:
+    workdir: of the teacher.
+    dataset: what is to be taught on.
+    weight: of its loss.
+    temperature: at which outputs are compared.
+    ops: op classes of the user's own that its network may have.
+
+  Raises:
+    InputError: no finished training, one of other images or classes, or a
+      number out of its range.
+  """
+  if not 0 < weight <= 1:
+    raise InputError(
+      f'distill_weight is {weight}; it must be above 0 and at most 1'
+    )
+  if not 0 < temperature < float('inf'):
+    raise InputError(
+      f'distill_temperature is {temperature}; it must be positive and finite'
+    )
+  run = read(workdir, ops)
+  size = run.network.image_size
+  taught = size, size, run.network.channels
+  if taught != tuple(dataset.image_shape):
+    raise InputError(
+      f'the teacher {workdir} takes images of {taught}, those of '
+      f'{dataset.name} are {tuple(dataset.image_shape)}'
+    )
+  if not _same_classes(run.result['classes'], dataset.class_names):
+    raise InputError(
+      f'the teacher {workdir} was trained on {run.result["dataset"]}, whose '
+      f'classes are not those of {dataset.name}'
+    )
+  name = run.result['evaluated']
+  own = weights.load(workdir, name, run.network)
+  record = {
+    'workdir': str(workdir),
+    'weights': name,
+    'content': content(own),
+    'distill_weight': weight,
+    'distill_temperature': temperature,
+    **{k: run.result[k] for k in ('network', 'macs', 'test_accuracy')},
+  }
+  static = distill.Teacher(
+    run.network, *run.normalisation, weight, temperature, run.numerics
+  )
+  return Taught(static, own._asdict(), record)
+
+
+def _same_classes(found: list[str] | str, names: Sequence[str]) -> bool:
+  """Whether a result's classes are some; one of before has a hash of them."""
+  if isinstance(found, list):
+    return found == list(names)
+  return found == loop.fingerprint(tuple(names))
+
+
+def content(found: train.Weights) -> str:
+  """A short hash of weights."""
+  digest = hashlib.sha256()
+  for leaf in jax.tree.leaves(found):
+    digest.update(np.asarray(leaf).tobytes())
+  return digest.hexdigest()[:16]

@@ -1,0 +1,117 @@
+"""What keeps a search from collapsing, as its configuration says."""
+
+import functools
+from typing import NamedTuple
+
+from nasjax import guard, relax
+from nasjax.errors import InputError
+from nasjax.guard import Guards, Rule
+from nasjax.run import schedules
+from nasjax.run.config import APART, FAIRNESS, PATIENCE, WINDOW, SearchConfig
+from nasjax.space import Space
+
+
+class Guarded(NamedTuple):
+  """Guards of a search.
+
+  Attributes:
+    guards: inside the steps.
+    rule: when to stop.
+    every: steps between measurements of the eigenvalue; None is never.
+  """
+
+  guards: Guards
+  rule: Rule
+  every: int | None
+
+  def measures(self, step: int) -> bool:
+    """Whether the eigenvalue is measured after this step of the alphas."""
+    return self.every is not None and step % self.every == 0
+
+
+def of(config: SearchConfig, space: Space) -> Guarded:
+  """The guards of a configuration, for a space.
+
+  Raises:
+    InputError: a guard has nothing to act on there.
+  """
+  _check_sampled(config, space)
+  _check_dropout(config, space)
+  fairness = FAIRNESS[config.fairness]
+  if fairness is guard.strict:
+    fairness = functools.partial(guard.strict, seed=config.seed)
+  entropy, dropout = config.entropy_points, config.skip_dropout_points
+  guards = Guards(
+    entropy=None if entropy is None else schedules.schedule(entropy),
+    skip_dropout=None if dropout is None else schedules.schedule(dropout),
+    fairness=fairness,
+  )
+  return Guarded(guards, _rule(config, space), config.eigenvalue_every)
+
+
+def _check_sampled(config: SearchConfig, space: Space) -> None:
+  """Raises InputError where ops are drawn, and a guard needs all of them."""
+  if not relax.is_sampled(config.relaxation, space.choices):
+    return
+  why = {
+    'order': (config.order != 'first', 'give order=first'),
+    'skip_dropout': (config.skip_dropout is not None, 'leave it out'),
+    'fairness': (config.fairness == 'uniform', 'give fairness=strict'),
+  }
+  for name, (asked, instead) in why.items():
+    if asked:
+      raise InputError(
+        f'{_given(config, name)} needs a relaxation that runs all ops, and '
+        f'{_given(config, "relax")} draws which ones run; {instead}'
+      )
+
+
+def _given(config: SearchConfig, name: str) -> str:
+  """A field with its value, as one types it."""
+  value = config.described()[name]
+  if isinstance(value, tuple):
+    value = schedules.written(value)
+  return f'{name}={value}'
+
+
+def _check_dropout(config: SearchConfig, space: Space) -> None:
+  """Raises InputError where skips are to be dropped that are never mixed."""
+  if config.skip_dropout is None:
+    return
+  _require_skips(space, 'skip_dropout')
+  if config.fairness == 'strict':
+    one = 'fairness'
+  elif guard.is_hard(config.relaxation, space.choices):
+    one = 'relax'
+  else:
+    return
+  raise InputError(
+    f'{_given(config, "skip_dropout")} has no effect with '
+    f'{_given(config, one)}: weights are trained with one op of a slot at a '
+    'time, and there is nothing beside a skip; leave it out'
+  )
+
+
+def _require_skips(space: Space, name: str) -> int:
+  """How many slots have a skip; an InputError where none has."""
+  slots = len(guard.skips(space))
+  if not slots:
+    raise InputError(
+      f'{name} has no effect: {space.name} has no skips; leave it out'
+    )
+  return slots
+
+
+def _rule(config: SearchConfig, space: Space) -> Rule:
+  rules = []
+  if config.stop_skips is not None:
+    most = _require_skips(space, 'stop_skips')
+    if not 1 <= config.stop_skips <= most:
+      raise InputError(
+        f'stop_skips is {config.stop_skips}; {most} slots of {space.name} '
+        f'have a skip, so it must be 1 to {most}'
+      )
+    rules.append(guard.too_many_skips(config.stop_skips, PATIENCE))
+  if config.stop_eigenvalue is not None:
+    rules.append(guard.rising_curvature(config.stop_eigenvalue, WINDOW, APART))
+  return guard.any_of(*rules)

@@ -1,0 +1,161 @@
+"""What a search is made from: checked, and put together."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from nasjax import cost, data, search
+from nasjax.constraint import Kept
+from nasjax.data import stream
+from nasjax.errors import InputError
+from nasjax.run import datasets, guards, limits, portions, supernets
+from nasjax.run.config import SearchConfig
+from nasjax.space import Architecture, SearchSpace
+from nasjax.train import cross_entropy, optimizers
+
+
+class Inputs(NamedTuple):
+  """Everything a search needs; nothing of it depends on a workdir.
+
+  Attributes:
+    config: how to search.
+    space: the search space, at the data set's sizes.
+    limits: cost to the largest value allowed.
+    kept: what keeps the limits.
+    guarded: what keeps the search from collapsing.
+    supernet: one of `config.SUPERNETS`.
+    train: the half of the training images that weights learn from, decoded or
+      rows that are streamed.
+    valid: the half that alphas learn from.
+    batches: how a batch of either is made.
+    data_content: hash of the images, which may change under the same name.
+    dataset: what both halves are of.
+  """
+
+  config: SearchConfig
+  space: SearchSpace
+  limits: Mapping[cost.Cost, float]
+  kept: Kept
+  guarded: guards.Guarded
+  supernet: str
+  train: data.Arrays | Sequence
+  valid: data.Arrays | Sequence
+  batches: data.Batches
+  data_content: str
+  dataset: data.Dataset | stream.Streamed
+
+
+def check(
+  config: SearchConfig,
+  space: SearchSpace,
+  opened: data.Opened | data.Dataset | stream.Streamed,
+  limited: Mapping[cost.Cost, float],
+) -> tuple[Kept, guards.Guarded, str]:
+  """Checks all that does not need images, so that none is decoded in vain.
+
+  Args:
+    config: how to search.
+    space: at the sizes of the images.
+    opened: the data set, of which only the sizes are read.
+    limited: cost to the largest value allowed.
+
+  Returns:
+    `kept`, `guarded` and `supernet` of `Inputs`.
+
+  Raises:
+    InputError: bad input.
+  """
+  streamed = isinstance(opened, stream.Streamed)
+  if config.finalists > 1 and streamed:
+    raise InputError(
+      f'finalists={config.finalists} does not go with a stream: finalists are '
+      'trained on decoded images; leave one of them out'
+    )
+  limits.check(config, space, limited)
+  kept = limits.keep(config, space, limited)
+  guarded = guards.of(config, space)
+  supernet = supernets.kind_of(config, space)
+  datasets.check_batches(opened, config.batch_size, config.cutout)
+  return kept, guarded, supernet
+
+
+def prepare(
+  config: SearchConfig,
+  space: SearchSpace,
+  dataset: data.Dataset | stream.Streamed,
+  limited: Mapping[cost.Cost, float],
+) -> Inputs:
+  """Puts the inputs of a search together; writes nothing.
+
+  Args:
+    config: how to search.
+    space: at the sizes of the images.
+    dataset: training images; test images are not looked at.
+    limited: cost to the largest value allowed.
+
+  Raises:
+    InputError: bad input.
+  """
+  kept, guarded, supernet = check(config, space, dataset, limited)
+  train, valid = portions.halves(dataset, config.seed)
+  smaller = min(datasets.size_of(train), datasets.size_of(valid))
+  batches = datasets.batches_of(
+    dataset, config.batch_size, smaller, config.cutout
+  )
+  if config.finalists > 1:
+    halves = dataclasses.replace(dataset, train=train)
+    datasets.batches_for(config.finalist_recipe, halves)
+  return Inputs(
+    config,
+    space,
+    dict(limited),
+    kept,
+    guarded,
+    supernet,
+    train,
+    valid,
+    batches,
+    datasets.content_of(dataset),
+    dataset,
+  )
+
+
+def build(inputs: Inputs) -> search.Search:
+  """The search's pure functions, with the optimizers of its configuration."""
+  config, recipe = inputs.config, inputs.config.recipe
+  return search.make(
+    inputs.space,
+    inputs.batches,
+    inputs.kept.constraints,
+    projection=inputs.kept.projection,
+    weight_tx=recipe.tx(config.steps),
+    regulariser=functools.partial(
+      optimizers.decay, weight_decay=recipe.coupled_decay
+    ),
+    alpha_tx=config.alpha_tx,
+    order=config.order,
+    neumann_terms=config.neumann_terms,
+    neumann_rate=config.neumann_rate,
+    relaxation=config.relaxation,
+    temperature=config.heat,
+    guards=inputs.guarded.guards,
+    loss=functools.partial(cross_entropy, smoothing=config.smoothing),
+    supernet='entangled' if inputs.supernet == 'entangled' else 'mixed',
+    numerics=recipe.numerics,
+    skip_nonfinite=recipe.skip_nonfinite > 0,
+  )
+
+
+def inherited(
+  inputs: Inputs, architecture: Architecture, params: Mapping[str, Any]
+) -> supernets.Inherited:
+  """An architecture with its part of the supernet's weights, untrained."""
+  return supernets.inherited(
+    inputs.supernet,
+    architecture,
+    params,
+    (inputs.train, inputs.valid),
+    inputs.batches,
+    inputs.config.recipe.numerics,
+  )

@@ -1,0 +1,55 @@
+"""Limits of a search: whether they can be kept, and what keeps them."""
+
+from collections.abc import Mapping
+
+from nasjax import cost, derive
+from nasjax.constraint import Kept
+from nasjax.errors import InputError
+from nasjax.run.config import SearchConfig
+from nasjax.space import SearchSpace, init_alphas
+
+Limits = Mapping[cost.Cost, float]
+
+
+def check(config: SearchConfig, space: SearchSpace, limits: Limits) -> None:
+  """Checks limits before a search, which would derive nothing at its end.
+
+  Raises:
+    InputError: no architecture keeps them, or the constraint needs one.
+  """
+  if not limits and config.constraint != 'linear':
+    raise InputError(
+      f'constraint {config.constraint} needs a limit; give one, such as '
+      'macs=1.6M'
+    )
+  derive.check_reachable(limits)
+  if len(limits) > 1:
+    # Each can be kept; whether all can at once is known before the search.
+    zeros = init_alphas(space)
+    derive.within(space, zeros, limits)
+
+
+def keep(config: SearchConfig, space: SearchSpace, limits: Limits) -> Kept:
+  """What keeps the limits; without any, the price of MACs.
+
+  Raises:
+    InputError: the constraint cannot keep them.
+  """
+  if limits:
+    return config.keep(limits)
+  # A price alone is per largest cost of the space.
+  macs = cost.macs(space)
+  return config.keep({macs: macs.bounds()[1]})
+
+
+def warnings(limits: Limits) -> list[str]:
+  """A line for each limit that every network of its space keeps."""
+  lines = []
+  for one, limit in limits.items():
+    least, most = one.bounds()
+    if limit > most:
+      lines.append(
+        f'limit {one.name}={limit:.15g} has no effect: networks of '
+        f'{one.space.name} cost {least} to {most}'
+      )
+  return lines

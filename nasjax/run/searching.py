@@ -1,0 +1,314 @@
+"""A whole search: from a space, images and limits to an architecture."""
+
+import dataclasses
+import functools
+import json
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from nasjax import cost, data, derive, relax, report
+from nasjax import space as space_lib
+from nasjax.data import stream
+from nasjax.errors import InputError
+from nasjax.run import (
+  datasets,
+  finalists,
+  loop,
+  outcome,
+  steps,
+  supernets,
+)
+from nasjax.run import inputs as inputs_lib
+from nasjax.run import progress as bars
+from nasjax.run.config import SearchConfig, configured
+from nasjax.run.inputs import Inputs
+from nasjax.run.limits import Limits
+from nasjax.run.workdir import diverged_file, metrics_file, weights
+from nasjax.space import Alphas, Architecture, SearchSpace, Space
+
+FIGURES = ('alphas', 'cost', 'architecture')
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Found:
+  """The result of a search.
+
+  Attributes:
+    architecture: the derived architecture, within the limits.
+    alphas: logits of the probabilities at the end, name of a choice to
+      `f32[*shape, options]`.
+    metrics: logged steps, a dict each: `step`, losses, costs, `probs`.
+    limits: cost to the largest value allowed.
+    config: how the search was run.
+    params: the supernet's weights, `slot / op / ...`; None where the search
+      was read from a workdir that was finished before.
+    finalists: a record of each architecture that was trained to choose among
+      them; empty where none was.
+    stopped: where and why a rule stopped the search; None where it went to its
+      end.
+    record: what else `architecture.json` holds; {} without a workdir.
+  """
+
+  architecture: Architecture
+  alphas: Alphas
+  metrics: list[dict[str, Any]]
+  limits: dict[cost.Cost, float]
+  config: SearchConfig
+  params: Mapping[str, Any] | None = None
+  finalists: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+  stopped: Mapping[str, Any] | None = None
+  record: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+  @property
+  def space(self) -> SearchSpace:
+    """The space that was searched."""
+    return self.architecture.space
+
+  @property
+  def network(self) -> SearchSpace:
+    """The derived network; `nasjax.run.train` takes it."""
+    return self.space.fix(self.architecture)
+
+  @functools.cached_property
+  def certificate(self) -> derive.Certificate:
+    """Cost against limit, log-probability, and the gap to the optimum."""
+    return outcome.certified(
+      self.architecture,
+      self.alphas,
+      self.limits,
+      self.config.fill,
+      self.finalists,
+    )
+
+  def within(self, limits: Limits, fill: float | None = None) -> 'Found':
+    """The most probable architecture within other limits, same alphas.
+
+    Args:
+      limits: cost to the largest value allowed.
+      fill: share of one limit to use, where one can; None is that of the
+        search.
+
+    Raises:
+      InputError: no architecture keeps the limits.
+    """
+    fill = self.config.fill if fill is None else fill
+    a = derive.within(self.space, self.alphas, limits, fill=fill)
+    return dataclasses.replace(
+      self,
+      architecture=a,
+      limits=dict(limits),
+      config=dataclasses.replace(self.config, fill=fill),
+      finalists=[],
+    )
+
+  def figure(self, what: str = 'alphas'):
+    """A matplotlib figure; nothing is written.
+
+    Args:
+      what: `'alphas'` (probabilities over the steps), `'cost'` (costs against
+        limits) or `'architecture'` (the derived network).
+
+    Raises:
+      InputError: another word.
+    """
+    if what not in FIGURES:
+      raise InputError(
+        f'figure {what!r} is not known; choose from {", ".join(FIGURES)}'
+      )
+    if what == 'alphas':
+      return report.draw_alphas(self.metrics, self.space)
+    if what == 'cost':
+      return report.draw_costs(self.metrics, self.limits)
+    return report.draw_network(self.network)
+
+
+def search(
+  space: SearchSpace,
+  dataset: data.Dataset | stream.Streamed | tuple[Any, Any],
+  *,
+  limits: Limits,
+  config: SearchConfig | None = None,
+  workdir: str | pathlib.Path | None = None,
+  progress: bool = True,
+  **fields: Any,
+) -> Found:
+  """Searches an architecture within limits, by gradient.
+
+  Args:
+    space: the search space, at the sizes of the images.
+    dataset: a data set, or training images `uint8[n, height, width, channels]`
+      with labels `int[n]`. Test images are not looked at.
+    limits: cost of `space` to the largest value allowed.
+    config: how to search; None is the default.
+    workdir: where the run is kept, so that it can be resumed after a kill, bit
+      for bit. None writes nothing.
+    progress: whether it is shown on stderr, or in a notebook.
+    **fields: fields of `SearchConfig` that replace those of `config`.
+
+  Returns:
+    The derived architecture, with everything it came from.
+
+  Raises:
+    InputError: bad input; nothing was written then.
+    DivergedError: the search did.
+
+  Example:
+    >>> import nasjax as nj
+    >>> dataset = nj.data.load('fashion_mnist_5k')
+    >>> tiny = nj.spaces.tiny(**dataset.sizes)
+    >>> limits = {nj.cost.macs(tiny): 90_000}
+    >>> found = search(
+    ...   tiny, dataset, limits=limits, steps=4, warmup_steps=2, progress=False)
+    >>> found.certificate.kept['macs'].slack >= 0
+    True
+  """
+  config = configured(config or SearchConfig(), fields)
+  with bars.shown(progress):
+    dataset = datasets.of(dataset)
+    inputs = inputs_lib.prepare(config, space, dataset, limits)
+    return run(inputs, workdir)
+
+
+def run(
+  inputs: Inputs,
+  workdir: str | pathlib.Path | None,
+  *,
+  told: Mapping[str, Any] | None = None,
+  command: str = '',
+  compiled: Callable[..., steps.Compiled] | None = None,
+  keep_supernet: bool = False,
+) -> Found:
+  """Searches, derives, writes and draws.
+
+  Args:
+    inputs: of the search.
+    workdir: where the run is kept; None writes nothing.
+    told: what decides the run, for `config.json`: a run that was told
+      otherwise is refused. None is the configuration.
+    command: as typed, for the record.
+    compiled: see `steps.run`; for searches that share it.
+    keep_supernet: whether all weights of the supernet are kept, in
+      `weights/supernet`.
+
+  Raises:
+    InputError: bad input; nothing was written then.
+    DivergedError: the search did.
+  """
+  if workdir is None:
+    return _search(inputs, None, command, compiled, keep_supernet)
+  if not isinstance(inputs.space, Space):
+    raise InputError(
+      f'space {inputs.space.name!r} is no chain of slots and cannot be written '
+      'to a file; search without a workdir'
+    )
+  # A space or images may change under the same name.
+  content = {
+    'space_content': loop.fingerprint(inputs.space),
+    'data_content': inputs.data_content,
+  }
+  told = _told(inputs) if told is None else told
+  with loop.claimed(workdir, {**told, **content}) as claimed:
+    if is_finished(claimed):
+      found = _read(inputs, claimed)
+    else:
+      found = _search(inputs, claimed, command, compiled, keep_supernet)
+    _draw(claimed, found)
+  return found
+
+
+def _told(inputs: Inputs) -> dict[str, Any]:
+  """What decides a run that no script was typed for."""
+  return {
+    **json.loads(json.dumps(inputs.config.described())),
+    'space': inputs.space.name,
+    'dataset': inputs.dataset.name,
+    'limits': {c.name: limit for c, limit in inputs.limits.items()},
+  }
+
+
+def is_finished(workdir: pathlib.Path) -> bool:
+  """Whether a search came to its end: its last file but figures is there."""
+  return (workdir / 'architecture.json').exists()
+
+
+def _read(inputs: Inputs, workdir: pathlib.Path) -> Found:
+  """The result of a search that was finished before."""
+  path = workdir / 'architecture.json'
+  record = space_lib.read_record(path)
+  return Found(
+    Architecture.load(path, space_lib.op_types(inputs.space)),
+    {k: np.asarray(v, np.float32) for k, v in record['alphas'].items()},
+    metrics_file.read(workdir),
+    dict(inputs.limits),
+    inputs.config,
+    finalists=record['finalists'],
+    stopped=record['stopped'],
+    record=record,
+  )
+
+
+def _search(inputs, workdir, command, compiled, keep_supernet) -> Found:
+  """Takes the steps that are missing, derives, and writes the architecture."""
+  config = inputs.config
+  supernet = supernets.described(inputs.supernet, inputs.space)
+  for line in supernets.said(supernet):
+    bars.note(line)
+  parts, rows = inputs_lib.build(inputs), []
+  state, stopped = steps.run(inputs, parts, workdir, rows, compiled)
+  if workdir is not None and keep_supernet:
+    weights.store(workdir, supernets.WHOLE, {'params': parts.params(state)})
+  # Of the distribution that the costs were of, which is not always a softmax.
+  logits = relax.logits(
+    config.relaxation, state.alphas, config.heat(state.step)
+  )
+  if workdir is None:
+    architecture, trained = finalists.chosen(inputs, logits, None)
+    return Found(
+      architecture,
+      logits,
+      rows,
+      dict(inputs.limits),
+      config,
+      parts.params(state),
+      trained,
+      stopped,
+    )
+  with diverged_file.written(workdir):
+    architecture, trained = finalists.chosen(inputs, logits, workdir)
+  classes = datasets.classes_of(inputs.dataset)
+  if inputs.supernet == 'entangled':
+    left = inputs_lib.inherited(inputs, architecture, parts.params(state))
+    weights.save(workdir, supernets.INHERITED, left.weights, classes)
+    supernet |= left.record
+  outcome.save(
+    workdir,
+    architecture,
+    logits,
+    inputs.limits,
+    fill=config.fill,
+    finalists=trained,
+    command=command,
+    seed=config.seed,
+    stopped=stopped,
+    supernet=supernet,
+    classes=classes,
+  )
+  found = _read(inputs, workdir)
+  return dataclasses.replace(found, params=parts.params(state))
+
+
+def _draw(workdir: pathlib.Path, found: Found) -> None:
+  """Draws the figures that are not there yet."""
+  if all((workdir / f'{name}.png').exists() for name in FIGURES):
+    return
+  try:
+    search_figures = report.search_figures
+    architecture_figure = report.architecture_figure
+  except InputError as e:  # Without matplotlib a search is worth as much.
+    bars.note(f'no figures: {e}')
+    return
+  search_figures(workdir, found.metrics, found.space, found.limits)
+  architecture_figure(workdir / 'architecture.png', found.architecture)

@@ -1,0 +1,343 @@
+"""The steps of one search: compiled, taken, measured and kept."""
+
+import contextlib
+import functools
+import pathlib
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from nasjax import data, guard, search
+from nasjax.run import (
+  compilation,
+  divergence,
+  feeds,
+  guards,
+  interrupts,
+  loop,
+  outcome,
+  progress,
+)
+from nasjax.run.config import SearchConfig
+from nasjax.run.inputs import Inputs
+from nasjax.run.workdir import diverged_file
+
+
+class Run(NamedTuple):
+  """What a checkpoint holds.
+
+  Attributes:
+    search: where the search is.
+    stop: what the rules that may stop it have seen.
+  """
+
+  search: search.State
+  stop: Any
+
+  @property
+  def step(self) -> jax.Array:
+    return self.search.step
+
+
+class Programs(NamedTuple):
+  """Steps that are being compiled; of `search.Search`.
+
+  Attributes:
+    weight_step: gives it when it is ready.
+    alpha_step: gives it when it is ready.
+    eigenvalue: gives it when it is ready; None where nothing measures it.
+  """
+
+  weight_step: Future
+  alpha_step: Future
+  eigenvalue: Future | None
+
+
+class Compiled(NamedTuple):
+  """All that a search compiles.
+
+  Searches that differ by their seed, by the numbers of their limits or by their
+  strength alone can share it: those are in the state.
+
+  Attributes:
+    programs: its steps.
+    start: `key -> state`, with the limits and strengths of the search that it
+      was compiled for.
+    costs_of: `(alphas, step)` to the costs under limits.
+    described: `(alphas, step)` to what else is logged.
+  """
+
+  programs: Programs
+  start: Callable[..., search.State]
+  costs_of: Callable[..., dict[str, jax.Array]]
+  described: Callable[..., dict[str, Any]]
+
+
+def run(
+  inputs: Inputs,
+  parts: search.Search,
+  workdir: pathlib.Path | None,
+  rows: list[dict[str, Any]],
+  compiled: Callable[..., Compiled] | None = None,
+) -> tuple[search.State, dict[str, Any] | None]:
+  """Takes all steps, or those that an earlier process left.
+
+  Args:
+    inputs: of the search.
+    parts: the search's pure functions.
+    workdir: claimed; None writes nothing.
+    rows: lines of metrics are added here where there is no workdir.
+    compiled: returns the same as `compile_for`, for searches that share it,
+      with a start at their own limits.
+
+  Returns:
+    The state to derive from, and where and why a rule stopped the search; None
+    where it went to its end.
+
+  Raises:
+    DivergedError: the search did, now or before: its `diverged.json` says so.
+  """
+  told = contextlib.nullcontext()
+  if workdir is not None:
+    diverged_file.check(workdir)
+    told = diverged_file.written(workdir)
+  with told:
+    state, verdict = _take_steps(
+      inputs, parts, workdir, rows, compiled or compile_for
+    )
+  stopped = None
+  if verdict is not None:
+    stopped = {'step': int(state.step), 'reason': verdict.reason}
+    state = _returned(state, verdict)
+    stopped['returned_to'] = int(state.step)
+  return state, stopped
+
+
+def _take_steps(inputs, parts, workdir, rows, compiled):
+  """The last state, and why it is the last if a rule stopped the search."""
+  config = inputs.config
+  train, valid = fed(inputs)
+  key, rule = jax.random.key(config.seed), inputs.guarded.rule
+  store = loop.in_memory(rows)
+  if workdir is not None:
+    feed = feeds.position(train=train, valid=valid)
+    store = loop.in_workdir(workdir, identity(inputs), config.log_every, feed)
+
+  def begin():
+    its = compiled(inputs, parts, key, train, valid)
+    state = its.start(key)
+    # Through the warm-up alphas, and with them the costs, stay these.
+    costs = loop.to_host(its.costs_of(state.alphas, state.step))
+    its.described(state.alphas, state.step)
+    return its, state, costs
+
+  with progress.Progress('search', config.steps) as bar:
+    pool = ThreadPoolExecutor(max_workers=1)
+    beginning = pool.submit(begin)
+    pool.shutdown(wait=False)
+    its, state, costs = interrupts.wait(beginning, bar.wait)
+    advance = stepper(
+      config.warmup_steps,
+      inputs.guarded,
+      its.programs,
+      costs,
+      train,
+      valid,
+      bar.wait,
+    )
+    run = loop.run(
+      store,
+      Run(state, rule.init(state.alphas)),
+      advance,
+      steps=config.steps,
+      log_every=config.log_every,
+      checkpoint_every=config.checkpoint_every,
+      describe=functools.partial(outcome.describe, inputs.limits),
+      name='search',
+      watch=divergence.Watch(
+        functools.partial(_diverged, config), config.skip_nonfinite
+      ),
+      watched=lambda run: [getattr(run.search, n, ()) for n in _FINITE],
+      extra=lambda run: its.described(run.search.alphas, run.step),
+      stopped=lambda run: rule.verdict(run.stop) is not None,
+      bar=bar,
+    )
+  return run.search, rule.verdict(run.stop)
+
+
+def identity(inputs: Inputs) -> str:
+  """Tells the checkpoints of a search from those of any other."""
+  limits = sorted((c.name, limit) for c, limit in inputs.limits.items())
+  return loop.fingerprint(
+    sorted(inputs.config.described().items()),
+    limits,
+    inputs.space,
+    inputs.data_content,
+  )
+
+
+# What of a state has to be finite. Limits, which constraints keep, need not.
+_FINITE = 'params', 'batch_stats', 'opt_state', 'alphas', 'alpha_opt_state'
+_LARGE = 1e4  # A loss that is finite, but will not be for long.
+
+
+def _diverged(config: SearchConfig, bad: divergence.Bad) -> str:
+  """What is said of a search that is no longer finite, and of which rate.
+
+  Within a step, weights move first, then alphas are judged with these weights
+  on other images. So a loss of the weights that is not finite, after alphas
+  were judged well with the same weights, is due to the step of the alphas.
+  """
+  weights, alphas = 'learning_rate', 'alpha_learning_rate'
+  price = 'strength' if config.dual_rate is None else 'dual_rate'
+  task = [bad.before.get(name, 0.0) for name in ('train_loss', 'valid_loss')]
+  grown = any(abs(loss) > _LARGE for loss in task)
+  priced = abs(bad.before.get('total_loss', 0.0)) > _LARGE and not grown
+  # Of alphas that learnt, judged with the weights that there are now.
+  moved = weights if grown or 'valid_loss' not in bad.before else alphas
+  moved = price if priced else moved
+  cause, seen = {
+    'train_loss': (moved, 'its loss is not finite'),
+    'valid_loss': (weights, 'its loss on images of the alphas is not finite'),
+    'total_loss': (price, 'what the constraint adds is not finite'),
+    'state': (moved, 'its weights or alphas are not finite'),
+    'weights_skipped': (weights, 'too many steps in a row are not finite'),
+    'alphas_skipped': (alphas, 'too many steps in a row are not finite'),
+  }[bad.what]
+  names = dict.fromkeys((cause, weights, alphas))
+  rates = ', '.join(f'{name} {getattr(config, name)}' for name in names)
+  return (
+    f'the search diverged: {seen} from step {bad.step} of {config.steps} on '
+    f'({rates}); lower {cause} and give another workdir'
+  )
+
+
+def compile_for(
+  inputs: Inputs,
+  parts: search.Search,
+  key: jax.Array,
+  train: feeds.Feed,
+  valid: feeds.Feed,
+) -> Compiled:
+  """Compiles a search, in threads; of key and feeds only shapes are used."""
+  arrays = train.like, valid.like
+  shapes, start = compilation.initial(
+    lambda key: parts.init(key, *arrays), key, sharding=train.sharding
+  )
+  config = inputs.config
+  distribution, temperature = config.relaxation.distribution, config.heat
+
+  # In one piece: op by op, the first call of each would compile for seconds.
+  @jax.jit
+  def costs_of(alphas, step):
+    probs = distribution(alphas, temperature(step))
+    hard, limits = search.harden(probs), inputs.limits
+    return {c.name: c(probs) for c in limits} | {
+      f'{c.name}_strict': c(hard) for c in limits
+    }
+
+  @jax.jit
+  def described(alphas, step):
+    probs = distribution(alphas, temperature(step))
+    return {'probs': probs, 'entropy': guard.entropy(probs)}
+
+  # One after the other: each takes gigabytes, and the first is waited for.
+  pool = ThreadPoolExecutor(max_workers=1)
+  steps = programs(inputs.guarded, parts, pool, shapes, *arrays)
+  pool.shutdown(wait=False)
+  return Compiled(steps, start, costs_of, described)
+
+
+def fed(inputs: Inputs) -> tuple[feeds.Feed, feeds.Feed]:
+  """How images come to the weights, and to the alphas.
+
+  Alphas are judged on images as they are: of what streams, on the middle.
+  """
+  batches, shape = inputs.batches, inputs.dataset.image_shape
+  area = getattr(inputs.dataset, 'crop_area', None)
+  halves = (inputs.train, area), (inputs.valid, None)
+  train, valid = (
+    feeds.of(
+      images,
+      batches.size,
+      shape,
+      seed=inputs.config.seed + i,
+      crop_area=area,
+      sharding=batches.sharding,
+    )
+    for i, (images, area) in enumerate(halves)
+  )
+  return train, valid
+
+
+def programs(
+  guarded: guards.Guarded,
+  parts: search.Search,
+  pool: Executor,
+  state: search.State,
+  train: data.Arrays,
+  valid: data.Arrays,
+) -> Programs:
+  """What the steps call, compiled in `pool`, in the order of first use.
+
+  The program of the alphas is ready when the warm-up, which does without it,
+  has run. Of `state` only the shapes are used.
+  """
+  compiled = functools.partial(pool.submit, compilation.compiled)
+  weight_step = compiled('weight step', parts.weight_step, state, train)
+  alpha_step = compiled('alpha step', parts.alpha_step, state, train, valid)
+  eigenvalue = None
+  if guarded.every is not None:
+    eigenvalue = compiled(
+      'eigenvalue', parts.eigenvalue, state, valid, donate=False
+    )
+  return Programs(weight_step, alpha_step, eigenvalue)
+
+
+def stepper(
+  warmup_steps: int,
+  guarded: guards.Guarded,
+  run_by: Programs,
+  costs: dict[str, float],
+  train: feeds.Feed,
+  valid: feeds.Feed,
+  tick: Callable[[], None] = lambda: None,
+) -> Callable[[Run, int], tuple[Run, dict[str, Any]]]:
+  """`(run, step) -> (run, metrics)`: a step, measured and looked at.
+
+  `costs` are those of the alphas in the warm-up; `tick` is called while a
+  program is waited for.
+  """
+
+  def advance(run, step):
+    learns = step > warmup_steps
+    # All of them before the first runs: a signal while they are waited for
+    # leaves the state as it was.
+    weight_step = interrupts.wait(run_by.weight_step, tick)
+    alpha_step = interrupts.wait(run_by.alpha_step, tick) if learns else None
+    measure = None
+    if learns and guarded.measures(step):
+      measure = interrupts.wait(run_by.eigenvalue, tick)
+    state, metrics = weight_step(run.search, train.next())
+    if alpha_step is None:
+      return Run(state, run.stop), {**costs, **metrics}
+    images = train.peek(), valid.next()
+    state, more = alpha_step(state, *images)
+    metrics |= more
+    if measure is not None:
+      metrics['eigenvalue'] = measure(state, valid.peek())
+    stop = guarded.rule.update(step, metrics, state.alphas, run.stop)
+    return Run(state, stop), metrics
+
+  return advance
+
+
+def _returned(state: search.State, verdict: guard.Verdict) -> search.State:
+  """With the alphas to derive from, and the step that they are of."""
+  if verdict.alphas is None:
+    return state
+  # The step is that of the distribution's temperature, too.
+  return state._replace(alphas=verdict.alphas, step=np.int32(verdict.step))

@@ -1,0 +1,139 @@
+"""Kinds of supernets, and the weights that a derived network inherits."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nasjax import data, relax, train
+from nasjax.data import stream
+from nasjax.errors import InputError
+from nasjax.ops import Numerics
+from nasjax.run import datasets, portions
+from nasjax.run.config import SearchConfig
+from nasjax.space import Architecture, SearchSpace, Space
+from nasjax.supernet import inherit, sharing
+
+INHERITED = 'inherited'  # In `weights/`, beside those of trainings.
+WHOLE = 'supernet'  # Likewise: of all candidates.
+_BATCHES = 16  # Of training images, for running statistics.
+
+
+def kind_of(config: SearchConfig, space: SearchSpace) -> str:
+  """The kind that is configured, or that the relaxation asks for.
+
+  Raises:
+    InputError: the kind does not go with the relaxation.
+  """
+  drawn = relax.is_sampled(config.relaxation, space.choices)
+  kind = config.supernet
+  if kind is None:
+    return 'sampled' if drawn else 'mixed'
+  if kind == 'entangled' and not isinstance(space, Space):
+    raise InputError(
+      f'supernet=entangled shares weights among the ops of a slot; '
+      f'{space.name} is no chain of slots; give supernet=mixed'
+    )
+  if drawn == (kind == 'sampled'):
+    return kind
+  does = 'draws which ops run' if drawn else 'runs all ops'
+  instead = 'sampled' if drawn else 'mixed or supernet=entangled'
+  raise InputError(
+    f'supernet={kind} does not go with relax={config.described()["relax"]}, '
+    f'which {does}; give supernet={instead}'
+  )
+
+
+class Inherited(NamedTuple):
+  """A derived network before any training of its own.
+
+  Attributes:
+    weights: its part of the supernet's.
+    record: what is said of it: its accuracy on the alphas' images, and the
+      number of the weights' images that its running statistics are of.
+  """
+
+  weights: train.Weights
+  record: dict[str, Any]
+
+
+def inherited(
+  kind: str,
+  architecture: Architecture,
+  params: Any,
+  halves: tuple[data.Arrays | Sequence, data.Arrays | Sequence],
+  batches: data.Batches,
+  numerics: Numerics,
+) -> Inherited:
+  """What a supernet leaves to the network that was derived from it.
+
+  Args:
+    kind: of the supernet.
+    architecture: what was derived.
+    params: of the supernet.
+    halves: what weights and alphas learnt from, decoded or streamed.
+    batches: size and normalisation of a batch; nothing is augmented.
+    numerics: how the network is computed.
+  """
+  network = architecture.space.fix(architecture)
+  own = inherit.subweights(
+    architecture.space,
+    architecture,
+    params,
+    kind='entangled' if kind == 'entangled' else 'mixed',
+  )
+  learnt, held = halves
+  size = batches.size
+  order = np.random.default_rng(0).permutation(datasets.size_of(learnt))
+  order = order[: min(_BATCHES, len(order) // size) * size]
+  apply = jax.jit(inherit.statistics(network, numerics))
+  variables = inherit.reestimate(
+    apply, {'params': own}, _normalised(learnt, order, batches, network)
+  )
+  found = train.Weights(variables['params'], variables['batch_stats'])
+  predict = jax.jit(train.predict(network, batches, numerics))
+  accuracy = datasets.accuracy(predict, found, held, network.image_size)
+  record = {'valid_accuracy': accuracy, 'statistics_of': len(order)}
+  return Inherited(found, record)
+
+
+def _normalised(
+  images: data.Arrays | Sequence,
+  order: np.ndarray,
+  batches: data.Batches,
+  network: Space,
+) -> Iterator[jax.Array]:
+  """The images in an order, batch by batch."""
+  if isinstance(images, data.Arrays):
+    places = range(0, len(order), batches.size)
+    parts = (images.images[order[i : i + batches.size]] for i in places)
+  else:
+    rows = portions.Part(images, order)
+    drawn = stream.once(rows, batches.size, network.image_size)
+    parts = (one.images for one in drawn)
+  for part in parts:
+    yield data.normalise(jnp.asarray(part), batches.mean, batches.std)
+
+
+def described(kind: str, space: Space) -> dict[str, Any]:
+  """What a record says of the supernet.
+
+  Returns:
+    Its kind and, where it is entangled, by slot the ops that share no weights.
+  """
+  if kind != 'entangled':
+    return {'kind': kind}
+  found = sharing.unentangled(space)
+  alone = {slot: sorted(ops) for slot, ops in found.items()}
+  return {'kind': kind, 'unentangled': alone}
+
+
+def said(found: Mapping[str, Any]) -> list[str]:
+  """What of the record is news to whoever asked for it, in words."""
+  alone = found.get('unentangled')
+  if not alone:
+    return []
+  slots = '; '.join(f'{slot}: {" ".join(ops)}' for slot, ops in alone.items())
+  return [f'these ops share no weights, and are mixed: {slots}']

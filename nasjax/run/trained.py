@@ -1,0 +1,128 @@
+"""The result of a training: accuracies, costs, weights and predictions."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from nasjax import cost, data, train
+from nasjax.errors import InputError
+from nasjax.run import datasets
+from nasjax.run.workdir import weights
+from nasjax.space import SearchSpace, chosen_ops
+from nasjax.train.recipe import Recipe
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Trained:
+  """A trained network.
+
+  Attributes:
+    network: one op in every slot.
+    result: what `result.json` holds: accuracies, costs, recipe, versions.
+    load: returns the weights that are evaluated.
+    metrics: logged steps, a dict each; empty where the training was read from a
+      workdir that was finished before.
+  """
+
+  network: SearchSpace
+  result: dict[str, Any]
+  load: Callable[[], train.Weights]
+  metrics: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+
+  @property
+  def test_accuracy(self) -> float:
+    """Share of the test images that are labelled right."""
+    return self.result['test_accuracy']
+
+  @property
+  def classes(self) -> list[str]:
+    """Names of the classes, in the order of the labels."""
+    return self.result['classes']
+
+  @functools.cached_property
+  def weights(self) -> train.Weights:
+    """The weights that are evaluated: parameters and running statistics."""
+    return self.load()
+
+  def predict(self, images: Any) -> np.ndarray:
+    """Labels of images.
+
+    Args:
+      images: `uint8[n, height, width, channels]`, 0 to 255.
+
+    Returns:
+      `int32[n]`, places in `classes`.
+
+    Raises:
+      InputError: images of another size or type.
+    """
+    images = np.asarray(images)
+    size, channels = self.result['image_size'], self.result['channels']
+    if images.shape[1:] != (size, size, channels) or images.dtype != np.uint8:
+      raise InputError(
+        f'images are {images.dtype}{list(images.shape)}; the network takes '
+        f'uint8[n, {size}, {size}, {channels}]'
+      )
+    normal = self.result['normalisation']
+    recipe = Recipe(**self.result['recipe'])
+    batches = data.Batches(1, tuple(normal['mean']), tuple(normal['std']))
+    predict = jax.jit(train.predict(self.network, batches, recipe.numerics))
+    parts = [
+      np.asarray(predict(*self.weights, images[i : i + datasets.TEST_BATCH]))
+      for i in range(0, len(images), datasets.TEST_BATCH)
+    ]
+    return np.concatenate([np.zeros(0, np.int32), *parts]).astype(np.int32)
+
+
+def accuracies(
+  kept: weights.Kept,
+  network: SearchSpace,
+  test: Callable[[train.Weights], float],
+  state: train.State,
+) -> dict[str, Any]:
+  """On the test images, which had no part in what is chosen here.
+
+  `test_accuracy` is that of the weights which were best on the images held
+  out, or of the last ones where none were; `evaluated` says which. Beside it
+  stand the others, and with moving averages the weights that were averaged
+  (`raw_test_accuracy`).
+  """
+  found = {'last_test_accuracy': test(train.weights(state))}
+  if state.average:
+    raw = train.Weights(state.params, state.batch_stats)
+    found['raw_test_accuracy'] = test(raw)
+  name, best = weights.LAST, kept.best()
+  if best is not None:
+    name = weights.BEST
+    own = kept.load(name, network)
+    found |= {
+      'best_test_accuracy': test(own),
+      'best_step': best['step'],
+      'valid_accuracy': best['valid_accuracy'],
+    }
+  return {
+    'test_accuracy': found[f'{name}_test_accuracy'],
+    'evaluated': name,
+    **found,
+  }
+
+
+def facts(network: SearchSpace, sizes: Mapping[str, int]) -> dict[str, Any]:
+  """What a network is and costs.
+
+  Args:
+    network: no choice left.
+    sizes: of its images and classes, see `nasjax.data.Dataset.sizes`.
+  """
+  return {
+    'macs': cost.macs(network).constant,
+    'params': cost.params(network).constant,
+    'memory': cost.memory(network).constant,
+    'network': network.name,
+    'ops': chosen_ops(network),
+    **sizes,
+  }

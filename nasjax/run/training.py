@@ -1,0 +1,399 @@
+"""The training of one network in its workdir, whatever told of it."""
+
+import contextlib
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import jax
+
+from nasjax import checks, cost, data, files, train
+from nasjax.data import stream
+from nasjax.errors import DivergedError, InputError
+from nasjax.run import (
+  compilation,
+  datasets,
+  divergence,
+  feeds,
+  finished,
+  interrupts,
+  loop,
+  portions,
+)
+from nasjax.run import progress as bars
+from nasjax.run.config import configured
+from nasjax.run.hosts import devices, processes
+from nasjax.run.trained import Trained, accuracies, facts
+from nasjax.run.workdir import diverged_file, weights
+from nasjax.space import Architecture, SearchSpace, Space
+from nasjax.train.recipe import Recipe
+
+
+class Built(NamedTuple):
+  """The pure functions of a training.
+
+  Trainings that share them, as those of several seeds, are traced once.
+
+  Attributes:
+    parts: its start and its step.
+    predict: `(params, batch_stats, images) -> labels`, jitted.
+  """
+
+  parts: train.Train
+  predict: Callable
+
+
+def build(
+  network: SearchSpace,
+  dataset: data.Dataset | stream.Streamed,
+  batches: data.Batches,
+  recipe: Recipe,
+  taught: finished.Taught = finished.Taught(),  # noqa: B008 (immutable)
+) -> Built:
+  """What `run` makes of its arguments, which see."""
+  parts = train.make(
+    recipe.of_network(network),
+    batches,
+    tx=recipe.tx(datasets.steps_of(recipe, dataset)),
+    smoothing=recipe.smoothing,
+    decay=recipe.ema_decay,
+    teacher=taught.teacher,
+    numerics=recipe.numerics,
+    skip_nonfinite=recipe.skip_nonfinite > 0,
+  )
+  return Built(parts, jax.jit(train.predict(network, batches, recipe.numerics)))
+
+
+def run(
+  workdir: pathlib.Path | None,
+  network: SearchSpace,
+  dataset: data.Dataset | stream.Streamed,
+  batches: data.Batches,
+  recipe: Recipe,
+  *,
+  seed: int,
+  record: dict[str, Any],
+  bar: bars.Progress | None = None,
+  valid: data.Arrays | Sequence | None = None,
+  choose: bool = True,
+  taught: finished.Taught = finished.Taught(),  # noqa: B008 (immutable)
+  built: Built | None = None,
+  among: SearchSpace | None = None,
+) -> Trained:
+  """Trains on all training images, tests on all test images.
+
+  Args:
+    workdir: claimed; None writes nothing.
+    network: one op in every slot.
+    dataset: decoded or streamed, without what is held out.
+    batches: how a batch of it is made.
+    recipe: how to train.
+    seed: of the initial weights, the order and the augmentation.
+    record: what else `result.json` is to hold.
+    bar: progress shared with other runs; the loss in it is named after the
+      workdir.
+    valid: images that were held out; after each epoch they decide whether its
+      weights are the best ones. None keeps the last weights alone.
+    choose: False, and `valid` chooses nothing: the last weights are tested, and
+      their accuracy on it is noted.
+    taught: the teacher and its weights, if there is one.
+    built: of a training that differs by its seed alone; None builds its own.
+    among: see `finished.check_workdir`.
+
+  Returns:
+    The network with its result, which was written to `result.json`.
+
+  Raises:
+    InputError: the workdir holds another network.
+    DivergedError: the training did, now or before: its `diverged.json` says so.
+  """
+  steps = datasets.steps_of(recipe, dataset)
+  if workdir is not None:
+    before = _before(workdir, network, among, bar, steps)
+    if before is not None:
+      return before
+    if processes.first() and not (workdir / 'architecture.json').exists():
+      Architecture(network, ()).save(
+        workdir / 'architecture.json', classes=datasets.classes_of(dataset)
+      )
+  built = built or build(network, dataset, batches, recipe, taught)
+
+  def measure(images, own: train.Weights) -> float:
+    own = devices.own(own)
+    return datasets.accuracy(built.predict, own, images, dataset.image_shape[0])
+
+  classes = datasets.classes_of(dataset)
+  kept = weights.in_memory()
+  if workdir is not None:
+    kept = weights.in_workdir(workdir, classes)
+  checked = None
+  if valid is not None and choose:
+    checked = weights.keeper(kept, functools.partial(measure, valid))
+  feed = feeds.of(
+    dataset.train,
+    recipe.batch_size,
+    dataset.image_shape,
+    seed=seed,
+    crop_area=getattr(dataset, 'crop_area', None),
+    sharding=batches.sharding,
+  )
+  rows: list[dict[str, Any]] = []
+  store, told = loop.in_memory(rows), contextlib.nullcontext()
+  log_every = max(1, steps // recipe.epochs // 4)
+  if workdir is not None:
+    identity = loop.fingerprint(
+      network,
+      recipe,
+      seed,
+      steps,
+      datasets.content_of(dataset),
+      taught.record and taught.record['content'],
+    )
+    store = loop.in_workdir(workdir, identity, log_every, feed.position)
+    told = diverged_file.written(workdir)
+  watch = divergence.Watch(
+    functools.partial(_diverged, recipe, steps), recipe.skip_nonfinite
+  )
+  who = '' if bar is None or workdir is None else f'{workdir.name}: '
+  with told:
+    state = _steps(
+      store,
+      built.parts,
+      feed,
+      taught,
+      seed,
+      steps,
+      recipe,
+      bar,
+      who,
+      watch,
+      checked,
+      log_every,
+    )
+  last = devices.own(train.weights(state))
+  if processes.first():
+    kept.save(weights.LAST, last, {})
+  test = functools.partial(measure, dataset.test)
+  noted = {}
+  if valid is not None and not choose:
+    noted['valid_accuracy'] = measure(valid, train.weights(state))
+  result = {
+    **accuracies(kept, network, test, state),
+    **noted,
+    'train_images': dataset.num_train,
+    'valid_images': 0 if valid is None else datasets.size_of(valid),
+    'test_images': dataset.num_test,
+    **facts(network, dataset.sizes),
+    'dataset': dataset.name,
+    'test_split': dataset.test_split,
+    'classes': classes,
+    'normalisation': {'mean': list(batches.mean), 'std': list(batches.std)},
+    'seed': seed,
+    'recipe': dataclasses.asdict(recipe),
+    'teacher': taught.record,
+    'versions': loop.versions(),
+    'device': jax.devices()[0].device_kind,
+    **record,
+  }
+  if processes.first() and workdir is not None:
+    files.write_json(workdir / 'result.json', result)
+  load = functools.partial(kept.load, result['evaluated'], network)
+  return Trained(network, result, load, rows)
+
+
+def _before(workdir, network, among, bar, steps) -> Trained | None:
+  """A training that came to its end before; None where none did.
+
+  Raises:
+    InputError: the workdir holds another network.
+    DivergedError: the training of before diverged.
+  """
+  finished.check_workdir(workdir, network, among)
+  over = (workdir / 'result.json').exists()
+  diverged = diverged_file.read(workdir)
+  if (over or diverged) and bar is not None:
+    bar.skip(steps)
+  if over:
+    result = finished.result(workdir / 'result.json')
+    name = result.get('evaluated', weights.LAST)
+    load = functools.partial(weights.load, workdir, name, network)
+    return Trained(network, result, load)
+  if diverged:
+    raise DivergedError(diverged)
+  return None
+
+
+def _steps(
+  store,
+  parts,
+  feed,
+  taught,
+  seed,
+  steps,
+  recipe,
+  bar,
+  who,
+  watch,
+  checked,
+  log_every,
+):
+  """Takes all steps, or those that an earlier process left; the last state."""
+  key, sharding = jax.random.key(seed), feed.sharding
+  of_teacher = devices.everywhere(taught.variables, sharding)
+
+  def compile_all():
+    shapes, start = compilation.initial(
+      lambda key: parts.init(key, feed.like), key, sharding=sharding
+    )
+    step = compilation.compiled(
+      who + 'step', parts.step, shapes, feed.like, of_teacher
+    )
+    return start(), step
+
+  with contextlib.ExitStack() as stack:
+    own = bar or stack.enter_context(bars.Progress('train', steps))
+    pool = ThreadPoolExecutor(1)
+    compiling = pool.submit(compile_all)
+    pool.shutdown(wait=False)
+    state, step = interrupts.wait(compiling, own.wait)
+    return loop.run(
+      store,
+      state,
+      lambda state, i: step(state, feed.next(), of_teacher),
+      steps=steps,
+      log_every=log_every,
+      checkpoint_every=steps // recipe.epochs,
+      describe=lambda metrics: who + described(metrics),
+      name='train',
+      watch=watch,
+      watched=lambda state: state,
+      bar=own,
+      **({} if checked is None else {'checked': checked}),
+    )
+
+
+def _diverged(recipe: Recipe, steps: int, bad: divergence.Bad) -> str:
+  """What is said of a training that is no longer finite."""
+  rate = float(recipe.rate(steps)(bad.step - 1))
+  if bad.what in divergence.COUNTERS:
+    seen = f'more than {recipe.skip_nonfinite} steps in a row are not finite'
+  elif bad.what == 'state':
+    seen = 'its weights are not finite'
+  else:
+    seen = 'its loss is not finite'
+  return (
+    f'the training diverged: {seen} from step {bad.step} of {steps} on '
+    f'(learning_rate {recipe.learning_rate:g} with {recipe.optimizer}, '
+    f'{rate:g} at that step); lower learning_rate and give another workdir'
+  )
+
+
+def described(metrics: dict[str, Any]) -> str:
+  """What the progress bar says."""
+  text = f'loss {metrics["train_loss"]:.3f}'
+  if 'valid_accuracy' in metrics:
+    text += f', valid {100 * metrics["valid_accuracy"]:.2f} %'
+  return text
+
+
+def train_network(
+  network: SearchSpace,
+  dataset: data.Dataset | stream.Streamed | tuple[Any, Any],
+  recipe: Recipe | None = None,
+  *,
+  workdir: str | pathlib.Path | None = None,
+  progress: bool = True,
+  seed: int = 0,
+  valid_fraction: float = 0.0,
+  taught: finished.Taught = finished.Taught(),  # noqa: B008 (immutable)
+  record: Mapping[str, Any] | None = None,
+  told: Mapping[str, Any] | None = None,
+  **fields: Any,
+) -> Trained:
+  """Trains a network from scratch, and tests it once, at the end.
+
+  Args:
+    network: one op in every slot, at the sizes of the images.
+    dataset: a data set, or images `uint8[n, height, width, channels]` with
+      labels `int[n]`, of which a fifth is for the test.
+    recipe: how to train; None is the default.
+    workdir: where the run is kept, so that it can be resumed after a kill, bit
+      for bit. None writes nothing.
+    progress: whether it is shown on stderr, or in a notebook.
+    seed: of the initial weights, the order and the augmentation.
+    valid_fraction: share of the training images that choose the best weights;
+      0 evaluates the last ones.
+    taught: a teacher to learn from besides the labels, see
+      `nasjax.run.finished.teacher`.
+    record: what else `result.json` is to hold.
+    told: what decides the run, for `config.json`: a run that was told
+      otherwise is refused. None is the recipe.
+    **fields: fields of `Recipe` that replace those of `recipe`.
+
+  Returns:
+    The network with its weights and its test accuracy.
+
+  Raises:
+    InputError: bad input; nothing was written then.
+    DivergedError: the training did.
+
+  Example:
+    >>> import nasjax as nj
+    >>> dataset = nj.data.load('fashion_mnist_5k')
+    >>> network = nj.zoo.mobilenet_v2(width=0.1, **dataset.sizes)
+    >>> network = nj.zoo.small_images(network)
+    >>> net = train_network(
+    ...   network, dataset, epochs=1, batch_size=2500, progress=False)
+    >>> net.predict(dataset.test.images[:3]).shape
+    (3,)
+  """
+  recipe = configured(recipe or Recipe(), fields)
+  checks.check_seed(seed)
+  portions.check_fraction(valid_fraction)
+  with bars.shown(progress):
+    if network.choices:
+      raise InputError(
+        f'{network.name} leaves a choice in {", ".join(network.choices)}; '
+        'train the network of an architecture'
+      )
+    dataset = datasets.of(dataset)
+    datasets.check_recipe(recipe, dataset)
+    cost.macs(network)  # Refuses images that are too small.
+    recipe.of_network(network)
+    fit, valid = portions.held_out(dataset, valid_fraction)
+    one = functools.partial(
+      run,
+      network=network,
+      dataset=fit,
+      batches=datasets.batches_for(recipe, fit),
+      recipe=recipe,
+      seed=seed,
+      record=dict(record or {}),
+      valid=valid,
+      taught=taught,
+    )
+    if workdir is None:
+      return one(None)
+    if not isinstance(network, Space):
+      raise InputError(
+        f'network {network.name!r} is no chain of slots and cannot be written '
+        'to a file; train without a workdir'
+      )
+    if told is None:
+      told = {
+        **dataclasses.asdict(recipe),
+        'seed': seed,
+        'valid_fraction': valid_fraction,
+        'dataset': dataset.name,
+      }
+    content = {
+      'content': loop.fingerprint(network),
+      'data_content': datasets.content_of(dataset),
+      'teacher_content': taught.record and taught.record['content'],
+      **processes.content(),
+    }
+    with loop.claimed(workdir, {**told, **content}) as claimed:
+      return one(claimed)
