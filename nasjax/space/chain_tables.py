@@ -104,11 +104,13 @@ def _tables(space: 'Space', measure: Measure) -> tuple[Table, ...]:
   """A table for every slot of a space without patterns."""
   tables, size, before = [], space.image_size, None
   for slot in space.slots:
-    found = {
-      (op.name, n, m): measure(
-        OpBlock(op, m, slot.stride), (1, *_square(size), n)
-      )
+    blocks = {
+      (op.name, n, m): OpBlock(op, m, slot.stride)
       for op, n, m in space.places(before, slot)
+    }
+    found = {
+      place: measure(block, (1, *_square(size), place[1]))
+      for place, block in blocks.items()
     }
     axes = _axes(before, slot)
     values = tuple(
@@ -116,7 +118,7 @@ def _tables(space: 'Space', measure: Measure) -> tuple[Table, ...]:
       for index in itertools.product(*map(range, axes.values()))
     )
     tables.append(Table(tuple(axes), tuple(axes.values()), values))
-    size = _output_size(space, before, slot, size)
+    size = _output_size(slot, blocks, size)
     before = slot
   return tuple(tables)
 
@@ -150,18 +152,18 @@ def _place(space, before, slot, index) -> tuple[str, int, int]:
   return op.name, inputs, channels(slot.features)
 
 
-def _output_size(space, before, slot, size) -> int | None:
+def _output_size(slot, blocks, size) -> int | None:
   """Height that leaves a slot; all its ops and widths must agree on it."""
   found = {}
   # Sizes do not depend on widths: each op is looked at once, at its largest.
-  largest = {op.name: (op, n, m) for op, n, m in space.places(before, slot)}
-  for op, n, m in largest.values():
-    shape = OpBlock(op, m, slot.stride).output_shape((1, *_square(size), n))
-    found[op.name] = shape[1:-1]
-    if shape[-1] != m:
+  largest = {name: (n, block) for (name, n, _), block in blocks.items()}
+  for name, (n, block) in largest.items():
+    shape = block.output_shape((1, *_square(size), n))
+    found[name] = shape[1:-1]
+    if shape[-1] != block.features:
       raise ValueError(
-        f'op {op.name!r} of slot {slot.name!r} requires {m} features, '
-        f'got the output shape {shape}.'
+        f'op {name!r} of slot {slot.name!r} requires {block.features} '
+        f'features, got the output shape {shape}.'
       )
   if len(set(found.values())) > 1:
     raise ValueError(f'ops of slot {slot.name!r} differ in size: {found}')

@@ -352,6 +352,19 @@ def test_every_single_choice_has_a_gradient_of_the_cost(relaxed):
     assert (np.abs(slope) > 0).sum() >= 2
 
 
+def test_a_relaxation_is_asked_with_the_shapes_of_alphas():
+  asked = []
+
+  def seen(alphas, temperature, key):
+    asked.append({name: a.shape for name, a in alphas.items()})
+    return relax.softmax(alphas)
+
+  relax.is_sampled(relax.Relaxed(seen, seen), SPACE.choices)
+  shapes = {name: a.shape for name, a in _alphas(0).items()}
+  assert asked == [shapes]
+  assert shapes['branch'] == (2, 3)
+
+
 def test_projection_meets_both_limits():
   alphas = _alphas(2)
   start = [float(c(relax.softmax(alphas))) for c in (MACS, PARAMS)]

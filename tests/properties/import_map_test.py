@@ -2,6 +2,7 @@
 
 import ast
 import pathlib
+import re
 
 import pytest
 
@@ -74,3 +75,28 @@ def test_what_a_package_lists_is_there(name):
   module = __import__(f'nasjax.{name}', fromlist=['_'])
   for public in getattr(module, '__all__', ()):
     assert hasattr(module, public)
+
+
+# Slots and patterns are words of one kind of space, the chain.
+CHAIN = re.compile(r'\.slots\b|\.patterns\b|\bat_pattern\b|\[.pattern.\]')
+OF_CHAINS = (
+  'space/__init__.py',
+  'space/chain.py',
+  'space/chain_tables.py',
+  'space/json_file.py',  # The only kind that is written to files.
+  'space/slots.py',
+  'spaces/',
+  'zoo/',
+  'supernet/',
+  'train/drop_path.py',
+  'report/architecture.py',
+  'guard/',
+  'search/',
+)
+
+
+@pytest.mark.parametrize('path', FILES, ids=lambda p: str(p.name))
+def test_only_the_rooms_of_chains_know_slots_and_patterns(path):
+  place = path.relative_to(PACKAGE).as_posix()
+  known = [line for line in path.read_text().split('\n') if CHAIN.search(line)]
+  assert place.startswith(OF_CHAINS) or known == []
