@@ -38,7 +38,7 @@ def metrics(count, warmup, space=TINY):
 
 def test_alphas_draws_the_probability_of_every_op_of_every_slot():
   rows = metrics(6, 2)
-  figure = search._alphas(rows, TINY)
+  figure = search.draw_alphas(rows, TINY)
   panels = {a.get_title('left').split(':')[0]: a for a in figure.axes}
   assert list(panels) == list(TINY.choices)
   for slot, names in TINY.choices.items():
@@ -62,7 +62,7 @@ def test_alphas_draws_widths_and_patterns_with_a_legend_of_their_own(
 ):
   options = options or list(space.choices[choice])
   rows = metrics(6, 2, space)
-  figure = search._alphas(rows, space)
+  figure = search.draw_alphas(rows, space)
   panels = {a.get_title('left').split(':')[0]: a for a in figure.axes}
   panel = panels[choice]
   assert panel.get_title('left') == f'{choice}: {options[0]}'
@@ -78,7 +78,7 @@ def test_alphas_draws_widths_and_patterns_with_a_legend_of_their_own(
 
 
 def test_alphas_has_one_legend_in_the_colours_of_the_panels():
-  figure = search._alphas(metrics(6, 2), TINY)
+  figure = search.draw_alphas(metrics(6, 2), TINY)
   (legend,) = figure.legends
   names = [t.get_text() for t in legend.get_texts()]
   assert names == ['3x3, expand 1', '3x3, expand 3', 'skip', 'warm-up']
@@ -89,12 +89,12 @@ def test_alphas_has_one_legend_in_the_colours_of_the_panels():
 
 def test_alphas_names_no_winner_of_a_tie():
   rows = [{'step': 1, 'probs': {'stage1_1': [0.5, 0.5]}}]
-  figure = search._alphas(rows, TINY)
+  figure = search.draw_alphas(rows, TINY)
   assert figure.axes[0].get_title('left') == 'stage1_1'
 
 
 def test_cost_draws_both_costs_against_the_limit_and_the_losses():
-  figure = search._costs(metrics(6, 2), {MACS: 8500, PARAMS: 850})
+  figure = search.draw_costs(metrics(6, 2), {MACS: 8500, PARAMS: 850})
   macs, params, losses = figure.axes
   for axes, limit in ((macs, 8500), (params, 850)):
     assert set(lines(axes)) == {
@@ -117,13 +117,13 @@ def test_cost_draws_both_costs_against_the_limit_and_the_losses():
 
 
 def test_cost_shows_costs_that_have_a_price_and_no_limit():
-  figure = search._costs(metrics(3, 1), {})
+  figure = search.draw_costs(metrics(3, 1), {})
   titles = [a.get_title('left') for a in figure.axes]
   assert titles[:2] == ['Cost in MACs', 'Cost in parameters']
 
 
 def test_cost_says_that_a_warmup_has_measured_nothing():
-  figure = search._costs(metrics(3, 3), {MACS: 8500})
+  figure = search.draw_costs(metrics(3, 3), {MACS: 8500})
   assert any('not measured' in t for t in texts(figure))
   assert list(lines(figure.axes[0])) == ['limit 8.50k']
 
@@ -155,7 +155,7 @@ def test_alphas_draws_each_choice_of_a_shape_with_one_legend():
     {'step': i, 'valid_loss': 1.0, 'probs': {'edge': probs, 'size': [1, 0]}}
     for i in (1, 2)
   ]
-  figure = search._alphas(rows, grid('grid', choices))
+  figure = search.draw_alphas(rows, grid('grid', choices))
   titles = [axes.get_title('left') for axes in figure.axes if axes.lines]
   assert titles == ['edge[0, 0]: skip', 'edge[1, 0]', 'size: small']
   first, second, size = (axes for axes in figure.axes if axes.lines)
