@@ -24,6 +24,7 @@ from absl import app, flags
 from benchmarks import pytorch
 from nasjax import constraint, cost, data, relax, search
 from nasjax.ops import Numerics, depthwise
+from nasjax.supernet import Entangled, Supernet
 
 _STEPS = flags.DEFINE_integer('steps', 50, 'In a row, per timing.', 1)
 _SIZES = flags.DEFINE_list('sizes', '64,1024', 'Images in a step.')
@@ -69,16 +70,16 @@ def search_of(kind: str, size: int, dtype: str | None) -> search.Search:
   own = pytorch.network(kind)
   macs = cost.macs(own)
   limit = 0.4 * macs.bounds()[1]
+  net = Entangled if kind == 'entangled' else Supernet
   return search.make(
-    own,
+    net(own, Numerics(dtype=dtype)),
+    own.choices,
     data.Batches(size, (0.5,) * 3, (0.25,) * 3),
     [(macs, constraint.linear(0.0, limit))],
     projection=constraint.project([macs], [limit], equal=True),
     weight_tx=optax.sgd(0.01, 0.9),
     alpha_tx=optax.adam(0.01),
     relaxation=relax.GDAS if kind == 'sampled' else relax.SOFTMAX,
-    supernet='entangled' if kind == 'entangled' else 'mixed',
-    numerics=Numerics(dtype=dtype),
   )
 
 

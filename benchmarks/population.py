@@ -20,6 +20,7 @@ from absl import app, flags
 
 from experiments.flags import allocator
 from nasjax import constraint, cost, data, relax, search, spaces
+from nasjax.supernet import Entangled, Supernet
 
 _MEMBERS = flags.DEFINE_integer('members', 8, 'Limits.', 2)
 _STEPS = flags.DEFINE_integer('steps', 20, 'Of each search.', 1)
@@ -37,14 +38,15 @@ def keepers(macs: cost.Cost, limit: float):
 
 def make(own, macs: cost.Cost, limit: float) -> search.Search:
   penalty, projection = keepers(macs, limit)
+  kinds = {'mixed': Supernet, 'entangled': Entangled}
   return search.make(
-    own,
+    kinds[_SUPERNET.value](own),
+    own.choices,
     data.Batches(_BATCH_SIZE.value, (0.5,) * 3, (0.25,) * 3),
     [(macs, penalty[0])],
     projection=projection,
     weight_tx=optax.sgd(0.01, 0.9),
     alpha_tx=optax.adam(0.01),
-    supernet=_SUPERNET.value,
   )
 
 
@@ -92,7 +94,7 @@ def main(_) -> None:
   turn = Program(parts.step, start(0), arrays)
   for i in range(members):
     turn.take(start(i), arrays)
-  many = search.population.together(parts, own, relax.SOFTMAX)
+  many = search.population.together(parts, own.choices, relax.SOFTMAX)
   states = search.population.stack([start(i) for i in range(members)])
   side = Program(many.step, states, arrays)
   side.take(states, arrays)

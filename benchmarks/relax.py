@@ -84,7 +84,8 @@ def programs(
   macs = cost.macs(space)
   costs = [(macs, constraint.linear(1.0, 1e6))] if space.choices else []
   parts = search.make(
-    space,
+    space.search_network(),
+    space.choices,
     data.Batches(BATCH, mean, std),
     costs,
     weight_tx=optax.sgd(0.01, momentum=0.9),

@@ -20,8 +20,7 @@ import optax
 from nasjax import data, derive, space
 from nasjax.cost import Cost, macs
 from nasjax.space import Architecture, Space
-from nasjax.supernet import downsampling
-from nasjax.supernet.entangled import Entangled
+from nasjax.supernet import Entangled
 from nasjax.train import cross_entropy, distill
 
 _FILL = 0.9  # Of the budget, that drawn networks use at least.
@@ -79,8 +78,9 @@ def train(
     networks: in each step, the largest among them; at least 2.
     seed: of all that is drawn.
   """
-  nets = downsampling.networks(whole, numerics, 'entangled')
-  spaces = [net.space for net in nets]
+  spaces = [space.at_pattern(whole, i) for i in range(len(whole.patterns))]
+  spaces = spaces or [whole]
+  nets = [Entangled(s, numerics) for s in spaces]
   rng = np.random.default_rng(seed)
   pools = [
     derive.sample_within(s, {macs(s): budget}, _POOL, rng, fill=_FILL)

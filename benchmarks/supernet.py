@@ -163,7 +163,8 @@ def drawing(searched: space.Space, batch_size: int) -> Passes:
   arrays = data.Arrays(jnp.array(images), jnp.array(labels, jnp.int32))
   mean, std = ((x,) * searched.channels for x in (0.5, 0.3))
   parts = search.make(
-    searched,
+    searched.search_network(),
+    searched.choices,
     data.Batches(batch_size, mean, std),
     [],
     weight_tx=optimizers.sgd(0.01),

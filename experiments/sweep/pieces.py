@@ -244,7 +244,9 @@ def run_inherited(
   inputs = search.prepare(config, setting.dataset)
   halves, key = (inputs.train, inputs.valid), jax.random.key(0)
   parts = inputs_lib.build(inputs)
-  shapes = lambda *args: parts.params(parts.init(*args))  # noqa: E731
+  shapes = lambda *args: inputs_lib.params_of(  # noqa: E731
+    inputs, parts, parts.init(*args)
+  )
   whole = weights.restore(
     setting.workdir / 'searches' / member.name,
     supernets.WHOLE,

@@ -1,96 +1,94 @@
-"""Skips: which options they are, how many win, and how to cut them off."""
+"""Skips: which options they are, how many win, and how to drop them."""
 
 import functools
 import operator
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import ArrayLike
 
-from nasjax.ops import Skip
-from nasjax.space import Alphas, Space
+from nasjax.space import Alphas, Choice
 
 
-def skips(space: Space) -> dict[str, np.ndarray]:
-  """Which options are skips: `bool[options]` of every choice that has one.
+def skips(choices: Mapping[str, Choice]) -> dict[str, int]:
+  """The index of the skip, for every name whose options have one.
 
   Example:
     >>> from nasjax import spaces
-    >>> {name: mask.tolist() for name, mask in skips(spaces.tiny()).items()}
-    {'stage2_2': [False, False, True]}
+    >>> skips(spaces.tiny().choices)
+    {'stage2_2': 2}
   """
-  masks = {
-    slot.name: np.array([isinstance(op, Skip) for op in slot.ops])
-    for slot in space.slots
-    if len(slot.ops) > 1
-  }
-  return {name: mask for name, mask in masks.items() if mask.any()}
+  return {n: c.skip for n, c in choices.items() if c.skip is not None}
 
 
-def count_skips(probs: Alphas, space: Space) -> jax.Array:
-  """In how many choices a skip is the most probable option, `i32[]`.
+def count_skips(probs: Alphas, choices: Mapping[str, Choice]) -> jax.Array:
+  """In how many choices the skip is the most probable option, `i32[]`.
 
   Args:
-    probs: choice to `f32[..., options]`, or anything of the same order.
-    space: the search space.
+    probs: name to `f32[*shape, options]`: probabilities, or anything in the
+      same order, such as alphas.
+    choices: name to choice.
 
   Example:
-    >>> from nasjax import spaces
-    >>> probs = {'stage2_2': jnp.array([0.3, 0.3, 0.4])}
-    >>> int(count_skips(probs, spaces.tiny()))
+    >>> choices = {'edge': Choice(('conv', 'skip'), shape=(2,), skip=1)}
+    >>> probs = {'edge': jnp.array([[0.4, 0.6], [0.7, 0.3]])}
+    >>> int(count_skips(probs, choices))
     1
   """
   each = [
-    jnp.asarray(mask)[probs[name].argmax(-1)].sum(dtype=jnp.int32)
-    for name, mask in skips(space).items()
+    (probs[name].argmax(-1) == skip).sum(dtype=jnp.int32)
+    for name, skip in skips(choices).items()
   ]
   return functools.reduce(operator.add, each, jnp.int32(0))
 
 
 def drop_skips(
-  probs: Alphas, space: Space, rate: ArrayLike, key: jax.Array
+  probs: Alphas,
+  choices: Mapping[str, Choice],
+  rate: ArrayLike,
+  key: jax.Array,
 ) -> Alphas:
-  """Cuts off the path through each skip, at random, and so trains the others.
+  """Drops the path through each skip at random, so that other ops are trained.
 
-  A skip's probability becomes 0 with probability `rate`, and otherwise grows
-  by `1 / (1 - rate)`, so that the mixture's mean stays (dropout as Srivastava
-  et al. 2014 have it, on whole paths). P-DARTS (Chen et al. 2019, search
-  space regularization) drops what skips put out, and lets the rate fall.
+  The probability of a skip becomes 0 with probability `rate`, and otherwise
+  grows by `1 / (1 - rate)`, so that the mean of the mixture stays (dropout of
+  Srivastava et al. 2014, on whole paths). P-DARTS (Chen et al. 2019, search
+  space regularization) drops the outputs of skips, and lets the rate fall.
 
-  A skip that has all probability of its choice, as in a one-hot sample, is
-  kept: without it nothing would reach the rest of the network.
+  A skip with all the probability of its choice, as in a one-hot sample, is
+  kept: otherwise nothing would reach the rest of the network.
 
   Args:
-    probs: choice to `f32[..., options]`.
-    space: the search space.
+    probs: name to `f32[*shape, options]`.
+    choices: name to choice.
     rate: from 0 to less than 1.
     key: PRNG key, consumed.
 
   Returns:
-    What the network mixes its ops with; where skips are, it no longer sums
-    to 1.
+    Probs for the network; those of a choice with a skip no longer sum to 1.
 
   Example:
     >>> from nasjax import spaces
     >>> probs = {'stage2_2': jnp.array([0.25, 0.25, 0.5])}
     >>> keys = jax.random.split(jax.random.key(0), 4)
-    >>> tiny = spaces.tiny()
+    >>> choices = spaces.tiny().choices
     >>> for k in keys:
-    ...   print(drop_skips(probs, tiny, 0.5, k)['stage2_2'].tolist())
+    ...   print(drop_skips(probs, choices, 0.5, k)['stage2_2'].tolist())
     [0.25, 0.25, 1.0]
     [0.25, 0.25, 0.0]
     [0.25, 0.25, 1.0]
     [0.25, 0.25, 0.0]
   """
   dropped = dict(probs)
-  for i, (name, mask) in enumerate(skips(space).items()):
-    p, mask = probs[name], jnp.asarray(mask)
-    at = (1,) * (p.ndim - 1) + (-1,)  # For who forbids rank promotion.
-    mask = mask.reshape(at)
-    alone = jnp.where(mask, 0, p).sum(-1, keepdims=True) < 1e-6
+  for i, (name, skip) in enumerate(skips(choices).items()):
+    p = probs[name]
+    is_skip = jnp.arange(p.shape[-1]) == skip
+    # Explicit axes, for callers who forbid implicit rank promotion.
+    is_skip = is_skip.reshape((1,) * (p.ndim - 1) + (-1,))
+    alone = jnp.where(is_skip, 0, p).sum(-1, keepdims=True) < 1e-6
     own = jax.random.fold_in(key, i)
     kept = jax.random.bernoulli(own, 1 - rate, alone.shape)
     scale = jnp.where(alone, 1, kept / (1 - rate)).astype(p.dtype)
-    dropped[name] = jnp.where(mask, p * scale, p)
+    dropped[name] = jnp.where(is_skip, p * scale, p)
   return dropped

@@ -15,7 +15,6 @@ from nasjax.errors import InputError
 from nasjax.options import documented, option
 from nasjax.relax import Relaxed
 from nasjax.run import schedules
-from nasjax.search import hypergradient
 from nasjax.train.recipe import Recipe
 
 RELAXATIONS: Mapping[str, Relaxed] = {
@@ -28,6 +27,7 @@ RELAXATIONS: Mapping[str, Relaxed] = {
   'reinmax': relax.REINMAX,
   'sparsemax': relax.SPARSEMAX,
 }
+ORDERS = 'first', 'second', 'implicit'
 FAIRNESS: Mapping[str, Callable[..., Any] | None] = {
   'none': None,
   'uniform': guard.uniform,
@@ -119,7 +119,7 @@ class SearchConfig:
   )
   order: str = option(
     'first',
-    f'hypergradient of the alphas, {_one_of(hypergradient.ORDERS)}: weights '
+    f'hypergradient of the alphas, {_one_of(ORDERS)}: weights '
     'held, one optimizer step ahead, or at convergence',
   )
   neumann_terms: int = option(3, 'of the series of order=implicit')
@@ -330,7 +330,7 @@ def _check_names(config: SearchConfig) -> None:
 
 def _check_order(config: SearchConfig) -> None:
   """Raises InputError where there is no such order, or no such series."""
-  checks.lookup('order', config.order, dict.fromkeys(hypergradient.ORDERS))
+  checks.lookup('order', config.order, dict.fromkeys(ORDERS))
   if config.order == 'implicit':
     checks.check_least(1, neumann_terms=config.neumann_terms)
     checks.check_positive(neumann_rate=config.neumann_rate)

@@ -94,7 +94,7 @@ def _check_dropout(config: SearchConfig, space: Space) -> None:
 
 def _require_skips(space: Space, name: str) -> int:
   """How many slots have a skip; an InputError where none has."""
-  slots = len(guard.skips(space))
+  slots = len(guard.skips(space.choices))
   if not slots:
     raise InputError(
       f'{name} has no effect: {space.name} has no skips; leave it out'

@@ -5,12 +5,16 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax
+import numpy as np
+
 from nasjax import cost, data, search
 from nasjax.constraint import Kept
 from nasjax.data import stream
 from nasjax.errors import InputError
 from nasjax.run import datasets, guards, limits, portions, supernets
 from nasjax.run.config import SearchConfig
+from nasjax.search import hypergradient
 from nasjax.space import Architecture, SearchSpace
 from nasjax.train import cross_entropy, optimizers
 
@@ -125,26 +129,45 @@ def build(inputs: Inputs) -> search.Search:
   """The search's pure functions, with the optimizers of its configuration."""
   config, recipe = inputs.config, inputs.config.recipe
   return search.make(
-    inputs.space,
+    supernets.network(inputs.supernet, inputs.space, recipe.numerics),
+    inputs.space.choices,
     inputs.batches,
     inputs.kept.constraints,
     projection=inputs.kept.projection,
     weight_tx=recipe.tx(config.steps),
-    regulariser=functools.partial(
-      optimizers.decay, weight_decay=recipe.coupled_decay
-    ),
     alpha_tx=config.alpha_tx,
-    order=config.order,
-    neumann_terms=config.neumann_terms,
-    neumann_rate=config.neumann_rate,
+    hypergradient=_hypergradient(config),
     relaxation=config.relaxation,
     temperature=config.heat,
     guards=inputs.guarded.guards,
     loss=functools.partial(cross_entropy, smoothing=config.smoothing),
-    supernet='entangled' if inputs.supernet == 'entangled' else 'mixed',
-    numerics=recipe.numerics,
     skip_nonfinite=recipe.skip_nonfinite > 0,
   )
+
+
+def _hypergradient(config: SearchConfig) -> hypergradient.Hypergradient:
+  """The hypergradient that `order` names."""
+  recipe = config.recipe
+  if config.order == 'implicit':
+    return hypergradient.implicit_with(
+      terms=config.neumann_terms,
+      rate=config.neumann_rate,
+      regulariser=functools.partial(
+        optimizers.decay, weight_decay=recipe.coupled_decay
+      ),
+    )
+  if config.order == 'second':
+    return functools.partial(hypergradient.second, tx=recipe.tx(config.steps))
+  return hypergradient.first
+
+
+def params_of(
+  inputs: Inputs, parts: search.Search, state: search.State
+) -> dict[str, Any]:
+  """The supernet's weights as its module made them, `slot / op / ...`."""
+  sizes = inputs.dataset.sizes
+  shape = sizes['image_size'], sizes['image_size'], sizes['channels']
+  return parts.params(state, jax.ShapeDtypeStruct(shape, np.uint8))
 
 
 def inherited(

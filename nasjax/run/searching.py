@@ -258,8 +258,9 @@ def _search(inputs, workdir, command, compiled, keep_supernet) -> Found:
     bars.note(line)
   parts, rows = inputs_lib.build(inputs), []
   state, stopped = steps.run(inputs, parts, workdir, rows, compiled)
+  params_of = functools.partial(inputs_lib.params_of, inputs, parts, state)
   if workdir is not None and keep_supernet:
-    weights.store(workdir, supernets.WHOLE, {'params': parts.params(state)})
+    weights.store(workdir, supernets.WHOLE, {'params': params_of()})
   # Of the distribution that the costs were of, which is not always a softmax.
   logits = relax.logits(
     config.relaxation, state.alphas, config.heat(state.step)
@@ -272,7 +273,7 @@ def _search(inputs, workdir, command, compiled, keep_supernet) -> Found:
       rows,
       dict(inputs.limits),
       config,
-      parts.params(state),
+      params_of(),
       trained,
       stopped,
     )
@@ -280,7 +281,7 @@ def _search(inputs, workdir, command, compiled, keep_supernet) -> Found:
     architecture, trained = finalists.chosen(inputs, logits, workdir)
   classes = datasets.classes_of(inputs.dataset)
   if inputs.supernet == 'entangled':
-    left = inputs_lib.inherited(inputs, architecture, parts.params(state))
+    left = inputs_lib.inherited(inputs, architecture, params_of())
     weights.save(workdir, supernets.INHERITED, left.weights, classes)
     supernet |= left.record
   outcome.save(
@@ -297,7 +298,7 @@ def _search(inputs, workdir, command, compiled, keep_supernet) -> Found:
     classes=classes,
   )
   found = _read(inputs, workdir)
-  return dataclasses.replace(found, params=parts.params(state))
+  return dataclasses.replace(found, params=params_of())
 
 
 def _draw(workdir: pathlib.Path, found: Found) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +15,7 @@ from nasjax.ops import Numerics
 from nasjax.run import datasets, portions
 from nasjax.run.config import SearchConfig
 from nasjax.space import Architecture, SearchSpace, Space
-from nasjax.supernet import inherit, sharing
+from nasjax.supernet import Entangled, inherit, sharing
 
 INHERITED = 'inherited'  # In `weights/`, beside those of trainings.
 WHOLE = 'supernet'  # Likewise: of all candidates.
@@ -44,6 +45,13 @@ def kind_of(config: SearchConfig, space: SearchSpace) -> str:
     f'supernet={kind} does not go with relax={config.described()["relax"]}, '
     f'which {does}; give supernet={instead}'
   )
+
+
+def network(kind: str, space: SearchSpace, numerics: Numerics) -> nn.Module:
+  """The supernet of a kind; sampled ops run in a mixed one."""
+  if kind == 'entangled':
+    return Entangled(space, numerics)
+  return space.search_network(numerics)
 
 
 class Inherited(NamedTuple):

@@ -1,13 +1,13 @@
 """The search: weights on one half of the images, alphas on the other.
 
-Alternating (Liu et al. 2019, DARTS, algorithm 1): a weight step lowers the
-task's loss on `train`, an alpha step lowers the constrained loss on `valid`,
-with a gradient that is told how the weights answer, or not (`order`). Both are
-pure and meant to be jitted apart, so that the warm-up, in which only weights
-learn, compiles nothing of its own.
+The steps alternate (Liu et al. 2019, DARTS, algorithm 1). A weight step lowers
+the task's loss on `train`; an alpha step lowers the constrained loss on
+`valid`, by a hypergradient (`nasjax.search.hypergradient`). `make` takes any
+Linen module and its choices. Jit the two steps apart: then a warm-up, in which
+only the weights learn, compiles nothing more.
 """
 
-from nasjax.search import population
+from nasjax.search import form, hypergradient, population
 from nasjax.search.make import Search, adam, make
 from nasjax.search.state import Loss, Metrics, Setting, State
 from nasjax.search.step import harden
@@ -21,7 +21,9 @@ __all__ = [
   'State',
   'adam',
   'cross_entropy',
+  'form',
   'harden',
+  'hypergradient',
   'make',
   'population',
 ]

@@ -1,19 +1,22 @@
-"""Gradients of a validation loss in alphas whose weights answer to them.
+"""Hypergradients: how the validation loss changes with the alphas.
 
-Alphas a are to lower V(a, w) on one half of the data, the weights w lower
-L(a, w) on the other. How w moves with a is known exactly (`second`, `implicit`)
-or taken for nothing (`first`): three estimators of one form, that know nothing
-of networks. With a loss `(alphas, params, batch) -> (value, aux)`, where a
-batch is any pytree (images, statistics, keys: everything that is data),
+Alphas a lower V(a, w) on one half of the data; the weights w lower L(a, w) on
+the other half. Hypergradient: first-order (`first`, the weights are constant),
+second-order (`second`, through one optimizer step) or implicit (`implicit`, at
+convergence). All three are estimators of one form, for any two losses. With a
+loss `(alphas, params, batch) -> (value, aux)`, where a batch is any pytree of
+data (images, statistics, keys),
 
     estimate = second(train_loss, valid_loss, tx)
     gradient, aux = estimate(alphas, params, opt_state, train, valid)
 
-gives a gradient with the structure of `alphas`, to be descended, and what
-`valid_loss` returned besides its value. What `train_loss` returns besides its
-value is not looked at, and no argument is changed: in particular running
-statistics that losses get in a batch and return in `aux` are the caller's to
-keep or to drop, in the same way for all three.
+returns a gradient with the structure of `alphas`, for descent, and the `aux` of
+`valid_loss`. The `aux` of `train_loss` is dropped. Running statistics that a
+loss gets in its batch and returns in `aux` are the caller's to keep or to drop.
+
+`nasjax.search.make` takes a `Hypergradient`, a function of the two losses that
+returns an estimator: `first`, `functools.partial(second, tx=tx)`, or
+`implicit_with(terms=3, rate=0.01)`.
 """
 
 from collections.abc import Callable
@@ -25,8 +28,6 @@ import optax
 Tree = Any
 Loss = Callable[[Tree, Tree, Tree], tuple[jax.Array, Any]]
 
-ORDERS = ('first', 'second', 'implicit')
-
 
 class Estimator(Protocol):
   """`(alphas, params, opt_state, train, valid) -> (gradient, aux)`."""
@@ -34,6 +35,10 @@ class Estimator(Protocol):
   def __call__(
     self, alphas: Tree, params: Tree, opt_state: Tree, train: Tree, valid: Tree
   ) -> tuple[Tree, Any]: ...
+
+
+# `(train_loss, valid_loss) -> estimator`.
+Hypergradient = Callable[[Loss, Loss], Estimator]
 
 
 def first(train_loss: Loss, valid_loss: Loss) -> Estimator:
@@ -143,7 +148,7 @@ def implicit(
     0.72
     2.0
   """
-  check_series(terms, rate)
+  _check_series(terms, rate)
 
   def estimate(alphas, params, opt_state, train, valid):
     del opt_state
@@ -171,8 +176,44 @@ def implicit(
   return estimate
 
 
-def check_series(terms: int, rate: float) -> None:
-  """Raises ValueError where `implicit` has no such series."""
+def implicit_with(
+  *,
+  terms: int = 3,
+  rate: float = 0.01,
+  regulariser: Callable[[Tree], jax.Array] | None = None,
+) -> Hypergradient:
+  """`implicit` with its numbers, as `nasjax.search.make` takes it.
+
+  Args:
+    terms: of the Neumann series, at least 1.
+    rate: positive, see `implicit`.
+    regulariser: `params -> f32[]`, the loss whose gradient the weights'
+      optimizer adds by itself, such as weight decay. The series needs the
+      curvature of both losses.
+
+  Raises:
+    ValueError: `terms` or `rate` is out of its range.
+
+  Example:
+    >>> L, V = lambda a, w, x: ((w - a) ** 2, ()), lambda a, w, x: (w * x, w)
+    >>> estimate = implicit_with(terms=2, rate=0.1)(L, V)
+    >>> print(round(float(estimate(1.0, 3.0, (), (), 2.0)[0]), 4))
+    0.72
+  """
+  _check_series(terms, rate)
+
+  def estimator(train_loss, valid_loss):
+    def regularised(alphas, params, batch):
+      value, aux = train_loss(alphas, params, batch)
+      return value + regulariser(params), aux
+
+    loss = train_loss if regulariser is None else regularised
+    return implicit(loss, valid_loss, terms=terms, rate=rate)
+
+  return estimator
+
+
+def _check_series(terms: int, rate: float) -> None:
   if not terms >= 1 or not rate > 0:
     raise ValueError(
       f'implicit requires terms >= 1 and rate > 0, got {terms=}, {rate=}.'

@@ -1,9 +1,10 @@
 """Puts a search together."""
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
 import optax
 
@@ -11,12 +12,11 @@ from nasjax import data, relax
 from nasjax.constraint import Constraint, Projection, chain
 from nasjax.cost import Cost
 from nasjax.guard import Guards, finite
-from nasjax.ops import Numerics
-from nasjax.search import hypergradient
+from nasjax.search import form as forms
 from nasjax.search import step as steps
+from nasjax.search.hypergradient import Hypergradient, first
 from nasjax.search.state import Loss, Metrics, Setting, State
-from nasjax.space import Space
-from nasjax.supernet import downsampling
+from nasjax.space import Choice
 from nasjax.train import cross_entropy
 
 
@@ -24,22 +24,24 @@ class Search(NamedTuple):
   """Pure functions of one search.
 
   Attributes:
-    init: `(key, train, valid) -> state`; the key is consumed, of the arrays
-      only the sizes are used.
+    init: `(key, train, valid) -> state`. The key is consumed; only the shapes
+      of the arrays are used.
     weight_step: `(state, train) -> (state, metrics)`. Here and below `train`
       and `valid` are whole halves or, where batches are not resident, the next
       batch of each.
-    alpha_step: `(state, train, valid) -> (state, metrics)`; first order does
-      not look at `train`, of which it is given what the next weight step will
-      be given.
-    step: both, weights first: `(state, train, valid) -> (state, metrics)`. Of
-      whole halves: where batches are given, orders that look at `train` would
-      be shown one that the weights have had.
-    eigenvalue: `(state, valid) -> f32[]`, the largest one of the Hessian of
-      the task's loss in the alphas, on the batch of the next alpha step. It
-      uses up nothing: whether a search is measured does not change it.
-    params: `(state) -> params` of the supernet, `slot / op / ...`, whatever
-      form the state has them in.
+    alpha_step: `(state, train, valid) -> (state, metrics)`. The first-order
+      hypergradient does not use `train`. The others take the batch of the next
+      weight step from it.
+    step: a weight step, then an alpha step:
+      `(state, train, valid) -> (state, metrics)`. Use it with whole halves:
+      where batches are given, a hypergradient that uses `train` would see the
+      batch that the weights have just learned from.
+    eigenvalue: `(state, valid) -> f32[]`, the largest eigenvalue of the Hessian
+      of the task's loss in the alphas, on the batch of the next alpha step.
+      Measuring it does not change the search.
+    params: `(state, images) -> params` as the network made them, whatever form
+      the state keeps them in; only the shape of the images is used,
+      `[..., H, W, C]`.
   """
 
   init: Callable[[jax.Array, data.Arrays, data.Arrays], State]
@@ -47,77 +49,83 @@ class Search(NamedTuple):
   alpha_step: Callable[[State, data.Arrays, data.Arrays], tuple[State, Metrics]]
   step: Callable[[State, data.Arrays, data.Arrays], tuple[State, Metrics]]
   eigenvalue: Callable[[State, data.Arrays], jax.Array]
-  params: Callable[[State], dict]
+  params: Callable[[State, Any], dict]
 
 
 def make(
-  space: Space,
+  net: nn.Module,
+  choices: Mapping[str, Choice],
   batches: data.Batches,
   constraints: Sequence[tuple[Cost, Constraint]],
   *,
   weight_tx: optax.GradientTransformation,
   alpha_tx: optax.GradientTransformation,
-  order: str = 'first',
-  neumann_terms: int = 3,
-  neumann_rate: float = 0.01,
-  regulariser: Callable[[dict], jax.Array] | None = None,
+  hypergradient: Hypergradient = first,
   projection: Projection | None = None,
   relaxation: relax.Relaxed = relax.SOFTMAX,
   temperature: Callable[[jax.Array], jax.Array] = lambda step: 1.0,
   loss: Loss = cross_entropy,
   guards: Guards = Guards(),  # noqa: B008 (frozen)
-  supernet: str = 'mixed',
-  numerics: Numerics = Numerics(),  # noqa: B008 (frozen)
+  form: forms.MakeForm | None = None,
   skip_nonfinite: bool = False,
 ) -> Search:
   """Puts a search together.
 
+  The network is any Linen module that is called as
+  `net(images, probs, *, train, index=None) -> logits`, where `images` are
+  `f32[N, H, W, C]` and `probs` has `f32[*shape, options]` for every name in
+  `choices`. `index` is None, or names the options that run:
+
+  - of a choice with `drawn`, `i32[*shape]`, the one option that runs;
+  - where the relaxation samples ops, `i32[m]` for every other choice.
+
+  Of a choice that `index` lacks, all options run, mixed by `probs`. The weights
+  of an option are at `params[choice][option]` where the relaxation samples ops;
+  otherwise they may be anywhere. A module whose options share weights says so
+  by an attribute `shares_weights = True`.
+
   Args:
-    space: what is searched.
+    net: the network that holds all candidates.
+    choices: name to choice; the alphas have an array for each.
     batches: how a batch is drawn and prepared.
-    constraints: costs of `space`, each with what keeps it; applied in order.
+    constraints: pairs of a cost of `probs` and the constraint that keeps it;
+      applied in order.
     weight_tx: optimizer of the weights.
     alpha_tx: optimizer of the alphas.
-    order: what alphas know of how weights answer: nothing (`'first'`), the next
-      weight step (`'second'`), or where weights settle (`'implicit'`), see
-      `nasjax.search.hypergradient`. The step that `'second'` looks ahead to is
-      exactly the one that follows: its batch, noise and momentum. Of a pattern,
-      which is drawn, it knows no more than the draw. Adam's update has no
-      derivative in weights that no gradient has reached yet: give it `eps_root`
-      > 0.
-    neumann_terms: of `'implicit'`.
-    neumann_rate: of `'implicit'`.
-    regulariser: of the weights, `f32[]`: the loss whose gradient `weight_tx`
-      adds by itself, as its decay. `'implicit'` has to know of it, and takes
-      the curvature of both losses; no other order looks at it.
-    projection: what is done to the alphas after each of their steps.
-    relaxation: from alphas to probs. Where it gives an index only those ops
-      run, and a weight step leaves the others as they are: no momentum, no
-      decay, no new statistics.
-    temperature: a schedule, of the number of weight steps done.
-    loss: the task's, of logits and labels.
+    hypergradient: how the gradient of the alphas sees the weights:
+      `hypergradient.first`, the weights are constant;
+      `functools.partial(hypergradient.second, tx=weight_tx)`, through the
+      weight step that follows, with its batch, noise and momentum; or
+      `hypergradient.implicit_with(...)`, at convergence. See
+      `nasjax.search.hypergradient`. For `second`, give Adam `eps_root` > 0: its
+      update has no derivative in weights that never had a gradient.
+    projection: moves the alphas after each of their steps.
+    relaxation: from alphas to probs. Where it samples ops, only those run, and
+      a weight step leaves all other ops as they are: no momentum, no decay, no
+      new statistics.
+    temperature: a schedule of the number of weight steps done.
+    loss: of the task, from logits and labels.
     guards: against collapse.
-    supernet: `'mixed'`, every op with weights of its own
-      (`nasjax.supernet.Supernet`), or `'entangled'`, ops as parts of the
-      largest (`nasjax.supernet.entangled.Entangled`).
-    numerics: how the supernet is computed.
-    skip_nonfinite: whether a step of weights or alphas that would not stay
-      finite is left out; see `nasjax.guard.finite.skipping`.
+    form: how the weights are kept, `nasjax.search.form.whole` or `sampled`;
+      None is `sampled` where the weight step samples ops, else `whole`.
+    skip_nonfinite: whether to skip steps whose result is not finite; see
+      `nasjax.guard.finite.skipping`.
 
   Returns:
-    Functions that nothing has jitted.
+    Functions that are not jitted.
 
   Raises:
-    ValueError: there is no such order, or an argument has nothing to act on.
+    ValueError: two arguments do not go together.
 
   Example:
     >>> import jax.numpy as jnp
     >>> from nasjax import constraint, cost, spaces
+    >>> from nasjax.supernet import Supernet
     >>> tiny, images = spaces.tiny(), jnp.zeros((20, 8, 8, 1), jnp.uint8)
     >>> arrays = data.Arrays(images, jnp.arange(20) % 10)
     >>> macs = cost.macs(tiny)
     >>> search = make(
-    ...   tiny, data.Batches(10, (0.5,), (0.3,)),
+    ...   Supernet(tiny), tiny.choices, data.Batches(10, (0.5,), (0.3,)),
     ...   [(macs, constraint.lagrangian(limit=8000, rate=0.1))],
     ...   weight_tx=optax.sgd(0.1), alpha_tx=optax.adam(0.01))
     >>> state = search.init(jax.random.key(0), arrays, arrays)
@@ -125,39 +133,25 @@ def make(
     >>> sorted(metrics)[:4]
     ['macs', 'macs_multiplier', 'macs_strict', 'skips']
   """
-  sampled = relax.is_sampled(relaxation, space.choices)
-  guards.check(space, relaxation)
-  if sampled and order != 'first':
-    raise ValueError(
-      f'order {order!r} requires a relaxation that runs all ops: how weights '
-      'answer to alphas is not known from a few of them.'
-    )
-  if sampled and supernet == 'entangled':
-    raise ValueError(
-      "supernet='entangled' requires a relaxation that runs all ops: a block "
-      'that is all of them is not run in part.'
-    )
-  if guards.fairness is not None and order != 'first':
-    raise ValueError(
-      f"fairness requires order='first', got {order!r}: weights that are "
-      'trained alike whatever the alphas are do not answer to them.'
-    )
+  guards.check(choices, relaxation)
+  _check(net, choices, hypergradient, relaxation, guards)
+  if form is None:
+    samples = _weights_are_sampled(relaxation, choices)
+    form = forms.sampled if samples else forms.whole
   setting = Setting(
-    space=space,
+    net=net,
+    choices=choices,
     batches=batches,
     costs=tuple(cost for cost, _ in constraints),
     constraint=chain(*(constraint for _, constraint in constraints)),
     projection=projection,
-    weight_tx=weight_tx,
     alpha_tx=alpha_tx,
-    hypergradient=_hypergradient(
-      order, weight_tx, neumann_terms, neumann_rate, regulariser
-    ),
+    hypergradient=hypergradient,
     relaxation=relaxation,
     temperature=temperature,
     loss=loss,
     guards=guards,
-    nets=tuple(downsampling.networks(space, numerics, supernet)),
+    form=form(net, choices, weight_tx),
   )
   weight_step = functools.partial(steps.weight_step, setting)
   alpha_step = functools.partial(steps.alpha_step, setting)
@@ -176,40 +170,47 @@ def make(
   return Search(init, weight_step, alpha_step, step, eigenvalue, params)
 
 
-def _hypergradient(order, tx, terms, rate, regulariser):
-  """`(train_loss, valid_loss) -> estimator`."""
-  if order not in hypergradient.ORDERS:
+def _weights_are_sampled(relaxation, choices) -> bool:
+  """Whether a weight step runs only the ops that it sampled."""
+  probs = relaxation.weight_probs or relaxation.probs
+  return relax.is_sampled(relaxation._replace(probs=probs), choices)
+
+
+def _check(net, choices, hypergradient, relaxation, guards) -> None:
+  """Refuses arguments of `make` that do not go together."""
+  samples = relax.is_sampled(relaxation, choices)
+  if samples and hypergradient is not first:
     raise ValueError(
-      f'order must be one of {", ".join(hypergradient.ORDERS)}, got {order!r}.'
+      f'hypergradient is {_name(hypergradient)}, which requires a relaxation '
+      'that runs all ops; with one that samples ops it must be '
+      'hypergradient.first.'
     )
-  if order == 'implicit':
-    hypergradient.check_series(terms, rate)
-    implicit = functools.partial(hypergradient.implicit, terms=terms, rate=rate)
-    if regulariser is None:
-      return implicit
-    return lambda train, valid: implicit(_held(train, regulariser), valid)
-  if order == 'second':
-    return functools.partial(hypergradient.second, tx=tx)
-  return hypergradient.first
+  samples |= _weights_are_sampled(relaxation, choices)
+  if samples and getattr(net, 'shares_weights', False):
+    raise ValueError(
+      f'net is {type(net).__name__}, whose ops share weights; it requires a '
+      'relaxation that runs all ops, such as relax.SOFTMAX.'
+    )
+  if guards.fairness is not None and hypergradient is not first:
+    raise ValueError(
+      'guards.fairness requires hypergradient.first, got '
+      f'{_name(hypergradient)}: fair weight steps do not depend on the alphas.'
+    )
 
 
-def _held(train_loss, regulariser):
-  """The loss with what holds the weights down besides."""
-
-  def held(alphas, params, picked):
-    value, aux = train_loss(alphas, params, picked)
-    return value + regulariser(params), aux
-
-  return held
+def _name(function: Callable) -> str:
+  function = getattr(function, 'func', function)
+  name = getattr(function, '__qualname__', repr(function))
+  return name.partition('.')[0]
 
 
 def adam(
   learning_rate: optax.ScalarOrSchedule, *, weight_decay: float = 0.0
 ) -> optax.GradientTransformation:
-  """Adam for alphas, with a rate and a weight decay of their own.
+  """Adam for alphas, with weight decay.
 
-  Decay draws every choice back to where all options are as probable as each
-  other (Liu et al. 2019, DARTS, section 3.1, take 3e-4 and 1e-3).
+  Decay moves every choice towards equal probabilities (Liu et al. 2019, DARTS,
+  section 3.1, use rate 3e-4 and decay 1e-3).
 
   Args:
     learning_rate: positive, or a schedule of the alphas' steps.

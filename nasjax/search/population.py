@@ -1,16 +1,16 @@
 """Several searches in one program.
 
-All in which searches of one space may differ, limits, strengths and seeds, is
-data in their states. So one compiled step serves any number of them: called for
-one after the other, or, on accelerators, which a single small search leaves
-idle, for all at once, side by side along a new first axis of every array.
+Limits, strengths and seeds are data in the state of a search. So one compiled
+step serves any number of searches that differ in those: one after the other, or
+all at once along a new first axis of every array. The latter is for
+accelerators, which a single small search does not fill.
 
-On a CPU one after the other is right: there a step over 8 members took 5 times
-as long as 8 steps.
+On a CPU, run one after the other: there a step over 8 members took 5 times as
+long as 8 steps.
 """
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ from nasjax.constraint import Constraint, Projection, chain
 from nasjax.relax import Relaxed
 from nasjax.search.make import Search
 from nasjax.search.state import State
-from nasjax.space import Space
+from nasjax.space import Choice
 
 
 def member(
@@ -29,13 +29,14 @@ def member(
   constraints: Sequence[Constraint],
   projection: Projection | None = None,
 ) -> State:
-  """A state at its start, with limits and strengths of its own.
+  """A first state with other limits and strengths.
 
   Args:
     state: of `Search.init`.
     constraints: of the same forms, in the same order, as those that the search
-      was made with; their numbers count.
-    projection: likewise.
+      was made with; their numbers replace those in the state.
+    projection: of the same form as that of the search; its numbers replace
+      those in the state.
 
   Raises:
     ValueError: the forms are not those of the search.
@@ -70,40 +71,43 @@ def stack(states: Sequence[State]) -> State:
 
 
 def unstack(states: State) -> list[State]:
-  """What `stack` was given."""
+  """The states that `stack` was given."""
   members = range(len(states.step))
   return [jax.tree.map(operator.itemgetter(i), states) for i in members]
 
 
 def together(
-  search: Search, space: Space, relaxation: Relaxed, mesh: Mesh | None = None
+  search: Search,
+  choices: Mapping[str, Choice],
+  relaxation: Relaxed,
+  mesh: Mesh | None = None,
 ) -> Search:
-  """A search whose state is that of many members, and so are its metrics.
+  """A search of many members at once: states and metrics have a member axis.
 
   Args:
-    search: of one member; nothing has jitted it.
-    space: that it searches.
+    search: of one member, not jitted.
+    choices: that it was made with.
     relaxation: that it was made with.
-    mesh: devices over whose one axis the members are split, evenly. Each has
-      all the images; nothing is communicated.
+    mesh: devices over whose one axis the members are split, evenly. Each device
+      has all the images; nothing is communicated.
 
   Returns:
-    Functions as those of `Search`, of stacked states: `init` takes keys,
-    `[members]`. What `stack` gives of members' states is one, too.
+    Functions like those of `Search`, of stacked states; `init` takes keys,
+    `[members]`. `stack` makes such a state from the states of members.
 
   Raises:
-    ValueError: members would not run what they draw, see below. A conditional
-      that is mapped over computes all its branches, so that drawing ops, or
-      where a network downsamples, saves nothing: call the one step for one
+    ValueError: the members draw which ops or options run. A conditional under
+      `vmap` computes all its branches, so drawing would save nothing: run one
       member after the other.
   """
-  drawn = 'ops that run are drawn'
-  if not relax.is_sampled(relaxation, space.choices):
-    drawn = 'patterns are drawn' if space.patterns else None
+  names = [name for name, choice in choices.items() if choice.drawn]
+  drawn = f'options of {", ".join(names)} are drawn' if names else None
+  if relax.is_sampled(relaxation, choices):
+    drawn = 'ops that run are drawn'
   if drawn is not None:
     raise ValueError(
-      f'together requires that every member runs the same, but {drawn}: side '
-      'by side all of them would be computed for each member.'
+      f'together requires that every member runs the same, but {drawn}; run '
+      'one member after the other.'
     )
 
   def mapped(f, arrays):
@@ -121,6 +125,6 @@ def together(
     )
 
   takes = Search(
-    init=2, weight_step=1, alpha_step=2, step=2, eigenvalue=1, params=0
+    init=2, weight_step=1, alpha_step=2, step=2, eigenvalue=1, params=1
   )
   return Search(*map(mapped, search, takes))

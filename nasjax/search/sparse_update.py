@@ -1,8 +1,8 @@
-"""Optimizer steps of only those weights whose op ran.
+"""Optimizer steps of the weights whose op ran.
 
-For an optimizer a gradient of 0 is one like any other: momentum moves the op
-on, weight decay shrinks it, and moments fall. Here neither happens: the weights
-that ran are gathered from stacked ones, moved and scattered back
+An optimizer treats a gradient of 0 like any other: momentum moves the op on,
+weight decay shrinks it, and moments decay. So a step gathers the weights of the
+ops that ran, updates those, and scatters them back
 (`nasjax.supernet.stacked`).
 """
 
@@ -14,39 +14,35 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from nasjax.space import Space
 from nasjax.supernet import stacked
-from nasjax.supernet.stacked import Index, Tree
+from nasjax.supernet.stacked import Index, Options, Tree
 
 
 def init(
-  tx: optax.GradientTransformation, space: Space, params: Tree
+  tx: optax.GradientTransformation, choices: Options, params: Tree
 ) -> optax.OptState:
-  """An optimizer's state of stacked parameters.
+  """The state of an optimizer of stacked parameters.
 
-  What it keeps of each parameter is stacked as they are; what it keeps of all
-  of them together, as the number of steps, is there once.
+  State that belongs to a parameter is stacked like the parameter. State that
+  belongs to all of them, such as the number of steps, exists once.
 
   Args:
-    tx: the optimizer. It sees taken parameters, whose ranks are those of the
+    tx: the optimizer. It sees gathered parameters, which have the ranks of the
       ops' own.
-    space: what the supernet holds.
-    params: its parameters, stacked.
+    choices: slot to the names of its ops, as `stacked.stack` had them.
+    params: stacked parameters.
 
   Example:
-    >>> from nasjax import spaces
-    >>> slot = spaces.tiny().slots[1]
-    >>> rows = {slot.name: {'1d': {'x': jnp.ones((2, 3))}}}
-    >>> state = init(optax.sgd(1.0, momentum=0.9), spaces.tiny(), rows)
-    >>> state[0].trace[slot.name]['1d']['x'].shape
+    >>> rows = {'slot': {'1d': {'x': jnp.ones((2, 3))}}}
+    >>> state = init(optax.sgd(1.0, momentum=0.9), {'slot': ('a', 'b')}, rows)
+    >>> state[0].trace['slot']['1d']['x'].shape
     (2, 3)
   """
-  slots = stacked.several(space)
-  most = max((len(slot.ops) for slot in slots.values()), default=1)
+  sizes = {n: len(tuple(ops)) for n, ops in choices.items() if n in params}
   each = []
-  for i in range(most):
-    index = {n: jnp.array([i % len(s.ops)]) for n, s in slots.items()}
-    each.append(tx.init(stacked.take(space, params, index)))
+  for i in range(max(sizes.values(), default=1)):
+    index = {name: jnp.array([i % size]) for name, size in sizes.items()}
+    each.append(tx.init(stacked.take(choices, params, index)))
 
   def joined(*nodes):
     if not _is_like(nodes[0], params):
@@ -54,12 +50,9 @@ def init(
     return {
       name: jax.tree.map(
         lambda *rows: jnp.stack(rows),
-        *(
-          n[name][stacked.DRAWN.format(0)]
-          for n in nodes[: len(slots[name].ops)]
-        ),
+        *(n[name][stacked.DRAWN.format(0)] for n in nodes[: sizes[name]]),
       )
-      if name in slots
+      if name in sizes
       else part
       for name, part in nodes[0].items()
     }
@@ -70,56 +63,55 @@ def init(
 
 def update(
   tx: optax.GradientTransformation,
-  space: Space,
+  choices: Options,
   gradient: Tree,
   opt_state: optax.OptState,
   params: Tree,
   index: Index,
 ) -> tuple[Tree, optax.OptState]:
-  """One step of an optimizer, for the ops that ran alone.
+  """One optimizer step of the ops that ran.
 
-  What the optimizer keeps of the others (momentum, moments) stays, too. What it
-  keeps of no single parameter, as the number of steps, goes on: so a schedule
-  and Adam's correction of its start count steps of the search, not of an op.
+  The optimizer's state of all other ops (momentum, moments) stays. State that
+  belongs to all parameters, such as the number of steps, advances: a schedule,
+  or Adam's bias correction, counts the steps of the search, not of an op.
 
   Args:
     tx: the optimizer.
-    space: what the supernet holds.
-    gradient: of the loss, in what was taken of `params`.
-    opt_state: before the step, as `init` has it.
+    choices: slot to the names of its ops, as `stacked.stack` had them.
+    gradient: of the loss, in the gathered `params`.
+    opt_state: before the step, as `init` returns it.
     params: before the step, stacked.
     index: slot to `i32[m]`, the ops that ran.
 
   Returns:
-    Parameters and optimizer state after the step; of ops that did not run both
+    Parameters and optimizer state after the step; those of ops that did not run
     are the same to the bit.
 
   Example:
-    >>> from nasjax import spaces
-    >>> tiny = spaces.tiny()
-    >>> slot = tiny.slots[1]
-    >>> tree = {slot.name: {op.name: {'x': jnp.ones(1)} for op in slot.ops}}
-    >>> params = stacked.stack(tiny, tree)
-    >>> index = {slot.name: jnp.array([1])}
+    >>> choices = {'slot': ('a', 'b')}
+    >>> params = stacked.stack(
+    ...   choices, {'slot': {op: {'x': jnp.ones(1)} for op in 'ab'}})
+    >>> index = {'slot': jnp.array([1])}
     >>> tx = optax.chain(optax.add_decayed_weights(0.5), optax.sgd(1.0))
-    >>> own, state = stacked.take(tiny, params, index), init(tx, tiny, params)
+    >>> own, state = stacked.take(choices, params, index), init(
+    ...   tx, choices, params)
     >>> zero = jax.tree.map(jnp.zeros_like, own)
-    >>> after, _ = update(tx, tiny, zero, state, params, index)
-    >>> after[slot.name]['1d']['x'].tolist()
+    >>> after, _ = update(tx, choices, zero, state, params, index)
+    >>> after['slot']['1d']['x'].tolist()
     [[1.0], [0.5]]
   """
-  own = stacked.take(space, params, index)
+  own = stacked.take(choices, params, index)
   like = functools.partial(_is_like, params=params)
   own_state = jax.tree.map(
-    lambda node: stacked.take(space, node, index) if like(node) else node,
+    lambda node: stacked.take(choices, node, index) if like(node) else node,
     opt_state,
     is_leaf=like,
   )
-  # A wall. The compiler would read old weights again where it writes momentum,
-  # and old momentum where it writes weights, and so keep copies of all of them.
-  # That an index is not negative is nothing it knows.
+  # Without this conditional, XLA would read old weights again where it writes
+  # momentum, and old momentum where it writes weights, and so copy all of them.
+  # XLA does not know that an index is never negative.
   moved, own_state = jax.lax.cond(
-    jax.tree.leaves(index)[0][0] >= 0,
+    jnp.ravel(jax.tree.leaves(index)[0])[0] >= 0,
     functools.partial(_moved, tx),
     lambda gradient, own_state, own: (own, own_state),
     gradient,
@@ -128,13 +120,13 @@ def update(
   )
   after = jax.tree.map(
     lambda node, new: (
-      stacked.put(space, node, new, index) if like(node) else new
+      stacked.put(choices, node, new, index) if like(node) else new
     ),
     opt_state,
     own_state,
     is_leaf=like,
   )
-  return stacked.put(space, params, moved, index), after
+  return stacked.put(choices, params, moved, index), after
 
 
 def _moved(tx, gradient, opt_state, params):
@@ -143,5 +135,5 @@ def _moved(tx, gradient, opt_state, params):
 
 
 def _is_like(node: Any, params: Tree) -> bool:
-  """Whether an optimizer keeps this of every slot."""
+  """Whether a node of an optimizer's state has an entry per slot."""
   return isinstance(node, Mapping) and set(node) == set(params)

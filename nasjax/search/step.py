@@ -10,41 +10,35 @@ import optax
 
 from nasjax import data, guard, relax
 from nasjax.data.augment import Augment
-from nasjax.search import sparse_update
+from nasjax.search import drawn as drawn_lib
 from nasjax.search.state import Metrics, Setting, State
 from nasjax.space import Alphas, init_alphas
-from nasjax.supernet import downsampling, stacked
 from nasjax.train import accuracy
 
 
 def init(
   setting: Setting, key: jax.Array, train: data.Arrays, valid: data.Arrays
 ) -> State:
-  """Where a search begins; see `Search.init`."""
+  """The first state; see `Search.init`."""
   key, for_net, for_alphas, for_train, for_valid = jax.random.split(key, 5)
-  space, nets, projection = setting.space, setting.nets, setting.projection
-  alphas = init_alphas(space, for_alphas)
-  shape = (1, space.image_size, space.image_size, space.channels)
-  variables = nets[0].init(
-    for_net, jnp.zeros(shape), relax.softmax(alphas), train=False
+  projection = setting.projection
+  alphas = init_alphas(setting.choices, for_alphas)
+  images = jnp.zeros((1, *train.images.shape[1:]))
+  variables = setting.net.init(
+    for_net, images, relax.softmax(alphas), train=False
   )
-  params, stats = variables['params'], variables.get('batch_stats', {})
-  if setting.runs_sampled_ops:
-    params, stats = (stacked.stack(space, tree) for tree in (params, stats))
-    opt_state = sparse_update.init(setting.weight_tx, space, params)
-  else:
-    opt_state = setting.weight_tx.init(params)
+  params, stats, opt_state = setting.form.init(variables)
   return State(
     step=jnp.int32(0),
     key=key,
     params=params,
-    batch_stats=downsampling.spread(stats, len(nets)),
+    batch_stats=stats,
     opt_state=opt_state,
     alphas=alphas,
     alpha_opt_state=setting.alpha_tx.init(alphas),
     constraints=setting.constraint.init(),
     projection=() if projection is None else projection.init(),
-    baseline=downsampling.baseline_init(),
+    baseline=drawn_lib.baseline_init(),
     train=setting.batches.begin(for_train, train),
     valid=setting.batches.begin(for_valid, valid),
     skipped={'weights': jnp.int32(0), 'alphas': jnp.int32(0)},
@@ -52,12 +46,12 @@ def init(
 
 
 class Batch(NamedTuple):
-  """What a loss is taken on.
+  """The data of one loss.
 
   Attributes:
     images: `f32[N, height, width, channels]`.
     labels: `i32[N]`.
-    key: of everything that is random in the network.
+    key: PRNG key of all draws, those of the network included.
   """
 
   images: jax.Array
@@ -66,7 +60,7 @@ class Batch(NamedTuple):
 
 
 def _draw(batches, sampler, arrays, key):
-  """The next batch, the position behind it, and the next key."""
+  """The next batch, the position after it, and the next key."""
   key, for_batch, for_net = jax.random.split(key, 3)
   images, labels, sampler = batches(sampler, arrays, for_batch)
   return Batch(images, labels, for_net), sampler, key
@@ -83,30 +77,36 @@ def _draw_valid(setting, state, valid):
 
 
 class _Drawn(NamedTuple):
-  """What a relaxation drew, and which pattern.
+  """What the relaxation and the drawn choices give to the network.
 
   Attributes:
-    found: probs, and the index of the ops that run.
-    pattern: `i32[]`.
-    dropout: key of what the network draws.
+    sampled: probs, and the index of the options that run.
+    options: name to `i32[*shape]`, of choices with `drawn` alone.
+    dropout: PRNG key of the network.
   """
 
-  found: relax.Sampled
-  pattern: jax.Array
+  sampled: relax.Sampled
+  options: dict[str, jax.Array]
   dropout: jax.Array
 
 
-def _draws(setting, state, alphas, key, drawn_by, guards=None):
-  """What a batch is run through."""
-  for_relax, for_dropout, for_pattern, for_guards = jax.random.split(key, 4)
-  heat = setting.temperature(state.step)
-  found = relax.draw(drawn_by, alphas, heat, for_relax)
+def _draws(setting, state, alphas, key, relaxation, guards=None):
+  """Draws what a batch is run through."""
+  for_relax, for_dropout, for_options, for_guards = jax.random.split(key, 4)
+  temperature = setting.temperature(state.step)
+  sampled = relax.draw(relaxation, alphas, temperature, for_relax)
   chances = setting.distribution(state, alphas)
   if guards is not None:
-    found = guards.train_probs(found, setting.space, state.step, for_guards)
+    sampled = guards.train_probs(
+      sampled, setting.choices, state.step, for_guards
+    )
     if guards.fairness is not None:
-      chances = found.probs
-  return _Drawn(found, downsampling.draw(for_pattern, chances), for_dropout)
+      chances = sampled.probs
+  options = drawn_lib.draw(for_options, setting.choices, chances)
+  index = (sampled.index or {}) | options
+  return _Drawn(
+    relax.Sampled(sampled.probs, index or None), options, for_dropout
+  )
 
 
 def _draws_train(setting, state, alphas, key):
@@ -115,54 +115,19 @@ def _draws_train(setting, state, alphas, key):
 
 
 def _forward(setting, state, params, images, drawn):
-  """Runs the supernet, or what was drawn of it: logits, and statistics."""
-  index = drawn.found.index
-
-  def run(net, stats):
-    variables = {'params': params, 'batch_stats': stats}
-    if setting.runs_sampled_ops and index is None:
-      variables = _unstacked(setting, variables)
-    logits, updated = net.apply(
-      variables,
-      images,
-      drawn.found.probs,
-      train=True,
-      index=index,
-      mutable=['batch_stats'],
-      rngs={'dropout': drawn.dropout},
-    )
-    new = updated.get('batch_stats', {})
-    if setting.runs_sampled_ops and index is None:
-      new = stacked.stack(setting.space, new)
-    return logits, new
-
-  each = [functools.partial(run, net) for net in setting.nets]
-  return downsampling.call(each, drawn.pattern, state.batch_stats)
-
-
-def _unstacked(setting, variables):
-  """Variables of a search that runs a few ops, as its supernet has them."""
-  net, own = setting.nets[0], setting.nets[0].space
-  images = jnp.zeros((1, own.image_size, own.image_size, own.channels))
-  probs = init_alphas(setting.space)
-  shapes = jax.eval_shape(
-    lambda: net.init(jax.random.key(0), images, probs, train=False)
+  """Logits and statistics of the network, or of the options that were drawn."""
+  return setting.form.apply(
+    params, state.batch_stats, images, drawn.sampled, drawn.dropout
   )
-  return {
-    name: stacked.unstack(setting.space, tree, shapes.get(name, {}))
-    for name, tree in variables.items()
-  }
 
 
-def params(setting: Setting, state: State) -> dict:
-  """The supernet's weights; see `Search.params`."""
-  if not setting.runs_sampled_ops:
-    return state.params
-  return _unstacked(setting, {'params': state.params})['params']
+def params(setting: Setting, state: State, images: jax.Array) -> dict:
+  """The network's weights; see `Search.params`."""
+  return setting.form.params(state.params, images)
 
 
 def _train_loss(setting, state, alphas, params, picked):
-  """The task's loss, which weights lower; with what it was computed from."""
+  """The task's loss, which weights lower; aux: logits and statistics."""
   drawn = _draws_train(setting, state, alphas, picked.key)
   return _task_loss(setting, state, drawn, params, picked)
 
@@ -173,21 +138,20 @@ def _task_loss(setting, state, drawn, params, picked):
 
 
 def _valid_loss(setting, state, alphas, params, picked):
-  """The constrained loss, which alphas lower; with the states it leaves."""
-  # Batches are normalised by their own statistics. What this one adds to the
-  # running ones is dropped, whatever the order: they are the weights' business.
+  """The constrained loss, which alphas lower; aux: new states and metrics."""
+  # Batches are normalised by their own statistics. The statistics of this one
+  # are dropped, for every hypergradient: only weight steps update them.
   drawn = _draws(setting, state, alphas, picked.key, setting.relaxation.probs)
   logits, _ = _forward(setting, state, params, picked.images, drawn)
   task = setting.loss(logits, picked.labels)
   metrics = {
     'valid_loss': task,
     'valid_accuracy': accuracy(logits, picked.labels),
+    **drawn.options,
   }
-  if setting.space.patterns:
-    metrics['pattern'] = drawn.pattern
   distribution = setting.distribution(state, alphas)
-  total, baseline = downsampling.score(
-    task, distribution, drawn.pattern, state.baseline
+  total, baseline = drawn_lib.score(
+    task, distribution, drawn.options, state.baseline
   )
   total, kept, more = _constrained(
     setting, total, distribution, state.constraints
@@ -206,14 +170,12 @@ def weight_step(
   """One step of the weights; see `Search.weight_step`."""
   picked, sampler, key = _draw_train(setting, state, train, state.key)
   drawn = _draws_train(setting, state, state.alphas, picked.key)
-  index, params = drawn.found.index, state.params
-  if index is not None:
-    # Of what does not run there is no gradient to compute.
-    params = stacked.take(setting.space, params, index)
-  objective = functools.partial(_task_loss, setting, state, drawn)
-  grad = jax.value_and_grad(objective, has_aux=True)
-  (value, (logits, stats)), g = grad(params, picked)
-  params, opt_state = _moved(setting, state, g, index)
+  (value, (logits, stats)), params, opt_state = setting.form.update(
+    lambda params: _task_loss(setting, state, drawn, params, picked),
+    state.params,
+    state.opt_state,
+    drawn.sampled.index,
+  )
   metrics = {
     'train_loss': value,
     'train_accuracy': accuracy(logits, picked.labels),
@@ -230,24 +192,13 @@ def weight_step(
   return state, metrics
 
 
-def _moved(setting, state, gradient, index):
-  """Weights and their optimizer's state, after a step of what ran."""
-  tx, params = setting.weight_tx, state.params
-  if index is not None:
-    return sparse_update.update(
-      tx, setting.space, gradient, state.opt_state, params, index
-    )
-  updates, opt_state = tx.update(gradient, state.opt_state, params)
-  return optax.apply_updates(params, updates), opt_state
-
-
 def alpha_step(
   setting: Setting, state: State, train: data.Arrays, valid: data.Arrays
 ) -> tuple[State, Metrics]:
   """One step of the alphas; see `Search.alpha_step`."""
   picked, sampler, key = _draw_valid(setting, state, valid)
-  # What the next weight step will draw, as in DARTS, and with its noise; the
-  # position in `train` is not moved, so nothing is taken from that step.
+  # The batch and the noise of the next weight step, as in DARTS. The position
+  # in `train` stays, so that this step will draw them as well.
   ahead, _, _ = _draw_train(setting, state, train, key)
   estimate = setting.hypergradient(
     functools.partial(_train_loss, setting, state),
@@ -265,7 +216,7 @@ def alpha_step(
   if projection:
     duals = zip(setting.projection.names, projection.duals, strict=True)
     metrics |= {f'{name}_dual': dual for name, dual in duals}
-  metrics['skips'] = guard.count_skips(alphas, setting.space)
+  metrics['skips'] = guard.count_skips(alphas, setting.choices)
   state = state._replace(
     key=key,
     alphas=alphas,
@@ -279,12 +230,12 @@ def alpha_step(
 
 
 def eigenvalue(setting: Setting, state: State, valid: data.Arrays) -> jax.Array:
-  """How sharply the task's loss curves; see `Search.eigenvalue`."""
+  """The largest eigenvalue of the Hessian; see `Search.eigenvalue`."""
   picked, _, key = _draw_valid(setting, state, valid)
 
   def task(alphas):
-    # The mixture by the distribution, whatever is drawn or hard in the steps:
-    # only of that one there is a curvature.
+    # The mixture by the distribution, even where steps draw ops: a one-hot
+    # sample has no curvature in the alphas.
     distribution = setting.relaxation.distribution
     drawn = _draws(setting, state, alphas, picked.key, distribution)
     logits, _ = _forward(setting, state, state.params, picked.images, drawn)
@@ -294,7 +245,7 @@ def eigenvalue(setting: Setting, state: State, valid: data.Arrays) -> jax.Array:
 
 
 def _constrained(setting, loss, distribution, before):
-  """The constrained loss, the constraints' states, and what they looked at."""
+  """The constrained loss, the constraints' states, and metrics of the costs."""
   expected = tuple(cost(distribution) for cost in setting.costs)
   hard = harden(distribution)
   strict = tuple(cost(hard) for cost in setting.costs)

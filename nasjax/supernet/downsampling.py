@@ -1,149 +1,145 @@
 """The place of downsampling as a choice.
 
-Patterns differ in resolution, so their outputs cannot be mixed: each step draws
-one pattern. Weights are shared, since their shapes do not depend on it; batch
-norm keeps running statistics per pattern. The gradient with respect to the
-pattern's probabilities is estimated from the losses of the drawn patterns
-(Williams 1992, REINFORCE, with a running mean as baseline). The gradient of the
-cost is exact.
-
-Spaces without patterns are handled as if they had one.
+The patterns of a space differ in resolution, so their outputs cannot be mixed:
+a step runs one pattern. All patterns share their weights, since the shapes of
+weights do not depend on the resolution. Each pattern has its own running
+statistics of batch norm, since those do.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from nasjax.ops import Numerics
-from nasjax.space import Alphas, Space, at_pattern
-from nasjax.supernet.entangled import Entangled
-from nasjax.supernet.mixed import Supernet
+from nasjax.space import Space, at_pattern
 
-KINDS = ('mixed', 'entangled')
+Tree = Any
+CHOICE = 'pattern'
 
 
-class Baseline(NamedTuple):
-  """Running mean of the drawn losses.
+class Downsampling(nn.Module):
+  """The network of a space with patterns; every call runs one pattern.
+
+  `nasjax.supernet.Supernet` and `nasjax.supernet.Entangled` of a space with
+  patterns are this module, so users rarely make it themselves.
+
+  Parameters have the names and shapes of one pattern's network, such as
+  `slot / op / ...`. Every leaf of `batch_stats` has a leading axis of patterns,
+  of which a call in training mode updates the row of the pattern that ran.
+
+  Under `vmap` over the index or over `probs`, all patterns are computed.
 
   Attributes:
-    total: `f32[]`, exponentially weighted sum of losses.
-    weight: `f32[]`, of the weights; `total / weight` is free of the start.
-  """
-
-  total: jax.Array
-  weight: jax.Array
-
-
-def networks(
-  space: Space, numerics: Numerics, kind: str = 'mixed'
-) -> list[Supernet | Entangled]:
-  """The supernet of each pattern; the one of a space that has none.
-
-  Args:
-    space: what they hold.
-    numerics: how they are computed.
-    kind: `'mixed'`, every op with weights of its own, or `'entangled'`.
-
-  Raises:
-    ValueError: another kind.
+    space: a space with patterns.
+    numerics: how the network is computed.
+    network: `(space, numerics, **module options) -> module`, the network of a
+      space without patterns.
 
   Example:
     >>> from nasjax import spaces
-    >>> macro = spaces.tiny_macro()
-    >>> [type(n).__name__ for n in networks(macro, Numerics(), 'entangled')]
-    ['Entangled', 'Entangled']
+    >>> from nasjax.supernet import Supernet
+    >>> macro, images = spaces.tiny_macro(), jnp.zeros((2, 8, 8, 1))
+    >>> probs = {n: jnp.ones(len(c)) / len(c) for n, c in macro.choices.items()}
+    >>> net = Supernet(macro)
+    >>> init = jax.jit(lambda key: net.init(key, images, probs, train=False))
+    >>> variables = init(jax.random.key(0))
+    >>> variables['batch_stats']['stem']['conv3']['bn']['mean'].shape
+    (2, 4)
+    >>> late = {'pattern': jnp.array(macro.patterns.index('late'))}
+    >>> net.apply(variables, images, probs, train=False, index=late).shape
+    (2, 10)
   """
-  if kind not in KINDS:
-    raise ValueError(f'kind must be one of {KINDS}, got {kind=}.')
-  net = Entangled if kind == 'entangled' else Supernet
-  if not space.patterns:
-    return [net(space, numerics)]
-  each = [at_pattern(space, i) for i in range(len(space.patterns))]
-  return [net(s, numerics) for s in each]
 
+  space: Space
+  numerics: Numerics
+  network: Callable[..., nn.Module]
 
-def draw(key: jax.Array, probs: Alphas) -> jax.Array:
-  """Index of a pattern, `i32[]`; 0 without patterns. The key is consumed."""
-  if 'pattern' not in probs:
-    return jnp.int32(0)
-  return jax.random.categorical(key, jnp.log(probs['pattern']))
+  @nn.compact
+  def __call__(
+    self,
+    images: jax.Array,
+    probs: Mapping[str, jax.Array],
+    *,
+    train: bool,
+    index: Mapping[str, jax.Array] | None = None,
+  ) -> jax.Array:
+    """Computes the logits of one pattern.
 
+    Args:
+      images: `f32[N, H, W, C]`, normalised.
+      probs: name to `f32[options]`, for all of `space.choices`.
+      train: as in `nasjax.supernet.Supernet`.
+      index: `index['pattern']`, `i32[]` or `i32[1]`, is the pattern that runs.
+        Without it, the pattern of the highest probability runs. The pattern's
+        network gets the other entries, or None where there are none.
 
-def spread(tree: Any, number: int) -> Any:
-  """The same statistics for each pattern: a leading axis of `number`."""
-  return jax.tree.map(lambda x: jnp.stack([x] * number), tree)
+    Returns:
+      `f32[N, num_classes]`.
 
+    Raises:
+      InputError: images are too small for the strides.
+      ValueError: `probs` lacks a choice.
+    """
+    if self.is_initializing():
+      return self._made(images, probs, train)
+    index = dict(index or {})
+    pattern = index.pop(CHOICE, None)
+    if pattern is None:
+      if CHOICE not in probs:
+        raise ValueError(
+          f'probs lacks the choice {CHOICE!r} of {self.space.name!r}, and '
+          'index does not name a pattern.'
+        )
+      pattern = jnp.argmax(probs[CHOICE])
+    pattern = jnp.reshape(pattern, ())
+    key = self.make_rng('dropout') if self.has_rng('dropout') else None
+    variables = self.variables
+    params, stats = (variables.get(k, {}) for k in ('params', 'batch_stats'))
+    train_stats = self.is_mutable_collection('batch_stats')
+    mutable = ['batch_stats'] if train_stats else []
 
-def call(
-  apply: list[Callable[[dict], tuple[jax.Array, dict]]],
-  index: jax.Array,
-  stats: dict,
-) -> tuple[jax.Array, dict]:
-  """Runs the drawn pattern alone.
+    def run(place):
+      net = self.network(
+        at_pattern(self.space, place), self.numerics, parent=None
+      )
 
-  Args:
-    apply: for each pattern, from batch statistics to logits and new statistics.
-    index: which one to run.
-    stats: batch statistics, each with a leading axis of patterns.
+      def branch(own):
+        logits, new = net.apply(
+          {'params': params, 'batch_stats': own},
+          images,
+          probs,
+          train=train,
+          index=index or None,
+          mutable=mutable,
+          rngs=None if key is None else {'dropout': key},
+        )
+        return logits, new.get('batch_stats', {})
 
-  Returns:
-    Logits, and statistics of which those of the drawn pattern are new.
-  """
-  if len(apply) == 1:
-    # Without looking anything up: for hundreds of statistics that would be a
-    # fifth of the time that tracing a step takes.
-    logits, new = apply[0](jax.tree.map(lambda x: x.squeeze(0), stats))
-    one = lambda whole, x: x[None].astype(whole.dtype)  # noqa: E731
-    return logits, jax.tree.map(one, stats, new)
-  own = jax.tree.map(lambda x: x[index], stats)
-  logits, new = jax.lax.switch(index, apply, own)
+      return branch
 
-  def kept(all_patterns, own):
-    return all_patterns.at[index].set(own.astype(all_patterns.dtype))
+    branches = [run(i) for i in range(len(self.space.patterns))]
+    own = jax.tree.map(lambda rows: rows[pattern], stats)
+    logits, new = jax.lax.switch(pattern, branches, own)
+    for name in new:
+      after = jax.tree.map(
+        lambda rows, row: rows.at[pattern].set(row.astype(rows.dtype)),
+        stats[name],
+        new[name],
+      )
+      self.put_variable('batch_stats', name, after)
+    return logits
 
-  return logits, jax.tree.map(kept, stats, new)
-
-
-def baseline_init() -> Baseline:
-  """No loss seen."""
-  return Baseline(jnp.float32(0), jnp.float32(0))
-
-
-def score(
-  loss: jax.Array,
-  probs: Alphas,
-  index: jax.Array,
-  baseline: Baseline,
-  decay: float = 0.9,
-) -> tuple[jax.Array, Baseline]:
-  """The loss, whose gradient in the pattern's probs is estimated.
-
-  Args:
-    loss: `f32[]`, of the drawn pattern.
-    probs: what it was drawn from.
-    index: what was drawn.
-    baseline: running mean of losses before this one.
-    decay: of the running mean.
-
-  Returns:
-    The same value, with `(loss - baseline) d log probs[index]` added to its
-    gradient, and the next baseline. The first loss is its own baseline.
-  """
-  if 'pattern' not in probs:
-    return loss, baseline
-  value = jax.lax.stop_gradient(loss)
-  after = Baseline(
-    decay * baseline.total + (1 - decay) * value,
-    decay * baseline.weight + (1 - decay),
-  )
-  mean = jnp.where(
-    baseline.weight > 0,
-    baseline.total / jnp.maximum(baseline.weight, 1e-12),
-    value,
-  )
-  log_prob = jnp.log(probs['pattern'][index])
-  return loss + (value - mean) * (
-    log_prob - jax.lax.stop_gradient(log_prob)
-  ), after
+  def _made(self, images, probs, train):
+    """Makes the variables; runs the first pattern."""
+    first = self.network(at_pattern(self.space, 0), self.numerics)
+    # The first pattern's network makes its variables here, not one level below.
+    nn.share_scope(self, first)
+    logits = first(images, probs, train=train)
+    number = len(self.space.patterns)
+    for name, tree in self.variables.get('batch_stats', {}).items():
+      rows = jax.tree.map(lambda x: jnp.stack([x] * number), tree)
+      self.put_variable('batch_stats', name, rows)
+    return logits

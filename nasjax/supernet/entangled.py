@@ -8,6 +8,7 @@ slot costs as much as its largest op, however many ops it has.
 
 import functools
 from collections.abc import Mapping
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
@@ -27,6 +28,7 @@ from nasjax.ops import (
 from nasjax.space import Slot, Space, Width, channels
 from nasjax.supernet import masks as nest_lib
 from nasjax.supernet import sharing
+from nasjax.supernet.downsampling import Downsampling
 from nasjax.supernet.masks import Masks, Nest
 from nasjax.supernet.mixed import channel_mask, check_choices, rematted
 
@@ -204,6 +206,9 @@ class Entangled(nn.Module):
   space: Space
   numerics: Numerics = Numerics()
 
+  # A search refuses a relaxation that runs sampled ops alone.
+  shares_weights: ClassVar[bool] = True
+
   @nn.compact
   def __call__(
     self,
@@ -229,6 +234,10 @@ class Entangled(nn.Module):
       ValueError: `probs` lacks a choice, the space still has patterns, or there
         is an index.
     """
+    if self.space.patterns:
+      whole = Downsampling(self.space, self.numerics, Entangled)
+      nn.share_scope(self, whole)
+      return whole(images, probs, train=train, index=index)
     check_choices(self.space, probs)
     if index is not None:
       raise ValueError(

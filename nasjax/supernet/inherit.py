@@ -34,9 +34,9 @@ def subweights(
     space: the architecture's.
     architecture: what was derived.
     params: of `nasjax.supernet.entangled.Entangled(space)`, or
-      `Supernet(space)`; where the space has patterns those of any of them,
-      since weights are shared.
-    collection: what `params` are; `'batch_stats'` are cut as well.
+      `Supernet(space)`.
+    collection: the collection of `params`; `'batch_stats'` are cut as well.
+      Where the space has patterns, they are those of the derived pattern.
     kind: of the supernet, `'entangled'` or `'mixed'`.
 
   Returns:
@@ -68,6 +68,9 @@ def subweights(
     lambda: Supernet(derived).init(jax.random.key(0), images, {}, train=False)
   )
   names = _names(space, architecture, kind)
+  if space.patterns and collection == 'batch_stats':
+    pattern = architecture.index['pattern']
+    params = jax.tree.map(lambda rows: rows[pattern], params)
 
   def cut(path, shape):
     slot, op, *rest = (entry.key for entry in path)

@@ -10,6 +10,7 @@ import numpy as np
 from nasjax.ops import Numerics, Op
 from nasjax.space import Slot, Space, Width, check_image_size
 from nasjax.supernet import fused, stacked, switch
+from nasjax.supernet.downsampling import Downsampling
 
 
 class Mixed(nn.Module):
@@ -163,9 +164,12 @@ class Supernet(nn.Module):
 
     Raises:
       InputError: images are too small for the strides.
-      ValueError: `probs` lacks a choice, `index` a slot, or the space still has
-        patterns.
+      ValueError: `probs` lacks a choice, or `index` a slot.
     """
+    if self.space.patterns:
+      whole = Downsampling(self.space, self.numerics, Supernet)
+      nn.share_scope(self, whole)
+      return whole(images, probs, train=train, index=index)
     check_choices(self.space, probs)
     if index is not None:
       _check_index(self.space, index)
@@ -197,17 +201,12 @@ def rematted(module: type[nn.Module]) -> type[nn.Module]:
 
 
 def check_choices(space: Space, probs: Mapping[str, jax.Array]) -> None:
-  """Refuses patterns, `probs` that lack a choice, and images too small.
+  """Refuses `probs` that lack a choice, and images too small.
 
   Raises:
     InputError: images are too small for the strides.
-    ValueError: the space has patterns, or `probs` lacks a choice.
+    ValueError: `probs` lacks a choice.
   """
-  if space.patterns:
-    raise ValueError(
-      f'{space.name} has the patterns {", ".join(space.patterns)}; '
-      'they are not mixed: see nasjax.space.at_pattern.'
-    )
   missing = [name for name in space.choices if name not in probs]
   if missing:
     raise ValueError(f'probs lacks the choices {", ".join(missing)}')

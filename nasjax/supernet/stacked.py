@@ -8,21 +8,21 @@ of a supernet (`slot / op / ...`) take two other forms:
 - gathered, `slot / drawn_0 / kind / ...`: the rows of the sampled ops.
   Gradients and optimizer updates have this form.
 
-A slot with one op has the same form in all three. An optimizer's state is
+A slot that is no choice has the same form in all three. An optimizer's state is
 stacked like the weights that it belongs to. `nasjax.supernet.switch` runs the
 gathered op.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import traverse_util
 
-from nasjax.space import Slot, Space
-
 Tree = Any
+# Slot to the names of its ops, or to a `nasjax.space.Choice` of them.
+Options = Mapping[str, Iterable[str]]
 Index = Mapping[str, jax.Array]
 DRAWN = 'drawn_{}'
 
@@ -132,103 +132,92 @@ def is_taken(slot: Tree) -> bool:
   return DRAWN.format(0) in slot
 
 
-def stack(space: Space, tree: Tree) -> Tree:
+def stack(choices: Options, tree: Tree) -> Tree:
   """The stacked form of a supernet's variables.
 
   Args:
-    space: what the supernet holds.
+    choices: slot to the names of its ops, in order. Names that are no key of
+      `tree` are ignored, so all choices of a space can be given.
     tree: params or `batch_stats`, `slot / op / ...`.
 
   Returns:
-    `slot / kind / ...`, of arrays `[ops, ...]`; slots with one op as they are.
+    `slot / kind / ...`, of arrays `[ops, ...]`; other slots as they are.
   """
-  slots = several(space)
 
   def own(name):
-    return stack_ops([tree[name].get(op, {}) for op in slots[name].op_names])
+    return stack_ops([tree[name].get(op, {}) for op in choices[name]])
 
-  return {n: own(n) if n in slots else part for n, part in tree.items()}
+  return {n: own(n) if n in choices else part for n, part in tree.items()}
 
 
-def unstack(space: Space, stacked: Tree, shapes: Tree) -> Tree:
-  """What `stack` was given.
+def unstack(choices: Options, stacked: Tree, shapes: Tree) -> Tree:
+  """Inverts `stack`.
 
   Args:
-    space: what the supernet holds.
+    choices: as `stack` had them.
     stacked: what `stack` returned.
-    shapes: of what it was given.
+    shapes: arrays or shapes of the tree that `stack` was given.
 
   Example:
-    >>> from nasjax import spaces
-    >>> tiny = spaces.tiny()
-    >>> ops = {op.name: {'x': jnp.ones(3)} for op in tiny.slots[1].ops}
-    >>> tree = {tiny.slots[1].name: ops}
-    >>> again = unstack(tiny, stack(tiny, tree), tree)
-    >>> again[tiny.slots[1].name]['mbconv_k3_e1']['x'].tolist()
-    [1.0, 1.0, 1.0]
+    >>> ops = {'slot': ('a', 'b')}
+    >>> tree = {'slot': {'a': {'x': jnp.ones(3)}, 'b': {'x': jnp.ones(2)}}}
+    >>> unstack(ops, stack(ops, tree), tree)['slot']['b']['x'].tolist()
+    [1.0, 1.0]
   """
-  slots = several(space)
 
   def own(name):
-    names = slots[name].op_names
+    names = list(choices[name])
     return {
       op: cut(at(stacked[name], names.index(op)), shape)
       for op, shape in shapes[name].items()
     }
 
-  return {n: own(n) if n in slots else part for n, part in stacked.items()}
+  return {n: own(n) if n in choices else part for n, part in stacked.items()}
 
 
-def take(space: Space, stacked: Tree, index: Index) -> Tree:
-  """What is kept of the ops that run.
+def take(choices: Options, stacked: Tree, index: Index) -> Tree:
+  """Gathers the ops that run.
 
   Args:
-    space: what the supernet holds.
+    choices: as `stack` had them.
     stacked: variables, or anything of the same structure.
     index: slot to `i32[m]`, all different.
 
   Returns:
-    The taken form; its cost does not depend on the number of ops.
+    The gathered form; its cost does not depend on the number of ops.
 
   Example:
-    >>> from nasjax import spaces
-    >>> slot = spaces.tiny().slots[1]
-    >>> rows = {slot.name: {'1d': {'x': jnp.array([[1.0], [2.0]])}}}
-    >>> index = {slot.name: jnp.array([1])}
-    >>> taken = take(spaces.tiny(), rows, index)
-    >>> taken[slot.name]['drawn_0']['1d']['x'].tolist()
+    >>> rows = {'slot': {'1d': {'x': jnp.array([[1.0], [2.0]])}}}
+    >>> taken = take({'slot': ('a', 'b')}, rows, {'slot': jnp.array([1])})
+    >>> taken['slot']['drawn_0']['1d']['x'].tolist()
     [2.0]
   """
-  slots = several(space)
 
   def own(name):
     return {
       DRAWN.format(k): at(stacked[name], i) for k, i in enumerate(index[name])
     }
 
-  return {n: own(n) if n in slots else part for n, part in stacked.items()}
+  return {n: own(n) if n in choices else part for n, part in stacked.items()}
 
 
-def put(space: Space, stacked: Tree, taken: Tree, index: Index) -> Tree:
-  """`stacked`, in which what was taken is what it has become; in place.
+def put(choices: Options, stacked: Tree, taken: Tree, index: Index) -> Tree:
+  """Scatters gathered ops back into `stacked`; in place under `jit`.
 
   Args:
-    space: what the supernet holds.
+    choices: as `stack` had them.
     stacked: as `take` had it.
-    taken: what it returned, changed.
+    taken: what `take` returned, changed.
     index: as `take` had it.
 
   Example:
-    >>> from nasjax import spaces
-    >>> slot = spaces.tiny().slots[1]
-    >>> rows = {slot.name: {'1d': {'x': jnp.array([[1.0], [2.0]])}}}
-    >>> index = {slot.name: jnp.array([1])}
-    >>> taken = {slot.name: {'drawn_0': {'1d': {'x': jnp.array([5.0])}}}}
-    >>> after = put(spaces.tiny(), rows, taken, index)
-    >>> after[slot.name]['1d']['x'].tolist()
+    >>> rows = {'slot': {'1d': {'x': jnp.array([[1.0], [2.0]])}}}
+    >>> taken = {'slot': {'drawn_0': {'1d': {'x': jnp.array([5.0])}}}}
+    >>> index = {'slot': jnp.array([1])}
+    >>> after = put({'slot': ('a', 'b')}, rows, taken, index)
+    >>> after['slot']['1d']['x'].tolist()
     [[1.0], [5.0]]
   """
-  slots = several(space)
 
   def own(name):
     whole = stacked[name]
@@ -236,12 +225,7 @@ def put(space: Space, stacked: Tree, taken: Tree, index: Index) -> Tree:
       whole = set_at(whole, taken[name][DRAWN.format(k)], i)
     return whole
 
-  return {n: own(n) if n in slots else part for n, part in taken.items()}
-
-
-def several(space: Space) -> dict[str, Slot]:
-  """The slots with more than one op, by name."""
-  return {slot.name: slot for slot in space.slots if len(slot.ops) > 1}
+  return {n: own(n) if n in choices else part for n, part in taken.items()}
 
 
 def _kinds(tree: Tree) -> dict[tuple[str, ...], jax.Array]:

@@ -50,7 +50,6 @@ from nasjax.run import inputs as inputs_lib
 from nasjax.run import limits as limits_lib
 from nasjax.run.config import SearchConfig
 from nasjax.run.workdir import metrics_file
-from nasjax.search import hypergradient
 from nasjax.train.recipe import Recipe
 from tests.conftest import images, prepare_tfds, refused
 
@@ -1074,7 +1073,7 @@ def test_help_lists_the_flags():
   assert all(f'--{name}:' in plain for name in named)
   words = ' '.join(out.split())
   kinds = config_lib.SUPERNETS
-  orders, relaxations = hypergradient.ORDERS, config_lib.RELAXATIONS
+  orders, relaxations = config_lib.ORDERS, config_lib.RELAXATIONS
   forms = constraint.FORMS
   for known in (orders, config_lib.FAIRNESS, relaxations, kinds, forms):
     assert cli.one_of(known) in words

@@ -106,7 +106,8 @@ def test_weights_and_statistics_of_a_search_survive_a_rate_that_is_too_large():
     return jnp.where(step == 2, jnp.float32(3e38), 0.1)
 
   parts = search.make(
-    space,
+    space.search_network(),
+    space.choices,
     data.Batches(10, (0.5,), (0.3,)),
     [(macs, constraint.lagrangian(limit=8000, rate=0.1))],
     weight_tx=optax.chain(optax.scale(1e6), optax.sgd(rate)),

@@ -73,30 +73,40 @@ def test_descending_the_entropy_decides_and_ascending_undecides(
 # --- Skips -------------------------------------------------------------------
 
 
+def _masks():
+  """Which options are skips, `bool[options]`, of every choice with one."""
+  choices = MOBILE.choices
+  return {
+    name: np.arange(len(choices[name])) == i
+    for name, i in guard.skips(choices).items()
+  }
+
+
 def test_skips_are_where_stride_and_width_stay():
-  masks = guard.skips(MOBILE)
+  skips = guard.skips(MOBILE.choices)
   found = {name for name, ops in MOBILE.choices.items() if 'skip' in ops}
-  assert set(masks) == found
+  assert set(skips) == found
   assert len(found) == 5
-  for name, mask in masks.items():
-    assert [MOBILE.choices[name][i] for i in np.flatnonzero(mask)] == ['skip']
-  assert not guard.skips(space.fix(TINY, space.argmax(TINY, _alphas(of=TINY))))
+  for name, i in skips.items():
+    assert MOBILE.choices[name][i] == 'skip'
+  assert not guard.skips(
+    space.fix(TINY, space.argmax(TINY, _alphas(of=TINY))).choices
+  )
 
 
 def test_as_many_skips_are_counted_as_win(draw):
   for _ in range(20):
     a = draw(MOBILE)
-    assert int(guard.count_skips(space.one_hot(a), MOBILE)) == a.choice.count(
-      'skip'
-    )
+    found = guard.count_skips(space.one_hot(a), MOBILE.choices)
+    assert int(found) == a.choice.count('skip')
 
 
 def test_skips_are_dropped_at_the_rate_and_the_mean_stays():
   """Binomial bound of 5 standard deviations over 4,000 draws."""
   probs, rate, n = relax.softmax(_alphas()), 0.3, 4000
   keys = jax.random.split(jax.random.key(0), n)
-  drop = jax.jit(jax.vmap(lambda k: guard.drop_skips(probs, MOBILE, rate, k)))
-  dropped, masks = drop(keys), guard.skips(MOBILE)
+  drop = lambda k: guard.drop_skips(probs, MOBILE.choices, rate, k)  # noqa: E731
+  dropped, masks = jax.jit(jax.vmap(drop))(keys), _masks()
   gone = []
   for name, p in probs.items():
     mask = masks.get(name, np.zeros(len(p), bool))
@@ -115,14 +125,18 @@ def test_skips_are_dropped_at_the_rate_and_the_mean_stays():
 
 def test_without_a_rate_nothing_is_dropped():
   probs, key = relax.softmax(_alphas()), jax.random.key(0)
-  chex.assert_trees_all_equal(guard.drop_skips(probs, MOBILE, 0.0, key), probs)
+  chex.assert_trees_all_equal(
+    guard.drop_skips(probs, MOBILE.choices, 0.0, key), probs
+  )
 
 
 def test_a_skip_that_is_alone_is_never_dropped():
   """As in a one-hot sample: else nothing reached the rest of the network."""
   probs = {'stage2_2': jnp.array([[0.0, 0.0, 1.0], [0.5, 0.0, 0.5]])}
   keys = jax.random.split(jax.random.key(0), 50)
-  drop = jax.vmap(lambda k: guard.drop_skips(probs, TINY, 0.9, k)['stage2_2'])
+  drop = jax.vmap(
+    lambda k: guard.drop_skips(probs, TINY.choices, 0.9, k)['stage2_2']
+  )
   one, mixed = drop(keys).transpose(1, 0, 2)
   np.testing.assert_array_equal(one, np.tile([0, 0, 1], (50, 1)))
   assert (mixed[:, 2] == 0).any()
@@ -133,7 +147,7 @@ def test_what_skips_are_dropped_from_still_has_a_gradient():
   alphas, key = _alphas(of=TINY), jax.random.key(3)
 
   def first_output(alphas):
-    p = guard.drop_skips(relax.softmax(alphas), TINY, 0.5, key)
+    p = guard.drop_skips(relax.softmax(alphas), TINY.choices, 0.5, key)
     return p['stage2_2'][0]
 
   assert (jax.grad(first_output)(alphas)['stage2_2'] != 0).all()
@@ -367,13 +381,13 @@ def test_guards_compose_in_the_weights_steps_alone():
   probs, key = relax.softmax(_alphas()), jax.random.key(0)
   step = jnp.int32(5)
   drawn = relax.Sampled(probs, None)
-  off = guard.Guards().train_probs(drawn, MOBILE, step, key)
+  off = guard.Guards().train_probs(drawn, MOBILE.choices, step, key)
   chex.assert_trees_all_equal(off.probs, probs)
   rate = optax.linear_schedule(1.0, 0.0, 10)  # 0.5 at step 5.
   both = guard.Guards(skip_dropout=rate, fairness=guard.uniform)
-  found, index = both.train_probs(drawn, MOBILE, step, key)
+  found, index = both.train_probs(drawn, MOBILE.choices, step, key)
   assert index is None
-  for name, mask in guard.skips(MOBILE).items():
+  for name, mask in _masks().items():
     fair = 1 / len(mask)
     np.testing.assert_allclose(found[name][~mask], fair, rtol=1e-6)
     assert any(np.isclose(found[name][mask], v) for v in (0.0, 2 * fair))
@@ -382,12 +396,12 @@ def test_guards_compose_in_the_weights_steps_alone():
 def test_strict_fairness_decides_which_op_runs():
   """Whatever was drawn: the op of its turn is the one in the index."""
   guards = guard.Guards(fairness=guard.strict)
-  guards.check(MOBILE, relax.GDAS)
+  guards.check(MOBILE.choices, relax.GDAS)
   ran = []
   for step in range(12):
     drawn = relax.gdas(_alphas(), 1.0, jax.random.key(step))
     found = guards.train_probs(
-      drawn, MOBILE, jnp.int32(step), jax.random.key(0)
+      drawn, MOBILE.choices, jnp.int32(step), jax.random.key(0)
     )
     for name, p in found.probs.items():
       assert p[found.index[name]].tolist() == [1.0]
@@ -402,9 +416,9 @@ def test_guards_that_need_all_ops_are_refused_where_few_run():
     (guard.Guards(skip_dropout=lambda step: 0.5), 'skip_dropout'),
     (guard.Guards(fairness=guard.uniform), 'fairness uniform'),
   ):
-    needs.check(MOBILE)
+    needs.check(MOBILE.choices)
     with pytest.raises(ValueError, match=f'{what} requires a relaxation that'):
-      needs.check(MOBILE, relax.GDAS)
+      needs.check(MOBILE.choices, relax.GDAS)
 
 
 HARD = {'STRAIGHT_THROUGH', 'REINMAX', 'GDAS', 'BINARY_GATES'}
@@ -420,16 +434,18 @@ def test_where_one_op_counts_no_skip_is_ever_dropped_and_dropping_refused():
     changed = False
     for seed in range(4):
       drawn = relax.draw(mixed, alphas, 1.0, jax.random.key(seed))
-      after = dropping.train_probs(drawn, TINY, 0, jax.random.key(9 + seed))
+      after = dropping.train_probs(
+        drawn, TINY.choices, 0, jax.random.key(9 + seed)
+      )
       pair = (each.probs['stage2_2'] for each in (drawn, after))
       changed |= bool(jnp.not_equal(*pair).any())
     assert changed == (name not in HARD)
     assert guard.is_hard(relaxed, TINY.choices) == (name in HARD)
     if changed:
-      dropping.check(TINY, relaxed)
+      dropping.check(TINY.choices, relaxed)
     else:
       with pytest.raises(ValueError, match='skip_dropout requires a relax'):
-        dropping.check(TINY, relaxed)
+        dropping.check(TINY.choices, relaxed)
 
 
 @pytest.mark.parametrize(
@@ -438,12 +454,12 @@ def test_where_one_op_counts_no_skip_is_ever_dropped_and_dropping_refused():
 def test_no_skips_are_dropped_where_ops_take_turns(fairness):
   guards = guard.Guards(skip_dropout=lambda step: 0.5, fairness=fairness)
   with pytest.raises(ValueError, match='with strict fairness there is nothing'):
-    guards.check(MOBILE)
+    guards.check(MOBILE.choices)
 
 
 def test_a_guard_without_anything_to_guard_is_refused():
   fixed = space.fix(TINY, space.argmax(TINY, _alphas(of=TINY)))
   dropping = guard.Guards(skip_dropout=lambda step: 0.5)
-  with pytest.raises(ValueError, match='a space with skips, got tiny'):
-    dropping.check(fixed)
-  dropping.check(TINY)
+  with pytest.raises(ValueError, match='requires a choice with a skip'):
+    dropping.check(fixed.choices)
+  dropping.check(TINY.choices)

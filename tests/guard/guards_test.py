@@ -34,7 +34,8 @@ def _nothing(logits, labels):
 
 def _make(*, price=0.0, alpha_tx=None, **kwargs):
   return search.make(
-    SPACE,
+    SPACE.search_network(),
+    SPACE.choices,
     data.Batches(16, (0.4,), (0.3,)),
     [(MACS, constraint.linear(price, MACS.bounds()[1]))],
     weight_tx=optax.sgd(0.05),
@@ -142,7 +143,8 @@ def test_strict_fairness_trains_every_pattern_as_often(preferred):
   macro = spaces.tiny_macro(num_classes=4)
   macs = cost.macs(macro)
   parts = search.make(
-    macro,
+    macro.search_network(),
+    macro.choices,
     data.Batches(16, (0.4,), (0.3,)),
     [(macs, constraint.linear(0.0, macs.bounds()[1]))],
     weight_tx=optax.sgd(0.05),

@@ -38,7 +38,8 @@ def _arrays() -> data.Arrays:
 
 def _search(name, kept):
   return search.make(
-    SPACE,
+    SPACE.search_network(),
+    SPACE.choices,
     data.Batches(8, (0.5,) * 3, (0.3,) * 3),
     kept.constraints,
     projection=kept.projection,
@@ -133,7 +134,8 @@ def test_a_step_goes_with_widths_patterns_and_several_limits(name, preset):
     jax.ShapeDtypeStruct((16,), jnp.int32),
   )
   parts = search.make(
-    space,
+    space.search_network(),
+    space.choices,
     data.Batches(8, (0.5,) * depth, (0.3,) * depth),
     kept.constraints,
     projection=kept.projection,

@@ -79,7 +79,8 @@ arrays = data.Arrays(
 ends = []
 for sharding in (None, devices.split(16)):
   parts = search.make(
-    tiny, data.Batches(16, (0.4,), (0.3,), sharding=sharding),
+    tiny.search_network(), tiny.choices,
+    data.Batches(16, (0.4,), (0.3,), sharding=sharding),
     [(macs, constraint.linear(0.1, 9000))],
     weight_tx=optax.sgd(0.05), alpha_tx=optax.sgd(1.0))
   sets = devices.everywhere((arrays, arrays), sharding)

@@ -44,7 +44,9 @@ def test_a_kind_is_the_named_one_or_that_of_the_relaxation(
   parts = inputs_lib.build(inputs)
   arrays = inputs.train, inputs.valid
   params = jax.eval_shape(
-    lambda *args: parts.params(parts.init(*args)), jax.random.key(0), *arrays
+    lambda *args: inputs_lib.params_of(inputs, parts, parts.init(*args)),
+    jax.random.key(0),
+    *arrays,
   )
   mixed = set(inputs.space.slots[1].op_names) - {'skip'}
   own = {max(mixed)} if kind == 'entangled' else mixed

@@ -35,7 +35,8 @@ def _kept(limit):
 def _make(limit, space=SPACE, relaxation=relax.SOFTMAX):
   keep, projection = _kept(limit)
   return search.make(
-    space,
+    space.search_network(),
+    space.choices,
     data.Batches(16, (0.4,), (0.3,)),
     [(cost.macs(space), keep[0])],
     weight_tx=optax.sgd(0.05, momentum=0.9),
@@ -86,7 +87,9 @@ def test_one_program_serves_every_limit_and_seed_bit_for_bit():
 
 def test_side_by_side_they_do_what_each_does():
   starts, ends, said, _ = _alone()
-  many = search.population.together(_make(LIMITS[0]), SPACE, relax.SOFTMAX)
+  many = search.population.together(
+    _make(LIMITS[0]), SPACE.choices, relax.SOFTMAX
+  )
   states, metrics = _run(
     jax.jit(many.step), search.population.stack(starts), _arrays()
   )
@@ -114,7 +117,7 @@ starts = list(t._starts(parts, arrays))
 states = search.population.stack([starts[i % 3] for i in range(8)])
 ends = []
 for mesh in None, Mesh(np.array(jax.devices()), ('member',)):
-  many = search.population.together(parts, t.SPACE, relax.SOFTMAX, mesh)
+  many = search.population.together(parts, t.SPACE.choices, relax.SOFTMAX, mesh)
   step = jax.jit(many.weight_step).lower(states, arrays).compile()
   text = step.as_text()
   print('f32[8,16,8,8,' in text, 'all-' in text)
@@ -143,10 +146,10 @@ def test_members_are_split_over_devices_that_do_not_talk():
 def test_what_is_drawn_is_not_computed_side_by_side():
   sampled = _make(LIMITS[0], relaxation=relax.GDAS)
   with pytest.raises(ValueError, match='ops that run are drawn'):
-    search.population.together(sampled, SPACE, relax.GDAS)
+    search.population.together(sampled, SPACE.choices, relax.GDAS)
   macro = spaces.tiny_macro()
-  with pytest.raises(ValueError, match='patterns are drawn'):
-    search.population.together(_make(9e9, macro), macro, relax.SOFTMAX)
+  with pytest.raises(ValueError, match='options of pattern are drawn'):
+    search.population.together(_make(9e9, macro), macro.choices, relax.SOFTMAX)
 
 
 def test_a_member_of_another_form_is_refused():

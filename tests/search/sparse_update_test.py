@@ -15,6 +15,7 @@ from nasjax.supernet import Supernet, stacked
 from nasjax.train import optimizers
 
 SPACE = spaces.tiny()
+CHOICES = SPACE.choices
 OPTIMIZERS = {
   'momentum and decay': optax.chain(
     optax.add_decayed_weights(0.1), optax.sgd(0.05, momentum=0.9)
@@ -31,13 +32,13 @@ OPTIMIZERS = {
 @functools.cache
 def _variables():
   images = jnp.zeros((1, 8, 8, 1))
-  probs = {name: jnp.ones(len(ops)) for name, ops in SPACE.choices.items()}
+  probs = {name: jnp.ones(len(ops)) for name, ops in CHOICES.items()}
   init = functools.partial(Supernet(SPACE).init, train=False)
   return jax.jit(init)(jax.random.key(0), images, probs)
 
 
 def _index(*ops):
-  return {s: jnp.array([i]) for s, i in zip(SPACE.choices, ops, strict=True)}
+  return {s: jnp.array([i]) for s, i in zip(CHOICES, ops, strict=True)}
 
 
 def _drawn(seed, tree):
@@ -49,8 +50,8 @@ def _drawn(seed, tree):
 @pytest.mark.parametrize('collection', ['params', 'batch_stats'])
 def test_stacked_variables_are_all_there(collection):
   tree = _variables()[collection]
-  rows = stacked.stack(SPACE, tree)
-  chex.assert_trees_all_equal(stacked.unstack(SPACE, rows, tree), tree)
+  rows = stacked.stack(CHOICES, tree)
+  chex.assert_trees_all_equal(stacked.unstack(CHOICES, rows, tree), tree)
   for slot in (s for s in SPACE.slots if len(s.ops) > 1):
     for leaf in jax.tree.leaves(rows[slot.name]):
       assert leaf.shape[0] == len(slot.ops)
@@ -60,7 +61,7 @@ def test_what_is_taken_is_the_ops_own_and_zeros():
   params = _variables()['params']
   slot = next(s for s in SPACE.slots if s.name == 'stage2_1')
   index = {**_index(0, 0, 0), 'stage2_1': jnp.array([1, 0])}
-  taken = stacked.take(SPACE, stacked.stack(SPACE, params), index)
+  taken = stacked.take(CHOICES, stacked.stack(CHOICES, params), index)
   for k, i in enumerate([1, 0]):
     own = params['stage2_1'].get(slot.op_names[i], {})
     drawn = taken['stage2_1'][stacked.DRAWN.format(k)]
@@ -88,7 +89,7 @@ def _kept(tx, state, params):
   like = lambda x: isinstance(x, dict) and set(x) == set(params)  # noqa: E731
   trees = [t for t in jax.tree.leaves(state, is_leaf=like) if like(t)]
   whole = _variables()['params']
-  return [stacked.unstack(SPACE, t, whole) for t in (params, *trees)]
+  return [stacked.unstack(CHOICES, t, whole) for t in (params, *trees)]
 
 
 @pytest.mark.parametrize('name', OPTIMIZERS)
@@ -97,12 +98,15 @@ def test_what_did_not_run_stays_and_what_ran_moves_as_ever(name):
 
   What ran moves as it does where there is nothing else but what always runs.
   """
-  tx, params = OPTIMIZERS[name], stacked.stack(SPACE, _variables()['params'])
-  state = sparse_update.init(tx, SPACE, params)
-  step = jax.jit(functools.partial(sparse_update.update, tx, SPACE))
+  tx, params = (
+    OPTIMIZERS[name],
+    stacked.stack(CHOICES, _variables()['params']),
+  )
+  state = sparse_update.init(tx, CHOICES, params)
+  step = jax.jit(functools.partial(sparse_update.update, tx, CHOICES))
 
   def gradient(seed, index):
-    taken = stacked.take(SPACE, params, index)
+    taken = stacked.take(CHOICES, params, index)
     # No gradient reaches what is only there to fill an array up.
     return jax.tree.map(lambda g, p: g * (p != 0), _drawn(seed, taken), taken)
 
@@ -113,17 +117,17 @@ def test_what_did_not_run_stays_and_what_ran_moves_as_ever(name):
   after, after_state = step(g, state, params, index)
 
   # The same by hand: on what was taken, by the optimizer alone.
-  own = stacked.take(SPACE, params, index)
+  own = stacked.take(CHOICES, params, index)
   like = lambda x: isinstance(x, dict) and set(x) == set(params)  # noqa: E731
   own_state = jax.tree.map(
-    lambda x: stacked.take(SPACE, x, index) if like(x) else x,
+    lambda x: stacked.take(CHOICES, x, index) if like(x) else x,
     state,
     is_leaf=like,
   )
   updates, _ = tx.update(g, own_state, own)
   expected = optax.apply_updates(own, updates)
   chex.assert_trees_all_close(
-    stacked.take(SPACE, after, index), expected, rtol=1e-5, atol=1e-6
+    stacked.take(CHOICES, after, index), expected, rtol=1e-5, atol=1e-6
   )
 
   before, now = (_kept(tx, *z) for z in ((state, params), (after_state, after)))
@@ -157,13 +161,13 @@ def test_an_op_moves_by_the_optimizers_rule():
     optax.add_decayed_weights(0.5, mask=optimizers.kernels),
     optax.sgd(0.1, momentum=0.5),
   )
-  params = stacked.stack(SPACE, tree)
-  state = sparse_update.init(tx, SPACE, params)
+  params = stacked.stack(CHOICES, tree)
+  state = sparse_update.init(tx, CHOICES, params)
   expected, velocity = [1.0] * len(slot.ops), [0.0] * len(slot.ops)
   for i in (0, 1, 0):
     index = {slot.name: jnp.array([i])}
-    g = jax.tree.map(jnp.ones_like, stacked.take(SPACE, params, index))
-    params, state = sparse_update.update(tx, SPACE, g, state, params, index)
+    g = jax.tree.map(jnp.ones_like, stacked.take(CHOICES, params, index))
+    params, state = sparse_update.update(tx, CHOICES, g, state, params, index)
     velocity[i] = 0.5 * velocity[i] + 1 + 0.5 * expected[i]
     expected[i] -= 0.1 * velocity[i]
   found = params[slot.name]['2d']['x'].ravel().tolist()
@@ -172,11 +176,11 @@ def test_an_op_moves_by_the_optimizers_rule():
 
 def test_counts_go_on():
   tx = OPTIMIZERS['adam']
-  params = stacked.stack(SPACE, _variables()['params'])
+  params = stacked.stack(CHOICES, _variables()['params'])
   index = _index(0, 0, 0)
-  g = stacked.take(SPACE, params, index)
-  state = sparse_update.init(tx, SPACE, params)
-  _, state = sparse_update.update(tx, SPACE, g, state, params, index)
+  g = stacked.take(CHOICES, params, index)
+  state = sparse_update.init(tx, CHOICES, params)
+  _, state = sparse_update.update(tx, CHOICES, g, state, params, index)
   assert int(optax.tree.get(state, 'count', filtering=_of_adam)) == 1
 
 

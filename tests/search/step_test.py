@@ -33,7 +33,11 @@ BATCHES = data.Batches(16, (0.4,), (0.3,))
 
 
 def _make(
-  constraints=None, loss=search.cross_entropy, batches=BATCHES, **kwargs
+  constraints=None,
+  loss=search.cross_entropy,
+  batches=BATCHES,
+  numerics=ops.Numerics(),  # noqa: B008 (frozen)
+  **kwargs,
 ):
   middle = sum(MACS.bounds()) / 2
   defaults = {
@@ -42,7 +46,12 @@ def _make(
   }
   constraints = constraints or [(MACS, constraint.lagrangian(middle, 0.1))]
   return search.make(
-    SPACE, batches, constraints, loss=loss, **{**defaults, **kwargs}
+    SPACE.search_network(numerics),
+    SPACE.choices,
+    batches,
+    constraints,
+    loss=loss,
+    **{**defaults, **kwargs},
   )
 
 
@@ -255,9 +264,12 @@ def test_a_sampled_weight_step_moves_what_ran_alone(relaxation):
   def kept(state):
     """What there is of each op: weights, momentum and statistics."""
     trace = optax.tree.get(state.opt_state, 'trace')
-    stats = jax.tree.map(lambda x: x[0], state.batch_stats)
-    own = (state.params, 'params'), (trace, 'params'), (stats, 'batch_stats')
-    return [stacked.unstack(SPACE, t, shapes[name]) for t, name in own]
+    own = (
+      (state.params, 'params'),
+      (trace, 'params'),
+      (state.batch_stats, 'batch_stats'),
+    )
+    return [stacked.unstack(SPACE.choices, t, shapes[name]) for t, name in own]
 
   for _ in range(6):
     after, _ = step(state, arrays)
@@ -265,7 +277,9 @@ def test_a_sampled_weight_step_moves_what_ran_alone(relaxation):
     # At most one, and none where the skip, which has no weights, was drawn.
     assert all(len(ops_) <= 1 for ops_ in moved.values())
     assert all(other == moved for other in others)
-    chex.assert_trees_all_equal(parts.params(after), kept(after)[0])
+    chex.assert_trees_all_equal(
+      parts.params(after, arrays.images), kept(after)[0]
+    )
     seen |= {(slot, *ops_) for slot, ops_ in moved.items()}
     state = after
   assert len(seen) > len(SPACE.choices)  # Not the same ones every time.
@@ -282,10 +296,11 @@ def test_a_sampled_weight_step_is_the_mixed_one_where_one_op_is_certain():
   for relaxation in (relax.SOFTMAX, relax.GDAS):
     parts = _make(weight_tx=optax.sgd(0.1), relaxation=relaxation)
     state = jax.jit(parts.init)(jax.random.key(3), arrays, arrays)
-    before, state = parts.params(state), state._replace(alphas=alphas)
+    before = parts.params(state, arrays.images)
+    state = state._replace(alphas=alphas)
     for _ in range(2):
       state, metrics = jax.jit(parts.weight_step)(state, arrays)
-    found.append((parts.params(state), metrics['train_loss']))
+    found.append((parts.params(state, arrays.images), metrics['train_loss']))
   chex.assert_trees_all_close(*found, rtol=1e-4, atol=1e-5)
   names = {s.name: s.op_names for s in SPACE.slots}
   chosen = zip(choice, SPACE.choices, strict=True)
@@ -340,7 +355,8 @@ def test_a_sampled_step_goes_with_patterns():
   """Conditionals in a conditional: the structure of the state stays."""
   space, arrays = spaces.tiny_macro(num_classes=CLASSES), _arrays()
   parts = search.make(
-    space,
+    space.search_network(),
+    space.choices,
     BATCHES,
     [(cost.macs(space), constraint.linear(1.0, 1e4))],
     weight_tx=optax.sgd(0.05, momentum=0.9),

@@ -27,7 +27,8 @@ from nasjax import (
   zoo,
 )
 from nasjax.ops.mbconv import MBConvModule
-from nasjax.supernet import Supernet, downsampling
+from nasjax.search import drawn
+from nasjax.supernet import Supernet
 from tests.spaces import op_by_op
 from tests.spaces.spaces_cases import (
   NATIVE,
@@ -240,7 +241,7 @@ def _filled(s, parts, pair, arrays):
     alpha_opt_state=jax.tree.map(zeros, shapes.alpha_opt_state),
     constraints=constraint.chain(pair).init(),
     # The first loss would be its own baseline, and teach the pattern nothing.
-    baseline=downsampling.Baseline(np.float32(0), np.float32(1)),
+    baseline=drawn.Baseline(np.float32(0), np.float32(1)),
     train=data.sampler_init(key, n),
     valid=data.sampler_init(key, n),
     skipped=jax.tree.map(zeros, shapes.skipped),
@@ -255,7 +256,8 @@ def _one_step(s):
   macs = cost.macs(s)
   pair = constraint.lagrangian(sum(macs.bounds()) / 2, rate=0.1)
   parts = search.make(
-    s,
+    s.search_network(),
+    s.choices,
     data.Batches(4, (0.5,) * s.channels, (0.3,) * s.channels),
     [(macs, pair)],
     weight_tx=optax.sgd(0.05),
@@ -307,7 +309,10 @@ def test_a_step_of_the_whole_preset_moves_every_choice(
       pytest.skip('the others have these choices; `make check-full` does it')
   if not everything:
     # A step runs one pattern; that all are traced would take most of the time.
-    monkeypatch.setattr(downsampling, 'draw', lambda key, probs: jnp.int32(0))
+    first = lambda key, choices, probs: {  # noqa: E731
+      n: jnp.int32(0) for n, c in choices.items() if c.drawn
+    }
+    monkeypatch.setattr(drawn, 'draw', first)
     monkeypatch.setattr(jax.lax, 'switch', lambda i, each, *x: each[0](*x))
   s = preset(image_size=17, num_classes=4)
   step, before, arrays = _one_step(s)

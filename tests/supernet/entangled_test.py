@@ -11,7 +11,7 @@ import optax
 import pytest
 
 from nasjax import count, ops, relax, space, spaces
-from nasjax.supernet import Supernet, downsampling, inherit, masks, sharing
+from nasjax.supernet import Supernet, inherit, masks, sharing
 from nasjax.supernet.entangled import Entangled, EntangledSlot
 
 # Compiles in a fraction of the time.
@@ -82,9 +82,8 @@ def _variables(net, images, probs):
 
 
 def _net(a):
-  """The supernet of an architecture's space, at its pattern if it has any."""
-  nets = downsampling.networks(a.space, NATIVE, 'entangled')
-  return nets[a.indices[0] if a.space.patterns else 0]
+  """The supernet of an architecture's space, with all patterns if any."""
+  return Entangled(a.space, NATIVE)
 
 
 def _run(net, train):
@@ -310,5 +309,3 @@ def test_bad_input_is_refused():
     init(probs, index={})
   with pytest.raises(ValueError, match='stage1_1, stage2_1, stage2_2'):
     init({})
-  with pytest.raises(ValueError, match="got kind='sampled'"):
-    downsampling.networks(tiny, NATIVE, 'sampled')
