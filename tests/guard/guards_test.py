@@ -32,9 +32,15 @@ def _nothing(logits, labels):
   return 0.0 * logits.sum()
 
 
-def _make(*, price=0.0, alpha_tx=None, **kwargs):
+def _make(
+  *,
+  price=0.0,
+  alpha_tx=None,
+  numerics=ops.Numerics(),  # noqa: B008 (frozen)
+  **kwargs,
+):
   return search.make(
-    SPACE.search_network(),
+    SPACE.search_network(numerics),
     SPACE.choices,
     data.Batches(16, (0.4,), (0.3,)),
     [(MACS, constraint.linear(price, MACS.bounds()[1]))],
@@ -171,8 +177,9 @@ def test_strict_fairness_trains_every_pattern_as_often(preferred):
 
 
 def test_fairness_leaves_nothing_to_higher_orders():
-  with pytest.raises(ValueError, match="requires order='first', got 'second'"):
-    _make(order='second', guards=guard.Guards(fairness=guard.uniform))
+  second = functools.partial(search.hypergradient.second, tx=optax.sgd(0.05))
+  with pytest.raises(ValueError, match='hypergradient.first, got second'):
+    _make(hypergradient=second, guards=guard.Guards(fairness=guard.uniform))
 
 
 def test_the_eigenvalue_is_of_all_ops_though_a_few_are_trained(x64):
