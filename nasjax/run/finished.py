@@ -185,7 +185,7 @@ def evaluate(
     InputError: the weights are missing, damaged or another network's.
   """
   batches = data.Batches(1, *run.normalisation)
-  predict = jax.jit(train.predict(run.network, batches, run.numerics))
+  predict = jax.jit(train.predict(run.network.network(run.numerics), batches))
   size, found = run.network.image_size, {}
   for name in (weights.LAST, weights.BEST):
     if f'{name}_test_accuracy' in run.result:

@@ -101,7 +101,7 @@ def inherited(
     apply, {'params': own}, _normalised(learnt, order, batches, network)
   )
   found = train.Weights(variables['params'], variables['batch_stats'])
-  predict = jax.jit(train.predict(network, batches, numerics))
+  predict = jax.jit(train.predict(network.network(numerics), batches))
   accuracy = datasets.accuracy(predict, found, held, network.image_size)
   record = {'valid_accuracy': accuracy, 'statistics_of': len(order)}
   return Inherited(found, record)

@@ -70,7 +70,8 @@ class Trained:
     normal = self.result['normalisation']
     recipe = Recipe(**self.result['recipe'])
     batches = data.Batches(1, tuple(normal['mean']), tuple(normal['std']))
-    predict = jax.jit(train.predict(self.network, batches, recipe.numerics))
+    net = self.network.network(recipe.numerics)
+    predict = jax.jit(train.predict(net, batches))
     parts = [
       np.asarray(predict(*self.weights, images[i : i + datasets.TEST_BATCH]))
       for i in range(0, len(images), datasets.TEST_BATCH)

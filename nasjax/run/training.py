@@ -55,16 +55,16 @@ def build(
 ) -> Built:
   """What `run` makes of its arguments, which see."""
   parts = train.make(
-    recipe.of_network(network),
+    recipe.of_network(network).network(recipe.numerics),
     batches,
     tx=recipe.tx(datasets.steps_of(recipe, dataset)),
     smoothing=recipe.smoothing,
     decay=recipe.ema_decay,
     teacher=taught.teacher,
-    numerics=recipe.numerics,
     skip_nonfinite=recipe.skip_nonfinite > 0,
   )
-  return Built(parts, jax.jit(train.predict(network, batches, recipe.numerics)))
+  predict = train.predict(network.network(recipe.numerics), batches)
+  return Built(parts, jax.jit(predict))
 
 
 def run(

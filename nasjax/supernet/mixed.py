@@ -209,7 +209,10 @@ def check_choices(space: Space, probs: Mapping[str, jax.Array]) -> None:
   """
   missing = [name for name in space.choices if name not in probs]
   if missing:
-    raise ValueError(f'probs lacks the choices {", ".join(missing)}')
+    raise ValueError(
+      f'probs lacks the choices {", ".join(missing)} of {space.name}; give '
+      'their probabilities, or derive a network first (nasjax.space.fix).'
+    )
   check_image_size(space)
 
 

@@ -2,28 +2,22 @@
 
 from collections.abc import Callable, Iterable
 
+import flax.linen as nn
 import jax
 import numpy as np
 
 from nasjax import data
-from nasjax.ops import Numerics
-from nasjax.space import Space
-from nasjax.supernet import Supernet
 
 
 def predict(
-  space: Space,
-  batches: data.Batches,
-  numerics: Numerics = Numerics(),  # noqa: B008 (frozen)
+  net: nn.Module, batches: data.Batches
 ) -> Callable[[dict, dict, jax.Array], jax.Array]:
   """A function `(params, batch_stats, images) -> labels`, running statistics.
 
   Args:
-    space: a network: one op in every slot.
+    net: as in `nasjax.train.make`.
     batches: only its normalisation is used; nothing is augmented.
-    numerics: how the network is computed.
   """
-  net = Supernet(space, numerics)
 
   def labels(params, batch_stats, images):
     """`uint8[N, H, W, C]` to `i32[N]`."""

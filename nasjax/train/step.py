@@ -3,15 +3,13 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
 
 from nasjax import data
 from nasjax.guard import finite
-from nasjax.ops import Numerics
-from nasjax.space import Space
-from nasjax.supernet import Supernet
 from nasjax.train import ema
 from nasjax.train.distill import Teacher
 from nasjax.train.losses import accuracy, cross_entropy
@@ -46,8 +44,8 @@ class Train(NamedTuple):
   """Pure functions of one training.
 
   Attributes:
-    init: `(key, train) -> state`; the key is consumed, of the arrays only the
-      size is used.
+    init: `(key, train) -> state`; the key is consumed, only the shapes of the
+      arrays are used.
     step: `(state, train, teacher) -> (state, metrics)`; `train` is all of the
       training images or, where `batches` are not resident, the next batch of
       them; `teacher` is the weights of the teacher, and left out without one.
@@ -58,7 +56,7 @@ class Train(NamedTuple):
 
 
 class Weights(NamedTuple):
-  """What a trained network consists of, besides its space.
+  """The variables of a trained network.
 
   Attributes:
     params: weights.
@@ -70,55 +68,50 @@ class Weights(NamedTuple):
 
 
 def weights(state: State) -> Weights:
-  """What is evaluated: the averages where there are any."""
+  """The weights to evaluate: the averages where there are any."""
   if state.average:
     return Weights(**state.average)
   return Weights(state.params, state.batch_stats)
 
 
 def make(
-  space: Space,
+  net: nn.Module,
   batches: data.Batches,
   *,
   tx: optax.GradientTransformation,
   smoothing: float = 0.1,
   decay: float = 0.0,
   teacher: Teacher | None = None,
-  numerics: Numerics = Numerics(),  # noqa: B008 (frozen)
   skip_nonfinite: bool = False,
 ) -> Train:
   """Puts a training together.
 
   Args:
-    space: a network: one op in every slot. Dropout and drop-path are fields of
-      its ops, see `nasjax.train.drop_path`.
+    net: any Linen module that is called `net(images, {}, train=...) -> logits`,
+      such as `space.network(numerics)` of a space without choices. (The empty
+      dict stands for the probabilities of its choices.) Dropout and drop-path
+      are fields of the ops of a space, see `nasjax.train.drop_path`.
     batches: how a batch is drawn and prepared.
     tx: optimizer of the weights.
     smoothing: of the labels.
     decay: of the moving averages, in [0, 1), see `nasjax.train.ema`; 0 is none.
     teacher: a larger network that is learned from besides the labels.
-    numerics: how the network is computed.
-    skip_nonfinite: whether a step that would not stay finite is left out; see
+    skip_nonfinite: whether to skip steps whose result is not finite; see
       `nasjax.guard.finite.skipping`.
 
   Returns:
-    Functions that nothing has jitted.
+    Functions that are not jitted.
 
   Raises:
-    ValueError: the space leaves a choice, or `decay` is out of its range.
+    ValueError: `decay` is out of its range; by `init`, the network of a space
+      has choices left.
   """
-  if space.choices:
-    raise ValueError(
-      f'training requires one op per slot, got choices in '
-      f'{", ".join(space.choices)}; see nasjax.space.fix.'
-    )
   if not 0 <= decay < 1:
     raise ValueError(f'training requires a decay in [0, 1), got {decay}.')
-  net = Supernet(space, numerics)
 
   def init(key, train) -> State:
     key, for_net, for_train = jax.random.split(key, 3)
-    shape = (1, space.image_size, space.image_size, space.channels)
+    shape = (1, *train.images.shape[1:])
     variables = net.init(for_net, jnp.zeros(shape), {}, train=False)
     start = Weights(variables['params'], variables.get('batch_stats', {}))
     return State(

@@ -189,7 +189,7 @@ def test_nothing_of_it_touches_what_is_evaluated():
     jax.random.key(0), jnp.zeros((1, 8, 8, 1)), {}, train=False
   )
   one, other = (
-    jax.jit(train.predict(network, batches))(
+    jax.jit(train.predict(network.network(), batches))(
       variables['params'], variables.get('batch_stats', {}), images
     )
     for batches in (plain, wild)

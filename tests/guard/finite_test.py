@@ -86,7 +86,10 @@ def test_a_finite_training_is_the_same_with_and_without():
   ends = []
   for skip in (False, True):
     parts = train.make(
-      network, batches, tx=optax.sgd(0.1, momentum=0.9), skip_nonfinite=skip
+      network.network(),
+      batches,
+      tx=optax.sgd(0.1, momentum=0.9),
+      skip_nonfinite=skip,
     )
     state = parts.init(jax.random.key(0), arrays)
     step = jax.jit(parts.step)

@@ -178,7 +178,7 @@ def test_strict_fairness_trains_every_pattern_as_often(preferred):
 
 def test_fairness_leaves_nothing_to_higher_orders():
   second = functools.partial(search.hypergradient.second, tx=optax.sgd(0.05))
-  with pytest.raises(ValueError, match='hypergradient.first, got second'):
+  with pytest.raises(ValueError, match=r'hypergradient\.first, got second'):
     _make(hypergradient=second, guards=guard.Guards(fairness=guard.uniform))
 
 

@@ -127,7 +127,7 @@ def test_what_is_left_is_the_supernet_at_one_hot(kind, net, draw):
     kind, a, variables['params'], (arrays, arrays), batches, NUMERICS
   )
   network = space.fix(TINY, a)
-  predict = jax.jit(train.predict(network, batches, NUMERICS))
+  predict = jax.jit(train.predict(network.network(NUMERICS), batches))
   labels = predict(*found.weights, arrays.images)
   assert len(set(np.asarray(labels).tolist())) > 1
   np.testing.assert_array_equal(labels, logits.argmax(-1))
@@ -170,7 +170,7 @@ def test_an_entangled_search_leaves_the_weights_that_it_reports(tmp_path):
   inputs = search.prepare(config)
   network = space.fix(architecture.space, architecture)
   kept = weights.load(workdir, supernets.INHERITED, network)
-  predict = jax.jit(train.predict(network, inputs.batches))
+  predict = jax.jit(train.predict(network.network(), inputs.batches))
   assert record['supernet'] == {
     'kind': 'entangled',
     'unentangled': {},

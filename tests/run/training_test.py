@@ -498,12 +498,11 @@ def test_a_training_preset_builds_and_takes_two_steps(root, name):
     datasets.batches_for(dataclasses.replace(recipe, batch_size=6), SET)
   )
   parts = train_lib.make(
-    recipe.of_network(networks[0]),
+    recipe.of_network(networks[0]).network(recipe.numerics),
     batches,
     tx=recipe.tx(steps),
     smoothing=recipe.smoothing,
     decay=recipe.ema_decay,
-    numerics=recipe.numerics,
   )
   first = state = jax.jit(parts.init)(jax.random.key(0), SET.train)
   step = jax.jit(parts.step)

@@ -162,7 +162,9 @@ def test_arguments_that_do_not_go_together_are_refused():
   implicit = search.hypergradient.implicit_with(terms=2)
   with pytest.raises(ValueError, match='hypergradient is implicit_with'):
     _make(choices=choices, relaxation=relax.GDAS, hypergradient=implicit)
-  with pytest.raises(ValueError, match='fairness requires hypergradient.first'):
+  with pytest.raises(
+    ValueError, match=r'fairness requires hypergradient\.first'
+  ):
     _make(hypergradient=implicit, guards=guard.Guards(fairness=guard.uniform))
   no_skip = {'act': CHOICES['act']}
   with pytest.raises(ValueError, match='a skip, and none of act has one'):

@@ -1,6 +1,7 @@
 """Training: optimizer, loss and evaluation against closed forms."""
 
 import chex
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -51,7 +52,9 @@ ARRAYS = data.Arrays(
 
 def _states(steps, arrays=ARRAYS, teacher_weights=(), **options):
   """The states of a training, from the first on, and its last metrics."""
-  parts = train.make(_network(), BATCHES, tx=optax.sgd(0.1), **options)
+  parts = train.make(
+    _network().network(), BATCHES, tx=optax.sgd(0.1), **options
+  )
   states = [jax.jit(parts.init)(jax.random.key(0), arrays)]
   step, metrics = jax.jit(parts.step), {}
   for _ in range(steps):
@@ -120,7 +123,7 @@ def test_predictions_do_not_depend_on_the_batch():
   """Running statistics, no dropout: an image is judged alone."""
   network, batches, images = _network(), BATCHES, ARRAYS.images
   (*_, state), _ = _states(1)
-  predict = jax.jit(train.predict(network, batches))
+  predict = jax.jit(train.predict(network.network(), batches))
   together = predict(state.params, state.batch_stats, images)
   alone = [
     int(predict(state.params, state.batch_stats, image[None])[0])
@@ -130,13 +133,47 @@ def test_predictions_do_not_depend_on_the_batch():
 
 
 def test_a_space_with_choices_is_not_trained():
-  with pytest.raises(ValueError, match='one op per slot'):
-    train.make(spaces.tiny(), None, tx=optax.sgd(0.1))
+  parts = train.make(spaces.tiny().network(), BATCHES, tx=optax.sgd(0.1))
+  with pytest.raises(ValueError, match=r'lacks the choices stage1_1, .*fix'):
+    parts.init(jax.random.key(0), ARRAYS)
+
+
+def test_any_module_is_trained():
+  """At its own image size, with and without batch norm."""
+
+  class Own(nn.Module):
+    norm: bool
+
+    @nn.compact
+    def __call__(self, images, probs, *, train):
+      assert not probs
+      h = nn.Dense(8)(images.reshape(len(images), -1))
+      if self.norm:
+        h = nn.BatchNorm(not train)(h)
+      return nn.Dense(3)(nn.relu(h))
+
+  rng = np.random.default_rng(0)
+  images = rng.integers(0, 256, (6, 5, 7, 1), np.uint8)
+  arrays = data.Arrays(images, np.arange(6, dtype=np.int32) % 3)
+  for norm in (True, False):
+    batches = data.Batches(6, (0.5,), (0.3,))
+    parts = train.make(Own(norm), batches, tx=optax.adam(0.05), smoothing=0.0)
+    state = parts.init(jax.random.key(0), arrays)
+    assert bool(state.batch_stats) == norm
+    step, losses = jax.jit(parts.step), []
+    for _ in range(20):
+      state, metrics = step(state, arrays)
+      losses.append(float(metrics['train_loss']))
+    assert losses[-1] < 0.2 * losses[0]
+    labels = train.predict(Own(norm), batches)(
+      state.params, state.batch_stats, images
+    )
+    assert labels.shape == (6,)
 
 
 def test_an_average_that_never_moves_is_refused():
   with pytest.raises(ValueError, match=r'a decay in \[0, 1\), got 1'):
-    train.make(_network(), BATCHES, tx=optax.sgd(0.1), decay=1.0)
+    train.make(_network().network(), BATCHES, tx=optax.sgd(0.1), decay=1.0)
 
 
 def test_soft_labels_are_as_good_as_the_classes_that_they_say():

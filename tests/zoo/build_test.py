@@ -85,7 +85,7 @@ def test_a_network_trains_and_derives_like_any_other(name):
     jax.ShapeDtypeStruct((8,), jnp.int32),
   )
   parts = train.make(
-    network,
+    network.network(),
     data.Batches(4, (0.5,) * 3, (0.3,) * 3),
     tx=optax.sgd(0.1, momentum=0.9),
     numerics=ops.Numerics(lowering='native'),
