@@ -36,6 +36,7 @@ from experiments.sweep import pieces, setup, trainings
 from experiments.sweep import plan as plan_lib
 from experiments.sweep.networks import RANDOM, Entry, Plan
 from experiments.sweep.plan import Member, Part
+from experiments.sweep.setting import config_of
 from experiments.sweep.setup import Prepared
 from nasjax.errors import InputError
 from nasjax.report import intervals
@@ -128,7 +129,7 @@ def shortly(prepared: Prepared, plan: Plan, part: Part) -> list[Scores]:
   """Accuracies on images of the alphas, as those of finalists are."""
   setting = prepared.setting
   member = Member(prepared.levels[0], prepared.sizes.seed)
-  config = pieces.config_of(setting.config, setting.resource, member)
+  config = config_of(setting.config, setting.resource, member)
   inputs = search.prepare(config, setting.dataset)
   halves = dataclasses.replace(
     setting.dataset, train=inputs.train, test=inputs.valid
@@ -194,7 +195,7 @@ def by_sandwich(prepared: Prepared, plan: Plan, part: Part) -> Scores:
   # A piece of the last part alone.
   if part.index == part.of:
     if not (folder / 'weights' / supernets.WHOLE).exists():
-      config = pieces.config_of(setting.config, setting.resource, member)
+      config = config_of(setting.config, setting.resource, member)
       inputs = search.prepare(config, setting.dataset)
       recipe = inputs.config.recipe
       params = sandwich.train(

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import termios
 import time
+import types
 from typing import NamedTuple
 
 import chex
@@ -23,11 +24,16 @@ from PIL import Image
 
 from experiments import compare, search, train
 from experiments.flags import cli, configs, limits, names
+from experiments.sweep import one_search, one_search_page
+from experiments.sweep.networks import Entry, Plan
+from experiments.sweep.plan import Level
+from experiments.sweep.setting import Setting
 from nasjax import (
   constraint,
   cost,
   data,
   derive,
+  files,
   guard,
   ops,
   relax,
@@ -38,6 +44,7 @@ from nasjax import (
 )
 from nasjax import search as search_lib
 from nasjax.baselines import scaled
+from nasjax.errors import DivergedError
 from nasjax.run import config as config_lib
 from nasjax.run import (
   datasets,
@@ -45,11 +52,12 @@ from nasjax.run import (
   loop,
   outcome,
   steps,
+  training,
 )
 from nasjax.run import inputs as inputs_lib
 from nasjax.run import limits as limits_lib
 from nasjax.run.config import SearchConfig
-from nasjax.run.workdir import metrics_file
+from nasjax.run.workdir import diverged_file, metrics_file
 from nasjax.train.recipe import Recipe
 from tests.conftest import images, prepare_tfds, refused
 
@@ -338,11 +346,15 @@ def _record(seed, towards_cost):
   return a, record
 
 
+def _entries(a, *args, **kwargs):
+  return one_search.plan(a.space, *args, **kwargs).entries
+
+
 @pytest.mark.parametrize('seed', range(3))
 def test_the_demo_compares_what_it_says(seed):
   a, record = _record(seed, towards_cost=1)
   low, high = cost.macs(a.space).bounds()
-  entries = compare.plan(a, record, [1, 0.5, 0.25], 3, seed=0, fill=0.98)
+  entries = _entries(a, record, [1, 0.5, 0.25], 3, seed=0, fill=0.98)
   kinds = [e.kind for e in entries]
   assert [kinds.count(k) for k in ('searched', 'MobileNetV2', 'random')] == [
     3,
@@ -351,23 +363,24 @@ def test_the_demo_compares_what_it_says(seed):
   ]
   assert len({e.architecture for e in entries if e.kind == 'searched'}) == 3
   for entry in entries:
-    assert low < entry.limit < high
-    assert cost.macs(entry.network).constant <= entry.limit
+    assert low < entry.budget < high
+    assert cost.macs(entry.network).constant <= entry.budget
     if entry.kind != 'MobileNetV2':
-      assert cost.macs(entry.network).constant >= 0.98 * entry.limit
+      assert cost.macs(entry.network).constant >= 0.98 * entry.budget
   randoms = [e for e in entries if e.kind == 'random']
   assert len({e.architecture for e in randoms}) == 3
   for entry in randoms:
-    assert entry.limit == LIMIT // 2
+    assert entry.budget == LIMIT // 2
 
 
 def test_one_network_for_two_budgets_is_trained_once_and_named(
   capsys, tmp_path
 ):
   a, record = _record(0, towards_cost=-1)
-  entries = compare.plan(a, record, [1, 0.5], 1, seed=0, fill=0.0)
-  (one,) = (e for e in entries if e.kind == 'searched')
-  assert (one.limit, one.also) == (LIMIT, (LIMIT // 2,))
+  entries = _entries(a, record, [1, 0.5], 1, seed=0, fill=0.0)
+  one, same = (e for e in entries if e.kind == 'searched')
+  assert (one.budget, same.budget) == (LIMIT, LIMIT // 2)
+  assert one.folder == same.folder == one.name
   (line,) = capsys.readouterr().out.splitlines()
   assert 'within 1050000 MACs' in line
   assert one.name in line
@@ -376,7 +389,7 @@ def test_one_network_for_two_budgets_is_trained_once_and_named(
 def test_budgets_that_would_share_a_folder_are_refused():
   a, record = _record(0, towards_cost=1)
   near = [1, 0.9999]
-  refused(r'2100000, 2099790.*MACs', compare.plan, a, record, near, 0, 0, 0.98)
+  refused(r'2100000, 2099790.*MACs', _entries, a, record, near, 0, 0, 0.98)
 
 
 def test_mobilenet_v2_is_scaled_to_the_largest_width_within():
@@ -397,27 +410,38 @@ def test_a_comparison_is_trained_once_and_reported(tmp_path, capsys):
     for e in (1, 3)
   )
   limit = cost.macs(s).bounds()[1]
-  entries = [
-    compare.Entry('one', 'searched', limit, space.fix(s, a), a, (1234567,)),
-    compare.Entry('two', 'random', limit, space.fix(s, b), b),
-  ]
+  level, less = (Level(str(n), n, None, n == limit) for n in (limit, 1234567))
+
+  def entry(name, kind, a, at=level, folder=None):
+    network = space.fix(s, a)
+    return Entry(name, kind, at, at.limit, network, a, folder=folder or name)
+
+  entries = entry('one', 'searched', a), entry('two', 'random', b)
+  plan = Plan((*entries, entry('three', 'searched', a, less, 'one')), ())
   recipe, dataset = Recipe(epochs=1, batch_size=250), data.load()
-  plan = entries, dataset, datasets.batches_for(recipe, dataset), recipe
-  again = {'seed': 0, 'workers': 2}
-  rows = compare.run(tmp_path, *plan, **again)
+  batches = datasets.batches_for(recipe, dataset)
+  setting = Setting(
+    tmp_path, {}, 'macs', dataset, None, batches, recipe, (), 'a command'
+  )._replace(layout='{folder}')
+  rows, diverged = compare.train(setting, plan, 0, 2)
+  assert not diverged
   progress = capsys.readouterr().err
-  for entry in entries:
-    assert f'{entry.name}: loss ' in progress
-  for entry, row in zip(entries, rows, strict=True):
-    assert row['name'] == entry.name
-    assert row['macs'] == cost.macs(s).exact(entry.architecture)
+  for one in entries:
+    assert f'{one.name}: loss ' in progress
+  for one, row in zip(entries, rows, strict=True):
+    assert (row['name'], row['kind']) == (one.name, one.kind)
+    assert row['limit'] == limit
+    assert row['macs'] == cost.macs(s).exact(one.architecture)
     assert row['test_images'] == 10_000
+    path = tmp_path / one.name / 'architecture.json'
+    assert space.Architecture.load(path) == one.architecture
+  assert [row.get('also') for row in rows] == [[1234567], None]
   trained = {p: p.stat().st_mtime_ns for p in tmp_path.rglob('metrics.jsonl')}
   assert len(trained) == 2
-  assert compare.run(tmp_path, *plan, **again) == rows
+  assert compare.train(setting, plan, 0, 2) == (rows, [])
   for path, when in trained.items():
     assert path.stat().st_mtime_ns == when
-  table = compare.write_report(tmp_path, rows, recipe, 'a command', 0.98)
+  table = one_search_page.write(setting, rows, 0.98)
   for row in rows:
     assert f'{row["macs"]:,}' in table
     assert f'{100 * row["test_accuracy"]:.2f}' in table
@@ -427,6 +451,61 @@ def test_a_comparison_is_trained_once_and_reported(tmp_path, capsys):
   assert text.count('one is also the network derived within 1,234,567') == 1
   assert json.loads((tmp_path / 'results.json').read_text()) == rows
   assert (tmp_path / 'accuracy.png').stat().st_size > 10_000
+  # Another network in one of the folders is refused before any is trained.
+  other = Plan((entries[1], entry('one', 'searched', b)), ())
+  refused('another architecture', compare.train, setting, other, 0, 2)
+
+
+def test_a_comparison_leaves_out_what_diverges(tmp_path, monkeypatch):
+  """Of images that are not decoded, too, which stay as they are."""
+  a, record = _record(0, towards_cost=1)
+  plan = one_search.plan(a.space, record, [1, 0.5], 1, seed=0, fill=0.9)
+  assert len(plan.networks) == 5
+  streamed = types.SimpleNamespace(
+    name='few', num_train=100, num_test=10, class_names=tuple('ab')
+  )
+  recipe = Recipe(epochs=1, batch_size=10)
+  setting = Setting(
+    tmp_path,
+    {},
+    'macs',
+    streamed,
+    None,
+    data.Batches(10, (0.5,), (0.2,)),
+    recipe,
+    (),
+    'typed',
+  )._replace(layout='{folder}')
+  lost = {'random_1', 'searched_1.05M'}
+
+  def run(workdir, network, dataset, *_, **__):
+    assert dataset is streamed
+    with diverged_file.written(workdir):
+      if workdir.name in lost:
+        raise DivergedError('the training diverged')
+    result = {
+      'test_accuracy': 0.5,
+      'test_images': 10,
+      'macs': cost.macs(network).constant,
+      'params': cost.params(network).constant,
+      'network': network.name,
+      'dataset': 'few',
+    }
+    files.write_json(workdir / 'result.json', result)
+
+  monkeypatch.setattr(training, 'build', lambda *_: None)
+  monkeypatch.setattr(training, 'run', run)
+  monkeypatch.setattr(report, 'architecture_figure', lambda *_, **__: None)
+  rows, diverged = compare.train(setting, plan, 0, 1)
+  assert diverged == ['searched_1.05M', 'random_1']
+  assert {row['name'] for row in rows} == {*plan.networks} - lost
+  one_search_page.write(setting, rows, 0.9, diverged)
+  page = (tmp_path / 'report.md').read_text()
+  assert 'training of searched_1.05M, random_1 diverged' in page
+  lost |= {*plan.networks}
+  other = setting._replace(workdir=tmp_path / 'all')
+  with pytest.raises(DivergedError, match='lower learning_rate'):
+    compare.train(other, plan, 0, 1)
 
 
 def test_the_other_limits_of_the_search_are_kept():
@@ -434,7 +513,7 @@ def test_the_other_limits_of_the_search_are_kept():
   params = cost.params(a.space)
   limit = 30_000
   record['resources']['params'] = {'limit': limit}
-  entries = compare.plan(a, record, [1, 0.5], 3, seed=0, fill=0.98)
+  entries = _entries(a, record, [1, 0.5], 3, seed=0, fill=0.98)
   of_space = [e.architecture for e in entries if e.architecture]
   assert len(of_space) >= 4
   for found in of_space:

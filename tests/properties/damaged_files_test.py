@@ -17,6 +17,7 @@ import pytest
 
 from experiments import compare, search, train
 from experiments.flags import cli, sources
+from experiments.sweep import one_search
 from nasjax import cost, data, space, spaces
 from nasjax.errors import InputError
 from nasjax.run import datasets, finished, training
@@ -224,8 +225,8 @@ def _taught(root):
 
 
 def _compared(root):
-  found, record, config = compare.read_search(root / 'search')
-  compare.plan(found, record, [1.0], 1, 0, 0.0)
+  found, record, config = one_search.read(root / 'search')
+  one_search.plan(found.space, record, [1.0], 1, 0, 0.0)
   assert cli.defaults(compare.OPTIONS).keys() & config.keys()
 
 

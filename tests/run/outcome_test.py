@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments import compare
+from experiments.sweep import one_search
 from nasjax import cost, derive, space, spaces
 from nasjax.run import outcome
 
@@ -146,7 +146,8 @@ def test_a_file_of_before_is_read(tmp_path):
     path, **{k: record[k] for k in ('resources', 'certificate', 'alphas')}
   )
   found, again = space.Architecture.load(path), space.read_record(path)
-  first, *_ = compare.plan(found, again, [0.25], 0, 0, 0.5)
+  plan = one_search.plan(found.space, again, [0.25], 0, 0, 0.5)
+  first, *_ = plan.entries
   assert first.kind == 'searched'
 
 
@@ -156,7 +157,7 @@ def test_a_comparison_says_where_a_budget_is_not_filled(tmp_path, capsys):
   limits = {macs: 2 * macs.bounds()[1]}
   record = _saved(tmp_path, s, _alphas(s), limits)
   found = space.Architecture.load(tmp_path / 'architecture.json')
-  compare.plan(found, record, [1.0, 0.25], 0, 0, 0.98)
+  one_search.plan(found.space, record, [1.0, 0.25], 0, 0, 0.98)
   said = [
     line for line in capsys.readouterr().out.splitlines() if 'not kept' in line
   ]

@@ -9,8 +9,9 @@ import sys
 import numpy as np
 import pytest
 
-from experiments import compare, search, train
+from experiments import search, train
 from experiments.flags import cli, names, sources
+from experiments.sweep import one_search
 from nasjax import data, space, spaces
 from nasjax.run import finished, loop
 from nasjax.run.workdir import metrics_file, recorded, weights
@@ -145,10 +146,10 @@ def test_a_comparison_imports_what_was_typed_alone(copied, forgotten):
   path = workdir / 'architecture.json'
   path.write_text(path.read_text().replace('"MBConv"', '"Mine"'))
   _edited(workdir / 'config.json', lambda c: c.update(space='my_ops:space'))
-  refused('give ops=my_ops', compare.read_search, workdir)
+  refused('give ops=my_ops', one_search.read, workdir)
   assert not forgotten()
   ops = names.ops_of('my_ops')
-  assert compare.read_search(workdir, ops)[0].space.name == 'tiny'
+  assert one_search.read(workdir, ops)[0].space.name == 'tiny'
 
 
 def test_a_module_that_is_no_name_is_not_recommended(copied, forgotten):
@@ -245,9 +246,9 @@ def test_a_damaged_training_is_one_line(copied, file, edit, message):
 )
 def test_a_damaged_search_is_one_line(copied, file, edit, message):
   workdir = copied('search')
-  compare.read_search(workdir)
+  one_search.read(workdir)
   _edited(workdir / file, edit)
-  refused(f'{file}.*{message}', compare.read_search, workdir)
+  refused(f'{file}.*{message}', one_search.read, workdir)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from experiments.sweep import dry, kept, main, pieces, setup
 from experiments.sweep import networks as networks_lib
 from experiments.sweep import plan as plan_lib
 from experiments.sweep import report as report_lib
+from experiments.sweep.setting import config_of
 from nasjax import cost, report, space
 from nasjax.errors import DivergedError, InputError
 from nasjax.run import finalists, steps, training
@@ -333,7 +334,7 @@ def test_members_are_bit_for_bit_single_searches(whole, tmp_path, monkeypatch):
   first, *_, other = plan_lib.members(levels, prepared.sizes)
   assert other.level != first.level
   folder = whole / 'searches' / other.name
-  told = pieces.config_of(setting.config, setting.resource, other)
+  told = config_of(setting.config, setting.resource, other)
   found = search.run(told, tmp_path / 'single', dataset=setting.dataset)
   assert (
     space.Architecture.load(folder / 'architecture.json') == found.architecture

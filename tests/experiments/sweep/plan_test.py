@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from experiments import search
-from experiments.sweep import main, pieces, setup
+from experiments.sweep import main, setup
 from experiments.sweep import networks as networks_lib
 from experiments.sweep import plan as plan_lib
+from experiments.sweep.setting import config_of
 from nasjax import cost, space, spaces
 from nasjax.run import inputs as inputs_lib
 from nasjax.run import steps
@@ -30,7 +31,7 @@ def test_strengths_are_no_part_of_what_is_compiled(tmp_path):
   members = plan_lib.members(prepared.levels, prepared.sizes)
   programs, starts = [], []
   for member in (members[0], members[-1]):
-    told = pieces.config_of(setting.config, setting.resource, member)
+    told = config_of(setting.config, setting.resource, member)
     inputs = search.prepare(told, setting.dataset)
     parts = inputs_lib.build(inputs)
     halves = [feed.like for feed in steps.fed(inputs)]

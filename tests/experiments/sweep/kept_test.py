@@ -13,7 +13,7 @@ from nasjax import space
 from nasjax.report import document, reading
 from tests.conftest import refused
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 KEPT = 'report.md', 'results.csv', 'architectures.json'
 NAME = 'searched_2.00M_seed10'
 
