@@ -30,6 +30,7 @@ for name in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 def test_every_benchmark_loads_and_its_page_has_its_command():
   scripts = (ROOT / 'benchmarks').glob('*.py')
   names = sorted(p.stem for p in scripts if 'def main' in p.read_text())
@@ -149,6 +150,7 @@ def test_the_largest_costs_most(of):
     assert macs.exact(sandwich.largest(macs)) == macs.bounds()[1]
 
 
+@pytest.mark.slow
 def test_a_sandwich_trains_networks_that_see_no_label():
   whole, budget = spaces.tiny(), 6e3
   rng = np.random.default_rng(0)

@@ -266,6 +266,7 @@ def _training(root, workdir):
   ]
 
 
+@pytest.mark.slow
 def test_a_killed_streamed_training_ends_where_it_would_have(tmp_path):
   _numbered(tmp_path)
   again, whole = tmp_path / 'again', tmp_path / 'whole'

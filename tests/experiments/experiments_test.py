@@ -149,6 +149,7 @@ def searched(searched_and_said):
   return workdir
 
 
+@pytest.mark.slow
 def test_a_killed_search_ends_bit_for_bit_where_it_would_have(
   searched, tmp_path, drawn
 ):
@@ -173,6 +174,7 @@ STOPPED += '--entropy=0:0,60:0.1 --skip_dropout=0.2'.split()
 STOPPED += '--eigenvalue_every=1 --stop_skips=1 --stop_eigenvalue=1e-6'.split()
 
 
+@pytest.mark.slow
 def test_a_search_that_is_stopped_says_why_and_resumes_to_the_same(
   tmp_path, drawn
 ):
@@ -210,6 +212,7 @@ def test_a_search_that_is_stopped_says_why_and_resumes_to_the_same(
   assert _state(whole)[0] == at
 
 
+@pytest.mark.slow
 def test_a_killed_training_ends_bit_for_bit_where_it_would_have(
   searched, tmp_path, drawn
 ):
@@ -234,6 +237,7 @@ def test_a_killed_training_ends_bit_for_bit_where_it_would_have(
     assert f'{accuracy}, as recorded: {name} weights' in out
 
 
+@pytest.mark.slow
 def test_alphas_wait_for_the_end_of_the_warm_up(searched):
   first, second, after = metrics_file.read(searched)[:3]
   assert [row['step'] for row in (first, second, after)] == [3, 6, 9]
@@ -245,6 +249,7 @@ def test_alphas_wait_for_the_end_of_the_warm_up(searched):
     assert np.abs(np.subtract(p, second['probs'][slot])).max() > 0.01
 
 
+@pytest.mark.slow
 def test_an_architecture_file_says_what_its_limits_and_filling_gave_up(
   searched,
 ):
@@ -262,6 +267,7 @@ def test_an_architecture_file_says_what_its_limits_and_filling_gave_up(
   assert certificate['kept']['macs']['limit'] == 60_000
 
 
+@pytest.mark.slow
 def test_an_architecture_file_says_what_it_costs(searched):
   path = searched / 'architecture.json'
   a, record = space.Architecture.load(path), space.read_record(path)
@@ -403,6 +409,7 @@ def test_mobilenet_v2_is_scaled_to_the_largest_width_within():
     assert cost.macs(network).constant <= budget < cost.macs(wider).constant
 
 
+@pytest.mark.slow
 def test_a_comparison_is_trained_once_and_reported(tmp_path, capsys):
   s = spaces.tiny(image_size=28)
   a, b = (
@@ -520,6 +527,7 @@ def test_the_other_limits_of_the_search_are_kept():
     assert params.exact(found) <= limit
 
 
+@pytest.mark.slow
 def test_a_budget_out_of_mobilenets_reach_is_refused(searched, tmp_path):
   args = [f'--search={searched}', f'--workdir={tmp_path}', '--epochs=1']
   args += ['--random=1', '--fractions=1,0.8', '--batch_size=64']
@@ -686,6 +694,7 @@ def _drifting():
   )
 
 
+@pytest.mark.slow
 def test_a_search_whose_eigenvalue_grows_derives_from_before(
   monkeypatch, tmp_path
 ):
@@ -794,6 +803,7 @@ def test_a_workdir_belongs_to_one_run(tmp_path):
   assert not latin.exists()
 
 
+@pytest.mark.slow
 def test_the_bar_shows_losses_and_costs_against_limits_from_the_start(
   searched_and_said,
 ):
@@ -915,6 +925,7 @@ def test_what_cannot_be_projected_is_kept_by_a_multiplier():
 # Relaxations.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['binary_gates', 'dirichlet'])
 def test_a_search_by_another_relaxation_derives_from_its_law(tmp_path, name):
   """The softmax of the recorded alphas is the last step's distribution."""
@@ -1145,6 +1156,7 @@ def test_bad_recipes_are_one_line(options):
   refused(name, configs.of, Recipe, given)
 
 
+@pytest.mark.slow
 def test_help_lists_the_flags():
   _, out, err = _finish(_start('search', '--help'))
   named = [*search.OPTIONS, 'workdir', 'compile_cache']
@@ -1314,6 +1326,7 @@ print(json.dumps(ends))
 BAD_EXIF = b'Exif\0\0MM\0*\0\0\0\x08\0\x05too short'
 
 
+@pytest.mark.slow
 def test_an_error_is_one_line_on_stderr_and_a_code(searched, tmp_path):
   """As a person sees it: no traceback, and the run is as it was."""
   before = sorted(p.stat().st_mtime_ns for p in searched.rglob('*'))

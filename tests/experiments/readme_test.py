@@ -79,6 +79,7 @@ def _run(command, directory):
   return done.stdout
 
 
+@pytest.mark.slow
 def test_commands_run(tmp_path):
   (own,) = re.findall(r'```python\n(.*?)```', README, re.DOTALL)
   (tmp_path / 'my_ops.py').write_text(own)
@@ -108,6 +109,7 @@ def test_commands_run(tmp_path):
   assert re.search(rf'^macs +{row["cost"]:,}$', counted, re.MULTILINE)
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_commands_on_a_tfds_set_run(shared, tmp_path):
   stage = [sys.executable, shared / 'tools/stage_datasets.py']

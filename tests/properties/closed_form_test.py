@@ -78,6 +78,7 @@ def _closed(*block):
   )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', MAKERS)
 def test_closed_forms_are_the_traced_program_of_every_block(name):
   for block in _new_blocks()[name]:
@@ -92,6 +93,7 @@ def test_every_preset_and_network_has_its_blocks_tried():
     assert tried.issuperset(_blocks(make())), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['tiny', 'efficientnet_b0', 'spnasnet'])
 def test_what_a_search_traces_is_the_same_program(name):
   """It asks for the three counts one by one, of a program without a key."""

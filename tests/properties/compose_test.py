@@ -88,6 +88,7 @@ def _unconstrained(name):
   return states[-1].alphas['slot']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', config_lib.RELAXATIONS)
 @pytest.mark.parametrize('form', constraint.FORMS)
 def test_five_steps_are_finite_and_keep_their_shapes(name, form):
@@ -116,6 +117,7 @@ def test_five_steps_are_finite_and_keep_their_shapes(name, form):
     assert metrics[-1]['macs_dual'] == end.projection.duals[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('name', 'preset'),
   [

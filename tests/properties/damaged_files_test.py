@@ -244,6 +244,7 @@ READERS = {
 }
 
 
+@pytest.mark.slow
 def test_files_of_runs_are_read_or_refused(runs, tmp_path, monkeypatch):
   print(f'SEED={SEED}')
   # What is measured on images is looked at elsewhere, and takes its time.
@@ -262,6 +263,7 @@ def test_files_of_runs_are_read_or_refused(runs, tmp_path, monkeypatch):
   assert 0 < done < RUNS * sum(map(len, READERS.values()))
 
 
+@pytest.mark.slow
 def test_lines_of_metrics_are_read_or_refused(runs, tmp_path):
   print(f'SEED={SEED}')
   (tmp_path / 'search').mkdir()
@@ -277,6 +279,7 @@ def test_lines_of_metrics_are_read_or_refused(runs, tmp_path):
     _tried(lambda: metrics_file.read(tmp_path / 'search'), tmp_path, what)
 
 
+@pytest.mark.slow
 def test_the_runs_are_read_where_nothing_is_damaged(runs, monkeypatch):
   monkeypatch.setattr(datasets, 'accuracy', lambda *_: 0.5)
   for readers in READERS.values():

@@ -46,6 +46,7 @@ def _gradient(net, **numerics):
   return lambda v, probs: grad(v['params'], probs, v['batch_stats'])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('net', NETS)
 def test_computed_again_it_is_the_same_at_a_forward_pass_more(net):
   variables = _variables(net)

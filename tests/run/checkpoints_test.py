@@ -606,6 +606,7 @@ stack.close()
 """
 
 
+@pytest.mark.slow
 def test_two_processes_decide_as_one(tmp_path):
   """And one process reads what they have written."""
   path, address = tmp_path / 'checkpoints', f'localhost:{_port()}'

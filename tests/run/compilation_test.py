@@ -61,6 +61,7 @@ def test_a_second_start_reads_what_the_first_compiled(tmp_path):
   assert again == printed
 
 
+@pytest.mark.slow
 def test_the_variable_moves_the_cache_and_the_flag_turns_it_off(tmp_path):
   moved = tmp_path / 'moved'
   variable = {compilation.VARIABLE: str(moved), 'HOME': str(tmp_path)}
@@ -91,6 +92,7 @@ def test_a_cache_that_cannot_be_written_to_is_refused(tmp_path):
   assert sorted(tmp_path.iterdir()) == [file, taken.parent]
 
 
+@pytest.mark.slow
 def test_nothing_is_made_before_something_is_compiled(tmp_path):
   """Such as by a script whose other flags are bad."""
   cache, workdir = tmp_path / 'cache', tmp_path / 'workdir'
@@ -134,6 +136,7 @@ def _of_something_else(path):
   path.write_bytes(zlib.compress(b'not a program' * 100))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'damage', [_truncate, _flip, _empty, _replace_by_folder, _of_something_else]
 )

@@ -47,6 +47,7 @@ def _close(one, many):
         assert x == pytest.approx(y, rel=2e-3, abs=2e-3), (a['step'], name)
 
 
+@pytest.mark.slow
 def test_scripts_on_eight_devices_do_what_they_do_on_one(tmp_path):
   """What they do on one is computed in this process, which has one."""
   assert jax.device_count() == 1
@@ -96,6 +97,7 @@ for field in ('alphas', 'params', 'batch_stats'):
 """
 
 
+@pytest.mark.slow
 def test_a_batch_is_split_and_its_statistics_are_of_the_whole():
   flags = f'{os.environ["XLA_FLAGS"]} --xla_force_host_platform_device_count=8'
   done = subprocess.run(

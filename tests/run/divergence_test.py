@@ -100,6 +100,7 @@ SEARCH |= {'steps': 12, 'warmup_steps': 4, 'log_every': 2}
 SEARCH |= {'checkpoint_every': 2}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('told', 'cause', 'last'),
   [

@@ -201,6 +201,7 @@ def _search(root, workdir, **options):
   return search.run(config, workdir).architecture
 
 
+@pytest.mark.slow
 def test_a_streamed_search_that_is_killed_ends_where_it_would_have(
   tmp_path, monkeypatch, drawn
 ):

@@ -158,6 +158,7 @@ def searched(few, tmp_path_factory):
   return workdir, search.run(_config(), workdir, dataset=few).architecture
 
 
+@pytest.mark.slow
 def test_the_best_of_them_is_taken(searched):
   workdir, found = searched
   rows = space.read_record(workdir / 'architecture.json')['finalists']
@@ -171,6 +172,7 @@ def test_the_best_of_them_is_taken(searched):
     assert result['test_accuracy'] == row['valid_accuracy']
 
 
+@pytest.mark.slow
 def test_no_test_image_has_a_part_in_it(few, searched, tmp_path):
   workdir, found = searched
   other = data.Arrays(few.test.images[::-1], (few.test.labels + 3) % 10)

@@ -20,6 +20,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 KILLS = int(os.environ.get('KILLS', '6'))
 SEED = int(os.environ['SEED'])

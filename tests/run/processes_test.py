@@ -101,6 +101,7 @@ def _dot():
   )
 
 
+@pytest.mark.slow
 def test_two_processes_of_which_one_is_killed_end_where_one_ends(tmp_path):
   """But for another order of sums: images are constant, and so is every cut.
 
@@ -213,6 +214,7 @@ def _one_line(errors, text):
   )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('what', 'killed'),
   [
@@ -236,6 +238,7 @@ def test_others_end_with_one_line_where_one_is_killed(what, killed):
   assert time.monotonic() - start < 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('failed', [0, 1])
 @pytest.mark.parametrize(
   ('how', 'shown'),
@@ -251,6 +254,7 @@ def test_others_end_where_one_ends_with_an_error(failed, how, shown):
   _one_line(errors[1 - failed], f'process {failed} ended with an error')
 
 
+@pytest.mark.slow
 def test_each_says_its_own_error_where_all_have_one():
   with _met('refuses', 'refuses') as running:
     for process in running:

@@ -104,6 +104,7 @@ def _contents(workdir):
 # Modules.
 
 
+@pytest.mark.slow
 def test_an_evaluation_imports_what_was_typed_alone(root, forgotten):
   refused('give ops=my_ops', train.evaluate, root / 'own', {})
   assert not forgotten()
@@ -113,6 +114,7 @@ def test_an_evaluation_imports_what_was_typed_alone(root, forgotten):
   assert found == {'last': recorded['last_test_accuracy']}
 
 
+@pytest.mark.slow
 def test_a_teacher_has_ops_that_were_typed_alone(root, forgotten, tmp_path):
   student = {'architecture': str(root / 'plain.json')}
   student['teacher'] = str(root / 'own')
@@ -132,6 +134,7 @@ def test_ops_go_with_a_published_network_where_there_is_a_teacher():
   refused(message, check, {**given, 'teacher': None}, train.OPTIONS)
 
 
+@pytest.mark.slow
 def test_a_run_that_names_a_module_it_does_not_need_imports_nothing(
   copied, forgotten
 ):
@@ -141,6 +144,7 @@ def test_a_run_that_names_a_module_it_does_not_need_imports_nothing(
   assert not forgotten()
 
 
+@pytest.mark.slow
 def test_a_comparison_imports_what_was_typed_alone(copied, forgotten):
   workdir = copied('search')
   path = workdir / 'architecture.json'
@@ -152,6 +156,7 @@ def test_a_comparison_imports_what_was_typed_alone(copied, forgotten):
   assert one_search.read(workdir, ops)[0].space.name == 'tiny'
 
 
+@pytest.mark.slow
 def test_a_module_that_is_no_name_is_not_recommended(copied, forgotten):
   workdir = copied('own')
   _edited(workdir / 'config.json', lambda c: c.update(ops='x; rm -r .'))
@@ -191,6 +196,7 @@ RESULTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('file', 'edit', 'message'), RESULTS)
 def test_a_damaged_training_is_one_line(copied, file, edit, message):
   workdir = copied('plain')
@@ -202,6 +208,7 @@ def test_a_damaged_training_is_one_line(copied, file, edit, message):
   assert _contents(workdir) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('file', 'edit', 'message'),
   [
@@ -251,6 +258,7 @@ def test_a_damaged_search_is_one_line(copied, file, edit, message):
   refused(f'{file}.*{message}', one_search.read, workdir)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'damage',
   [
@@ -268,6 +276,7 @@ def test_a_file_that_is_no_json_is_one_line(copied, file, damage):
   refused(f'{file}', train.evaluate, workdir, {})
 
 
+@pytest.mark.slow
 def test_a_finished_training_is_not_gone_on_with_if_damaged(root, copied):
   workdir = copied('plain')
   again = {'architecture': str(root / 'plain.json')}
@@ -303,6 +312,7 @@ def test_kinds_tell_numbers_from_what_looks_like_one():
 # Names of classes.
 
 
+@pytest.mark.slow
 def test_names_of_classes_are_kept_beside_the_weights(root):
   for name in ('plain', 'own'):
     workdir = root / name
@@ -325,6 +335,7 @@ def test_names_of_classes_need_not_be_in_utf_8(tmp_path, monkeypatch):
   assert weights.classes(tmp_path / 'run', weights.LAST) == names
 
 
+@pytest.mark.slow
 def test_a_result_of_before_has_a_hash_of_the_names(copied):
   workdir = copied('plain')
   hashed = loop.fingerprint(CLASSES)
@@ -335,12 +346,14 @@ def test_a_result_of_before_has_a_hash_of_the_names(copied):
   refused('classes are not those of', finished.teacher, workdir, SET, 0.5, 4.0)
 
 
+@pytest.mark.slow
 def test_classes_in_another_order_are_others(copied):
   workdir = copied('plain')
   _edited(workdir / 'result.json', lambda d: d.update(classes=[*CLASSES][::-1]))
   refused('classes are not those of', finished.teacher, workdir, SET, 0.5, 4.0)
 
 
+@pytest.mark.slow
 def test_damaged_names_of_classes_are_one_line(copied):
   workdir = copied('plain')
   (path,) = (workdir / 'weights/last').glob('_CHECKPOINT_METADATA')

@@ -100,6 +100,7 @@ def test_ops_that_share_no_weights_are_said_and_nothing_else_is():
   assert line.endswith('stage1_1: maxpool_k3; stage2_1: maxpool_k3')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('kind', 'net'), [('mixed', Supernet), ('entangled', Entangled)]
 )
@@ -138,6 +139,7 @@ def test_what_is_left_is_the_supernet_at_one_hot(kind, net, draw):
   }
 
 
+@pytest.mark.slow
 def test_what_is_left_is_the_same_where_images_are_streamed(draw):
   """Rows that are as large as what is cut of them are cut to themselves."""
   a = draw(TINY)
@@ -160,6 +162,7 @@ def test_what_is_left_is_the_same_where_images_are_streamed(draw):
   assert decoded.record['statistics_of'] == 30
 
 
+@pytest.mark.slow
 def test_an_entangled_search_leaves_the_weights_that_it_reports(tmp_path):
   workdir = tmp_path / 'run'
   config = _config(

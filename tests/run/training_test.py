@@ -94,6 +94,7 @@ def _files(workdir):
   }
 
 
+@pytest.mark.slow
 def test_an_evaluation_gives_what_was_recorded_and_writes_nothing(run, capsys):
   result, before = loop.read_json(run / 'result.json'), _files(run)
   found = train.evaluate(run, {'epochs': 3})
@@ -138,6 +139,7 @@ def test_a_workdir_keeps_its_network_among_ops_of_ones_own(tmp_path):
   refused('another architecture', finished.check_workdir, tmp_path, other, s)
 
 
+@pytest.mark.slow
 def test_images_of_an_evaluation_may_lie_elsewhere(run, monkeypatch):
   asked = []
 
@@ -152,6 +154,7 @@ def test_images_of_an_evaluation_may_lie_elsewhere(run, monkeypatch):
   assert asked == [('moved', False), (None, False)]
 
 
+@pytest.mark.slow
 def test_a_result_has_what_a_comparison_needs(root, run):
   result = loop.read_json(run / 'result.json')
   a = space.Architecture.load(root / 'small.json')
@@ -195,6 +198,7 @@ def test_images_that_are_too_small_are_refused(root, tmp_path):
   assert not (tmp_path / 'run').exists()
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_ends_where_it_would_have(
   root, run, tmp_path, monkeypatch, drawn
 ):
@@ -225,6 +229,7 @@ def test_an_interrupted_training_ends_where_it_would_have(
     assert one == other
 
 
+@pytest.mark.slow
 def test_the_best_weights_are_the_first_of_the_highest_on_what_is_held_out(run):
   rows = [r for r in metrics_file.read(run) if 'valid_accuracy' in r]
   assert [row['step'] for row in rows] == [4, 8, 12]
@@ -237,6 +242,7 @@ def test_the_best_weights_are_the_first_of_the_highest_on_what_is_held_out(run):
   assert result['ops']['stage1_1'] == 'mbconv_k3_e1'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('streamed', [False, True])
 def test_what_is_held_out_is_trained_on_by_nobody(streamed):
   whole = SET
@@ -259,6 +265,7 @@ def test_what_is_held_out_is_trained_on_by_nobody(streamed):
   assert sorted(together) == sorted(pixels(SET.train))
 
 
+@pytest.mark.slow
 def test_another_architecture_is_refused_and_nothing_is_written(root, run):
   before = _files(run)
   other = {'architecture': str(root / 'large.json')}
@@ -273,6 +280,7 @@ def test_another_architecture_is_refused_and_nothing_is_written(root, run):
   assert _files(run) == before
 
 
+@pytest.mark.slow
 def test_files_of_another_training_are_refused(root, run, tmp_path):
   """Weights or checkpoints that somebody copied from another network's run."""
   workdir = tmp_path / 'large'
@@ -299,6 +307,7 @@ def test_files_of_another_training_are_refused(root, run, tmp_path):
   assert _files(workdir / 'checkpoints') == before
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_other_images_is_refused(
   root, run, tmp_path, monkeypatch
 ):
@@ -316,6 +325,7 @@ def test_a_checkpoint_of_other_images_is_refused(
   assert _files(workdir / 'checkpoints') == before
 
 
+@pytest.mark.slow
 def test_damaged_weights_are_one_line(run, tmp_path):
   shutil.copytree(run, tmp_path / 'run')
   for path in (tmp_path / 'run' / 'weights' / 'last').rglob('*'):
@@ -324,6 +334,7 @@ def test_damaged_weights_are_one_line(run, tmp_path):
   refused('cannot be read as weights', train.evaluate, tmp_path / 'run', {})
 
 
+@pytest.mark.slow
 def test_weights_without_the_data_of_an_array_are_one_line(
   run, tmp_path, capfd
 ):
@@ -345,6 +356,7 @@ def test_weights_without_the_data_of_an_array_are_one_line(
   assert 'Traceback' not in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_student_is_recorded_with_its_teacher(root, run, tmp_path):
   options = {'epochs': 1, 'batch_size': 12, 'teacher': str(run)}
   result = _train(root, tmp_path / 'taught', **options, distill_weight=0.9)
@@ -364,6 +376,7 @@ def test_a_student_is_recorded_with_its_teacher(root, run, tmp_path):
   assert one != other
 
 
+@pytest.mark.slow
 def test_teachers_that_cannot_teach_are_refused(root, run, tmp_path):
   def teach(dataset=SET, workdir=run, weight=0.5, temperature=4.0):
     finished.teacher(workdir, dataset, weight, temperature)
@@ -480,6 +493,7 @@ def test_numbers_of_what_a_preset_names_go_with_it():
   limits_lib.keep(config, tiny, limits.of(found['limit'], tiny))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', presets.TRAIN)
 def test_a_training_preset_builds_and_takes_two_steps(root, name):
   """Its network is built; the steps are of a tiny one, with its recipe."""
@@ -513,6 +527,7 @@ def test_a_training_preset_builds_and_takes_two_steps(root, name):
   assert any(jax.tree.leaves(moved))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', presets.SEARCH)
 def test_a_search_preset_builds_and_takes_two_steps(name, monkeypatch):
   """Its space is built; the steps are of a tiny one, with its recipe."""

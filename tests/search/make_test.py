@@ -138,6 +138,7 @@ def _check_unrolled(gradient):
     np.testing.assert_allclose(along, (up - down) / (2 * h), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_second_order_is_that_of_differences_through_a_weight_step(x64):
   gradient, _, metrics = _gradient(_alpha_step('second'), _start())
   _check_unrolled(gradient)
@@ -162,6 +163,7 @@ def test_the_first_term_alone_is_not_first_order_of_the_old_weights(x64):
     _check_unrolled(_gradient(_alpha_step('first'), _start())[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('order', ['first', 'second'])
 def test_fast_forms_and_native_ones_have_the_same_gradient(x64, order):
   fast, native = (
@@ -171,6 +173,7 @@ def test_fast_forms_and_native_ones_have_the_same_gradient(x64, order):
   chex.assert_trees_all_close(fast, native, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_one_term_is_the_second_order_of_a_small_step(x64):
   """Behind their second terms, which are linear in the rate, is one product."""
   small = optax.sgd(1e-6)
@@ -195,6 +198,7 @@ def _squares(params):
   return 3.0 / 2 * sum((p**2).sum() for p in jax.tree.leaves(params))
 
 
+@pytest.mark.slow
 def test_implicit_gradients_know_of_the_decay(x64):
   """In the second term of the series: `rate^2 decay` times the mixed product.
 
@@ -216,6 +220,7 @@ def test_implicit_gradients_know_of_the_decay(x64):
     np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('order', ORDERS)
 def test_every_order_leaves_weights_and_statistics_to_the_weights(x64, order):
   """Running statistics, the optimizer and the position in train, too."""

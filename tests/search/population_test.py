@@ -69,6 +69,7 @@ def _alone():
   return starts, ends, said, step._cache_size()
 
 
+@pytest.mark.slow
 def test_one_program_serves_every_limit_and_seed_bit_for_bit():
   arrays, (_, members, _, programs) = _arrays(), _alone()
   assert programs == 1
@@ -85,6 +86,7 @@ def test_one_program_serves_every_limit_and_seed_bit_for_bit():
     assert found == pytest.approx(limit, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_side_by_side_they_do_what_each_does():
   starts, ends, said, _ = _alone()
   many = search.population.together(
@@ -127,6 +129,7 @@ print(max(jax.tree.leaves(gaps)))
 """
 
 
+@pytest.mark.slow
 def test_members_are_split_over_devices_that_do_not_talk():
   flags = f'{os.environ["XLA_FLAGS"]} --xla_force_host_platform_device_count=8'
   done = subprocess.run(

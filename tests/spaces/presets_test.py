@@ -129,6 +129,7 @@ def blocks_are_traced_once(monkeypatch):
   monkeypatch.setattr(ops.MBConv, 'module', module)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures('blocks_are_traced_once')
 @pytest.mark.parametrize('preset', COUNTED)
 def test_exact_is_the_count_of_the_built_network(preset, draw, architectures):
@@ -281,6 +282,7 @@ def slots_are_traced_once(monkeypatch):
   monkeypatch.setattr(supernet, 'Mixed', mixed)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures('slots_are_traced_once')
 def test_a_step_run_one_operation_at_a_time_is_the_compiled_one():
   step, before, arrays = _one_step(spaces.tiny_macro(num_classes=4))
@@ -294,6 +296,7 @@ def test_a_step_run_one_operation_at_a_time_is_the_compiled_one():
   chex.assert_trees_all_close(found, expected, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures('slots_are_traced_once')
 @pytest.mark.parametrize('preset', COUNTED)
 def test_a_step_of_the_whole_preset_moves_every_choice(

@@ -8,6 +8,7 @@ from nasjax import space
 from tests.spaces.spaces_cases import TINY, built_counts, exact_counts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('preset', 'number'), list(zip(TINY, (12, 48, 24), strict=True))
 )

@@ -104,6 +104,7 @@ def test_a_dry_run_counts_what_there_is_to_do_and_writes_nothing(tmp_path):
   assert 'assumed: 4e-10 s per MAC' in '\n'.join(dry.lines(prepared))
 
 
+@pytest.mark.slow
 def test_a_dry_run_of_what_is_done_has_nothing_left(whole):
   prepared = setup.prepare(config(), whole, '')
   text = '\n'.join(dry.lines(prepared))
@@ -114,6 +115,7 @@ def test_a_dry_run_of_what_is_done_has_nothing_left(whole):
   assert 'and 0 trainings of' in text
 
 
+@pytest.mark.slow
 def test_a_control_has_finalists_and_alphas_that_learnt_nothing(tmp_path):
   given = {'control_seeds': 2, 'search_finalists': 2, 'search_seeds': 1}
   given |= {'search_finalist_epochs': 1}
@@ -156,6 +158,7 @@ def test_a_control_has_finalists_and_alphas_that_learnt_nothing(tmp_path):
   assert ', 2 controls of' not in text
 
 
+@pytest.mark.slow
 def test_all_is_trained_tested_and_reported(whole):
   with (whole / 'results.csv').open() as file:
     rows = list(csv.DictReader(file))
@@ -196,6 +199,7 @@ def test_all_is_trained_tested_and_reported(whole):
   assert re.findall(r'!\[.*\]\((.*)\)', text) == ['macs.png', 'differences.png']
 
 
+@pytest.mark.slow
 def test_the_report_follows_from_what_is_kept(whole, tmp_path):
   for name in ('report.md', 'results.csv', 'architectures.json'):
     shutil.copy(whole / name, tmp_path)
@@ -207,6 +211,7 @@ def test_the_report_follows_from_what_is_kept(whole, tmp_path):
     assert (folder / path.name).read_bytes() == path.read_bytes()
 
 
+@pytest.mark.slow
 def test_killed_again_and_again_and_shared_out_it_ends_in_the_same_report(
   whole, tmp_path, monkeypatch
 ):
@@ -287,6 +292,7 @@ def _kept(path, text):
   return path
 
 
+@pytest.mark.slow
 def test_a_training_of_another_network_is_not_taken_for_its_own(
   whole, tmp_path
 ):
@@ -326,6 +332,7 @@ def _dies(stepper, step):
   return make
 
 
+@pytest.mark.slow
 def test_members_are_bit_for_bit_single_searches(whole, tmp_path, monkeypatch):
   """Though they share programs that were compiled for another limit."""
   monkeypatch.setattr(steps, 'compile_for', COMPILE_FOR)
@@ -349,6 +356,7 @@ def test_members_are_bit_for_bit_single_searches(whole, tmp_path, monkeypatch):
 # Damage.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('pattern', 'edit', 'message'),
   [
@@ -396,6 +404,7 @@ def test_a_damaged_piece_is_one_line_and_nothing_is_reported(
   assert (workdir / 'report.md').read_bytes() == before
 
 
+@pytest.mark.slow
 def test_metrics_without_an_entropy_are_one_line(whole, tmp_path):
   workdir = tmp_path / 'run'
   shutil.copytree(
@@ -427,6 +436,7 @@ def test_a_part_is_not_done_twice_at_once_and_not_beside_the_whole(tmp_path):
   assert not list(workdir.glob('lock*'))
 
 
+@pytest.mark.slow
 def test_a_control_of_which_all_finalists_diverge_is_left_out(tmp_path):
   given = config(
     control_seeds=1, search_finalists=2, search_finalist_epochs=1, zoo=''

@@ -25,6 +25,7 @@ def small():
 # What diverges is left out, and said.
 
 
+@pytest.mark.slow
 def test_a_sweep_whose_searches_all_diverge_trains_nothing(tmp_path):
   told = config(search_learning_rate=1e30, search_seeds=1)
   workdir = tmp_path / 'run'
@@ -50,6 +51,7 @@ def _diverge(monkeypatch, within):
   monkeypatch.setattr(finalists.training, 'run', training_run)
 
 
+@pytest.mark.slow
 def test_pieces_without_finalists_are_named_in_the_report(
   tmp_path, monkeypatch
 ):
@@ -96,6 +98,7 @@ def _enter(workdir, part, told=config()):  # noqa: B008 (not changed)
     return sorted(p.name for p in workdir.iterdir())
 
 
+@pytest.mark.slow
 def test_parts_run_at_once_and_neither_twice_nor_beside_the_whole(tmp_path):
   first, second = plan.Part(1, 2), plan.Part(2, 2)
   workdir, told = tmp_path / 'run', config()
@@ -176,6 +179,7 @@ def test_as_many_are_drawn_as_there_are_with_few_tries(monkeypatch, there):
   assert networks._drawn(None, {}, 0, sizes) == []
 
 
+@pytest.mark.slow
 def test_limits_without_effect_are_warned_of_at_the_start(tmp_path):
   low = config()['limits'].partition(',')[0]
   told = config(limits=f'{low},900M')
