@@ -2,7 +2,6 @@
 
 import json
 import os
-import pathlib
 import signal
 import subprocess
 import sys
@@ -11,10 +10,13 @@ import pytest
 
 from experiments import count
 from experiments.flags import cli, names
-from nasjax import cost, space, spaces
+from nasjax import (
+  cost,
+  space,
+  spaces,
+)
 from tests.conftest import refused
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from tests.experiments.script_cases import ROOT, call
 
 
 @pytest.fixture
@@ -152,3 +154,11 @@ cli.run(main)
   assert 'Traceback' in err
   assert 'of a worker' in err
   assert process.returncode == 1
+
+
+def test_count_prints_one_json_object():
+  out = call('count', '--network=mobilenet_v2', '--json')
+  assert out.count('\n') == 1
+  counted = json.loads(out)
+  assert counted['network'] == 'mobilenet_v2'
+  assert (counted['macs'], counted['params']) == (300774272, 3504872)

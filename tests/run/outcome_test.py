@@ -163,3 +163,18 @@ def test_a_comparison_says_where_a_budget_is_not_filled(tmp_path, capsys):
   ]
   assert len(said) == 1
   assert f'within {limits[macs]} MACs' in said[0]
+
+
+@pytest.mark.parametrize(
+  'preset', [spaces.tiny, spaces.tiny_width, spaces.tiny_macro]
+)
+def test_the_recorded_costs_are_those_of_the_whole_space(preset, draw):
+  s = preset()
+  limits = {cost.params(s): 3000.0}
+  for a, plain in [(draw(s), draw(s)) for _ in range(3)]:
+    recorded = outcome.resources(a, plain, limits)
+    assert list(recorded) == list(outcome.RESOURCES)
+    for name, make in outcome.RESOURCES.items():
+      assert recorded[name]['cost'] == make(s).exact(a)
+      assert recorded[name]['argmax_cost'] == make(s).exact(plain)
+      assert recorded[name]['limit'] == (3000 if name == 'params' else None)

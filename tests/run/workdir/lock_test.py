@@ -18,7 +18,7 @@ import pytest
 from nasjax.run.workdir import holder, lock
 from tests.conftest import refused
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 # Says that it has the lock, or why not, and waits until its input ends.
 HOLD = """
 import sys

@@ -15,7 +15,7 @@ from nasjax.run.hosts import devices
 from nasjax.run.workdir import metrics_file
 from tests.conftest import refused
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 SEARCH = '--space=tiny --limit=macs=60k --steps=6 --warmup_steps=2'.split()
 SEARCH += '--log_every=1 --checkpoint_every=4 --batch_size=16'.split()
 TRAIN = ['--epochs=1', '--batch_size=400', '--learning_rate=0.001']

@@ -9,7 +9,7 @@ import pytest
 
 from experiments.flags import allocator
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 # Twice a block as large as a step's, written to; how many pages were fresh.
 PROGRAM = """
 import resource, sys

@@ -14,7 +14,7 @@ import pytest
 from nasjax.run.workdir import metrics_file
 from tests.conftest import refused
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 NAN, INF = math.nan, math.inf
 ROWS = [{'step': i, 'x': i / 3, 'probs': [0.25, i / 7]} for i in (3, 6, 9)]
 LINES = [json.dumps(row).encode() + b'\n' for row in ROWS]

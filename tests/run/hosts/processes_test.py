@@ -24,7 +24,7 @@ from nasjax.run.workdir import metrics_file
 from tests.conftest import prepare_tfds, refused
 
 pytest.importorskip('grain')
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 _CACHE = 'JAX_PERSISTENT_CACHE'
 OWN = {'batch_size': 10, 'epochs': 4, 'valid_fraction': 0.2, 'seed': 3}
 

@@ -23,7 +23,7 @@ from nasjax.errors import InputError
 from nasjax.run.workdir import checkpoint_record, checkpoints, stored
 from tests.conftest import refused
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 STEPS = 8, 12
 
 
@@ -435,7 +435,7 @@ def test_one_of_an_earlier_version_is_refused(tmp_path, fed):
 
 SAVE = """
 import errno, os, resource, sys
-from tests.run import checkpoints_test as of
+from tests.run.workdir import checkpoints_test as of
 from nasjax.errors import InputError
 import pathlib
 path, limit = pathlib.Path(sys.argv[1]), int(sys.argv[2])
@@ -525,7 +525,7 @@ def test_the_same_is_hashed_wherever_it_lies():
   code = """
 import sys
 import jax, numpy as np
-from tests.run import checkpoints_test as of
+from tests.run.workdir import checkpoints_test as of
 from nasjax.run.workdir import checkpoint_record
 from nasjax.run.workdir import checkpoints
 from nasjax.run.hosts import devices
@@ -569,7 +569,7 @@ from nasjax.run.hosts import processes
 stack = contextlib.ExitStack()
 stack.enter_context(processes.joined(2, int(sys.argv[1]), sys.argv[2]))
 import jax
-from tests.run import checkpoints_test as of
+from tests.run.workdir import checkpoints_test as of
 from nasjax.run.workdir import checkpoints
 from nasjax.run.hosts import devices
 from nasjax.errors import InputError

@@ -1,0 +1,22 @@
+"""A search to be limited, and its alphas."""
+
+from typing import NamedTuple
+
+import jax
+
+from experiments.flags import configs, limits
+from nasjax.run import limits as limits_lib
+from nasjax.run.config import SearchConfig
+
+
+class Alphas(NamedTuple):
+  step: jax.Array
+  alphas: dict
+
+
+def keep(s, limit, **given):
+  """What keeps limits as typed, and the limits."""
+  config = configs.of(SearchConfig, given)
+  limited = limits.of(limit, s)
+  limits_lib.check(config, s, limited)
+  return limits_lib.keep(config, s, limited), limited
