@@ -105,7 +105,7 @@ def flagged(message: str) -> str:
   def as_flag(match: re.Match) -> str:
     return f'--{match[0]}' if match[1] in flags.FLAGS else match[0]
 
-  return re.sub(r'(?<![-\w=/.:])([a-z]\w*)=(?=\S)', as_flag, message)
+  return re.sub(r'(?<![-\w=/.:\'"])([a-z]\w*)=(?=\S)', as_flag, message)
 
 
 def _explained(error: flags.Error) -> str:

@@ -9,6 +9,8 @@ from nasjax.data.dataset import Arrays, Dataset, check_enough
 from nasjax.data.splits import split
 from nasjax.errors import InputError
 
+_MOST = 2**31 - 1  # Labels are 32 bits.
+
 
 def from_arrays(
   images: ArrayLike,
@@ -45,14 +47,28 @@ def from_arrays(
   sides = [_arrays(images, labels, 'training')]
   if test is not None:
     sides.append(_arrays(*test, 'test'))
-  highest = max(int(side.labels.max(initial=0)) for side in sides)
+  shape, other = (side.images.shape[1:] for side in (sides[0], sides[-1]))
+  if shape != other:
+    raise InputError(
+      f'training images are {list(shape)} and test images {list(other)}; they '
+      'must have one size'
+    )
+  highest = max(int(side.labels.max()) for side in sides)
+  seen = np.unique(sides[0].labels)
+  if class_names is None and len(seen) <= highest:
+    missing = next(i for i in range(highest + 1) if i not in seen)
+    raise InputError(
+      f'labels go up to {highest}, and no training image has label {missing}; '
+      'number the classes from 0, or give class_names'
+    )
   number = highest + 1 if class_names is None else len(class_names)
   if highest >= number:
     raise InputError(
       f'labels go up to {highest}; for {number} class names they must be 0 to '
       f'{number - 1}'
     )
-  names = tuple(class_names or map(str, range(number)))
+  names = map(str, range(number)) if class_names is None else class_names
+  names = tuple(names)
   if test is None:
     if not 0 < test_fraction < 1:
       raise InputError(
@@ -81,5 +97,9 @@ def _arrays(images: ArrayLike, labels: ArrayLike, what: str) -> Arrays:
   if labels.min() < 0:
     raise InputError(
       f'{what} labels begin at {labels.min()}; the first class is 0'
+    )
+  if labels.max() > _MOST:
+    raise InputError(
+      f'{what} labels go up to {labels.max()}; they must be at most {_MOST}'
     )
   return Arrays(images, labels.astype(np.int32))

@@ -1,6 +1,7 @@
 """How a search is run: one frozen dataclass, which scripts make flags from."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -271,6 +272,9 @@ class SearchConfig:
 def _described(value: Any) -> Any:
   if isinstance(value, Relaxed):
     return [_described(one) for one in value]
+  if isinstance(value, functools.partial):
+    named = {name: _described(one) for name, one in value.keywords.items()}
+    return [_described(value.func), *map(_described, value.args), named]
   if callable(value):
     return f'{value.__module__}.{getattr(value, "__qualname__", value)}'
   return value

@@ -26,10 +26,15 @@ from nasjax.run import progress as bars
 from nasjax.run.config import SearchConfig, configured
 from nasjax.run.inputs import Inputs
 from nasjax.run.limits import Limits
-from nasjax.run.workdir import diverged_file, metrics_file, weights
+from nasjax.run.workdir import diverged_file, metrics_file, recorded, weights
 from nasjax.space import Alphas, Architecture, SearchSpace, Space
 
 FIGURES = ('alphas', 'cost', 'architecture')
+# What else of a record `Found` has.
+_RECORD = recorded.fields(
+  finalists=recorded.each(recorded.fields(log_prob=recorded.number)),
+  stopped=recorded.anything,
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -102,6 +107,7 @@ class Found:
       limits=dict(limits),
       config=dataclasses.replace(self.config, fill=fill),
       finalists=[],
+      record={},
     )
 
   def figure(self, what: str = 'alphas'):
@@ -225,7 +231,10 @@ def _told(inputs: Inputs) -> dict[str, Any]:
     **json.loads(json.dumps(inputs.config.described())),
     'space': inputs.space.name,
     'dataset': inputs.dataset.name,
+    'crop_area': getattr(inputs.dataset, 'crop_area', None),
     'limits': {c.name: limit for c, limit in inputs.limits.items()},
+    # A cost of the user's own may change under the same name.
+    'limits_content': loop.fingerprint(*inputs.limits),
   }
 
 
@@ -237,9 +246,15 @@ def is_finished(workdir: pathlib.Path) -> bool:
 def _read(inputs: Inputs, workdir: pathlib.Path) -> Found:
   """The result of a search that was finished before."""
   path = workdir / 'architecture.json'
+  architecture = Architecture.load(path, space_lib.op_types(inputs.space))
+  if architecture.space != inputs.space:
+    raise InputError(f'{path} is of another space than its run; restore it')
   record = space_lib.read_record(path)
+  recorded.hold(
+    path, record, recorded.both(outcome.derived_from(inputs.space), _RECORD)
+  )
   return Found(
-    Architecture.load(path, space_lib.op_types(inputs.space)),
+    architecture,
     {k: np.asarray(v, np.float32) for k, v in record['alphas'].items()},
     metrics_file.read(workdir),
     dict(inputs.limits),

@@ -170,12 +170,12 @@ def _take_steps(inputs, parts, workdir, rows, compiled):
 
 def identity(inputs: Inputs) -> str:
   """Tells the checkpoints of a search from those of any other."""
-  limits = sorted((c.name, limit) for c, limit in inputs.limits.items())
   return loop.fingerprint(
     sorted(inputs.config.described().items()),
-    limits,
+    sorted(inputs.limits.items(), key=lambda limit: limit[0].name),
     inputs.space,
     inputs.data_content,
+    getattr(inputs.dataset, 'crop_area', None),
   )
 
 

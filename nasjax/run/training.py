@@ -27,7 +27,7 @@ from nasjax.run import progress as bars
 from nasjax.run.config import configured
 from nasjax.run.hosts import devices, processes
 from nasjax.run.trained import Trained, accuracies, facts
-from nasjax.run.workdir import diverged_file, weights
+from nasjax.run.workdir import diverged_file, metrics_file, weights
 from nasjax.space import Architecture, SearchSpace, Space
 from nasjax.train.recipe import Recipe
 
@@ -201,6 +201,8 @@ def run(
   if processes.first() and workdir is not None:
     files.write_json(workdir / 'result.json', result)
   load = functools.partial(kept.load, result['evaluated'], network)
+  if workdir is not None:
+    rows = metrics_file.read(workdir)
   return Trained(network, result, load, rows)
 
 
@@ -388,6 +390,8 @@ def train_network(
         'seed': seed,
         'valid_fraction': valid_fraction,
         'dataset': dataset.name,
+        'crop_area': getattr(dataset, 'crop_area', None),
+        'teacher': taught.record,
       }
     content = {
       'content': loop.fingerprint(network),

@@ -201,10 +201,7 @@ def runs(tmp_path_factory):
     a = space.Architecture.from_indices(s, [0] * len(s.choices))
     a.save(root / 'a.json')
     _train(root)
-    config = cli.defaults(search.OPTIONS)
-    config |= {'space': 'tiny', 'limit': ['macs=9M'], 'batch_size': 10}
-    config |= {'steps': 4, 'warmup_steps': 2, 'log_every': 1}
-    search.run(config, root / 'search', 'a command')
+    _searched(root)
     yield root
 
 
@@ -224,10 +221,21 @@ def _taught(root):
   finished.teacher(root / 'train', SET, 0.5, 4.0)
 
 
+def _searched(root):
+  config = cli.defaults(search.OPTIONS)
+  config |= {'space': 'tiny', 'limit': ['macs=9M'], 'batch_size': 10}
+  config |= {'steps': 4, 'warmup_steps': 2, 'log_every': 1}
+  return search.run(config, root / 'search', 'a command')
+
+
 def _compared(root):
   found, record, config = one_search.read(root / 'search')
   one_search.plan(found.space, record, [1.0], 1, 0, 0.0)
   assert cli.defaults(compare.OPTIONS).keys() & config.keys()
+
+
+def _certified(root):
+  assert _searched(root).certificate
 
 
 def _shown(root):
@@ -239,8 +247,8 @@ READERS = {
   'train/result.json': (_evaluated, _taught, _train),
   'train/config.json': (_evaluated, _taught, _train),
   'train/architecture.json': (_evaluated, _taught, _train),
-  'search/architecture.json': (_compared,),
-  'search/config.json': (_compared,),
+  'search/architecture.json': (_compared, _certified),
+  'search/config.json': (_compared, _certified),
 }
 
 
