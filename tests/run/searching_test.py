@@ -1,0 +1,133 @@
+"""Searches and trainings that a program calls, with a workdir and without."""
+
+import dataclasses
+import functools
+
+import chex
+import numpy as np
+import pytest
+
+from nasjax import constraint, cost, data, space, spaces
+from nasjax.run import searching, training
+from nasjax.run.config import SearchConfig
+from nasjax.run.finished import Taught
+from tests.conftest import images, refused
+
+TINY = spaces.tiny(num_classes=3)
+MACS = cost.macs(TINY)
+LIMITS = {MACS: 8000}
+SET = data.from_arrays(images(60), np.arange(60) % 3)
+KEEP = functools.partial(constraint.keep, form='hinge', number=2.0)
+SMALL = {'steps': 6, 'warmup_steps': 2, 'batch_size': 8, 'log_every': 1}
+SMALL |= {'constraint': KEEP, 'progress': False}
+TRAINED = {'epochs': 2, 'batch_size': 12, 'progress': False}
+TRAINED |= {'valid_fraction': 0.25}
+
+
+def _search(workdir=None, limits=None, **fields):
+  return searching.search(
+    TINY, SET, limits=limits or LIMITS, workdir=workdir, **SMALL | fields
+  )
+
+
+def _train(network, workdir=None, **given):
+  return training.train_network(
+    network, SET, workdir=workdir, **TRAINED | given
+  )
+
+
+@pytest.fixture(scope='module')
+def kept(tmp_path_factory):
+  """A search in a workdir."""
+  workdir = tmp_path_factory.mktemp('searching') / 'run'
+  return workdir, _search(workdir)
+
+
+@pytest.fixture(scope='module')
+def network():
+  a = space.Architecture.from_indices(TINY, [0] * len(TINY.choices))
+  return space.fix(TINY, a)
+
+
+def test_a_search_is_the_same_with_a_workdir_and_without(
+  kept, tmp_path, monkeypatch, capsys
+):
+  workdir, found = kept
+  monkeypatch.chdir(tmp_path)
+  bare = _search()
+  assert not list(tmp_path.iterdir())
+  assert capsys.readouterr() == ('', '')
+  read = _search(workdir)
+  assert read.params is None
+  chex.assert_trees_all_equal(found.params, bare.params)
+  for one in (bare, read):
+    assert one.architecture == found.architecture
+    assert one.metrics == found.metrics
+    assert [row['step'] for row in one.metrics] == [1, 2, 3, 4, 5, 6]
+    assert one.certificate == found.certificate
+    chex.assert_trees_all_equal(one.alphas, found.alphas)
+  assert MACS.exact(found.architecture) <= LIMITS[MACS]
+  assert found.certificate.kept['macs'].cost == MACS.exact(found.architecture)
+
+
+def test_other_limits_are_those_of_the_same_alphas(kept):
+  _, found = kept
+  low, _ = MACS.bounds()
+  cheap = found.within({MACS: low})
+  assert MACS.exact(cheap.architecture) == low
+  assert cheap.certificate.kept['macs'].limit == low
+  assert (cheap.alphas, cheap.record) == (found.alphas, {})
+  refused('no architecture', found.within, {MACS: low - 1})
+
+
+def test_a_cost_of_the_same_name_is_another_run(kept):
+  workdir, _ = kept
+  double = dataclasses.replace(
+    MACS,
+    tables=tuple(
+      dataclasses.replace(t, values=tuple(2 * v for v in t.values))
+      for t in MACS.tables
+    ),
+  )
+  refused('limits_content was', _search, workdir, {double: 8000})
+  refused('learning_rate was', _search, workdir, learning_rate=0.01)
+
+
+def test_a_constraint_is_described_alike_in_every_process():
+  told = SearchConfig(constraint=KEEP).described()['constraint']
+  assert told == [
+    'nasjax.constraint.forms.keep',
+    {'form': 'hinge', 'number': 2.0},
+  ]
+
+
+def test_a_training_is_the_same_with_a_workdir_and_without(
+  network, tmp_path, monkeypatch
+):
+  (tmp_path / 'here').mkdir()
+  monkeypatch.chdir(tmp_path / 'here')
+  bare, kept = _train(network), _train(network, tmp_path / 'run')
+  assert not list((tmp_path / 'here').iterdir())
+  assert bare.metrics == kept.metrics
+  assert [row['step'] for row in kept.metrics] == [1, 2, 3, 4, 5, 6]
+  again = _train(network, tmp_path / 'run')
+  for one in (bare, again):
+    assert one.result == kept.result
+    chex.assert_trees_all_equal(one.weights, kept.weights)
+  labels = kept.predict(SET.test.images)
+  right = (labels == SET.test.labels).mean()
+  assert kept.test_accuracy == pytest.approx(right)
+  refused('uint8.n, 8, 8, 1.', kept.predict, SET.test.images[:, 1:])
+
+
+def test_another_share_of_a_teacher_is_another_run(network, tmp_path):
+  """Its weights alone do not say how much of its loss counts."""
+  train = functools.partial(_train, network, tmp_path / 'run')
+  train()
+  record = {'content': None, 'distill_weight': 0.9}
+  refused('teacher was None', train, taught=Taught(record=record))
+
+
+def test_a_space_with_choices_is_not_trained(tmp_path):
+  refused('leaves a choice in stage1_1', _train, TINY, tmp_path / 'run')
+  assert not (tmp_path / 'run').exists()
