@@ -373,7 +373,7 @@ LAGRANGIAN = {'constraint': 'lagrangian'}
     ({'entropy': '1e39'}, 'entropy is 1e.39; it must be finite'),
     (
       {'skip_dropout': '0.99999999'},
-      '0.99999999 must be at least 0 and below 1',
+      'skip_dropout is 0.99999999; it must be at least 0',
     ),
     (
       {'order': 'third'},
@@ -392,14 +392,14 @@ LAGRANGIAN = {'constraint': 'lagrangian'}
     ({'entropy': 'nan'}, 'entropy is nan; it must be finite'),
     (
       {'entropy': '0:0,200:0.1'},
-      "entropy '0:0,200:0.1' ends at step 200, before the run; with steps 240 "
+      'entropy 0:0,200:0.1 ends at step 200, before the run; with steps 240 '
       'its last step must be 240 or more',
     ),
     ({'entropy': '0:0,x:0.1'}, "'x:0.1' does not begin with a step; write it"),
     ({'entropy': '0:0,0:1,240:1'}, 'its steps must rise'),
     (
       {'skip_dropout': '1.0'},
-      r"skip_dropout '1.0': 1.0 must be at least 0 and",
+      r'skip_dropout is 1.0; it must be at least 0 and',
     ),
     ({'skip_dropout': '0:0.5,100:0'}, 'ends at step 100, before the run'),
     (
