@@ -1,9 +1,9 @@
 """The best parts of architectures on either side of a cut.
 
-Parts grow from both ends of the chain until they meet. Of either side only the
-parts with the best bounds are kept. Of parts that end alike and cost the same,
-in whole numbers, only the most probable one is: the rest of the chain cannot
-tell them apart.
+Parts grow from the first and the last choice until they meet. Of either side
+only the parts with the best bounds are kept. Of parts that end alike and cost
+the same, in whole numbers, only the most probable one is: the other choices
+cannot tell them apart.
 """
 
 import math

@@ -2,12 +2,12 @@
 
 Prices of the costs, the multipliers of the linear relaxation, turn every
 architecture's log-probability into an upper bound of it that is a sum over its
-choices (Lagrangian relaxation; Fisher 1981). The chain is cut in two. Of either
-half the parts with the best bounds are listed, and pairs are tried in the order
-of their bounds, until no pair that is left can be better than the best one that
-keeps all limits (meet in the middle; Horowitz and Sahni 1974). Where lists have
-to be cut, the best bound that was cut off says what is still possible, and the
-next lists are longer.
+choices (Lagrangian relaxation; Fisher 1981). The choices are cut in two halves.
+Of either the parts with the best bounds are listed, and pairs are tried in the
+order of their bounds, until no pair that is left can be better than the best
+one that keeps all limits (meet in the middle; Horowitz and Sahni 1974). Where
+lists have to be cut, the best bound that was cut off says what is still
+possible, and the next lists are longer.
 
 That is exact, and fast where much has to fit a limit to the unit: branch and
 bound sees no difference between architectures that miss it narrowly.

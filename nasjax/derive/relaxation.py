@@ -4,7 +4,7 @@ Each cost has a price, the multiplier of its limit in the linear relaxation.
 An architecture that keeps the limits is at most as probable as its bound says:
 its log-probability, less its priced costs, plus the priced limits (Lagrangian
 relaxation; Fisher 1981). Like the log-probability the bound is a sum over the
-choices, so what the rest of a chain can add to it at best is known.
+choices, so what later choices can add to it at best is known.
 """
 
 import math

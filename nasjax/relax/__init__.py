@@ -2,14 +2,14 @@
 
 A relaxation is a function `(alphas, temperature, key) -> probs`, or, where it
 is defined on sampled ops, `-> Sampled(probs, index)`. Alphas and probs are
-dicts from slot to `f32[..., ops]`; the last axis is the choice, and probs sum
-to 1 along it. Lower temperatures are closer to one-hot.
+dicts from the name of a choice to `f32[..., options]`. The last axis is the
+choice, and probs sum to 1 along it; rows along the other axes are choices of
+their own, drawn independently. Lower temperatures are closer to one-hot.
 
 Written in capitals is a relaxation with its distribution, as a search takes it.
-Of the
-gradient: let `f` be the loss as a function of probs. What a search wants to
-descend is `E f(one-hot)` under the distribution; what each estimator has for a
-mean:
+Of the gradient: let `f` be the loss as a function of probs. What a search wants
+to descend is `E f(one-hot)` under the distribution; what each estimator has for
+a mean:
 
 | relaxation | ops that run | the mean of its gradient |
 |---|---|---|

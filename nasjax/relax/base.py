@@ -18,7 +18,7 @@ class Sampled(NamedTuple):
   """Probs that are 0 but at a few ops: only those need to run.
 
   Attributes:
-    probs: slot to `f32[..., ops]`, summing to 1 on the last axis.
+    probs: choice to `f32[..., options]`, summing to 1 on the last axis.
     index: slot to `i32[..., m]`, the ops that run, all different; None where
       all do. A gradient in the other ops' probs is not looked at.
   """
@@ -65,7 +65,7 @@ def draw(
 
   Args:
     relaxation: what to call.
-    alphas: slot to `f32[..., ops]`.
+    alphas: choice to `f32[..., options]`.
     temperature: positive.
     key: PRNG key, consumed.
 
@@ -119,11 +119,11 @@ def logits(
 
   Args:
     relaxed: a relaxation with its distribution.
-    alphas: slot to `f32[..., ops]`.
+    alphas: choice to `f32[..., options]`.
     temperature: positive.
 
   Returns:
-    Slot to `f32[..., ops]`.
+    Choice to `f32[..., options]`.
 
   Example:
     >>> import jax.numpy as jnp

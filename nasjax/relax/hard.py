@@ -30,14 +30,14 @@ def straight_through(
   else its bias is what the differences of `f` have beyond first order.
 
   Args:
-    alphas: slot to `f32[..., ops]`.
+    alphas: choice to `f32[..., options]`.
     temperature: positive; of the distribution as well, so that what is said of
       the gradient is true at every temperature.
     key: PRNG key, consumed.
 
   Returns:
-    Slot to `f32[..., ops]`, one-hot on the last axis. All ops have to run: the
-    gradient needs the output of each.
+    Choice to `f32[..., options]`, one-hot on the last axis. All ops have to
+    run: the gradient needs the output of each.
 
   Raises:
     ValueError: the temperature is known, and not positive.
@@ -74,14 +74,14 @@ def reinmax(
   have beyond second order.
 
   Args:
-    alphas: slot to `f32[..., ops]`.
+    alphas: choice to `f32[..., options]`.
     temperature: positive; of the distribution as well, so that what is said of
       the gradient is true at every temperature.
     key: PRNG key, consumed.
 
   Returns:
-    Slot to `f32[..., ops]`, one-hot on the last axis. All ops have to run: the
-    gradient needs the output of each.
+    Choice to `f32[..., options]`, one-hot on the last axis. All ops have to
+    run: the gradient needs the output of each.
 
   Raises:
     ValueError: the temperature is known, and not positive.

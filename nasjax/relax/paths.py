@@ -36,13 +36,13 @@ def gdas(alphas: Tree, temperature: ArrayLike, key: jax.Array) -> Sampled:
   has the gradient of a straight-through estimator instead.
 
   Args:
-    alphas: slot to `f32[..., ops]`.
+    alphas: choice to `f32[..., options]`.
     temperature: positive; of `h` alone. The distribution is `softmax(alphas)`.
     key: PRNG key, consumed.
 
   Returns:
-    Probs, slot to `f32[..., ops]`, one-hot on the last axis, and index, slot to
-    `i32[..., 1]`.
+    Probs, choice to `f32[..., options]`, one-hot on the last axis, and index,
+    choice to `i32[..., 1]`.
 
   Raises:
     ValueError: the temperature is known, and not positive.
@@ -69,13 +69,13 @@ def one_path(alphas: Tree, temperature: ArrayLike, key: jax.Array) -> Sampled:
   2019, ProxylessNAS, section 3.2).
 
   Args:
-    alphas: slot to `f32[..., ops]`.
+    alphas: choice to `f32[..., options]`.
     temperature: positive.
     key: PRNG key, consumed.
 
   Returns:
-    Probs, slot to `f32[..., ops]`, one-hot on the last axis, and index, slot to
-    `i32[..., 1]`.
+    Probs, choice to `f32[..., options]`, one-hot on the last axis, and index,
+    choice to `i32[..., 1]`.
 
   Raises:
     ValueError: the temperature is known, and not positive.
@@ -125,13 +125,13 @@ def binary_gates(
   exact, but for what it adds to both, which the distribution does not see.
 
   Args:
-    alphas: slot to `f32[..., ops]`, with at least two ops.
+    alphas: choice to `f32[..., options]`, with at least two ops.
     temperature: positive; of the distribution as well.
     key: PRNG key, consumed.
 
   Returns:
-    Probs, slot to `f32[..., ops]`, one-hot on the last axis, and index, slot to
-    `i32[..., 2]`, the open gate first.
+    Probs, choice to `f32[..., options]`, one-hot on the last axis, and index,
+    choice to `i32[..., 2]`, the open gate first.
 
   Raises:
     ValueError: the temperature is known, and not positive, or a slot has

@@ -26,13 +26,14 @@ def sparsemax(
   noise, with the same bias as `softmax` has.
 
   Args:
-    alphas: slot to `f32[..., ops]`.
+    alphas: choice to `f32[..., options]`.
     temperature: positive; at `max - second largest` of the alphas and below,
       the result is one-hot.
     key: not used.
 
   Returns:
-    Slot to `f32[..., ops]`, summing to 1 on the last axis, with exact zeros.
+    Choice to `f32[..., options]`, summing to 1 on the last axis, with exact
+    zeros.
 
   Raises:
     ValueError: the temperature is known, and not positive.
@@ -94,12 +95,12 @@ def dirichlet(
   else its bias is the gradient of `E f(y) - E f(one-hot)`.
 
   Args:
-    alphas: slot to `f32[..., ops]`.
+    alphas: choice to `f32[..., options]`.
     temperature: positive.
     key: PRNG key, consumed.
 
   Returns:
-    Slot to `f32[..., ops]`, summing to 1 on the last axis.
+    Choice to `f32[..., options]`, summing to 1 on the last axis.
 
   Raises:
     ValueError: the temperature is known, and not positive.
@@ -129,12 +130,12 @@ def dirichlet_mean(
   alphas.
 
   Args:
-    alphas: slot to `f32[..., ops]`.
+    alphas: choice to `f32[..., options]`.
     temperature: not used.
     key: not used.
 
   Returns:
-    Slot to `f32[..., ops]`, summing to 1 on the last axis.
+    Choice to `f32[..., options]`, summing to 1 on the last axis.
 
   Example:
     >>> mean = dirichlet_mean({'slot': jnp.array([0.0, 2.0])})['slot']

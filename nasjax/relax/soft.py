@@ -17,12 +17,12 @@ def softmax(
   f(one-hot)`.
 
   Args:
-    alphas: slot to `f32[..., ops]`.
+    alphas: choice to `f32[..., options]`.
     temperature: positive.
     key: not used.
 
   Returns:
-    Slot to `f32[..., ops]`, summing to 1 on the last axis.
+    Choice to `f32[..., options]`, summing to 1 on the last axis.
 
   Raises:
     ValueError: the temperature is known, and not positive.
@@ -67,12 +67,12 @@ def gumbel_softmax(
   temperature, while the variance grows.
 
   Args:
-    alphas: slot to `f32[..., ops]`.
+    alphas: choice to `f32[..., options]`.
     temperature: positive.
     key: PRNG key, consumed.
 
   Returns:
-    Slot to `f32[..., ops]`, summing to 1 on the last axis.
+    Choice to `f32[..., options]`, summing to 1 on the last axis.
 
   Raises:
     ValueError: the temperature is known, and not positive.
