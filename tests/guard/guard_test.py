@@ -453,7 +453,7 @@ def test_where_one_op_counts_no_skip_is_ever_dropped_and_dropping_refused():
 )
 def test_no_skips_are_dropped_where_ops_take_turns(fairness):
   guards = guard.Guards(skip_dropout=lambda step: 0.5, fairness=fairness)
-  with pytest.raises(ValueError, match='with strict fairness there is nothing'):
+  with pytest.raises(ValueError, match='with strict fairness one option'):
     guards.check(MOBILE.choices)
 
 
