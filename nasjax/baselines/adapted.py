@@ -24,7 +24,7 @@ def at_width(make: Callable[..., Space], width: float) -> Callable[..., Space]:
 
   Example:
     >>> at_width(zoo.mobilenet_v2, 1.4)().name
-    'mobilenet_v2_1.4'
+    'mobilenet_v2@1.4'
   """
   if 'width' in inspect.signature(make).parameters:
     return functools.partial(make, width=width)
@@ -68,7 +68,7 @@ def for_images(
     >>> net = for_images(
     ...   zoo.mobilenet_v2, 0.5, image_size=28, channels=1, num_classes=10)
     >>> net.name
-    'mobilenet_v2_small_images'
+    'mobilenet_v2@0.5_small_images'
   """
   sizes = {
     'image_size': image_size,

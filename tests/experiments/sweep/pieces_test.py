@@ -5,7 +5,7 @@ import contextlib
 import pytest
 
 from experiments import search, train
-from experiments.flags import limits, sources
+from experiments.flags import cli, limits, sources
 from experiments.sweep import main, networks, plan, setup
 from nasjax import data, derive, report
 from nasjax.errors import DivergedError, InputError
@@ -234,14 +234,14 @@ def test_a_sweep_is_checked_before_images_are_decoded(
     ({'cutout': 9}, 'cutout is 9 pixels'),
     ({'valid_fraction': 2.0}, 'valid_fraction is 2.0'),
     ({'erasing': -1.0}, 'erasing is -1.0'),
+    ({'teacher': 'nowhere'}, 'nowhere holds no finished training'),
   ],
 )
 def test_a_run_is_checked_before_images_are_decoded(
   tmp_path, monkeypatch, given, message
 ):
   monkeypatch.setattr(sources, 'open_or_stream', lambda *_: _opened())
-  unset = {n: v for n, (v, _) in train.OPTIONS.items() if n != 'image_size'}
-  told = unset | {'image_size': None, 'network': 'pocket'}
+  told = cli.defaults(train.OPTIONS) | {'network': 'pocket'}
   told |= {'batch_size': 8}
   refused(message, train.train_as_told, told | given, tmp_path / 'run', '')
   if set(given) <= {'batch_size', 'cutout'}:
