@@ -12,6 +12,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from nasjax.ops import Numerics
 from nasjax.space import Space, at_pattern
@@ -74,7 +75,9 @@ class Downsampling(nn.Module):
       train: as in `nasjax.supernet.Supernet`.
       index: `index['pattern']`, `i32[]` or `i32[1]`, is the pattern that runs.
         Without it, the pattern of the highest probability runs. The pattern's
-        network gets the other entries, or None where there are none.
+        network gets the other entries, or None where there are none. Where the
+        pattern is known when the call is traced, only its network is traced, so
+        that its MACs can be counted.
 
     Returns:
       `f32[N, num_classes]`.
@@ -93,8 +96,13 @@ class Downsampling(nn.Module):
           f'probs lacks the choice {CHOICE!r} of {self.space.name!r}, and '
           'index does not name a pattern.'
         )
-      pattern = jnp.argmax(probs[CHOICE])
-    pattern = jnp.reshape(pattern, ())
+      # NumPy, so that known probabilities stay known while the rest is traced.
+      p = probs[CHOICE]
+      pattern = (p if _is_traced(p) else np.asarray(p)).argmax()
+    if _is_traced(pattern):
+      pattern = pattern.reshape(())
+    else:
+      pattern = int(np.asarray(pattern).reshape(()))
     key = self.make_rng('dropout') if self.has_rng('dropout') else None
     variables = self.variables
     params, stats = (variables.get(k, {}) for k in ('params', 'batch_stats'))
@@ -122,7 +130,10 @@ class Downsampling(nn.Module):
 
     branches = [run(i) for i in range(len(self.space.patterns))]
     own = jax.tree.map(lambda rows: rows[pattern], stats)
-    logits, new = jax.lax.switch(pattern, branches, own)
+    if _is_traced(pattern):
+      logits, new = jax.lax.switch(pattern, branches, own)
+    else:
+      logits, new = branches[pattern](own)
     for name in new:
       after = jax.tree.map(
         lambda rows, row: rows.at[pattern].set(row.astype(rows.dtype)),
@@ -143,3 +154,7 @@ class Downsampling(nn.Module):
       rows = jax.tree.map(lambda x: jnp.stack([x] * number), tree)
       self.put_variable('batch_stats', name, rows)
     return logits
+
+
+def _is_traced(x: Any) -> bool:
+  return isinstance(x, jax.core.Tracer)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nasjax import ops, spaces
+from nasjax import count, ops, spaces
 from nasjax.space import at_pattern
 from nasjax.supernet import Entangled, Supernet
 
@@ -118,3 +118,46 @@ def test_without_a_pattern_there_is_one_clear_message():
     Supernet(SPACE, TAPS).apply(
       _variables(Supernet), _images(), probs, train=False
     )
+
+
+def test_macs_of_a_known_pattern_are_those_of_its_network():
+  native = ops.Numerics(lowering='native')
+  found = []
+  for i in range(len(SPACE.patterns)):
+    probs = _one_hot(i)
+
+    def macs(net, probs=probs):
+      init = functools.partial(net.init, train=False)
+      variables = jax.eval_shape(init, jax.random.key(0), _images(), probs)
+      run = lambda v: net.apply(v, _images(), probs, train=False)  # noqa: E731
+      return count.macs(run, variables)
+
+    found.append(macs(Supernet(SPACE, native)))
+    assert found[i] == macs(Supernet(at_pattern(SPACE, i), native))
+  assert found[0] < found[1]
+
+
+def test_the_preset_with_patterns_is_a_network():
+  """Traced in training mode: logits, and statistics of the same structure."""
+  space = spaces.mobile_macro_small()
+  probs = {n: jnp.full(len(c), 1 / len(c)) for n, c in space.choices.items()}
+  images = jnp.zeros((2, space.image_size, space.image_size, space.channels))
+  net = Supernet(space)
+  init = functools.partial(net.init, train=False)
+  variables = jax.eval_shape(init, jax.random.key(0), images, probs)
+  logits, new = jax.eval_shape(
+    lambda v: net.apply(
+      v,
+      images,
+      probs,
+      train=True,
+      index={'pattern': jnp.int32(1)},
+      mutable=['batch_stats'],
+      rngs={'dropout': jax.random.key(0)},
+    ),
+    variables,
+  )
+  assert logits.shape == (2, space.num_classes)
+  chex.assert_trees_all_equal_shapes_and_dtypes(
+    new['batch_stats'], variables['batch_stats']
+  )
