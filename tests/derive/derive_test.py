@@ -107,6 +107,7 @@ def _costs(preset):
   return s, (cost.macs(s), cost.params(s), cost.memory(s))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('preset', PRESETS)
 def test_one_to_three_limits_are_never_exceeded(preset, derivations):
   """Limits are those that some random architecture keeps, so one exists."""

@@ -79,6 +79,7 @@ def _plain(x):
   return jax.random.key_data(x) if is_key else x
 
 
+@pytest.mark.slow
 def test_a_finite_training_is_the_same_with_and_without():
   space = spaces.tiny()
   network = fix(space, argmax(space, init_alphas(space)))
@@ -101,6 +102,7 @@ def test_a_finite_training_is_the_same_with_and_without():
   chex.assert_trees_all_close(first, second, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_weights_and_statistics_of_a_search_survive_a_rate_that_is_too_large():
   space, arrays = spaces.tiny(), _arrays()
   macs = cost.macs(space)

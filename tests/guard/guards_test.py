@@ -143,6 +143,7 @@ def test_fair_steps_train_ops_that_alphas_have_given_up(fairness, share):
   assert counts == {key: 12 * share(*key) for key in counts}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('preferred', [0, 1])
 def test_strict_fairness_trains_every_pattern_as_often(preferred):
   """By whose statistics change, whatever the alphas prefer."""
@@ -182,6 +183,7 @@ def test_fairness_leaves_nothing_to_higher_orders():
     _make(hypergradient=second, guards=guard.Guards(fairness=guard.uniform))
 
 
+@pytest.mark.slow
 def test_the_eigenvalue_is_of_all_ops_though_a_few_are_trained(x64):
   """The distribution and the first weights are the same, in whatever form."""
   found = []
@@ -195,6 +197,7 @@ def test_the_eigenvalue_is_of_all_ops_though_a_few_are_trained(x64):
   assert found[1] == pytest.approx(found[0], rel=1e-9)
 
 
+@pytest.mark.slow
 def test_the_eigenvalue_is_that_of_the_gradients_of_the_next_step(x64):
   """A Hessian made of differences of those gradients, as a whole."""
   parts = _make(numerics=ops.Numerics(dtype=jnp.float64))

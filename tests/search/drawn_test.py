@@ -150,6 +150,7 @@ def test_a_search_learns_the_pattern():
   assert not space_lib.fix(SPACE, found).choices
 
 
+@pytest.mark.slow
 def test_a_search_learns_the_pattern_from_the_task():
   """Without a price, by what its loss is above or below the baseline."""
   images = np.random.default_rng(0).integers(0, 256, (32, 8, 8, 1), np.uint8)

@@ -126,6 +126,7 @@ def test_step_is_both_halves():
   chex.assert_trees_all_close(whole.alphas, halves.alphas, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('relaxation', [relax.SOFTMAX, relax.GUMBEL_SOFTMAX])
 def test_alpha_gradient_is_that_of_finite_differences(x64, relaxation):
   """With SGD of rate 1 the step is minus the gradient of `total_loss`."""
@@ -176,6 +177,7 @@ def test_without_a_task_the_expected_cost_falls_below_the_limit():
   assert float(state.constraints[0].limit) == pytest.approx(limit)
 
 
+@pytest.mark.slow
 def test_the_search_is_more_than_its_cost_term():
   """Price alone, task alone and both give three different sets of alphas."""
 
@@ -250,6 +252,7 @@ def _changed(before, after):
   return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('relaxation', [relax.GDAS, relax.BINARY_GATES])
 def test_a_sampled_weight_step_moves_what_ran_alone(relaxation):
   """One op of each slot, in weights, statistics and momentum alike."""
@@ -285,6 +288,7 @@ def test_a_sampled_weight_step_moves_what_ran_alone(relaxation):
   assert len(seen) > len(SPACE.choices)  # Not the same ones every time.
 
 
+@pytest.mark.slow
 def test_a_sampled_weight_step_is_the_mixed_one_where_one_op_is_certain():
   """Of weights, their statistics and the loss, whichever op it is."""
   arrays, choice = _arrays(), (1, 0, 1)
@@ -331,6 +335,7 @@ def test_what_alphas_are_judged_on_is_not_augmented():
   assert trained_blind != trained
 
 
+@pytest.mark.slow
 def test_two_gates_move_two_alphas_of_each_slot():
   """By the task; a cost that is not free moves all of them."""
   price, arrays = constraint.linear(0.0, MACS.bounds()[1]), _arrays()
@@ -351,6 +356,7 @@ def test_two_gates_move_two_alphas_of_each_slot():
       assert int(moved.sum()) == (number or len(options)), slot
 
 
+@pytest.mark.slow
 def test_a_sampled_step_goes_with_patterns():
   """Conditionals in a conditional: the structure of the state stays."""
   space, arrays = spaces.tiny_macro(num_classes=CLASSES), _arrays()

@@ -114,6 +114,7 @@ def _sparse(space_, m):
   return probs, index
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('make', 'm'), [(spaces.tiny_width, 1), (spaces.tiny, 2)]
 )

@@ -102,6 +102,7 @@ def test_bfloat16_is_computed_in_and_float32_is_kept():
   assert optax.tree.norm(apart) < 0.1 * optax.tree.norm(wanted)
 
 
+@pytest.mark.slow
 def test_a_teacher_has_the_say_that_its_weight_gives_it():
   """All of it: labels do not matter. None: the training is the same."""
   shuffled = ARRAYS._replace(labels=ARRAYS.labels[::-1])
