@@ -29,7 +29,7 @@ check-full: .venv/installed
 	(echo '$(FULL)'; $(FULL) $(RUN) -m pytest -v --no-header -n 2 --dist=worksteal \
 	  -k 'built_network or every_block or whole_preset or never_exceeded or killed_run or damaged or could_run' \
 	  tests/spaces tests/properties/closed_form_test.py \
-	  tests/derive/derive_test.py tests/run/kills_test.py \
+	  tests/derive tests/run/kills_test.py \
 	  tests/properties/damaged_files_test.py tests/experiments/flag_sets_test.py) \
 	  | tee results/check_full.txt
 

@@ -11,7 +11,18 @@ import optax
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from nasjax import constraint, cost, data, guard, ops, relax, search, spaces
+from nasjax import (
+  constraint,
+  cost,
+  data,
+  guard,
+  ops,
+  relax,
+  search,
+  space,
+  spaces,
+)
+from tests.guard.guard_cases import MOBILE, TINY, drawn_alphas, make_masks
 
 SPACE = spaces.tiny(num_classes=4)
 MACS = cost.macs(SPACE)
@@ -266,3 +277,92 @@ def test_a_search_driven_to_skips_is_stopped():
   assert 'skips won 1 of the choices, for 5 steps' in verdict.reason
   # It had not begun there, and there is no second slot to skip.
   assert _search(guard.too_many_skips(2, patience=5), start)[0] == math.inf
+
+
+def test_guards_compose_in_the_weights_steps_alone():
+  """Fairness first, then what is left of the skips; off, nothing changes."""
+  probs, key = relax.softmax(drawn_alphas()), jax.random.key(0)
+  step = jnp.int32(5)
+  drawn = relax.Sampled(probs, None)
+  off = guard.Guards().train_probs(drawn, MOBILE.choices, step, key)
+  chex.assert_trees_all_equal(off.probs, probs)
+  rate = optax.linear_schedule(1.0, 0.0, 10)  # 0.5 at step 5.
+  both = guard.Guards(skip_dropout=rate, fairness=guard.uniform)
+  found, index = both.train_probs(drawn, MOBILE.choices, step, key)
+  assert index is None
+  for name, mask in make_masks().items():
+    fair = 1 / len(mask)
+    np.testing.assert_allclose(found[name][~mask], fair, rtol=1e-6)
+    assert any(np.isclose(found[name][mask], v) for v in (0.0, 2 * fair))
+
+
+def test_strict_fairness_decides_which_op_runs():
+  """Whatever was drawn: the op of its turn is the one in the index."""
+  guards = guard.Guards(fairness=guard.strict)
+  guards.check(MOBILE.choices, relax.GDAS)
+  ran = []
+  for step in range(12):
+    drawn = relax.gdas(drawn_alphas(), 1.0, jax.random.key(step))
+    found = guards.train_probs(
+      drawn, MOBILE.choices, jnp.int32(step), jax.random.key(0)
+    )
+    for name, p in found.probs.items():
+      assert p[found.index[name]].tolist() == [1.0]
+    ran.append({name: int(k[0]) for name, k in found.index.items()})
+  for name, options in MOBILE.choices.items():
+    turns = [index[name] for index in ran[: len(options)]]
+    assert sorted(turns) == list(range(len(options)))
+
+
+def test_guards_that_need_all_ops_are_refused_where_few_run():
+  for needs, what in (
+    (guard.Guards(skip_dropout=lambda step: 0.5), 'skip_dropout'),
+    (guard.Guards(fairness=guard.uniform), 'fairness uniform'),
+  ):
+    needs.check(MOBILE.choices)
+    with pytest.raises(ValueError, match=f'{what} requires a relaxation that'):
+      needs.check(MOBILE.choices, relax.GDAS)
+
+
+HARD = {'STRAIGHT_THROUGH', 'REINMAX', 'GDAS', 'BINARY_GATES'}
+
+
+def test_where_one_op_counts_no_skip_is_ever_dropped_and_dropping_refused():
+  """Both from the same probs: what is refused would have changed nothing."""
+  dropping = guard.Guards(skip_dropout=lambda step: 0.5)
+  known = {n: r for n, r in vars(relax).items() if isinstance(r, relax.Relaxed)}
+  alphas = {'stage2_2': jnp.array([0.1, 0.0, -0.1])}
+  for name, relaxed in known.items():
+    mixed = relaxed.weight_probs or relaxed.probs
+    changed = False
+    for seed in range(4):
+      drawn = relax.draw(mixed, alphas, 1.0, jax.random.key(seed))
+      after = dropping.train_probs(
+        drawn, TINY.choices, 0, jax.random.key(9 + seed)
+      )
+      pair = (each.probs['stage2_2'] for each in (drawn, after))
+      changed |= bool(jnp.not_equal(*pair).any())
+    assert changed == (name not in HARD)
+    assert guard.is_hard(relaxed, TINY.choices) == (name in HARD)
+    if changed:
+      dropping.check(TINY.choices, relaxed)
+    else:
+      with pytest.raises(ValueError, match='skip_dropout requires a relax'):
+        dropping.check(TINY.choices, relaxed)
+
+
+@pytest.mark.parametrize(
+  'fairness', [guard.strict, functools.partial(guard.strict, seed=3)]
+)
+def test_no_skips_are_dropped_where_ops_take_turns(fairness):
+  guards = guard.Guards(skip_dropout=lambda step: 0.5, fairness=fairness)
+  with pytest.raises(ValueError, match='with strict fairness one option'):
+    guards.check(MOBILE.choices)
+
+
+def test_a_guard_without_anything_to_guard_is_refused():
+  fixed = space.fix(TINY, space.argmax(TINY, drawn_alphas(of=TINY)))
+  dropping = guard.Guards(skip_dropout=lambda step: 0.5)
+  with pytest.raises(ValueError, match='requires a choice with a skip'):
+    dropping.check(fixed.choices)
+  dropping.check(TINY.choices)

@@ -9,13 +9,11 @@ import numpy as np
 import optax
 import pytest
 
-from nasjax import spaces
 from nasjax.search import sparse_update
-from nasjax.supernet import Supernet, stacked
+from nasjax.supernet import stacked
 from nasjax.train import optimizers
+from tests.search.sparse_cases import CHOICES, SPACE, index_of, init_variables
 
-SPACE = spaces.tiny()
-CHOICES = SPACE.choices
 OPTIMIZERS = {
   'momentum and decay': optax.chain(
     optax.add_decayed_weights(0.1), optax.sgd(0.05, momentum=0.9)
@@ -29,66 +27,17 @@ OPTIMIZERS = {
 }
 
 
-@functools.cache
-def _variables():
-  images = jnp.zeros((1, 8, 8, 1))
-  probs = {name: jnp.ones(len(ops)) for name, ops in CHOICES.items()}
-  init = functools.partial(Supernet(SPACE).init, train=False)
-  return jax.jit(init)(jax.random.key(0), images, probs)
-
-
-def _index(*ops):
-  return {s: jnp.array([i]) for s, i in zip(CHOICES, ops, strict=True)}
-
-
 def _drawn(seed, tree):
   """The structure of a tree, of any values."""
   rng = np.random.default_rng(seed)
   return jax.tree.map(lambda p: jnp.array(rng.normal(size=p.shape)), tree)
 
 
-@pytest.mark.parametrize('collection', ['params', 'batch_stats'])
-def test_stacked_variables_are_all_there(collection):
-  tree = _variables()[collection]
-  rows = stacked.stack(CHOICES, tree)
-  chex.assert_trees_all_equal(stacked.unstack(CHOICES, rows, tree), tree)
-  for slot in (s for s in SPACE.slots if len(s.ops) > 1):
-    for leaf in jax.tree.leaves(rows[slot.name]):
-      assert leaf.shape[0] == len(slot.ops)
-
-
-def test_what_is_taken_is_the_ops_own_and_zeros():
-  params = _variables()['params']
-  slot = next(s for s in SPACE.slots if s.name == 'stage2_1')
-  index = {**_index(0, 0, 0), 'stage2_1': jnp.array([1, 0])}
-  taken = stacked.take(CHOICES, stacked.stack(CHOICES, params), index)
-  for k, i in enumerate([1, 0]):
-    own = params['stage2_1'].get(slot.op_names[i], {})
-    drawn = taken['stage2_1'][stacked.DRAWN.format(k)]
-    chex.assert_trees_all_equal(stacked.cut(drawn, own), own)
-    total = sum(float(jnp.abs(x).sum()) for x in jax.tree.leaves(drawn))
-    of_op = sum(float(jnp.abs(x).sum()) for x in jax.tree.leaves(own))
-    assert total == pytest.approx(of_op, rel=1e-6)
-  for slot in ('stem', 'head', 'classifier'):
-    assert taken[slot] is params[slot]
-
-
-def test_leaves_of_one_place_and_two_ranks_are_kept_apart():
-  each = [
-    {'mix': {'kernel': jnp.ones((2, 3))}},
-    {'mix': {'kernel': jnp.ones(4)}},
-  ]
-  rows = stacked.stack_ops(each)
-  for i, own in enumerate(each):
-    found = stacked.cut(stacked.at(rows, i), own)
-    chex.assert_trees_all_equal(found, own)
-
-
 def _kept(tx, state, params):
   """Parameters, and what the optimizer keeps of each, as they were."""
   like = lambda x: isinstance(x, dict) and set(x) == set(params)  # noqa: E731
   trees = [t for t in jax.tree.leaves(state, is_leaf=like) if like(t)]
-  whole = _variables()['params']
+  whole = init_variables()['params']
   return [stacked.unstack(CHOICES, t, whole) for t in (params, *trees)]
 
 
@@ -101,7 +50,7 @@ def test_what_did_not_run_stays_and_what_ran_moves_as_ever(name):
   """
   tx, params = (
     OPTIMIZERS[name],
-    stacked.stack(CHOICES, _variables()['params']),
+    stacked.stack(CHOICES, init_variables()['params']),
   )
   state = sparse_update.init(tx, CHOICES, params)
   step = jax.jit(functools.partial(sparse_update.update, tx, CHOICES))
@@ -111,9 +60,9 @@ def test_what_did_not_run_stays_and_what_ran_moves_as_ever(name):
     # No gradient reaches what is only there to fill an array up.
     return jax.tree.map(lambda g, p: g * (p != 0), _drawn(seed, taken), taken)
 
-  for seed, index in enumerate([_index(0, 0, 0), _index(1, 1, 1)]):
+  for seed, index in enumerate([index_of(0, 0, 0), index_of(1, 1, 1)]):
     params, state = step(gradient(seed, index), state, params, index)
-  index = _index(0, 1, 2)
+  index = index_of(0, 1, 2)
   g = gradient(9, index)
   after, after_state = step(g, state, params, index)
 
@@ -177,8 +126,8 @@ def test_an_op_moves_by_the_optimizers_rule():
 
 def test_counts_go_on():
   tx = OPTIMIZERS['adam']
-  params = stacked.stack(CHOICES, _variables()['params'])
-  index = _index(0, 0, 0)
+  params = stacked.stack(CHOICES, init_variables()['params'])
+  index = index_of(0, 0, 0)
   g = stacked.take(CHOICES, params, index)
   state = sparse_update.init(tx, CHOICES, params)
   _, state = sparse_update.update(tx, CHOICES, g, state, params, index)

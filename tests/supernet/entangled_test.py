@@ -1,6 +1,5 @@
 """The entangled supernet against the networks that it holds."""
 
-import dataclasses
 import functools
 
 import chex
@@ -11,53 +10,12 @@ import optax
 import pytest
 
 from nasjax import count, ops, relax, space, spaces
-from nasjax.supernet import Supernet, inherit, masks, sharing
+from nasjax.supernet import Supernet, inherit
 from nasjax.supernet.entangled import Entangled, EntangledSlot
+from tests.supernet.entangled_cases import SPACES, MBConv, Stage, make_cut
 
 # Compiles in a fraction of the time.
 NATIVE = ops.Numerics(lowering='native')
-MBConv = ops.MBConv
-
-
-def _cut(stages, candidates, stem=4, **given):
-  sizes = {'image_size': 7, 'channels': 2, 'num_classes': 3, 'head': 5}
-  return spaces.mobile(
-    stages, stem=stem, stem_stride=1, candidates=candidates, **sizes, **given
-  )
-
-
-Stage = spaces.Stage
-NESTED = tuple(MBConv(k, e) for k in (3, 5, 7) for e in (1, 3, 6))
-SQUEEZED = tuple(
-  MBConv(k, e, a, se=2, se_divisor=2)
-  for k, e, a in ((3, 2, 'relu'), (5, 4, 'relu'), (3, 2, 'hard_swish'))
-)
-GROUPED = tuple(
-  MBConv(k, e, groups=2, bias=True) for k in (3, 5) for e in (1, 3)
-)
-SPACES = {
-  'kernels, expansions, skip, strides': _cut(
-    [Stage(4, 2), Stage(6, 2, 2)], (*NESTED, ops.Skip())
-  ),
-  # Widths meet that are equal by chance: then there is a shortcut.
-  'widths': _cut(
-    [Stage((4, 6), 1), Stage((3, 4, 6), 2), Stage((4, 5), 1, 2)],
-    (*NESTED[:6], ops.Skip()),
-  ),
-  'widths around a fixed block': _cut(
-    [Stage((4, 6), 1, candidates=(MBConv(3, 2),)), Stage(8, 1, 2)],
-    (MBConv(3, mid=12), MBConv(5, mid=6)),
-  ),
-  'squeeze-excite and activations': _cut(
-    [Stage(4, 1), Stage((4, 6), 2)], (*SQUEEZED, ops.Skip())
-  ),
-  'groups': _cut([Stage(4, 1), Stage(6, 1, 2)], GROUPED),
-  'another block': _cut(
-    [Stage(4, 2)], (*NESTED[:3], ops.Separable(3), ops.Basic())
-  ),
-  'patterns': spaces.tiny_macro(num_classes=3),
-  'tiny': spaces.tiny(num_classes=3),
-}
 
 
 def _images(s, n=3):
@@ -131,43 +89,9 @@ def test_at_one_hot_it_is_the_derived_network(x64, draw, name, train, number):
     close(g, expected)
 
 
-def test_masks_are_the_expectation_of_masks_at_one_hot(x64):
-  """Over ops and widths; a kernel's is that of the channels that are there."""
-  candidates = MBConv(3, 1), MBConv(5, 3, se=2), MBConv(7, 2), MBConv(3, mid=9)
-  candidates = tuple(dataclasses.replace(op, se=2) for op in candidates)
-  many = masks.Nest(candidates, (3, 4, 9))
-  p, r = jnp.array([0.2, 0.1, 0.05, 0.25]), jnp.array([0.5, 0.2, 0.3])
-
-  def parts(p, r):
-    """All that is linear: shares of channels, and of taps with channels."""
-    found = masks.masks(many, p, r)
-    assert found.taps.shape == (7, 7, 1, 27)
-    joint = found.kept[None, None, None] * found.taps
-    return found.kept, joint, found.kept * found.plain, found.squeezed
-
-  mixture = parts(p, r)
-  rows = [
-    (q, w, p[i] / p.sum() * r[j])
-    for i, q in enumerate(jnp.eye(4))
-    for j, w in enumerate(jnp.eye(3))
-  ]
-  each = [parts(q, w) for q, w, _ in rows]
-  for part in each:
-    for mask in part:
-      assert set(np.unique(mask)) <= {0.0, 1.0}
-  weighted = [
-    jax.tree.map(lambda z, c=c: c * z, part)
-    for (_, _, c), part in zip(rows, each, strict=True)
-  ]
-  total = jax.tree.map(lambda *z: sum(z), *weighted)
-  # What keeps quotients finite is 1e-6 in the denominator.
-  chex.assert_trees_all_close(mixture, total, atol=1e-6)
-  assert float(masks.masks(many, p, r).total) == pytest.approx(0.6)
-
-
 def test_a_slot_is_linear_in_the_probabilities_of_block_and_skip(x64):
   """Closed form: P block + p_skip x, where ratios within the block stay."""
-  s = _cut([Stage(4, 1)], (MBConv(3, 3), MBConv(5, 1), ops.Skip()))
+  s = make_cut([Stage(4, 1)], (MBConv(3, 3), MBConv(5, 1), ops.Skip()))
   slot = EntangledSlot(s.slots[1], 4, NATIVE)
   x = jax.random.normal(jax.random.key(0), (2, 5, 5, 4))
   names = s.slots[1].name
@@ -198,7 +122,9 @@ def test_probabilities_have_the_gradient_of_the_loss(x64):
   """Against central differences along a direction, of ops and of widths."""
   candidates = (MBConv(3, 1, 'swish'), MBConv(5, 3, 'swish'), ops.Skip())
   # Nothing in it has a kink.
-  s = _cut([Stage((4, 6), 2), Stage((3, 4), 1)], candidates, activation='swish')
+  s = make_cut(
+    [Stage((4, 6), 2), Stage((3, 4), 1)], candidates, activation='swish'
+  )
   keys = iter(jax.random.split(jax.random.key(3), 20))
   noise = lambda: space.init_alphas(s, next(keys), 1.0)  # noqa: E731
   probs, direction = relax.softmax(noise()), noise()
@@ -263,40 +189,6 @@ def test_it_has_the_size_of_the_largest_network(widths):
 
   derived = Supernet(space.fix(s, largest), NATIVE)
   assert counted(Entangled(s, NATIVE), probs) == counted(derived, {})
-
-
-def test_what_shares_no_weights_is_named():
-  found = {name: sharing.unentangled(s) for name, s in SPACES.items()}
-  other = ('separable_k3', 'basic_k3')
-  assert found.pop('another block') == {'stage1_1': other, 'stage1_2': other}
-  alone = ('mbconv_k3_e2_hard_swish_se2_se_by2',)
-  assert found.pop('squeeze-excite and activations') == {'stage1_1': alone}
-  assert not any(found.values())
-  blocks = sharing.blocks(SPACES['squeeze-excite and activations'])
-  assert set(blocks.values()) == {2}
-  assert sharing.blocks(SPACES['another block']) == dict.fromkeys(
-    ('stage1_1', 'stage1_2'), 3
-  )
-  # Alone in its slot, but of a width that is a choice.
-  wide = _cut([Stage((4, 6), 1)], (ops.Separable(3),))
-  assert sharing.unentangled(wide) == {'stage1_1': ('separable_k3',)}
-  grouped = _cut([Stage((4, 6), 1)], (MBConv(3, 2, groups=2),))
-  assert list(sharing.unentangled(grouped)) == ['stage1_1']
-
-
-def test_kernels_that_do_not_align_share_nothing():
-  """At stride 2 a kernel of 1 is not the middle of one of 3."""
-  candidates = MBConv(1, 3), MBConv(3, 3), MBConv(5, 3)
-  s = _cut([Stage(4, 1, 2)], candidates)
-  assert sharing.unentangled(s) == {'stage1_1': ('mbconv_k1_e3',)}
-
-
-def test_what_inherits_from_a_block_has_weights_of_its_own():
-  class Own(MBConv):
-    name = 'own'
-
-  s = _cut([Stage(4, 1)], (MBConv(3, 3), MBConv(5, 3), Own(3, 3)))
-  assert sharing.unentangled(s) == {'stage1_1': ('own',)}
 
 
 def test_bad_input_is_refused():

@@ -9,25 +9,10 @@ import pytest
 
 from nasjax import ops, relax, space, spaces, zoo
 from nasjax.supernet import Mixed, Supernet
+from tests.supernet.mixed_cases import images_for, init_variables, sparse
 
 NATIVE = ops.Numerics(lowering='native')
 TAPS = ops.Numerics(lowering='taps')
-
-
-def _variables(net, images, probs):
-  init = jax.jit(functools.partial(net.init, train=False))
-  variables = init(jax.random.key(0), images, probs)
-  # Statistics other than 0 and 1, or a forgotten one would not be seen.
-  noise = jax.random.uniform(jax.random.key(1), (), minval=0.5)
-  return {
-    **variables,
-    'batch_stats': jax.tree.map(lambda x: x + noise, variables['batch_stats']),
-  }
-
-
-def _images(s, n=3):
-  shape = (n, s.image_size, s.image_size, s.channels)
-  return jax.random.normal(jax.random.key(2), shape)
 
 
 @pytest.mark.parametrize('train', [False, True])
@@ -38,10 +23,10 @@ def test_at_one_hot_it_is_the_derived_network(x64, draw, train):
       stages, image_size=7, num_classes=3, stem=4, stem_stride=1, head=5
     )
   )
-  images = _images(a.space)
+  images = images_for(a.space)
   probs = space.one_hot(a)
   net = Supernet(a.space)
-  variables = _variables(net, images, probs)
+  variables = init_variables(net, images, probs)
   derived = Supernet(space.fix(a.space, a))
   chosen = dict(zip(a.space.choices, a.choice, strict=True))
   part = {
@@ -82,9 +67,9 @@ def test_an_op_with_probability_0_learns_nothing():
   a = space.Architecture(
     spaces.tiny(), ('mbconv_k3_e1', 'mbconv_k3_e3', 'skip')
   )
-  images, probs = _images(a.space), space.one_hot(a)
+  images, probs = images_for(a.space), space.one_hot(a)
   net = Supernet(a.space)
-  variables = _variables(net, images, probs)
+  variables = init_variables(net, images, probs)
 
   def loss(params):
     out, _ = net.apply(
@@ -103,89 +88,21 @@ def test_an_op_with_probability_0_learns_nothing():
       assert (size > 0) == (op == chosen), (slot, op)
 
 
-def _sparse(space_, m):
-  """Probs that are 0 but at `m` ops of each slot, and which those are."""
-  probs, index = {}, {}
-  for n, (name, options) in enumerate(space_.choices.items()):
-    key = jax.random.fold_in(jax.random.key(7), n)
-    index[name] = jax.random.permutation(key, len(options))[:m]
-    some = jax.random.uniform(key, (m,), minval=0.2)
-    probs[name] = jnp.zeros(len(options)).at[index[name]].set(some)
-  return probs, index
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-  ('make', 'm'), [(spaces.tiny_width, 1), (spaces.tiny, 2)]
-)
-def test_with_an_index_it_is_the_mixture_of_the_ops_in_it(x64, make, m):
-  """Values and gradients in float64; the other ops: 0, or the same to the bit.
-
-  Of a slot's probs the gradient at other ops is 0 though the mixture's is not.
-  """
-  s = make()
-  images, (probs, index) = _images(s), _sparse(s, m)
-  net = Supernet(s)
-  variables = _variables(net, images, probs)
-
-  def loss(params, probs, images, index):
-    out, new = net.apply(
-      {**variables, 'params': params},
-      images,
-      probs,
-      train=True,
-      index=index,
-      mutable=['batch_stats'],
-    )
-    return jax.nn.logsumexp(out**2), new['batch_stats']
-
-  run = jax.jit(jax.value_and_grad(loss, (0, 1, 2), has_aux=True))
-  args = variables['params'], probs, images
-  (full, _), (g_all, p_all, x_all) = run(*args, None)
-  (value, stats), (g, p, x) = run(*args, index)
-  assert float(value) == pytest.approx(float(full), rel=1e-12)
-  chex.assert_trees_all_close((g, x), (g_all, x_all), rtol=1e-9, atol=1e-12)
-  before = variables['batch_stats']
-  for slot in (z for z in s.slots if len(z.ops) > 1):
-    ran = {slot.op_names[i] for i in index[slot.name].tolist()}
-    for i, op in enumerate(slot.op_names):
-      own = [a[slot.name].get(op, {}) for a in (g, stats, before)]
-      if op in ran:
-        expected = p_all[slot.name][i]
-        assert float(p[slot.name][i]) == pytest.approx(float(expected))
-        changed = jax.tree.map(lambda a, b: (a != b).any(), *own[1:])
-        assert all(jax.tree.leaves(changed))
-      else:
-        assert p[slot.name][i] == 0
-        assert not any(x.any() for x in jax.tree.leaves(own[0]))
-        chex.assert_trees_all_equal(*own[1:])
-
-
 def test_at_initialisation_every_op_makes_its_parameters():
   tiny = spaces.tiny()
-  images, (probs, index) = _images(tiny), _sparse(tiny, 1)
+  images, (probs, index) = images_for(tiny), sparse(tiny, 1)
   init = jax.jit(functools.partial(Supernet(tiny).init, train=False))
   key = jax.random.key(0)
   every, sampled = (init(key, images, probs, index=i) for i in (None, index))
   chex.assert_trees_all_equal(every, sampled)
 
 
-def test_a_missing_index_is_named():
-  tiny = spaces.tiny()
-  probs, index = _sparse(tiny, 1)
-  del index['stage2_1']
-  with pytest.raises(ValueError, match='index lacks the slots stage2_1'):
-    Supernet(tiny).init(
-      jax.random.key(0), _images(tiny), probs, train=False, index=index
-    )
-
-
 def test_fast_and_native_forms_compute_the_same(x64):
   """Values and gradients of a whole supernet, in float64."""
   tiny = spaces.tiny(image_size=9)
-  images = _images(tiny)
+  images = images_for(tiny)
   alphas = space.init_alphas(tiny, jax.random.key(4), 1.0)
-  variables = _variables(Supernet(tiny), images, relax.softmax(alphas))
+  variables = init_variables(Supernet(tiny), images, relax.softmax(alphas))
 
   def loss(params, alphas, numerics):
     logits, _ = Supernet(tiny, numerics).apply(
@@ -208,12 +125,12 @@ def test_fast_and_native_forms_compute_the_same(x64):
 def test_missing_probs_are_named():
   tiny = spaces.tiny()
   with pytest.raises(ValueError, match='stage1_1, stage2_1, stage2_2'):
-    Supernet(tiny).init(jax.random.key(0), _images(tiny), {}, train=False)
+    Supernet(tiny).init(jax.random.key(0), images_for(tiny), {}, train=False)
 
 
 def test_a_published_network_is_a_space_like_any_other():
   net = zoo.mobilenet_v2(width=0.1, image_size=28, channels=1, num_classes=7)
-  images, key = _images(net), jax.random.key(0)
+  images, key = images_for(net), jax.random.key(0)
   logits, variables = jax.eval_shape(
     lambda: Supernet(net).init_with_output(key, images, {}, train=False)
   )

@@ -1,4 +1,4 @@
-"""Training: optimizer, loss and evaluation against closed forms."""
+"""The training step: averages, precision, teachers."""
 
 import chex
 import flax.linen as nn
@@ -8,64 +8,14 @@ import numpy as np
 import optax
 import pytest
 
-from nasjax import data, ops, space, spaces, train
+from nasjax import data, ops, spaces, train
 from nasjax.train import distill
-
-
-def test_cross_entropy_is_its_closed_form():
-  logits = jnp.array([[1.0, 2.0, 0.5], [0.0, -1.0, 3.0]])
-  labels = jnp.array([1, 0])
-  logp = np.log(np.exp(logits) / np.exp(logits).sum(-1, keepdims=True))
-  plain = -(logp[0, 1] + logp[1, 0]) / 2
-  assert float(train.cross_entropy(logits, labels)) == pytest.approx(
-    plain, rel=1e-6
-  )
-  smooth = 0.9 * plain - 0.1 * logp.mean()
-  assert float(train.cross_entropy(logits, labels, 0.1)) == pytest.approx(
-    smooth, rel=1e-6
-  )
-
-
-@pytest.mark.parametrize('size', [1, 7, 10, 64])
-def test_every_image_is_evaluated_once_whatever_the_batch(size):
-  n = 23
-  arrays = data.Arrays(
-    np.zeros((n, 2, 2, 1), np.uint8), np.arange(n, dtype=np.int32) % 3
-  )
-  always_0 = lambda params, stats, images: np.zeros(len(images))  # noqa: E731
-  accuracy = train.evaluate(always_0, {}, {}, arrays, size)
-  assert accuracy == 8 / 23
-
-
-def _network():
-  tiny = spaces.tiny()
-  chosen = space.Architecture(tiny, ('mbconv_k3_e1', 'mbconv_k3_e1', 'skip'))
-  return space.fix(tiny, chosen)
-
-
-BATCHES = data.Batches(4, (0.5,), (0.3,))
-ARRAYS = data.Arrays(
-  np.random.default_rng(0).integers(0, 256, (6, 8, 8, 1), np.uint8),
-  np.arange(6, dtype=np.int32),
-)
-
-
-def _states(steps, arrays=ARRAYS, teacher_weights=(), **options):
-  """The states of a training, from the first on, and its last metrics."""
-  parts = train.make(
-    _network().network(), BATCHES, tx=optax.sgd(0.1), **options
-  )
-  states = [jax.jit(parts.init)(jax.random.key(0), arrays)]
-  step, metrics = jax.jit(parts.step), {}
-  for _ in range(steps):
-    state, metrics = step(states[-1], arrays, teacher_weights)
-    states.append(state)
-  return states, metrics
+from tests.train.train_cases import ARRAYS, BATCHES, make_network, run_states
 
 
 def test_averages_are_of_weights_and_statistics_and_move_nothing_else():
-  plain, _ = _states(3)
-  averaged, _ = _states(3, decay=0.15)
+  plain, _ = run_states(3)
+  averaged, _ = run_states(3, decay=0.15)
   assert plain[-1].average == ()
   for field in ('params', 'batch_stats'):
     # Two programs, which a compiler may round differently.
@@ -89,8 +39,8 @@ def test_averages_are_of_weights_and_statistics_and_move_nothing_else():
 
 def test_bfloat16_is_computed_in_and_float32_is_kept():
   numerics = ops.Numerics(dtype=jnp.bfloat16)
-  (first, last), metrics = _states(1, numerics=numerics, decay=0.9)
-  (_, exact), exact_metrics = _states(1)
+  (first, last), metrics = run_states(1, numerics=numerics, decay=0.9)
+  (_, exact), exact_metrics = run_states(1)
   kept = last.params, last.batch_stats, last.average
   assert {x.dtype for x in jax.tree.leaves(kept)} == {jnp.dtype('float32')}
   loss, wanted = (float(m['train_loss']) for m in (metrics, exact_metrics))
@@ -106,31 +56,18 @@ def test_bfloat16_is_computed_in_and_float32_is_kept():
 def test_a_teacher_has_the_say_that_its_weight_gives_it():
   """All of it: labels do not matter. None: the training is the same."""
   shuffled = ARRAYS._replace(labels=ARRAYS.labels[::-1])
-  (taught, *_), _ = _states(0)
+  (taught, *_), _ = run_states(0)
   variables = {'params': taught.params, 'batch_stats': taught.batch_stats}
   variables = jax.tree.map(lambda x: 1.5 * x, variables)
 
   def last(weight, arrays):
-    teacher = distill.Teacher(_network(), (0.5,), (0.3,), weight)
-    states, _ = _states(1, arrays, variables, teacher=teacher)
+    teacher = distill.Teacher(make_network(), (0.5,), (0.3,), weight)
+    states, _ = run_states(1, arrays, variables, teacher=teacher)
     return states[-1].params
 
   chex.assert_trees_all_equal(last(1.0, ARRAYS), last(1.0, shuffled))
-  (*_, alone), _ = _states(1)
+  (*_, alone), _ = run_states(1)
   chex.assert_trees_all_equal(last(0.0, ARRAYS), alone.params)
-
-
-def test_predictions_do_not_depend_on_the_batch():
-  """Running statistics, no dropout: an image is judged alone."""
-  network, batches, images = _network(), BATCHES, ARRAYS.images
-  (*_, state), _ = _states(1)
-  predict = jax.jit(train.predict(network.network(), batches))
-  together = predict(state.params, state.batch_stats, images)
-  alone = [
-    int(predict(state.params, state.batch_stats, image[None])[0])
-    for image in images
-  ]
-  assert together.tolist() == alone
 
 
 def test_a_space_with_choices_is_not_trained():
@@ -174,21 +111,4 @@ def test_any_module_is_trained():
 
 def test_an_average_that_never_moves_is_refused():
   with pytest.raises(ValueError, match=r'a decay in \[0, 1\), got 1'):
-    train.make(_network().network(), BATCHES, tx=optax.sgd(0.1), decay=1.0)
-
-
-def test_soft_labels_are_as_good_as_the_classes_that_they_say():
-  logits = jax.random.normal(jax.random.key(0), (6, 4))
-  labels = jnp.arange(6, dtype=jnp.int32) % 4
-  shares = jax.nn.one_hot(labels, 4)
-  for smoothing in (0.0, 0.1):
-    hard = train.cross_entropy(logits, labels, smoothing)
-    assert train.cross_entropy(logits, shares, smoothing) == hard
-    # Linear in the labels: half of each is half of both losses.
-    other = jnp.roll(labels, 1)
-    half = (shares + jax.nn.one_hot(other, 4)) / 2
-    both = (hard + train.cross_entropy(logits, other, smoothing)) / 2
-    np.testing.assert_allclose(
-      train.cross_entropy(logits, half, smoothing), both, rtol=1e-6
-    )
-  assert train.accuracy(logits, shares) == train.accuracy(logits, labels)
+    train.make(make_network().network(), BATCHES, tx=optax.sgd(0.1), decay=1.0)
