@@ -34,11 +34,14 @@ from .sweep.setting import Setting
 
 OPTIONS = {
   'search': (None, 'workdir of a finished search'),
-  'ops': (None, 'module with ops of your own that the search used'),
-  'fractions': ('1,0.5,0.25', "budgets, as parts of the search's MACs limit"),
+  'ops': (None, 'Python module with your ops, where the search used them'),
+  'fractions': (
+    '1,0.5,0.25',
+    "budgets as fractions of the search's limit on MACs",
+  ),
   'fill': configs.SEARCH['fill'],
-  'random': (3, 'random networks in the middle budget'),
-  'seed': (0, 'of everything that is random'),
+  'random': (3, 'number of random networks in the middle budget'),
+  'seed': (0, 'seed of everything random in the comparison'),
   **configs.RECIPE,
 }
 
@@ -120,7 +123,9 @@ def define() -> None:
   cli.define_workdir()
   programs.define()
   cli.define(OPTIONS)
-  flags.DEFINE_integer('workers', 2, 'networks trained at a time')
+  flags.DEFINE_integer(
+    'workers', 2, 'number of networks trained at the same time'
+  )
 
 
 def start() -> None:

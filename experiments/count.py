@@ -35,15 +35,18 @@ from nasjax.supernet import Supernet
 from .flags import cli, names
 
 OPTIONS = {
-  'network': (None, cli.one_of(names.NETWORKS)),
-  'architecture': (None, 'an architecture.json'),
-  'ops': (None, 'module with ops of your own that --architecture names'),
-  'width': (1.0, 'multiplier of the widths of --network'),
-  'image_size': (int, "pixels; without it, the network's own"),
-  'num_classes': (int, "without it, the network's own"),
-  'list': (False, 'all networks, with MACs and params'),
-  'table': (False, 'a line per layer'),
-  'json': (False, 'one JSON object on one line for each network'),
+  'network': (None, f'published network, {cli.one_of(names.NETWORKS)}'),
+  'architecture': (None, 'architecture.json of the network to count'),
+  'ops': (None, 'Python module with your ops, where --architecture uses them'),
+  'width': (1.0, 'width multiplier of --network'),
+  'image_size': (
+    int,
+    "edge of the images in pixels; not given: the network's own",
+  ),
+  'num_classes': (int, "number of classes; not given: the network's own"),
+  'list': (False, 'print MACs and parameters of all published networks'),
+  'table': (False, 'print one line per layer'),
+  'json': (False, 'print one JSON object per network, on one line'),
 }
 
 

@@ -42,7 +42,10 @@ OPTIONS = {
   'preset': presets.option(presets.SEARCH),
   **sources.OPTIONS,
   **sources.STREAM_OPTIONS,
-  'space': ('mobile_small', f'{cli.one_of(names.SPACES)}, or module:function'),
+  'space': (
+    'mobile_small',
+    f'search space, {cli.one_of(names.SPACES)}, or module:function',
+  ),
   **limits.OPTIONS,
   **configs.SEARCH,
 }

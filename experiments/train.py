@@ -61,25 +61,32 @@ def network_for(
 
 OPTIONS = {
   'preset': presets.option(presets.TRAIN),
-  'architecture': (None, 'an architecture.json'),
+  'architecture': (None, 'architecture.json of the network to train'),
   'ops': (
     None,
-    'module with ops of your own that --architecture, --teacher or the run of '
-    '--evaluate names',
+    'Python module with your ops, where --architecture, --teacher or the run '
+    'of --evaluate uses them',
   ),
-  'network': (None, cli.one_of(names.NETWORKS)),
-  'width': (1.0, 'multiplier of the widths of --network'),
+  'network': (None, f'published network, {cli.one_of(names.NETWORKS)}'),
+  'width': (1.0, 'width multiplier of --network'),
   **sources.OPTIONS,
   **sources.STREAM_OPTIONS,
   'valid_fraction': (
     0.0,
-    'share of the training images that choose the best weights; 0: none',
+    'share of the training images that is held out to choose the best '
+    'weights; 0: the last ones are tested',
   ),
-  'seed': (0, 'of everything that is random'),
+  'seed': (0, 'seed of everything random in the training'),
   **configs.RECIPE,
   'teacher': (None, 'workdir of a finished training to learn from'),
-  'distill_weight': (0.5, "of the teacher's loss; the labels have the rest"),
-  'distill_temperature': (4.0, 'at which outputs are compared with it'),
+  'distill_weight': (
+    0.5,
+    "weight of the teacher's loss, from 0 to 1; the labels' loss has the rest",
+  ),
+  'distill_temperature': (
+    4.0,
+    'temperature at which outputs are compared with the teacher',
+  ),
 }
 # What a run was told, as its `config.json` has it.
 _CONFIG = recorded.both(
@@ -222,7 +229,7 @@ def define() -> None:
   hosts.define()
   cli.define(OPTIONS)
   flags.DEFINE_boolean(
-    'evaluate', False, 'test what the finished run in --workdir left'
+    'evaluate', False, 'test the finished run in --workdir, and write nothing'
   )
 
 

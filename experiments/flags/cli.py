@@ -208,7 +208,7 @@ def refuse_ignored(
 
 def define_workdir() -> None:
   """Defines `--workdir`, which every script that writes requires."""
-  flags.DEFINE_string('workdir', None, 'where the run is kept')
+  flags.DEFINE_string('workdir', None, 'folder that the run is kept in')
 
 
 def command(module: str) -> str:

@@ -12,10 +12,12 @@ flags.disclaim_key_flags()
 
 def define() -> None:
   """Defines the flags that say which of the processes this is."""
-  flags.DEFINE_integer('processes', 1, 'how many there are, in all')
-  flags.DEFINE_integer('process', None, 'which one this is, from 0')
+  flags.DEFINE_integer(
+    'processes', 1, 'number of processes that train together'
+  )
+  flags.DEFINE_integer('process', None, 'index of this process, from 0')
   flags.DEFINE_string(
-    'coordinator', None, 'host:port of process 0, where they find each other'
+    'coordinator', None, 'host:port of process 0, where the processes meet'
   )
 
 

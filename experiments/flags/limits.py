@@ -7,7 +7,10 @@ from nasjax.run.outcome import RESOURCES
 from nasjax.space import Space
 
 OPTIONS = {
-  'limit': ([], 'resource=number, as macs=1.6M or params=2e5; repeatable'),
+  'limit': (
+    [],
+    'limit on a resource, such as macs=1.6M or params=2e5',
+  ),
 }
 
 

@@ -13,7 +13,7 @@ def define() -> None:
   flags.DEFINE_string(
     'compile_cache',
     None,
-    f'folder of compiled programs, or {compilation.OFF}; not given: '
+    f'folder that keeps compiled programs, or {compilation.OFF}; not given: '
     f'${compilation.VARIABLE}, or ~/.cache/nasjax',
   )
   flags.DEFINE_boolean(

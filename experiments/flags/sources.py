@@ -13,23 +13,40 @@ from . import cli
 OPTIONS = {
   'dataset': (
     data.EMBEDDED,
-    'embedded, of TFDS, or folder:DIR, which has a folder of images per class '
-    '(or such folders in DIR/train/ and DIR/test/, DIR/val/ or both)',
+    f'images to use: {data.EMBEDDED} (comes with nasjax), the name of a TFDS '
+    'set, or folder:DIR with a folder of images per class (or such folders in '
+    'DIR/train/ and DIR/test/, DIR/val/ or both)',
   ),
-  'data_dir': (None, 'where TFDS sets are prepared and decoded folders kept'),
-  'train_split': (None, "of a TFDS set, as train[:80%]; if none, 'train'"),
-  'test_split': (None, "likewise; if none, 'test' or 'validation'"),
-  'test_fraction': (0.2, 'share of the images of folder:DIR for the test'),
-  'image_size': (int, 'edge in pixels of what images are resized to'),
-  'broken': ('refuse', 'files of folder:DIR that are no images: refuse, skip'),
+  'data_dir': (
+    None,
+    'folder of prepared TFDS sets, and of decoded images of folder:DIR',
+  ),
+  'train_split': (
+    None,
+    "training images of a TFDS set, such as train[:80%]; not given: 'train'",
+  ),
+  'test_split': (
+    None,
+    "test images of a TFDS set, such as test[:1000]; not given: 'test', or "
+    "'validation' where there is no 'test'",
+  ),
+  'test_fraction': (
+    0.2,
+    'share of the images of folder:DIR that are test images',
+  ),
+  'image_size': (int, 'edge in pixels to which images are resized'),
+  'broken': ('refuse', 'unreadable images of folder:DIR, one of refuse, skip'),
 }
 
 # For scripts that can stream.
 STREAM_OPTIONS = {
-  'stream': (False, 'read a TFDS set that is larger than memory as it goes'),
+  'stream': (
+    False,
+    'read a TFDS set during the run instead of decoding it into memory',
+  ),
   'crop_area': (
     stream.CROP_AREA,
-    'least share of an image that --stream cuts out of it',
+    'least share of the area of an image that a random crop of --stream keeps',
   ),
 }
 

@@ -80,13 +80,29 @@ def define() -> None:
   programs.define()
   cli.define(setup.OPTIONS)
   flags.DEFINE_boolean(
-    'dry_run', False, 'say what there is to do, write nothing'
+    'dry_run', False, 'print how much there is to do, and write nothing'
   )
-  flags.DEFINE_string('part', None, 'do this part of the pieces, as 2/8')
-  flags.DEFINE_integer('workers', 1, 'networks trained at a time')
-  flags.DEFINE_float('seconds_per_search', None, 'for --dry_run')
-  flags.DEFINE_float('seconds_per_training', None, 'for --dry_run')
-  flags.DEFINE_string('report', None, 'folder of a study that is finished')
+  flags.DEFINE_string(
+    'part', None, 'run one shard of the pieces: 2/8 is shard 2 of 8'
+  )
+  flags.DEFINE_integer(
+    'workers', 1, 'number of networks trained at the same time'
+  )
+  flags.DEFINE_float(
+    'seconds_per_search',
+    None,
+    'seconds that one search takes, for the total of --dry_run',
+  )
+  flags.DEFINE_float(
+    'seconds_per_training',
+    None,
+    'seconds that one training takes, for the total of --dry_run',
+  )
+  flags.DEFINE_string(
+    'report',
+    None,
+    'folder of a finished study whose report.html is written again',
+  )
 
 
 def start() -> None:

@@ -38,34 +38,56 @@ _MOST = 10_000  # Pieces of a kind: each is listed, and takes seconds at least.
 _PREFIXED = [n for n in search.OPTIONS if n not in _SHARED | _OWN]
 
 OPTIONS = {
-  'limits': (None, 'of one resource, macs or params, as macs=1M,2M,3M'),
-  'strengths': (None, 'instead of limits: prices of MACs, as 0.1,0.3,1'),
+  'limits': (
+    None,
+    'limits on one resource, macs or params, such as macs=1M,2M,3M',
+  ),
+  'strengths': (None, 'prices of MACs instead of limits, such as 0.1,0.3,1'),
   **{name: search.OPTIONS[name] for name in search.OPTIONS if name in _SHARED},
   'space': ('mobile_macro_small', search.OPTIONS['space'][1]),
-  'ops': (None, 'module with ops of your own that --space uses'),
-  'search_seeds': (5, 'searches at the middle limit or strength'),
-  'outer_seeds': (int, 'searches at each other one; not given: as many'),
-  'train_seeds': (2, 'trainings of each network'),
+  'ops': (None, 'Python module with your ops, where --space uses them'),
+  'search_seeds': (5, 'number of searches at the middle limit or strength'),
+  'outer_seeds': (
+    int,
+    'number of searches at each other limit or strength; not given: as many '
+    'as search_seeds',
+  ),
+  'train_seeds': (2, 'number of trainings of each network'),
   'control_seeds': (
     0,
-    'at the middle limit, finalists of alphas that learnt nothing: what a '
-    'search is worth without its gradients',
+    'number of controls at the middle limit: finalists chosen from untrained '
+    'alphas, as a search chooses them',
   ),
-  'random': (8, 'random architectures at the middle limit or strength'),
-  'outer_random': (int, 'at each other one; not given: as many'),
+  'random': (
+    8,
+    'number of random architectures at the middle limit or strength',
+  ),
+  'outer_random': (
+    int,
+    'number of random architectures at each other limit or strength; not '
+    'given: as many as random',
+  ),
   'zoo': (ZOO, 'published networks, scaled to the middle limit or strength'),
-  'outer_zoo': (None, 'to each other one; not given: the same'),
-  'train_images': (int, 'of all, the same share of each class; not given: all'),
+  'outer_zoo': (
+    None,
+    'published networks, scaled to each other limit or strength; not '
+    'given: those of zoo',
+  ),
+  'train_images': (
+    int,
+    'number of training images to use, the same share of each class; not '
+    'given: all',
+  ),
   'valid_fraction': (
     0.1,
-    'share of the training images that nothing learns from: they choose the '
-    'best alternative',
+    'share of the training images that is held out from all trainings, to '
+    'choose the best published and the best hand-made network',
   ),
-  'seed': (0, 'the first one, of searches and of trainings'),
+  'seed': (0, 'first seed of the searches and of the trainings'),
   **configs.RECIPE,
   'epochs': (14, configs.RECIPE['epochs'][1]),
   **{
-    f'search_{name}': (default, f'of searches: {text}')
+    f'search_{name}': (default, f'each search: {text}')
     for name, (default, text) in search.OPTIONS.items()
     if name in _PREFIXED
   },

@@ -64,109 +64,147 @@ class SearchConfig:
   """
 
   constraint: str | Callable[[Mapping], Kept] = option(
-    'project_equal', _one_of(FORMS)
+    'project_equal', f'form that steers towards the limits, {_one_of(FORMS)}'
   )
   strength: float | None = option(
     None,
-    f'of penalties: their weight, or exponent; not given: {_STRENGTHS}',
+    'weight or exponent of a penalty constraint; not given: ' + _STRENGTHS,
     parse=checks.parse_number,
   )
   dual_rate: float | None = option(
     None,
-    'of the lagrangian constraints: step of the dual ascent; not given: 0.02',
+    'step size of the dual ascent of a lagrangian constraint; not given: 0.02',
     parse=checks.parse_number,
   )
   fill: float = option(
     0.98,
-    'share of one limit that the derived network is to use, where one can',
+    'least share of one limit that the derived network uses, where a network '
+    'of the space does',
   )
   supernet: str | None = option(
     None,
-    f'{_one_of(SUPERNETS)}; not given: sampled where relax draws which ops '
-    'run, else mixed',
+    f'how the supernet computes its candidates, {_one_of(SUPERNETS)}; not '
+    'given: sampled if the relaxation samples ops (gdas, binary_gates), else '
+    'mixed',
   )
-  relax: str | Relaxed = option('softmax', _one_of(RELAXATIONS))
-  temperature: float = option(1.0, 'of the relaxation, at the start')
-  final_temperature: float = option(0.2, 'of the relaxation, at the end')
-  steps: int = option(240, 'weight steps, warm-up included')
-  warmup_steps: int = option(80, 'steps in which only weights learn')
+  relax: str | Relaxed = option(
+    'softmax',
+    f'relaxation from alphas to probabilities, {_one_of(RELAXATIONS)}',
+  )
+  temperature: float = option(
+    1.0, 'temperature of the relaxation during the warm-up steps'
+  )
+  final_temperature: float = option(
+    0.2, 'temperature of the relaxation at the end, reached geometrically'
+  )
+  steps: int = option(240, 'steps of the weights in all, warm-up included')
+  warmup_steps: int = option(
+    80, 'first steps, in which the weights learn and the alphas do not'
+  )
   batch_size: int = option(32, 'images per step')
   cutout: int = option(
-    0, 'edge of a black square in each image, in pixels; 0: none'
+    0, 'edge in pixels of a black square in each training image; 0: none'
   )
-  learning_rate: float = option(0.05, 'of the weights, at its peak')
-  optimizer: str = option('sgd', 'of the weights, one of sgd, rmsprop, adamw')
-  rms_epsilon: float = option(1e-3, 'of rmsprop, under the root')
-  warmup: float = option(0.05, 'share of all steps in which the rate rises')
-  clip_norm: float = option(0.0, 'greatest norm of a gradient; 0: any')
+  learning_rate: float = option(
+    0.05, "peak learning rate of the supernet's weights"
+  )
+  optimizer: str = option(
+    'sgd', "optimizer of the supernet's weights, one of sgd, rmsprop, adamw"
+  )
+  rms_epsilon: float = option(
+    1e-3, 'epsilon that rmsprop adds under the square root'
+  )
+  warmup: float = option(
+    0.05,
+    'share of the steps in which the learning rate of the weights rises '
+    'linearly to its peak',
+  )
+  clip_norm: float = option(
+    0.0,
+    'largest norm of the whole gradient, which is scaled down to it; 0: '
+    'no clipping',
+  )
   dtype: str = option(
-    'float32', 'to compute in, one of float32, bfloat16; weights: float32'
+    'float32',
+    'type of activations, one of float32, bfloat16; weights stay float32',
   )
   remat: bool = option(
-    False, 'recompute each slot in the backward pass: less memory'
+    False,
+    'recompute each slot in the backward pass: less memory, more time',
   )
   skip_nonfinite: int = option(
     0,
-    'steps in a row that may be left out because they are not finite; 0: the '
-    'first one ends the run',
+    'consecutive steps that may be skipped because they are not finite; 0: '
+    'the first one ends the run',
   )
-  smoothing: float = option(0.0, 'of the labels')
-  weight_decay: float = option(1e-4, 'of the weights: of kernels only')
+  smoothing: float = option(
+    0.0, 'label smoothing: share of each label spread over all classes'
+  )
+  weight_decay: float = option(
+    1e-4, "weight decay of the supernet's kernels; nothing else decays"
+  )
   alpha_learning_rate: float = option(
-    0.05, "of the alphas: Adam's, at the start"
+    0.05,
+    "first learning rate of the alphas' Adam; it falls to 0 on half a cosine",
   )
   alpha_weight_decay: float = option(
-    0.0, 'of the alphas, towards equal probabilities'
+    0.0, 'weight decay of the alphas, towards equal probabilities'
   )
   order: str = option(
     'first',
     f'hypergradient of the alphas, {_one_of(ORDERS)}: weights '
     'held, one optimizer step ahead, or at convergence',
   )
-  neumann_terms: int = option(3, 'of the series of order=implicit')
-  neumann_rate: float = option(0.01, 'of the series of order=implicit')
+  neumann_terms: int = option(
+    3, 'terms of the Neumann series of order=implicit'
+  )
+  neumann_rate: float = option(
+    0.01, 'step size of the Neumann series of order=implicit'
+  )
   entropy: float | schedules.Points | None = option(
     None,
-    'weight of the entropy in the loss of the alphas, above 0 to decide, below '
-    f'to keep open: {schedules.SYNTAX}, as 80:0,240:0.1; not given: none',
+    "weight of the entropy in the alphas' loss; positive pushes towards one op "
+    f'per slot, negative towards equal ones: {schedules.SYNTAX}, such as '
+    '80:0,240:0.1; not given: none',
     parse=schedules.parse,
   )
   skip_dropout: float | schedules.Points | None = option(
     None,
-    'share of weight steps in which a skip is cut off: '
-    f'{schedules.SYNTAX}, as 0:0.5,240:0; not given: none',
+    'probability that a step of the weights drops a skip: '
+    f'{schedules.SYNTAX}, such as 0:0.5,240:0; not given: none',
     parse=schedules.parse,
   )
   fairness: str = option(
     'none',
-    f'{_one_of(FAIRNESS)}: weights are trained with the probabilities of '
-    'the alphas, with equal ones, or one op at a time, each as often',
+    f'how ops share the steps of the weights, {_one_of(FAIRNESS)}: by the '
+    'probabilities of the alphas, by equal ones, or one op at a time, each '
+    'equally often',
   )
   eigenvalue_every: int | None = option(
     None,
     'steps between measurements of the largest eigenvalue of the Hessian of '
-    'the validation loss in the alphas; not given: none',
+    'the validation loss in the alphas; not given: never',
   )
   stop_skips: int | None = option(
     None,
-    'the search stops once skips win in so many slots and stay, for '
+    'stop the search once skips win this many slots for '
     f'{PATIENCE} steps of the alphas in a row; not given: never',
   )
   stop_eigenvalue: float | None = option(
     None,
-    'the search stops once the eigenvalue grows so fast that its mean of some '
-    f'measurements ({WINDOW}), divided by that of {APART} measurements later, '
-    'is below this (R-DARTS: 0.75, in its code 1 / 1.3), and returns to the '
-    'middle of the former; not given: never',
+    'stop the search once the eigenvalue rises: once its mean over '
+    f'{WINDOW} measurements, divided by the mean {APART} measurements later, '
+    'is below this (R-DARTS: 0.75); the search returns to the '
+    'middle of the earlier window; not given: never',
   )
   finalists: int = option(
     1,
-    'likely architectures that are trained, to take the one that is best on '
-    'the images of the alphas; 1: the most probable, and none is trained',
+    'architectures to train from scratch, of which the most accurate on the '
+    'validation half is taken; 1: the most probable one, without training',
   )
-  finalist_epochs: int = option(14, 'of each of these trainings')
-  seed: int = option(0, 'of everything that is random')
-  log_every: int = option(10, 'steps between lines of metrics')
+  finalist_epochs: int = option(14, 'epochs of the training of each finalist')
+  seed: int = option(0, 'seed of everything random in the run')
+  log_every: int = option(10, 'steps between lines of metrics.jsonl')
   checkpoint_every: int = option(50, 'steps between checkpoints')
 
   def __post_init__(self):

@@ -44,50 +44,83 @@ class Recipe:
 
   epochs: int = option(6, 'passes over the training images')
   batch_size: int = option(32, 'images per step')
-  optimizer: str = option('sgd', f'one of {", ".join(OPTIMIZERS)}')
-  momentum: float = option(0.9, 'of sgd and rmsprop')
-  rms_decay: float = option(0.9, "of rmsprop's mean square")
-  rms_epsilon: float = option(1e-3, 'of rmsprop, under the root')
-  schedule: str = option('cosine', 'one of cosine, staircase')
-  learning_rate: float = option(0.1, 'at its peak')
-  warmup: float = option(0.05, 'share of all steps in which the rate rises')
-  stair_epochs: float = option(1.0, 'epochs from stair to stair')
-  stair_factor: float = option(
-    0.97, 'what the rate is multiplied with at each stair'
+  optimizer: str = option(
+    'sgd', f'optimizer of the weights, one of {", ".join(OPTIMIZERS)}'
   )
-  weight_decay: float = option(1e-4, 'of the kernels')
-  clip_norm: float = option(0.0, 'greatest norm of a gradient; 0: any')
-  smoothing: float = option(0.1, 'of the labels')
+  momentum: float = option(0.9, 'momentum of sgd (Nesterov) and rmsprop')
+  rms_decay: float = option(
+    0.9, "decay of rmsprop's running mean of squared gradients"
+  )
+  rms_epsilon: float = option(
+    1e-3, 'epsilon that rmsprop adds under the square root'
+  )
+  schedule: str = option(
+    'cosine', 'schedule of the learning rate, one of cosine, staircase'
+  )
+  learning_rate: float = option(0.1, 'peak learning rate')
+  warmup: float = option(
+    0.05,
+    'share of the steps in which the learning rate rises linearly to its peak',
+  )
+  stair_epochs: float = option(
+    1.0, 'epochs between two drops of the staircase schedule'
+  )
+  stair_factor: float = option(
+    0.97, 'factor of the learning rate at each drop of the staircase'
+  )
+  weight_decay: float = option(
+    1e-4, 'weight decay of the kernels; nothing else decays'
+  )
+  clip_norm: float = option(
+    0.0,
+    'largest norm of the whole gradient, which is scaled down to it; 0: '
+    'no clipping',
+  )
+  smoothing: float = option(
+    0.1, 'label smoothing: share of each label spread over all classes'
+  )
   ema_decay: float = option(
-    0.0, 'of the EMA of weights and statistics, which is evaluated; 0: none'
+    0.0,
+    'decay of an EMA of weights and batch statistics, which is evaluated '
+    'instead of them; 0: no EMA',
   )
   dropout: float | None = option(
-    None, "before the classifier; if not given, the network's own"
+    None,
+    "dropout rate before the classifier; not given: the network's own",
   )
   drop_path: float = option(
-    0.0, 'rate at which the last residual block is dropped, earlier ones less'
+    0.0,
+    'probability that the last residual block is dropped; it rises linearly '
+    'with depth; 0: none',
   )
   dtype: str = option(
-    'float32', f'to compute in, one of {", ".join(DTYPES)}; weights: float32'
+    'float32',
+    f'type of activations, one of {", ".join(DTYPES)}; weights stay float32',
   )
-  bn_momentum: float = option(0.9, "of batch norm's running statistics")
-  bn_epsilon: float = option(1e-5, "added to batch norm's variance")
+  bn_momentum: float = option(
+    0.9, "momentum of batch norm's running statistics"
+  )
+  bn_epsilon: float = option(
+    1e-5, 'epsilon that batch norm adds to the variance'
+  )
   remat: bool = option(
-    False, 'recompute each slot in the backward pass: less memory'
+    False,
+    'recompute each slot in the backward pass: less memory, more time',
   )
   cutout: int = option(
-    0, 'edge of a black square in each training image, in pixels; 0: none'
+    0, 'edge in pixels of a black square in each training image; 0: none'
   )
   erasing: float = option(
-    0.0, 'share of the training images in which a rectangle becomes noise'
+    0.0, 'random erasing: share of training images with a rectangle of noise'
   )
   mixup: float = option(
-    0.0, 'mixes training images by a share from Beta(mixup, mixup); 0: none'
+    0.0,
+    'mixup: pairs of images mix by a share from Beta(mixup, mixup); 0: none',
   )
   skip_nonfinite: int = option(
     0,
-    'steps in a row that may be left out because they are not finite; 0: the '
-    'first one ends the run',
+    'consecutive steps that may be skipped because they are not finite; 0: '
+    'the first one ends the run',
   )
 
   def __post_init__(self):

@@ -144,3 +144,13 @@ def test_flags_are_refused_in_a_line_or_could_run(i, tmp_path, monkeypatch):
     print(refusal)
     assert '\n' not in refusal
     assert not workdir.exists()  # Refused before anything was written.
+
+
+@pytest.mark.parametrize('script', SCRIPTS)
+def test_help_reads_without_the_name_of_the_flag(script):
+  # "of the weights, at its peak" says nothing to a reader of `help(Recipe)`.
+  prepositions = 'above at before by from in of to when where with'.split()
+  for name, (_, text) in SCRIPTS[script][0].items():
+    first = text.removeprefix('each search: ')
+    assert first.split()[0] not in prepositions, f'--{name}: {text}'
+    assert len(text.split()) > 2, f'--{name}: {text}'
