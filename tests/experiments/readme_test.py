@@ -1,4 +1,4 @@
-"""Every command and every example of the README works as written."""
+"""Every command and every example of the README and of docs/ works."""
 
 import doctest
 import json
@@ -12,80 +12,147 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from experiments.flags import names, presets
 from nasjax import cost, space
 from nasjax.run.workdir import metrics_file
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-README = (ROOT / 'README.md').read_text()
+PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
+TEXT = {page.name: page.read_text() for page in PAGES}
+README = TEXT['README.md']
 
 # Added to what is written, so that it takes seconds.
-QUICKEST = ['--steps=6', '--warmup_steps=3', '--batch_size=8']
 QUICK = {
-  'experiments.search': ['--steps=20', '--warmup_steps=10'],
-  'experiments.train': ['--epochs=2'],
-  'experiments.count': [],
+  'search': ['--steps=6', '--warmup_steps=3', '--batch_size=8'],
+  'train': ['--epochs=1', '--batch_size=20'],
+  'sweep': ['--zoo=', '--random=1', '--train_images=200'],
 }
-
-
-def test_python_examples_give_what_is_shown():
-  failures, tried = doctest.testfile(
-    str(ROOT / 'README.md'), module_relative=False
-  )
-  assert tried > 5
-  assert failures == 0
-
-
-# The README's limits are of the preset; each of these rules out networks of
-# `tiny` that the other would let pass.
+# The limits of the pages are those of larger spaces. Each of these rules out
+# networks of `tiny` that the other would let pass.
 ON_TINY = {
   '--limit=macs=1.5M': '--limit=macs=63.5k',
   '--limit=params=60k': '--limit=params=1150',
+  '--limits=macs=1M,2M,3M': '--limits=macs=64k,80k',
 }
+# Imports once, and forks for each command: JAX computes in the children only.
+RUNNER = """
+import json, os, sys
+from experiments import command, count, search, train
+from experiments.sweep import main, setup
+for i, args in enumerate(json.load(sys.stdin)):
+  child = os.fork()
+  if not child:
+    for stream, kind in (1, 'out'), (2, 'err'):
+      os.dup2(os.open(f'{i}.{kind}', os.O_CREAT | os.O_WRONLY), stream)
+    sys.argv = ['nasjax', *args]
+    command.main()
+    sys.exit(0)
+  _, status = os.waitpid(child, 0)
+  if status:
+    sys.exit(f'{args}: ' + open(f'{i}.err').read())
+"""
 
 
-def _quick(module, args):
-  # The preset takes half a minute to compile; the README's own space does not.
-  named = any(arg.startswith('--space') for arg in args)
-  if named:
-    return [*args, *QUICKEST]
-  if module != 'experiments.search':
-    return [*args, *QUICK[module]]
-  within = [ON_TINY.get(arg, arg) for arg in args]
-  return [*within, *QUICK[module], '--space=tiny']
+def _commands(text):
+  """Indented commands of a page, each as a subcommand with its flags."""
+  text = text.replace('\\\n', ' ')
+  start = r'^    (?:nasjax|python -m experiments\.)'
+  return [
+    shlex.split(line)
+    for line in re.findall(rf'{start} ?(.*)$', text, re.MULTILINE)
+  ]
 
 
-def _commands():
-  text = README.replace('\\\n', ' ')
-  return re.findall(r'^    python -m (.*)$', text, re.MULTILINE)
+def _quick(args):
+  """A command with few steps and, unless it names one, the smallest space."""
+  script, *given = args
+  if '--evaluate' in given:
+    return args
+  given = [ON_TINY.get(arg, arg) for arg in given] + QUICK.get(script, [])
+  if script in ('search', 'sweep') and not any(
+    a.startswith('--space') for a in given
+  ):
+    given.append('--space=tiny')
+  return [script, *given]
 
 
-def _on_tfds(command):
-  """Of the section on one's own data, which goes on in the same workdir."""
-  return 'runs/mine' in command
-
-
-def _run(command, directory):
-  module, *args = shlex.split(command)
+def _run(commands, directory):
+  """Runs commands in one after the other; what each printed."""
+  # Already as a script would ask for it, so that none starts itself again.
+  tunables = {'GLIBC_TUNABLES': 'glibc.malloc.hugetlb=1'}
   done = subprocess.run(
-    [sys.executable, '-m', module, *_quick(module, args)],
+    [sys.executable, '-W', 'ignore', '-c', RUNNER],
     cwd=directory,
-    env=os.environ | {'PYTHONPATH': str(ROOT)},
+    env=os.environ | tunables | {'PYTHONPATH': f'{ROOT}:{directory}'},
+    input=json.dumps([_quick(command) for command in commands]),
     capture_output=True,
     text=True,
   )
-  assert done.returncode == 0, (command, done.stderr)
-  return done.stdout
+  assert done.returncode == 0, done.stderr
+  return [(directory / f'{i}.out').read_text() for i in range(len(commands))]
+
+
+def _blocks(text):
+  return re.findall(r'```python\n(.*?)```', text, re.DOTALL)
+
+
+@pytest.mark.parametrize('page', PAGES, ids=[*TEXT])
+def test_examples_give_what_is_shown(page):
+  failures, _ = doctest.testfile(str(page), module_relative=False)
+  assert failures == 0
+
+
+def test_most_pages_show_examples():
+  parser = doctest.DocTestParser()
+  having = {page for page, text in TEXT.items() if parser.get_examples(text)}
+  assert having >= {'data.md', 'search.md', 'limits.md', 'library.md'}
+
+
+@pytest.mark.slow
+def test_the_way_from_python_works(capsys):
+  (block,) = _blocks(README)
+  quick = {
+    'mobile_macro_small': 'tiny',
+    '1.5e6': '63_500',
+    '60_000': '1150',
+    '0.8e6': '50_000',
+    'seed=0': 'seed=0, steps=6, warmup_steps=3, batch_size=8',
+    'epochs=6': 'epochs=1, batch_size=100',
+  }
+  for written, instead in quick.items():
+    assert written in block
+    block = block.replace(written, instead)
+  made = {}
+  exec(block, made)
+  accuracy, *_ = capsys.readouterr().out.split()
+  assert float(accuracy) == made['net'].test_accuracy > 0.1
+  macs = cost.macs(made['space'])
+  assert macs.exact(made['found'].architecture) <= 63_500
+  assert macs.exact(made['smaller'].architecture) <= 50_000
+  assert cost.macs(made['net'].network).constant == macs.exact(
+    made['found'].architecture
+  )
+  assert made['found'].figure().axes
 
 
 @pytest.mark.slow
 def test_commands_run(tmp_path):
-  (own,) = re.findall(r'```python\n(.*?)```', README, re.DOTALL)
-  (tmp_path / 'my_ops.py').write_text(own)
-  commands = [command for command in _commands() if not _on_tfds(command)]
-  assert len(commands) == 3
-  printed = {command: _run(command, tmp_path) for command in commands}
+  (own_ops,) = _blocks(TEXT['library.md'])
+  (tmp_path / 'my_ops.py').write_text(own_ops)
+  _write_folder(tmp_path / 'flowers')
+  commands = [
+    command
+    for text in TEXT.values()
+    for command in _commands(text)
+    if not _on_tfds(command)
+  ]
+  scripts = {script for script, *_ in commands}
+  assert scripts == {'search', 'train', 'count', 'sweep'}
+  printed = _run(commands, tmp_path)
+  for command, out in zip(commands, printed, strict=True):
+    assert out, command
   file = tmp_path / 'runs/own/architecture.json'
   dilated = runpy.run_path(str(tmp_path / 'my_ops.py'))['Dilated']
   record = space.read_record(file)
@@ -105,8 +172,28 @@ def test_commands_run(tmp_path):
   # The limit is kept, and the network counted, in these numbers.
   row = record['resources']['macs']
   assert row['cost'] == macs.exact(found) <= row['limit'] == 1_000_000
-  (counted,) = (out for command, out in printed.items() if '--ops' in command)
+  (counted,) = (
+    out
+    for command, out in zip(commands, printed, strict=True)
+    if '--ops=my_ops' in command
+  )
   assert re.search(rf'^macs +{row["cost"]:,}$', counted, re.MULTILINE)
+  flowers = space.read_record(tmp_path / 'runs/flowers/architecture.json')
+  assert flowers['class_names'] == ['daisy', 'rose']
+
+
+def _write_folder(folder):
+  rng = np.random.default_rng(0)
+  for name in ('daisy', 'rose'):
+    (folder / name).mkdir(parents=True)
+    for i in range(40):
+      pixels = rng.integers(0, 256, (40, 48, 3), np.uint8)
+      Image.fromarray(pixels).save(folder / name / f'{i}.png')
+
+
+def _on_tfds(command):
+  """Of a set of TFDS, which goes on in the same workdirs."""
+  return any('runs/mine' in arg for arg in command)
 
 
 @pytest.mark.slow
@@ -119,15 +206,14 @@ def test_commands_on_a_tfds_set_run(shared, tmp_path):
     text=True,
   )
   assert done.returncode == 0, f'MNIST could not be staged: {done.stderr}'
-  commands = [command for command in _commands() if _on_tfds(command)]
-  assert len(commands) == 4
-  for command in commands:
-    _run(command, tmp_path)
+  commands = [c for c in _commands(README) if _on_tfds(c)]
+  assert [script for script, *_ in commands] == ['search', 'train', 'count']
+  _run(commands, tmp_path)
   result = json.loads((tmp_path / 'runs/mine_trained/result.json').read_text())
   assert (result['dataset'], result['test_images']) == ('mnist', 100)
   for run in ('mine', 'mine_trained'):
     rows = metrics_file.read(tmp_path / 'runs' / run)
-    assert rows[-1]['step'] >= 20
+    assert rows[-1]['step'] >= 4
     assert all(np.isfinite(row['train_loss']) for row in rows)
   record = space.read_record(tmp_path / 'runs/mine/architecture.json')
   found = space.Architecture.load(tmp_path / 'runs/mine/architecture.json')
@@ -148,13 +234,15 @@ def test_every_file_of_the_map_is_there_and_every_file_is_on_the_map():
 
 
 def test_every_preset_of_the_command_line_is_explained():
-  rows = README.partition('### What is chosen')[2].partition('###')[0]
+  rows = TEXT['search.md'].partition('## Spaces')[2].partition('##')[0]
   named = set(re.findall(r'`(\w+)`', rows))
   assert set(names.SPACES) - {'tiny'} <= named
 
 
 def test_every_published_recipe_stands_there_with_its_accuracies():
-  rows = README.partition('| `--preset=` |')[2].partition('\n\n')[0]
+  rows = (
+    TEXT['training.md'].partition('| `--preset=` |')[2].partition('\n\n')[0]
+  )
   rows = dict(re.findall(r'^\| `(\w+)` \| (.*)$', rows, re.MULTILINE))
   assert list(rows) == list(presets.TRAIN)
   for name, preset in presets.TRAIN.items():
