@@ -20,6 +20,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
+from nasjax import space, spaces
+
 pytestmark = pytest.mark.slow
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -28,7 +30,7 @@ SEED = int(os.environ['SEED'])
 
 _SEARCH = '--space=tiny --limit=macs=60k --steps=60 --warmup_steps=6 '
 _SEARCH += '--log_every=3 --checkpoint_every=4 --batch_size=16'
-_TRAIN = '--network=mobilenet_v2 --width=0.1 --epochs=4 --batch_size=250 '
+_TRAIN = '--epochs=4 --batch_size=250 '
 _TRAIN += '--valid_fraction=0.2 --ema_decay=0.9'
 _SWEEP = '--space=tiny --limits=macs=50k,60k --search_seeds=1 --random=1 '
 _SWEEP += '--outer_random=0 --zoo= --epochs=2 --train_seeds=1 --batch_size=250 '
@@ -41,10 +43,23 @@ CODES = {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 143}
 SIGNALS = list(CODES)
 
 
-def _start(script, workdir):
+@pytest.fixture(scope='module')
+def network(tmp_path_factory):
+  """A network to train that is compiled quickly, as each start has to."""
+  tiny = spaces.tiny(image_size=28, channels=1, num_classes=10)
+  first = space.Architecture.from_indices(tiny, [0] * len(tiny.choices))
+  path = tmp_path_factory.mktemp('network') / 'architecture.json'
+  first.save(path)
+  return path
+
+
+def _start(script, workdir, network):
+  command = [sys.executable, '-m', f'experiments.{script}']
+  command += [f'--workdir={workdir}', *COMMANDS[script].split()]
+  if script == 'train':
+    command.append(f'--architecture={network}')
   return subprocess.Popen(
-    [sys.executable, '-m', f'experiments.{script}', f'--workdir={workdir}']
-    + COMMANDS[script].split(),
+    command,
     cwd=ROOT,
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
@@ -52,8 +67,8 @@ def _start(script, workdir):
   )
 
 
-def _finish(script, workdir):
-  process = _start(script, workdir)
+def _finish(script, workdir, network):
+  process = _start(script, workdir, network)
   _, err = process.communicate(timeout=400)
   assert process.returncode == 0, err
 
@@ -107,7 +122,7 @@ def _raw(tree):
 
 
 @pytest.fixture(scope='module')
-def whole(tmp_path_factory):
+def whole(tmp_path_factory, network):
   """What runs end with that nothing interrupts; a run of a script is made
   once."""
   made = {}
@@ -116,7 +131,7 @@ def whole(tmp_path_factory):
     if script not in made:
       workdir = tmp_path_factory.mktemp(script) / 'run'
       start = time.monotonic()
-      _finish(script, workdir)
+      _finish(script, workdir, network)
       seconds = time.monotonic() - start
       made[script] = _end(workdir), seconds
     return made[script]
@@ -149,7 +164,9 @@ def _kill(process, workdir, number, rng, seconds, writing):
 
 
 @pytest.mark.parametrize('i', range(KILLS))
-def test_a_killed_run_ends_bit_for_bit_where_it_would_have(i, whole, tmp_path):
+def test_a_killed_run_ends_bit_for_bit_where_it_would_have(
+  i, whole, network, tmp_path
+):
   rng = random.Random(f'{SEED} {i}')
   script = list(COMMANDS)[i % len(COMMANDS)]
   number = SIGNALS[(i // len(COMMANDS) + i) % len(SIGNALS)]
@@ -158,7 +175,7 @@ def test_a_killed_run_ends_bit_for_bit_where_it_would_have(i, whole, tmp_path):
   print(said)
   wanted, seconds = whole(script)
   workdir = tmp_path / 'run'
-  process = _start(script, workdir)
+  process = _start(script, workdir, network)
   hit = _kill(process, workdir, number, rng, seconds, writing)
   asked = time.monotonic()
   _, err = process.communicate(timeout=120)
@@ -172,7 +189,7 @@ def test_a_killed_run_ends_bit_for_bit_where_it_would_have(i, whole, tmp_path):
       assert took < (3 if number == signal.SIGINT else 35), said
       assert not list(workdir.rglob('lock')), said
       _check_saved(last, workdir, number, said)
-  _finish(script, workdir)
+  _finish(script, workdir, network)
   assert _end(workdir) == wanted, said
 
 
