@@ -45,12 +45,13 @@ class Downsampling(nn.Module):
     >>> macro, images = spaces.tiny_macro(), jnp.zeros((2, 8, 8, 1))
     >>> probs = {n: jnp.ones(len(c)) / len(c) for n, c in macro.choices.items()}
     >>> net = Supernet(macro)
-    >>> init = jax.jit(lambda key: net.init(key, images, probs, train=False))
-    >>> variables = init(jax.random.key(0))
-    >>> variables['batch_stats']['stem']['conv3']['bn']['mean'].shape
+    >>> init = lambda key: net.init(key, images, probs, train=False)
+    >>> shapes = jax.eval_shape(init, jax.random.key(0))
+    >>> shapes['batch_stats']['stem']['conv_k3']['bn']['mean'].shape
     (2, 4)
-    >>> late = {'pattern': jnp.array(macro.patterns.index('late'))}
-    >>> net.apply(variables, images, probs, train=False, index=late).shape
+    >>> late = {'pattern': macro.patterns.index('late')}
+    >>> run = lambda v: net.apply(v, images, probs, train=False, index=late)
+    >>> jax.eval_shape(run, shapes).shape
     (2, 10)
   """
 
