@@ -7,7 +7,7 @@ RUN := .venv/bin/python
 FULL := ARCHITECTURES=1000 DERIVATIONS=500 KILLS=30
 FULL += MUTATIONS_ARCHITECTURE=500 MUTATIONS_RUNS=200 FLAG_SETS=200
 
-.PHONY: demo test quick check-full lint clean
+.PHONY: demo test quick check-full outside lint clean
 
 demo: .venv/installed
 	$(RUN) -m experiments.search --workdir=runs/demo/search --limit=macs=2.1M
@@ -32,6 +32,10 @@ check-full: .venv/installed
 	  tests/derive tests/run/kills_test.py \
 	  tests/properties/damaged_files_test.py tests/experiments/flag_sets_test.py) \
 	  | tee results/check_full.txt
+
+# The wheel, installed and used outside of the checkout.
+outside:
+	PYTHON=$(PYTHON) tools/outside.sh
 
 lint: .venv/installed
 	$(RUN) -m ruff check .
