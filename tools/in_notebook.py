@@ -1,6 +1,6 @@
 """Runs a Python file as one cell of a notebook, and prints what it shows.
 
-  python tools/in_notebook.py FILE
+python tools/in_notebook.py FILE
 """
 
 import pathlib

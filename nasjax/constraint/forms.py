@@ -23,13 +23,13 @@ class Form(NamedTuple):
   """One way to keep limits.
 
   Attributes:
-    make: `(limit, number) -> constraint`.
+    make: `(limit, number) -> constraint`; of the `project` forms for costs that
+      cannot be projected (memory).
     number: default of the one number that it takes.
     option: name of that number, `'strength'` or `'dual_rate'`; `'project'`
       takes none.
     project: alphas are projected after each step; None, no; else whether a
-      whole limit is to be used. Costs that cannot be projected, memory, are
-      kept by the Lagrangian then.
+      whole limit is to be used.
     zero: whether the number may be 0.
     most: the largest number it may be.
   """
@@ -40,12 +40,6 @@ class Form(NamedTuple):
   project: bool | None = None
   zero: bool = True
   most: float = checks.LARGEST
-
-
-def _free(limit: float, number: float) -> Constraint:
-  """Looks at the cost, for the metrics, and does nothing."""
-  del number
-  return penalty.linear(0.0, limit)
 
 
 def _priced(scale: float, strength: float) -> Constraint:
@@ -71,8 +65,8 @@ FORMS: Mapping[str, Form] = {
   'lagrangian_strict': _dual(_strict),
   # Its penalty is 1, and the textbook's rate at most that.
   'augmented_lagrangian': _dual(dual.augmented_lagrangian, most=1.0),
-  'project': Form(_free, 0.0, 'project', project=False),
-  'project_equal': Form(_free, 0.0, 'project', project=True),
+  'project': Form(dual.lagrangian, 0.02, 'project', project=False),
+  'project_equal': Form(dual.lagrangian, 0.02, 'project', project=True),
   'linear': Form(_priced, 1.0),
   'hinge': Form(penalty.hinge, 1.0),
   'absolute': Form(penalty.absolute, 1.0),
@@ -87,7 +81,7 @@ class Kept(NamedTuple):
   """What keeps some limits; `nasjax.search.make` takes both fields.
 
   Attributes:
-    constraints: on the alphas' loss, one for each cost.
+    constraints: on the alphas' loss, one for each cost that is not projected.
     projection: of the alphas; None where the form is no projection.
   """
 
@@ -115,8 +109,8 @@ def keep(
     >>> kept = keep({cost.macs(tiny): 6000, cost.params(tiny): 900}, 'hinge')
     >>> [c.name for c, _ in kept.constraints], kept.projection
     (['macs', 'params'], None)
-    >>> keep({cost.macs(tiny): 6000}).projection.names
-    ('macs',)
+    >>> [c.name for c in keep({cost.macs(tiny): 6000}).projection.costs]
+    ['macs']
   """
   own = checks.lookup('constraint', form, FORMS)
   number = own.number if number is None else number
@@ -125,10 +119,19 @@ def keep(
     raise InputError(
       f'constraint {form} needs a limit; give one, such as macs=1.6M'
     )
+  projected = own.project is not None
+  additive = {c: limit for c, limit in limits.items() if c.reduction == 'sum'}
+  others = limits
+  if projected:
+    others = {c: v for c, v in limits.items() if c not in additive}
   try:
+    projection = None
+    if projected and additive:
+      projection = project(
+        list(additive), list(additive.values()), equal=bool(own.project)
+      )
     return Kept(
-      [(c, _constraint(own, c, limit, number)) for c, limit in limits.items()],
-      _projection(own, limits),
+      [(c, own.make(limit, number)) for c, limit in others.items()], projection
     )
   except ValueError as e:
     raise InputError(f'constraint {form}: {e}') from e
@@ -143,18 +146,3 @@ def _check_number(form: Form, name: str, number: float) -> None:
       f'{form.option} is {number:g}; with constraint={name} it must be '
       f'{least} and {most}'
     )
-
-
-def _constraint(
-  form: Form, own: Cost, limit: float, number: float
-) -> Constraint:
-  if form.project is not None and own.reduction != 'sum':
-    form, number = FORMS['lagrangian'], FORMS['lagrangian'].number
-  return form.make(limit, number)
-
-
-def _projection(form: Form, limits: Limits) -> Projection | None:
-  additive = {c: limit for c, limit in limits.items() if c.reduction == 'sum'}
-  if form.project is None or not additive:
-    return None
-  return project(list(additive), list(additive.values()), equal=form.project)

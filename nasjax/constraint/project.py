@@ -30,14 +30,14 @@ class Projection(NamedTuple):
     update: `(alphas, distribution, state) -> (alphas, state)`, where
       `distribution` is the function from alphas to the probabilities that costs
       take.
-    names: of the costs, in the order of the state's duals.
+    costs: in the order of the state's duals.
   """
 
   init: Callable[[], ProjectState]
   update: Callable[
     [Tree, Callable[[Tree], Tree], ProjectState], tuple[Tree, ProjectState]
   ]
-  names: tuple[str, ...]
+  costs: tuple[Cost, ...]
 
 
 def project(
@@ -140,7 +140,7 @@ def project(
     tilted, duals = jax.lax.fori_loop(0, rounds, one_round, start)
     return tilted, state._replace(duals=duals)
 
-  return Projection(init, update, tuple(cost.name for cost in costs))
+  return Projection(init, update, costs)
 
 
 def _met(

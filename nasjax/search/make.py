@@ -142,7 +142,7 @@ def make(
     net=net,
     choices=choices,
     batches=batches,
-    costs=tuple(cost for cost, _ in constraints),
+    costs=_costs(constraints, projection),
     constraint=chain(*(constraint for _, constraint in constraints)),
     projection=projection,
     alpha_tx=alpha_tx,
@@ -224,3 +224,10 @@ def adam(
   return optax.chain(
     optax.add_decayed_weights(weight_decay), optax.adam(learning_rate)
   )
+
+
+def _costs(constraints, projection) -> tuple[Cost, ...]:
+  """All costs that are logged: first those of the constraints."""
+  costs = [cost for cost, _ in constraints]
+  projected = () if projection is None else projection.costs
+  return tuple(dict.fromkeys([*costs, *projected]))

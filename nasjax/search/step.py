@@ -214,7 +214,8 @@ def alpha_step(
     setting, state, optax.apply_updates(state.alphas, updates)
   )
   if projection:
-    duals = zip(setting.projection.names, projection.duals, strict=True)
+    names = [cost.name for cost in setting.projection.costs]
+    duals = zip(names, projection.duals, strict=True)
     metrics |= {f'{name}_dual': dual for name, dual in duals}
   metrics['skips'] = guard.count_skips(alphas, setting.choices)
   state = state._replace(
@@ -246,13 +247,17 @@ def eigenvalue(setting: Setting, state: State, valid: data.Arrays) -> jax.Array:
 
 def _constrained(setting, loss, distribution, before):
   """The constrained loss, the constraints' states, and metrics of the costs."""
-  expected = tuple(cost(distribution) for cost in setting.costs)
   hard = harden(distribution)
-  strict = tuple(cost(hard) for cost in setting.costs)
-  loss, kept = setting.constraint.update(loss, expected, strict, before)
+  expected = [cost(distribution) for cost in setting.costs]
+  strict = [cost(hard) for cost in setting.costs]
+  number = len(before)  # The other costs are kept by the projection.
+  loss, kept = setting.constraint.update(
+    loss, tuple(expected[:number]), tuple(strict[:number]), before
+  )
   metrics = {}
-  for cost, e, s, k in zip(setting.costs, expected, strict, kept, strict=True):
+  for cost, e, s in zip(setting.costs, expected, strict, strict=True):
     metrics |= {cost.name: e, f'{cost.name}_strict': s}
+  for cost, k in zip(setting.costs, kept, strict=False):
     if hasattr(k, 'multiplier'):
       metrics[f'{cost.name}_multiplier'] = k.multiplier
   return loss, kept, metrics

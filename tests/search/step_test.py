@@ -208,7 +208,7 @@ def test_a_projection_keeps_the_limit_after_every_step():
   limit = low + 0.3 * (high - low)
   keep = constraint.project([MACS], [limit])
   parts, arrays = (
-    _make([(MACS, constraint.linear(0.0, 1.0))], projection=keep),
+    _make([], projection=keep),
     _arrays(),
   )
   step = jax.jit(parts.alpha_step)
