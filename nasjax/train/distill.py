@@ -22,9 +22,10 @@ def loss(
   `T (softmax(logits / T) - softmax(taught / T)) / N`.
 
   Args:
-    logits: of the network that learns, `f32[N, classes]`.
-    taught: of the teacher, likewise; no gradient flows into them.
-    temperature: T, positive; the higher, the more the small ones count.
+    logits: logits of the student, `f32[N, classes]`.
+    taught: logits of the teacher, `f32[N, classes]`; no gradient flows into
+      them.
+    temperature: T, positive; the higher, the more small probabilities count.
 
   Example:
     >>> logits = jnp.array([[1.0, 2.0, 3.0]])
@@ -39,17 +40,18 @@ def loss(
 
 @dataclasses.dataclass(frozen=True)
 class Teacher:
-  """A trained network and how much it has to say; static and hashable.
+  """A trained network that a student learns from; static and hashable.
 
-  Its weights are no part of it: they are an argument of a training's step.
+  The teacher's weights are an argument of a training's step, not a field.
 
   Attributes:
     network: one op in every slot.
-    mean: that its images were normalised with, per channel.
-    std: likewise.
-    weight: of its loss, in [0, 1]; the labels' has the rest.
-    temperature: at which both outputs are compared, positive.
-    numerics: how it is computed.
+    mean: mean of each channel, with which its images were normalised.
+    std: standard deviation of each channel, with which its images were
+      normalised.
+    weight: weight of its loss, in [0, 1]; the labels' loss has the rest.
+    temperature: temperature at which both outputs are compared, positive.
+    numerics: how the teacher is computed.
 
   Raises:
     ValueError: a number out of its range.
@@ -76,16 +78,17 @@ class Teacher:
     mean: tuple[float, ...],
     std: tuple[float, ...],
   ) -> jax.Array:
-    """What it says of images that were normalised for another network.
+    """Logits of the teacher on images normalised for another network.
 
     Args:
-      variables: its `params` and `batch_stats`.
+      variables: `params` and `batch_stats` of the teacher.
       images: `f32[N, H, W, C]`.
-      mean: that they were normalised with.
-      std: likewise.
+      mean: mean of each channel, with which `images` were normalised.
+      std: standard deviation of each channel, with which `images` were
+        normalised.
 
     Returns:
-      `f32[N, classes]`, by the running statistics.
+      `f32[N, classes]`, computed with the running statistics.
     """
     if (mean, std) != (self.mean, self.std):
       axes = (1, 1, 1, -1)
@@ -100,6 +103,6 @@ class Teacher:
   def combined(
     self, task: jax.Array, logits: jax.Array, taught: jax.Array
   ) -> jax.Array:
-    """The loss that is trained with: of the labels and of the teacher."""
+    """The student's loss: weighted mean of the task's and the teacher's."""
     own = loss(logits, taught, self.temperature)
     return (1 - self.weight) * task + self.weight * own

@@ -1,8 +1,8 @@
 """Dropout and drop-path, written into the ops of a network.
 
-They change how a network is trained and nothing about what it is: names,
-parameters, costs and what it computes afterwards stay, so that a network with
-and the same one without share their weights.
+They change training only. Names, parameters, costs and outputs at test time
+stay the same, so a network with dropout and the same one without share their
+weights.
 """
 
 import dataclasses
@@ -16,11 +16,12 @@ def with_dropout(space: Space, rate: float) -> Space:
   """Sets the dropout before the classifier (Srivastava et al. 2014).
 
   Args:
-    space: a network, or what one is chosen from.
+    space: a network or a search space.
     rate: share of the activations that are dropped, in [0, 1).
 
   Raises:
-    InputError: the rate is none, or no op of the space has a dropout.
+    InputError: the rate is out of its range, or no op of the space has a
+      dropout.
 
   Example:
     >>> from nasjax import zoo
@@ -31,19 +32,21 @@ def with_dropout(space: Space, rate: float) -> Space:
 
 
 def with_drop_path(space: Space, rate: float) -> Space:
-  """Drops what residual blocks add, the more the deeper they stand.
+  """Drops residual branches at random, deeper ones more often.
 
-  Block l of L adds nothing to an image with probability `rate * l / L` (Huang
-  et al. 2016, Stochastic Depth, eq. 4, where 1 - rate is p_L); what is added is
-  divided by the rest, so that its mean stays. Blocks that add no input are
-  counted and drop nothing.
+  For each image, the branch of block l of L is dropped with probability
+  `rate * l / L` (Huang et al. 2016, Stochastic Depth, eq. 4, where 1 - rate is
+  p_L). A branch that stays is divided by its probability to stay, so that the
+  mean does not change. Blocks without a shortcut count towards L, but nothing
+  of them is dropped.
 
   Args:
-    space: a network, or what one is chosen from.
-    rate: of the last block, in [0, 1).
+    space: a network or a search space.
+    rate: probability that the branch of the last block is dropped, in [0, 1).
 
   Raises:
-    InputError: the rate is none, or no op of the space can drop its path.
+    InputError: the rate is out of its range, or no op of the space can drop
+      its path.
 
   Example:
     >>> from nasjax import zoo

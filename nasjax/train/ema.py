@@ -1,4 +1,4 @@
-"""The moving average of a network's weights and statistics."""
+"""EMA of the weights and batch statistics of a network."""
 
 from typing import Any
 
@@ -8,15 +8,15 @@ from jax.typing import ArrayLike
 
 
 def decay_at(step: ArrayLike, decay: float) -> jax.Array:
-  """How much of the average stays in a step, `f32[]`.
+  """Decay of the EMA at a step, `f32[]`.
 
   The smaller of `decay` and `(1 + step) / (10 + step)`, as TensorFlow's
-  `ExponentialMovingAverage` has it: early on the average follows quickly, so
-  that it does not hold the initial weights for `1 / (1 - decay)` steps.
+  `ExponentialMovingAverage` has it. So the early EMA follows quickly, and does
+  not keep the initial weights for `1 / (1 - decay)` steps.
 
   Args:
     step: steps that were averaged before, from 0.
-    decay: in the long run, in [0, 1).
+    decay: decay in the long run, in [0, 1).
 
   Example:
     >>> [round(float(decay_at(step, 0.9)), 4) for step in (0, 8, 1000)]
@@ -27,13 +27,13 @@ def decay_at(step: ArrayLike, decay: float) -> jax.Array:
 
 
 def update(average: Any, values: Any, step: ArrayLike, decay: float) -> Any:
-  """The exponential moving average after one more value.
+  """The EMA after one more value.
 
   Args:
-    average: before; a tree of float arrays.
-    values: what is averaged, in the same structure.
+    average: the EMA so far, a tree of float arrays.
+    values: the new values, in the same structure.
     step: steps that were averaged before, from 0.
-    decay: in the long run, in [0, 1).
+    decay: decay in the long run, in [0, 1).
 
   Returns:
     `d * average + (1 - d) * values`, where d is `decay_at(step, decay)`.

@@ -1,4 +1,4 @@
-"""Labels that a trained network gives, and how many of them are right."""
+"""Predictions of a trained network, and their accuracy."""
 
 from collections.abc import Callable, Iterable
 
@@ -12,7 +12,9 @@ from nasjax import data
 def predict(
   net: nn.Module, batches: data.Batches
 ) -> Callable[[dict, dict, jax.Array], jax.Array]:
-  """A function `(params, batch_stats, images) -> labels`, running statistics.
+  """A function `(params, batch_stats, images) -> labels`.
+
+  It uses the running statistics of batch norm.
 
   Args:
     net: as in `nasjax.train.make`.
@@ -35,15 +37,15 @@ def evaluate(
   arrays: data.Arrays,
   size: int = 500,
 ) -> float:
-  """Share of all images that are labelled right.
+  """Accuracy on all images, from 0 to 1.
 
   Args:
     labels: a (jitted) function of `predict`.
     params: weights.
     batch_stats: running statistics.
     arrays: images and labels; any number of them.
-    size: images at a time; the last, smaller batch is filled up with its own
-      first image and what is filled in is not counted.
+    size: images at a time; the last, smaller batch is padded with copies of its
+      first image, which are not counted.
   """
   starts = range(0, len(arrays.labels), size)
   parts = (data.Arrays(*(a[s : s + size] for a in arrays)) for s in starts)
@@ -57,15 +59,15 @@ def score(
   batches: Iterable[data.Arrays],
   size: int,
 ) -> float:
-  """Share of the images of some batches that are labelled right.
+  """Accuracy on the images of some batches, from 0 to 1.
 
   Args:
     labels: a (jitted) function of `predict`.
     params: weights.
     batch_stats: running statistics.
     batches: images and labels, at most `size` at a time.
-    size: to which smaller batches are filled up with their own first image;
-      what is filled in is not counted.
+    size: smaller batches are padded to it with copies of their first image,
+      which are not counted.
   """
   right = total = 0
   for images, wanted in batches:

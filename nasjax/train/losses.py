@@ -31,9 +31,12 @@ def cross_entropy(
 
 
 def accuracy(logits: jax.Array, labels: jax.Array) -> jax.Array:
-  """Share of the labels that the largest of `f32[N, classes]` hits.
+  """Share of the images whose largest logit is that of their label, `f32[]`.
 
-  Labels are `i32[N]`; of shares, `f32[N, classes]`, the largest is to be hit.
+  Args:
+    logits: before the softmax, `f32[N, classes]`.
+    labels: class indices, `i32[N]`, or shares of the classes,
+      `f32[N, classes]`, of which the largest counts.
   """
   if labels.ndim == logits.ndim:
     labels = labels.argmax(-1)

@@ -1,8 +1,7 @@
 """Optimizers and schedules with which mobile networks are trained.
 
-An optimizer is an optax chain: the gradient's norm is clipped, what decays is
-pulled to 0, then the rule itself follows. Only kernels decay: batch norm's
-parameters and biases are no part of what weight decay is there to keep small
+An optimizer is an optax chain: clip the gradient's norm, add the weight decay,
+apply the rule. Only kernels decay; biases and batch norm's parameters do not
 (He et al. 2019, Bag of Tricks, section 3.1).
 
 Example:
@@ -65,9 +64,9 @@ def cosine(
   ends at 0.
 
   Args:
-    learning_rate: at the peak, positive.
-    steps: of the whole training.
-    warmup_steps: of them, those in which it rises from 0; None is a twentieth.
+    learning_rate: peak, positive.
+    steps: number of steps of the whole training.
+    warmup_steps: first steps, in which it rises from 0; None is a twentieth.
 
   Raises:
     ValueError: an argument out of its range.
@@ -95,10 +94,10 @@ def staircase(
 
   Args:
     learning_rate: on the first stair, positive.
-    stair: steps between two falls.
-    factor: what the rate is multiplied with at each, in (0, 1].
-    warmup_steps: those in which it rises on a line from 0; stairs are counted
-      from step 0 all the same.
+    stair: number of steps between two drops.
+    factor: factor of the rate at each drop, in (0, 1].
+    warmup_steps: first steps, in which it rises on a line from 0; stairs are
+      counted from step 0 all the same.
 
   Raises:
     ValueError: an argument out of its range.
@@ -142,12 +141,12 @@ def sgd(
   """SGD with momentum (Sutskever et al. 2013, for Nesterov's form).
 
   Args:
-    learning_rate: or a schedule.
+    learning_rate: a number or a schedule.
     weight_decay: coupled, as in PyTorch: added to the gradient of kernels.
     momentum: in [0, 1).
     nesterov: whether the step looks ahead.
-    clip_norm: greatest norm of the whole gradient, before the decay; None is
-      any.
+    clip_norm: largest norm of the whole gradient, before the decay; None clips
+      nothing.
 
   Raises:
     ValueError: an argument out of its range.
@@ -176,26 +175,26 @@ def rmsprop(
   epsilon: float = 1e-3,
   clip_norm: float | None = None,
 ) -> GradientTransformation:
-  """RMSProp with momentum, in the form in which TensorFlow has it.
+  """RMSProp with momentum, as in TensorFlow.
 
-  That is what the MobileNet papers train with: with gradient g,
+  The MobileNet papers train with it. With gradient g,
 
     s = decay * s + (1 - decay) * g^2, from s = 1
     m = momentum * m + learning_rate * g / sqrt(s + epsilon)
 
-  and m is subtracted. So epsilon is under the root, and the momentum holds
-  steps that were scaled by the rate of their own time. PyTorch differs in both
-  and in starting from s = 0.
+  and m is subtracted. So epsilon is under the root, and each step in the
+  momentum keeps the learning rate of its time. PyTorch differs in both, and
+  starts from s = 0.
 
   Args:
-    learning_rate: or a schedule.
+    learning_rate: a number or a schedule.
     weight_decay: coupled: added to the gradient of kernels.
     decay: of the mean square, in [0, 1).
     momentum: in [0, 1).
     epsilon: positive. It sets the scale: with 1, as some papers have it, steps
       are about as large as those of SGD.
-    clip_norm: greatest norm of the whole gradient, before the decay; None is
-      any.
+    clip_norm: largest norm of the whole gradient, before the decay; None clips
+      nothing.
 
   Raises:
     ValueError: an argument out of its range.
@@ -229,14 +228,14 @@ def adamw(
   """Adam with decoupled weight decay (Loshchilov and Hutter 2019, alg. 2).
 
   Args:
-    learning_rate: or a schedule.
+    learning_rate: a number or a schedule.
     weight_decay: decoupled: kernels shrink by its product with the rate.
     b1: of the mean, in [0, 1).
     b2: of the mean square, in [0, 1).
     epsilon: added to the root, positive. Its square is added under the root, so
       that an update has a derivative where no gradient has been yet: what looks
       ahead to it (`nasjax.search.hypergradient.second`) needs one.
-    clip_norm: greatest norm of the whole gradient; None is any.
+    clip_norm: largest norm of the whole gradient; None clips nothing.
 
   Raises:
     ValueError: an argument out of its range.
@@ -265,7 +264,7 @@ def _clipped(norm: float | None) -> list[GradientTransformation]:
 def _check(
   name: str, weight_decay: float, clip_norm: float | None, **shares: float
 ) -> None:
-  """Refuses what no optimizer can be made of; shares lie in [0, 1)."""
+  """Raises ValueError for numbers out of range; shares lie in [0, 1)."""
   if not weight_decay >= 0:
     raise ValueError(f'{name} requires weight_decay >= 0, got {weight_decay=}.')
   if clip_norm is not None and not clip_norm > 0:

@@ -1,4 +1,4 @@
-"""How a network is trained, and the objects that it stands for."""
+"""The recipe of a training, and the objects that are made from it."""
 
 import dataclasses
 
@@ -32,14 +32,14 @@ _READ_BY = {
 @documented
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-  """How a network is trained; the same for all that are compared.
+  """How a network is trained; a comparison uses one for all networks.
 
   Example:
     >>> Recipe(epochs=30, optimizer='adamw', learning_rate=1e-3).epochs
     30
 
   Raises:
-    InputError: a value out of its range, or one that nothing reads.
+    InputError: a value out of its range, or a field without effect.
   """
 
   epochs: int = option(6, 'passes over the training images')
@@ -161,14 +161,14 @@ class Recipe:
 
   @property
   def coupled_decay(self) -> float:
-    """Weight decay that is added to gradients; AdamW's is not."""
+    """Weight decay that is added to gradients: 0 for AdamW."""
     return 0.0 if self.optimizer == 'adamw' else self.weight_decay
 
   def of_network(self, network: Space) -> Space:
     """The network with the recipe's dropout and drop-path.
 
     Raises:
-      InputError: the network has nothing that could be dropped.
+      InputError: no op of the network has dropout or drop-path.
     """
     if self.dropout is not None:
       network = drop_path_lib.with_dropout(network, self.dropout)
@@ -188,7 +188,7 @@ class Recipe:
     return OPTIMIZERS[self.optimizer](self.rate(steps), **own)
 
   def rate(self, steps: int) -> optax.Schedule:
-    """The learning rate by the step, from 0."""
+    """Schedule of the learning rate, from step 0."""
     return SCHEDULES[self.schedule](self, steps)
 
 

@@ -1,4 +1,4 @@
-"""Training of one network from scratch, and its accuracy."""
+"""The step of a training from scratch, and its state."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -24,10 +24,10 @@ class State(NamedTuple):
     params: weights.
     batch_stats: running statistics.
     opt_state: of the optimizer.
-    average: moving averages of `params` and `batch_stats`; () without.
+    average: EMA of `params` and `batch_stats`; () without one.
     train: position in the training images; () where batches are given.
-    skipped: steps in a row that were left out since they were not finite, by
-      `'weights'`, `i32[]`.
+    skipped: `{'weights': i32[]}`, consecutive steps that were skipped because
+      they were not finite.
   """
 
   step: jax.Array
@@ -44,11 +44,11 @@ class Train(NamedTuple):
   """Pure functions of one training.
 
   Attributes:
-    init: `(key, train) -> state`; the key is consumed, only the shapes of the
-      arrays are used.
-    step: `(state, train, teacher) -> (state, metrics)`; `train` is all of the
-      training images or, where `batches` are not resident, the next batch of
-      them; `teacher` is the weights of the teacher, and left out without one.
+    init: `(key, train) -> state`; it consumes the key, and uses only the shapes
+      of the arrays.
+    step: `(state, train, teacher) -> (state, metrics)`; `train` is all
+      training images or, where `batches` are not resident, the next batch;
+      `teacher` is the teacher's variables, left out without a teacher.
   """
 
   init: Callable[[jax.Array, data.Arrays], State]
@@ -68,7 +68,7 @@ class Weights(NamedTuple):
 
 
 def weights(state: State) -> Weights:
-  """The weights to evaluate: the averages where there are any."""
+  """The weights to evaluate: the EMA where there is one."""
   if state.average:
     return Weights(**state.average)
   return Weights(state.params, state.batch_stats)
@@ -84,7 +84,7 @@ def make(
   teacher: Teacher | None = None,
   skip_nonfinite: bool = False,
 ) -> Train:
-  """Puts a training together.
+  """Makes the pure functions of a training.
 
   Args:
     net: any Linen module that is called `net(images, {}, train=...) -> logits`,
@@ -93,9 +93,9 @@ def make(
       are fields of the ops of a space, see `nasjax.train.drop_path`.
     batches: how a batch is drawn and prepared.
     tx: optimizer of the weights.
-    smoothing: of the labels.
-    decay: of the moving averages, in [0, 1), see `nasjax.train.ema`; 0 is none.
-    teacher: a larger network that is learned from besides the labels.
+    smoothing: label smoothing, in [0, 1).
+    decay: decay of the EMA, in [0, 1), see `nasjax.train.ema`; 0 is no EMA.
+    teacher: a larger network to learn from, besides the labels.
     skip_nonfinite: whether to skip steps whose result is not finite; see
       `nasjax.guard.finite.skipping`.
 
