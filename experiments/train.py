@@ -81,7 +81,7 @@ OPTIONS = {
   'teacher': (None, 'workdir of a finished training to learn from'),
   'distill_weight': (
     0.5,
-    "weight of the teacher's loss, from 0 to 1; the labels' loss has the rest",
+    "weight of the teacher's loss, at most 1; the labels' loss has the rest",
   ),
   'distill_temperature': (
     4.0,

@@ -1,4 +1,4 @@
-"""Programs, compiled once and kept for the next start.
+"""Compiles programs, and keeps them for the next start.
 
 Scripts turn XLA's persistent cache on: in `~/.cache/nasjax`, or in the folder
 of their flag or of the environment variable `JAX_COMPILATION_CACHE_DIR`.
@@ -33,10 +33,10 @@ def keep(directory: str | None) -> None:
   Its folder is made when something is compiled, so that bad flags leave none.
 
   Args:
-    directory: as given by the flag.
+    directory: folder of the cache; None is the default, see above.
 
   Raises:
-    InputError: it cannot be written to.
+    InputError: the folder cannot be written to.
   """
   if directory == OFF:
     jax.config.update('jax_enable_compilation_cache', False)
@@ -52,10 +52,10 @@ def keep(directory: str | None) -> None:
 def compiled(
   name: str, step: Callable, state: Any, *args: Any, donate: bool = True
 ) -> Callable:
-  """Compiles a step that may overwrite its state (`donate`); takes seconds.
+  """Compiles a step, which may overwrite its state (`donate`).
 
-  How many, and whether the cache had it, is said on stderr. Of state and
-  arguments only the shapes are used, so that shapes will do.
+  It prints on stderr how long that took, and whether the cache had it. Only the
+  shapes of state and arguments are used, so shapes suffice.
   """
   donated = 0 if donate else ()
   start = time.monotonic()
@@ -82,16 +82,16 @@ def initial(
 ) -> tuple[Any, Callable[..., Any]]:
   """The shapes of `init(*args)`, and the function that waits for its arrays.
 
-  The function may be called again, with other arguments of the same shapes; of
-  none it makes those given here. It is compiled in a thread of its own, so that
-  what takes its result can be compiled meanwhile. Its many random draws would
-  take as long to compile as a training step: they are made by a simpler
-  generator, and not optimised, since they run once, for milliseconds.
+  Called without arguments, the function uses those given here; it also takes
+  others of the same shapes. It compiles in its own thread, so that steps can
+  compile at the same time. Its random draws would take as long to compile as a
+  training step. They run once, for milliseconds, so we use a simpler generator
+  and no optimisation.
 
   Args:
     init: a pure function.
     *args: its arguments, a key first.
-    sharding: how batches are split; the result is on all those devices.
+    sharding: how batches are split; the result is on all of these devices.
   """
   with progress.activity('tracing first weights'):
     lowered = jax.jit(quick_random.drawn_quickly(init)).lower(*args)

@@ -1,4 +1,4 @@
-"""How a search is run: one frozen dataclass, which scripts make flags from."""
+"""The configuration of a search, whose fields are flags of the scripts."""
 
 import dataclasses
 import functools
@@ -53,14 +53,14 @@ def _one_of(names) -> str:
 @documented
 @dataclasses.dataclass(frozen=True)
 class SearchConfig:
-  """How an architecture is searched, whatever the space, images and limits.
+  """How to search: everything but the space, the images and the limits.
 
   Example:
     >>> SearchConfig(steps=300, constraint='hinge', strength=2.0).warmup_steps
     80
 
   Raises:
-    InputError: a value out of its range, or one that nothing reads.
+    InputError: a value out of its range, or a field without effect.
   """
 
   constraint: str | Callable[[Mapping], Kept] = option(
@@ -231,14 +231,14 @@ class SearchConfig:
 
   @property
   def recipe(self) -> Recipe:
-    """How the supernet's weights are trained."""
+    """Recipe of the supernet's weights."""
     known = {f.name for f in dataclasses.fields(Recipe)}
     own = {f.name for f in dataclasses.fields(self)}
     return Recipe(**{name: getattr(self, name) for name in known & own})
 
   @property
   def finalist_recipe(self) -> Recipe:
-    """How finalists are trained."""
+    """Recipe of each finalist."""
     return Recipe(
       epochs=self.finalist_epochs,
       batch_size=self.batch_size,
@@ -249,14 +249,14 @@ class SearchConfig:
 
   @property
   def entropy_points(self) -> schedules.Points | None:
-    """Points of `entropy`."""
+    """`entropy` as points `(step, value)`; None without."""
     if self.entropy is None:
       return None
     return schedules.points(self.entropy, 'entropy', self.steps)
 
   @property
   def skip_dropout_points(self) -> schedules.Points | None:
-    """Points of `skip_dropout`, each rate at least 0 and below 1."""
+    """`skip_dropout` as points `(step, rate)`; None without."""
     if self.skip_dropout is None:
       return None
     found = schedules.points(self.skip_dropout, 'skip_dropout', self.steps)
@@ -269,7 +269,7 @@ class SearchConfig:
 
   @property
   def heat(self) -> optax.Schedule:
-    """Temperature: constant through the warm-up, then geometric."""
+    """Schedule of the temperature: constant in the warm-up, then geometric."""
     return optax.exponential_decay(
       self.temperature,
       transition_steps=max(1, self.steps - self.warmup_steps),
@@ -279,8 +279,8 @@ class SearchConfig:
 
   @property
   def alpha_tx(self) -> optax.GradientTransformation:
-    """Adam for the alphas, whose rate falls over their steps."""
-    # To 0, so that the last alphas are no snapshot of a noisy gradient.
+    """Optimizer of the alphas: Adam, with a falling learning rate."""
+    # It falls to 0, so that the last gradient's noise does not decide.
     rate = optax.cosine_decay_schedule(
       self.alpha_learning_rate, max(1, self.steps - self.warmup_steps)
     )
@@ -288,19 +288,19 @@ class SearchConfig:
 
   @property
   def number(self) -> float | None:
-    """The one number of the named constraint that was given, if it was."""
+    """`strength` or `dual_rate`, whichever the constraint reads."""
     if not isinstance(self.constraint, str):
       return None
     return getattr(self, FORMS[self.constraint].option, None)
 
   def keep(self, limits: Limits) -> Kept:
-    """What keeps some limits, or prices, by the constraint of this config."""
+    """Constraints and projection that keep limits (or prices)."""
     if isinstance(self.constraint, str):
       return constraint_lib.keep(limits, self.constraint, self.number)
     return self.constraint(limits)
 
   def described(self) -> dict[str, Any]:
-    """The fields as JSON values; functions by where they are defined."""
+    """The fields as JSON values; functions by module and name."""
     return {
       field.name: _described(getattr(self, field.name))
       for field in dataclasses.fields(self)
@@ -319,11 +319,11 @@ def _described(value: Any) -> Any:
 
 
 def _check_schedule(config: SearchConfig) -> None:
-  """Raises InputError where the numbers of a schedule contradict each other."""
+  """Raises InputError where numbers of the schedules contradict."""
   counts = ('steps', 'log_every', 'checkpoint_every', 'batch_size')
   checks.check_least(1, **{name: getattr(config, name) for name in counts})
   checks.check_seed(config.seed)
-  most = config.steps - 1  # Alphas that never learn choose by their noise.
+  most = config.steps - 1  # At least one step of the alphas.
   if not 0 <= config.warmup_steps <= most:
     raise InputError(
       f'warmup_steps is {config.warmup_steps}; with steps {config.steps} it '
@@ -371,7 +371,7 @@ def _check_names(config: SearchConfig) -> None:
 
 
 def _check_order(config: SearchConfig) -> None:
-  """Raises InputError where there is no such order, or no such series."""
+  """Raises InputError for an unknown order or a bad Neumann series."""
   checks.lookup('order', config.order, dict.fromkeys(ORDERS))
   if config.order == 'implicit':
     checks.check_least(1, neumann_terms=config.neumann_terms)
@@ -387,7 +387,7 @@ def _check_order(config: SearchConfig) -> None:
 
 
 def _check_learnt(config: SearchConfig) -> None:
-  """Raises InputError where alphas learn for fewer steps than a rule takes."""
+  """Raises InputError where a stopping rule needs more alpha steps."""
   learnt = config.steps - config.warmup_steps
   if config.stop_skips is not None and learnt < PATIENCE:
     raise InputError(
@@ -427,7 +427,7 @@ def _check_measurements(config: SearchConfig) -> None:
 
 
 def configured(config: Any, fields: Mapping[str, Any]) -> Any:
-  """A configuration with other fields.
+  """A copy of a configuration with some fields replaced.
 
   Raises:
     InputError: there is no such field, or a value is out of its range.

@@ -1,4 +1,4 @@
-"""Data sets as runs use them: decoded or streamed, in batches, evaluated."""
+"""Data sets of runs: decoding, batches, evaluation."""
 
 import dataclasses
 import sys
@@ -18,11 +18,9 @@ TEST_BATCH = 256  # Images at a time where they are streamed.
 def read(
   opened: data.Opened | data.Dataset | stream.Streamed,
 ) -> data.Dataset | stream.Streamed:
-  """Decodes a set, unless it is streamed; says on stderr what is odd about it.
+  """Decodes a set; prints warnings about it, and skipped files, on stderr.
 
-  A set that is decoded already stays as it is.
-
-  Files that were skipped are named there, too.
+  Streams and decoded sets are returned as they are.
 
   Raises:
     InputError: the images cannot be used.
@@ -38,7 +36,7 @@ def read(
     )
     lines = (skipped, *lines)
   for line in lines:
-    # Names of files are anybody's.
+    # Anybody may have named the files.
     text = printable(f'warning: {found.name}: {line}')
     print(text, file=sys.stderr)
   return found
@@ -47,7 +45,7 @@ def read(
 def of(
   dataset: data.Dataset | data.Opened | stream.Streamed | tuple,
 ) -> data.Dataset | stream.Streamed:
-  """A data set, whichever way it is given.
+  """A data set from a data set or a pair of arrays.
 
   Args:
     dataset: a data set, or images `uint8[n, height, width, channels]` with
@@ -63,9 +61,9 @@ def of(
 
 
 def content_of(dataset: data.Dataset | stream.Streamed) -> str:
-  """What tells the images of a run from others under the same name.
+  """A fingerprint of the images, to tell sets of the same name apart.
 
-  A stream is not read for it; what it gives depends on who reads it, too.
+  A stream is not read for it: sizes and versions of its readers stand in.
   """
   if isinstance(dataset, data.Dataset):
     return data.checksum(dataset)
@@ -93,8 +91,8 @@ def check_batches(
   """Checks what `batches_of` takes, as far as that goes without images.
 
   Raises:
-    InputError: as `batches_of`; of `size` only where there are not as many
-      training images in all.
+    InputError: as `batches_of`, but `size` may be up to the number of all
+      training images.
   """
   checks.check_least(1, batch_size=size)
   data.check_size(size, opened.num_train)
@@ -126,16 +124,16 @@ def batches_of(
   erasing: float = 0.0,
   mixup: float = 0.0,
 ) -> data.Batches:
-  """How batches of a set are made; statistics come from train alone.
+  """How batches are made; normalised by statistics of the training images.
 
   Args:
-    dataset: decoded, or streamed: then parts of images are cut out before, and
-      they are not moved again.
+    dataset: decoded or streamed; images of a stream are cropped already, so
+      they are not shifted again.
     size: images per batch.
-    most: images of the smallest part that batches are drawn from.
-    cutout: edge in pixels of what is blacked out of each image; 0 for nothing.
-    erasing: share of the images of which a part is overwritten with noise.
-    mixup: how evenly images are mixed; 0 for not at all.
+    most: number of images of the smallest part that batches are drawn from.
+    cutout: edge in pixels of a black square in each image; 0: none.
+    erasing: share of the images with a rectangle of noise.
+    mixup: images mix by a share from Beta(mixup, mixup); 0: none.
 
   Raises:
     InputError: `size` is not from 1 to `most`, `cutout` not from 0 to the edge
@@ -165,7 +163,7 @@ def accuracy(
   images: data.Arrays | Sequence,
   image_size: int,
 ) -> float:
-  """Share of the images that are labelled right.
+  """Accuracy on some images, from 0 to 1.
 
   Args:
     predict: a jitted function of `nasjax.train.predict`.
@@ -181,12 +179,12 @@ def accuracy(
 
 
 def size_of(images: data.Arrays | Sequence) -> int:
-  """How many images there are, decoded or in rows."""
+  """Number of images, decoded or streamed."""
   return len(images.labels if isinstance(images, data.Arrays) else images)
 
 
 def steps_of(recipe: Recipe, dataset: data.Dataset | stream.Streamed) -> int:
-  """Steps of a whole training.
+  """Number of steps of a whole training.
 
   Raises:
     InputError: more than can be counted.

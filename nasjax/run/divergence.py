@@ -15,7 +15,7 @@ COUNTERS = ('weights_skipped', 'alphas_skipped')
 
 
 class Bad(NamedTuple):
-  """What is not finite.
+  """Where a run stopped being finite.
 
   Attributes:
     step: the first one at which it was seen.

@@ -1,4 +1,4 @@
-"""The last stage of a search: a few likely architectures, trained.
+"""The last stage of a search: trains a few likely architectures.
 
 What the alphas of a short search know is little, and a shared supernet ranks
 networks that cost the same poorly. So the likeliest one of each pattern within
@@ -27,7 +27,7 @@ from nasjax.space import Alphas, Architecture
 
 
 def images_of(config: SearchConfig, networks: int, images: int) -> int:
-  """Images that so many of them see in all, each as often as there are epochs.
+  """Number of images that finalists see in all epochs together.
 
   Args:
     config: of a search.
@@ -42,7 +42,7 @@ def chosen(
   logits: Alphas,
   workdir: pathlib.Path | None,
 ) -> tuple[Architecture, list[dict[str, Any]]]:
-  """The best of the finalists; what is trained of them already is read.
+  """The best of the finalists; finished trainings are read.
 
   Args:
     inputs: of the search; test images are not looked at.
@@ -77,7 +77,7 @@ def chosen(
 
 
 def _best(accuracies: list[float | None]) -> int:
-  """Index of the highest accuracy; of equal ones the first, the likelier.
+  """Index of the highest accuracy; of equal ones the more probable.
 
   Raises:
     DivergedError: there is none, as all trainings diverged.

@@ -1,4 +1,4 @@
-"""Finished trainings: tested again, or asked to teach."""
+"""Finished trainings: test them again, or use them as teachers."""
 
 import hashlib
 import pathlib
@@ -40,12 +40,12 @@ _EVALUATED = {
 
 
 class Run(NamedTuple):
-  """What a finished training left.
+  """A finished training.
 
   Attributes:
-    workdir: where.
-    network: one op in every slot.
-    result: its `result.json`.
+    workdir: its workdir.
+    network: its network, one op in every slot.
+    result: the content of `result.json`.
   """
 
   workdir: pathlib.Path
@@ -65,10 +65,10 @@ class Run(NamedTuple):
 
 
 def result(path: pathlib.Path) -> dict[str, Any]:
-  """What a training wrote of itself when it was done.
+  """Reads a `result.json`.
 
   Raises:
-    InputError: the file cannot be read, or is no such.
+    InputError: the file cannot be read, or lacks fields.
   """
   return recorded.read(path, recorded.fields(**_TRAINED))
 
@@ -77,12 +77,12 @@ def read(workdir: pathlib.Path, ops: tuple[type, ...] = ()) -> Run:
   """Reads a finished training.
 
   Args:
-    workdir: of it.
-    ops: op classes of the user's own that its network may have. No module is
-      imported because the run names it.
+    workdir: workdir of the training.
+    ops: the user's op classes that its network may have. No module is imported
+      because the run names it.
 
   Raises:
-    InputError: there is none, or its files are of no use.
+    InputError: there is no finished training, or a file is damaged.
   """
   path = workdir / 'result.json'
   if not path.exists():
@@ -111,15 +111,15 @@ def read(workdir: pathlib.Path, ops: tuple[type, ...] = ()) -> Run:
 def architecture(
   workdir: pathlib.Path, ops: tuple[type, ...] = ()
 ) -> Architecture:
-  """What a search found, or a training trained.
+  """The architecture of a search or of a training.
 
   Args:
-    workdir: of it.
-    ops: op classes of the user's own that may be named.
+    workdir: workdir of the search or of the training.
+    ops: the user's op classes that it may have.
 
   Raises:
-    InputError: there is none, it is damaged, or it names other ops; then the
-      message says which module the run had them from.
+    InputError: there is none, it is damaged, or it has other ops; the message
+      then names the module that the run took them from.
   """
   path = workdir / 'architecture.json'
   try:
@@ -135,7 +135,7 @@ def architecture(
 
 
 def _module_of(workdir: pathlib.Path) -> str | None:
-  """The module that a run had its ops or its space from, by its own word."""
+  """The module of a run's ops or space, as its config names it."""
   try:
     config = loop.read_json(workdir / 'config.json')
   except InputError:
@@ -149,7 +149,7 @@ def _module_of(workdir: pathlib.Path) -> str | None:
 
 
 def check_network(run: Run, network: Space) -> None:
-  """Raises InputError, with the first difference, for any other network."""
+  """Raises InputError, with the first difference, for another network."""
   differ = difference(run.network, network)
   if not differ:
     return
@@ -162,13 +162,13 @@ def check_network(run: Run, network: Space) -> None:
 def check_workdir(
   workdir: pathlib.Path, network: Space, among: Space | None = None
 ) -> None:
-  """Raises InputError where a workdir has another network, of older code maybe.
+  """Raises InputError where a workdir has another network.
 
   Args:
-    workdir: of a training, which may not have begun.
-    network: that is to be trained there.
-    among: the space that it was chosen from, which may have more ops of the
-      user's own; None is the network's own.
+    workdir: workdir of a training, which may not have begun.
+    network: the network to train there.
+    among: the space that the network was chosen from, whose ops the file may
+      have; None takes those of the network.
   """
   path = workdir / 'architecture.json'
   if path.exists():
@@ -200,7 +200,7 @@ class Taught(NamedTuple):
   Attributes:
     teacher: the static part; None without a teacher.
     variables: its `params` and `batch_stats`.
-    record: what `result.json` says of it.
+    record: the entry in `result.json`.
   """
 
   teacher: distill.Teacher | None = None
@@ -218,11 +218,11 @@ def teacher(
   """Makes a finished training the teacher of another one.
 
   Args:
-    workdir: of the teacher.
-    dataset: what is to be taught on.
-    weight: of its loss.
-    temperature: at which outputs are compared.
-    ops: op classes of the user's own that its network may have.
+    workdir: workdir of the teacher.
+    dataset: data set of the student.
+    weight: weight of the teacher's loss, above 0 and at most 1.
+    temperature: temperature at which outputs are compared.
+    ops: the user's op classes that the teacher's network may have.
 
   Raises:
     InputError: no finished training, one of other images or classes, or a
@@ -266,7 +266,7 @@ def teacher(
 
 
 def _same_classes(found: list[str] | str, names: Sequence[str]) -> bool:
-  """Whether a result's classes are some; one of before has a hash of them."""
+  """Whether a result has these classes; older results have their hash."""
   if isinstance(found, list):
     return found == list(names)
   return found == loop.fingerprint(tuple(names))

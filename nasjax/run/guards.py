@@ -1,4 +1,4 @@
-"""What keeps a search from collapsing, as its configuration says."""
+"""Guards against collapse, from the configuration of a search."""
 
 import functools
 from typing import NamedTuple
@@ -50,7 +50,7 @@ def of(config: SearchConfig, space: Space) -> Guarded:
 
 
 def _check_sampled(config: SearchConfig, space: Space) -> None:
-  """Raises InputError where ops are drawn, and a guard needs all of them."""
+  """Raises InputError for a guard that needs all ops, if ops are sampled."""
   if not relax.is_sampled(config.relaxation, space.choices):
     return
   why = {
@@ -67,7 +67,7 @@ def _check_sampled(config: SearchConfig, space: Space) -> None:
 
 
 def _given(config: SearchConfig, name: str) -> str:
-  """A field with its value, as one types it."""
+  """A field and its value, as the user types them."""
   value = config.described()[name]
   if isinstance(value, tuple):
     value = schedules.written(value)
@@ -75,7 +75,7 @@ def _given(config: SearchConfig, name: str) -> str:
 
 
 def _check_dropout(config: SearchConfig, space: Space) -> None:
-  """Raises InputError where skips are to be dropped that are never mixed."""
+  """Raises InputError where `skip_dropout` has no effect."""
   if config.skip_dropout is None:
     return
   _require_skips(space, 'skip_dropout')

@@ -20,21 +20,20 @@ from nasjax.train import cross_entropy, optimizers
 
 
 class Inputs(NamedTuple):
-  """Everything a search needs; nothing of it depends on a workdir.
+  """Everything that a search needs, whatever its workdir.
 
   Attributes:
     config: how to search.
     space: the search space, at the data set's sizes.
     limits: cost to the largest value allowed.
-    kept: what keeps the limits.
-    guarded: what keeps the search from collapsing.
+    kept: constraints and projection that keep the limits.
+    guarded: guards against collapse.
     supernet: one of `config.SUPERNETS`.
-    train: the half of the training images that weights learn from, decoded or
-      rows that are streamed.
-    valid: the half that alphas learn from.
-    batches: how a batch of either is made.
-    data_content: hash of the images, which may change under the same name.
-    dataset: what both halves are of.
+    train: training images of the weights, decoded or rows of a stream.
+    valid: training images of the alphas.
+    batches: how a batch of either half is made.
+    data_content: fingerprint of the images.
+    dataset: the data set of both halves.
   """
 
   config: SearchConfig
@@ -56,7 +55,7 @@ def check(
   opened: data.Opened | data.Dataset | stream.Streamed,
   limited: Mapping[cost.Cost, float],
 ) -> tuple[Kept, guards.Guarded, str]:
-  """Checks all that does not need images, so that none is decoded in vain.
+  """Checks everything that needs no images, before any is decoded.
 
   Args:
     config: how to search.
@@ -173,7 +172,7 @@ def params_of(
 def inherited(
   inputs: Inputs, architecture: Architecture, params: Mapping[str, Any]
 ) -> supernets.Inherited:
-  """An architecture with its part of the supernet's weights, untrained."""
+  """A derived network with the weights of the supernet."""
   return supernets.inherited(
     inputs.supernet,
     architecture,

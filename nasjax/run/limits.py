@@ -1,4 +1,4 @@
-"""Limits of a search: whether they can be kept, and what keeps them."""
+"""Limits of a search: checks, constraints, warnings."""
 
 from collections.abc import Mapping
 
@@ -12,10 +12,10 @@ Limits = Mapping[cost.Cost, float]
 
 
 def check(config: SearchConfig, space: SearchSpace, limits: Limits) -> None:
-  """Checks limits before a search, which would derive nothing at its end.
+  """Checks before a search that some architecture keeps the limits.
 
   Raises:
-    InputError: no architecture keeps them, or the constraint needs one.
+    InputError: no architecture keeps the limits, or the constraint needs one.
   """
   if not limits and config.constraint != 'linear':
     raise InputError(
@@ -30,10 +30,10 @@ def check(config: SearchConfig, space: SearchSpace, limits: Limits) -> None:
 
 
 def keep(config: SearchConfig, space: SearchSpace, limits: Limits) -> Kept:
-  """What keeps the limits; without any, the price of MACs.
+  """Constraints that keep the limits; without limits, a price of MACs.
 
   Raises:
-    InputError: the constraint cannot keep them.
+    InputError: the constraint cannot keep the limits.
   """
   if limits:
     return config.keep(limits)
@@ -43,7 +43,7 @@ def keep(config: SearchConfig, space: SearchSpace, limits: Limits) -> Kept:
 
 
 def warnings(limits: Limits) -> list[str]:
-  """A line for each limit that every network of its space keeps."""
+  """A line for each limit that all networks of the space keep."""
   lines = []
   for one, limit in limits.items():
     least, most = one.bounds()

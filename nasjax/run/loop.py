@@ -9,8 +9,8 @@ A workdir holds
                      that could not be read
     diverged.json    why the run ended, if it diverged
 
-A run that is started again goes on from its newest whole checkpoint. Lines of
-metrics past it are cut, so that every line is there once.
+A run that is started again resumes from its newest intact checkpoint. Later
+lines of metrics are cut, so that every line is there once.
 """
 
 import contextlib
@@ -37,10 +37,10 @@ from nasjax.run.workdir import checkpoints, lock, metrics_file
 def claimed(
   workdir: str | pathlib.Path, config: dict[str, Any]
 ) -> Iterator[pathlib.Path]:
-  """While this process alone works in a workdir; see `claim`.
+  """Claims a workdir and locks it for this process; see `claim`.
 
   Raises:
-    InputError: as `claim`, or another process works there.
+    InputError: as `claim`, or another process works in the workdir.
   """
   if not processes.first():
     yield claim(workdir, config)
@@ -62,22 +62,21 @@ def claimed(
 
 
 def claim(workdir: str | pathlib.Path, config: dict[str, Any]) -> pathlib.Path:
-  """Makes a workdir this run's own, or finds that it already is.
+  """Makes a workdir that of this run, or checks that it is.
 
-  A workdir in which no step was taken accepts another config: whoever mistyped
-  a flag types the command again.
+  A workdir without any step accepts another config, so that a mistyped flag can
+  be corrected.
 
   Args:
     workdir: made if it does not exist.
-    config: all flags that decide what the run computes; the versions of what
-      computes it are added.
+    config: everything that decides what the run computes; versions are added.
 
   Returns:
     The workdir as a path.
 
   Raises:
-    InputError: the workdir holds a run with another config, or files that no
-      run of these scripts wrote. Nothing is changed then.
+    InputError: the workdir holds a run with another config, or files of no
+      run. Nothing is changed then.
   """
   workdir = pathlib.Path(workdir).expanduser()
   if not processes.first():
@@ -88,7 +87,7 @@ def claim(workdir: str | pathlib.Path, config: dict[str, Any]) -> pathlib.Path:
       hardware.say()
     return workdir
   finally:
-    # Whatever came of it: the others find the same.
+    # In any case: the other processes see the same outcome.
     if processes.first():
       processes.wait('claim')
 
@@ -102,7 +101,7 @@ def _claim(workdir: pathlib.Path, config: dict[str, Any]) -> None:
     return
   with files.writing(workdir):
     workdir.mkdir(parents=True, exist_ok=True)
-    # Of a network that was never trained.
+    # It is that of a network that was never trained.
     (workdir / 'architecture.json').unlink(missing_ok=True)
   files.write_json(workdir / 'config.json', config)
 
@@ -153,7 +152,7 @@ def _untouched(workdir: pathlib.Path) -> bool:
     if path.name == 'checkpoints' and path.is_dir():
       if not any(p.name.isdigit() for p in path.iterdir()):
         continue
-    # Of a sweep: each holds a workdir of its own.
+    # Searches of a sweep have workdirs in this folder.
     if path.name == 'searches' and path.is_dir():
       if all(map(_unused, path.iterdir())):
         continue
@@ -205,7 +204,7 @@ def _differences(found: dict[str, Any], config: dict[str, Any]) -> str:
 
 
 def fingerprint(*parts: Any) -> str:
-  """A short hash of static structures and plain values, by their content."""
+  """A short hash of the content of static structures and plain values."""
   return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
@@ -238,7 +237,7 @@ class Store(NamedTuple):
 
 
 def in_memory(rows: list[dict[str, Any]]) -> contextlib.AbstractContextManager:
-  """A store that writes nothing: lines of metrics go to a list."""
+  """A store that writes nothing; it appends metrics to a list."""
   return contextlib.nullcontext(
     Store(lambda state: state, lambda step, state: None, rows.append)
   )
@@ -252,17 +251,16 @@ def in_workdir(
 
   Args:
     workdir: claimed.
-    identity: of the run; a checkpoint of another one is refused.
+    identity: fingerprint of the run; checkpoints of other runs are refused.
     log_every: steps between lines of metrics.
-    feed: what batches are drawn from, with `get_state` and `set_state`; where
-      it stands is kept with the state. None where nothing is drawn.
+    feed: iterator of batches, with `get_state` and `set_state`; its position is
+      saved with the state. None where all images are on the device.
   """
   with contextlib.ExitStack() as stack:
     kept = stack.enter_context(
       checkpoints.open(workdir / 'checkpoints', identity, feed)
     )
-    # Several processes stop at once: to save, they would have to agree on a
-    # step first.
+    # Several processes would have to agree on a step before they save.
     alone = jax.process_count() == 1
     saved: list[Callable[[int], None]] = []
     writers: list[Callable[[dict[str, Any]], None]] = []
@@ -307,19 +305,18 @@ def run(
   checked: Callable[[Any, int], dict[str, Any]] = lambda state, step: {},
   bar: progress.Progress | None = None,
 ) -> Any:
-  """Takes `state` from the newest one in the store, or its start, to `steps`.
+  """Runs a step from the newest saved state, or the start, to `steps`.
 
   Args:
     store: `in_memory` or `in_workdir`.
-    state: at step 0; says the structure, too. A pytree of arrays with `step`.
+    state: state at step 0, a pytree of arrays with a field `step`.
     advance: `(state, step) -> (state, metrics)`, jitted by the caller.
     steps: where to stop.
     log_every: steps between lines of metrics; the last step is logged, too.
     checkpoint_every: steps between checkpoints; the last step has one, too.
     describe: metrics to the text behind the progress bar.
     name: the text before it.
-    watch: ends the run where its losses are no longer finite; None does not
-      look.
+    watch: ends a run with losses that are not finite; None checks nothing.
     watched: the part of a state that has to be finite for a checkpoint.
     extra: values of a state that are logged besides metrics.
     stopped: whether the run ends at this state, before `steps`.
@@ -388,10 +385,10 @@ def run(
 
 
 class _Late:
-  """Writes what a step measured once the device has the next step to do.
+  """Writes the metrics of a step after the next step was dispatched.
 
-  To read a metric is to wait for the step that computes it. Read at once, it
-  would leave the device without work until the next step was called.
+  Reading a metric waits for its step. If we read it at once, the device would
+  be idle until the next step is dispatched.
   """
 
   def __init__(
@@ -425,5 +422,5 @@ def versions() -> dict[str, str]:
 
 
 def to_host(tree: Any) -> Any:
-  """Arrays to Python floats and lists, for which the host has to wait."""
+  """Arrays as Python floats and lists; the host waits for them."""
   return jax.tree.map(lambda x: np.asarray(x).tolist(), tree)

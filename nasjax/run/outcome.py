@@ -1,4 +1,4 @@
-"""What a search came to: its record, and in words."""
+"""The outcome of a search: its record, and lines to print."""
 
 import math
 import pathlib
@@ -17,7 +17,7 @@ RESOURCES = {'macs': cost.macs, 'params': cost.params, 'memory': cost.memory}
 
 
 def describe(limits: Limits, metrics: dict[str, Any]) -> str:
-  """What the progress bar says: losses, and expected costs against limits."""
+  """Text of the progress bar: losses, and expected costs against limits."""
   words = [f'train {metrics["train_loss"]:.3f}']
   if 'valid_loss' in metrics:
     words.append(f'valid {metrics["valid_loss"]:.3f}')
@@ -33,14 +33,14 @@ def resources(
   plain: Architecture,
   limits: Limits,
 ) -> dict[str, dict[str, Any]]:
-  """What the derived network costs in every resource, and under which limit.
+  """Cost and limit of the derived network, for every resource.
 
   Args:
-    architecture: what was derived.
-    plain: the most probable one, limits aside.
-    limits: of any costs of their space.
+    architecture: the derived architecture.
+    plain: the most probable architecture, without limits.
+    limits: cost to the largest value allowed.
   """
-  # Two networks are traced, not their space: widths multiply in that one.
+  # Trace two networks, not the space: it has tables over pairs of widths.
   derived, probable = (a.space.fix(a) for a in (architecture, plain))
   limit = {c.name: most for c, most in limits.items()}
   found = {}
@@ -67,24 +67,24 @@ def save(
 ) -> None:
   """Writes `architecture.json`, with the record of where it came from.
 
-  What it calls alphas are `logits`: from them it was derived, and from them
-  others are for other limits.
+  The file stores `logits` as `alphas`: architectures for other limits are
+  derived from them.
 
   Args:
-    workdir: where.
-    architecture: what was derived.
-    logits: what it was derived from.
-    limits: what it was derived for.
-    fill: share of one limit that it was to use.
-    finalists: what is known of each that was trained; none of a single one.
-    **record: what else is to be kept, as JSON values.
+    workdir: folder of the file.
+    architecture: the derived architecture.
+    logits: logits of the distribution at the end of the search.
+    limits: cost to the largest value allowed.
+    fill: share of one limit that the architecture should use.
+    finalists: a record of each trained finalist; [] where none was trained.
+    **record: further JSON values.
   """
   plain = argmax(architecture.space, logits)
   certificate = certified(architecture, logits, limits, fill, finalists)
   kept = {name: row._asdict() for name, row in certificate.kept.items()}
   for name, expected in lower_bounds(logits, limits).items():
     kept[name]['expected_lower_bound'] = expected
-  # What filling gives up, next to the most probable within the limits.
+  # Its log-probability shows what `fill` costs.
   unfilled = derive.within(architecture.space, logits, limits)
   architecture.save(
     workdir / 'architecture.json',
@@ -108,10 +108,10 @@ def certified(
   fill: float,
   finalists: list[dict[str, Any]],
 ) -> derive.Certificate:
-  """The certificate, with what is proven of it.
+  """The certificate with its proven gap.
 
-  A finalist may be less probable than another one, by choice: the gap is of the
-  likeliest of them.
+  The chosen finalist may be less probable than others; the gap is that of the
+  most probable finalist.
   """
   best = derive.solution(architecture.space, logits, limits, fill=fill)
   known = [row['log_prob'] for row in finalists]
@@ -129,16 +129,15 @@ def certified(
 
 
 def lower_bounds(logits: Alphas, limits: Limits) -> dict[str, float]:
-  """Expected costs that are lower bounds: of those that are a maximum."""
+  """Expected costs that are only lower bounds, such as memory."""
   probs = {name: jax.nn.softmax(row) for name, row in logits.items()}
   return {c.name: float(c(probs)) for c in limits if c.reduction == 'max'}
 
 
 def derived_from(space: Space) -> recorded.Kind:
-  """What a record holds from which architectures of a space are derived.
+  """Checks the fields of a record from which architectures are derived.
 
-  That is, the limits of the search and, for each choice, a number for each of
-  its options.
+  They are the limits of the search and a number for each option of each choice.
   """
   of_resource = recorded.fields(limit=recorded.maybe(recorded.number))
   alphas = {
@@ -152,7 +151,7 @@ def derived_from(space: Space) -> recorded.Kind:
 
 
 def said(row: dict[str, Any], kept: dict[str, Any] | None) -> str:
-  """A resource of the derived network, in words."""
+  """Text about one resource of the derived network."""
   if kept is None:
     return f'{row["cost"]} (argmax: {row["argmax_cost"]})'
   over = kept['argmax_excess']
@@ -164,7 +163,7 @@ def said(row: dict[str, Any], kept: dict[str, Any] | None) -> str:
 
 
 def lines(record: dict[str, Any]) -> list[str]:
-  """What `architecture.json` says, for people."""
+  """Lines that summarise `architecture.json`."""
   rows, certificate = record['resources'], record['certificate']
   found = [f'architecture: {" ".join(record["choice"].values())}']
   found += [
@@ -194,7 +193,7 @@ def lines(record: dict[str, Any]) -> list[str]:
 
 
 def unproven(certificate: Mapping[str, Any]) -> list[str]:
-  """Where the fill is not kept or a time limit ended the solver, in words.
+  """Lines about an unkept fill, or a solver that ran out of time.
 
   Args:
     certificate: of `architecture.json`; older ones say less.
@@ -236,7 +235,7 @@ def _fields(row: Any) -> Mapping[str, Any]:
 
 
 def unsteered(certificate: Mapping[str, Any]) -> list[str]:
-  """Where an expectation was within a limit and the argmax over it, in words.
+  """Lines about costs within their limit whose argmax exceeds it.
 
   Args:
     certificate: of `architecture.json`; older ones say nothing of it.

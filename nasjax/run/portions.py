@@ -1,4 +1,4 @@
-"""Which training images learn what: weights, alphas, or nothing."""
+"""Splits of the training images: for weights, for alphas, held out."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ from nasjax.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-  """Some of the rows of a stream.
+  """A subset of the rows of a stream.
 
   Attributes:
-    rows: all of them.
-    places: of those that belong to it, `int[n]`.
+    rows: all rows.
+    places: indices of the rows of the subset, `int[n]`.
   """
 
   rows: Sequence
@@ -30,7 +30,7 @@ class Part:
 
 
 def check_fraction(fraction: float) -> None:
-  """Raises InputError unless it is a share that `held_out` takes."""
+  """Raises InputError unless `held_out` takes this fraction."""
   if not 0 <= fraction < 1:
     raise InputError(
       f'valid_fraction is {fraction}; it must be at least 0 and below 1'
@@ -40,21 +40,22 @@ def check_fraction(fraction: float) -> None:
 def held_out(
   dataset: data.Dataset | stream.Streamed, fraction: float
 ) -> tuple[data.Dataset | stream.Streamed, data.Arrays | Part | None]:
-  """Holds training images out, for choosing among weights.
+  """Holds out training images that choose the best weights.
 
-  The same images whatever the seed of a run, so that runs can be compared; of
-  decoded sets the same share of every class. A set that has images for
-  validation gives these, and keeps all of its training images.
+  The seed of a run does not change them, so that runs can be compared. Decoded
+  sets give the same share of every class. A set with validation images gives
+  these, and keeps all of its training images.
 
   Args:
     dataset: decoded or streamed.
     fraction: share of the training images; 0 is none.
 
   Returns:
-    `(dataset, valid)`: without them, and they; None where there are none.
+    `(dataset, valid)`: the data set without the held-out images, and these;
+    None where there are none.
 
   Raises:
-    InputError: a side would be without a class, or empty.
+    InputError: a part would be empty, or without some class.
   """
   check_fraction(fraction)
   if isinstance(dataset, data.Dataset) and dataset.valid is not None:
@@ -82,18 +83,17 @@ def held_out(
 def halves(
   dataset: data.Dataset | stream.Streamed, seed: int
 ) -> tuple[data.Arrays, data.Arrays] | tuple[Part, Part]:
-  """The training images that weights learn from, and those of the alphas.
+  """Splits the training images into those of the weights and of the alphas.
 
-  Disjoint, together all of them; of decoded sets with as many of each class. A
-  set that has images for validation gives these to the alphas, and all of its
-  training images to the weights.
+  Decoded sets are halved within each class. A set with validation images gives
+  these to the alphas, and all of its training images to the weights.
 
   Args:
     dataset: decoded or streamed.
     seed: decides which images go where.
 
   Raises:
-    InputError: there are too few.
+    InputError: there are too few images.
   """
   if isinstance(dataset, data.Dataset):
     if dataset.valid is not None:
@@ -114,7 +114,7 @@ def halves(
 
 
 def _parted(rows: Sequence, count: int, seed: int) -> tuple[Part, Part]:
-  """So many of the rows, drawn at random, and the others; each in order."""
+  """`count` random rows, and the other rows; each in order."""
   order = np.random.default_rng(seed).permutation(len(rows))
   places = np.sort(order[:count]), np.sort(order[count:])
   return Part(rows, places[0]), Part(rows, places[1])

@@ -1,8 +1,8 @@
-"""How far a run is: a bar in a terminal, a line now and then elsewhere.
+"""Progress of a run: a bar in a terminal, a line now and then elsewhere.
 
-A bar says what is waited for, such as 'compiling weight step', while nothing
-moves. The time left is estimated from the steps since the last such wait, so
-that compiling does not count as the speed of a step.
+While nothing moves, a bar says what the run waits for, such as 'compiling
+weight step'. The time left is estimated from the steps since the last such
+wait, so that compiling does not count as the time of a step.
 """
 
 import contextlib
@@ -28,10 +28,10 @@ _activities: dict[int, str] = {}
 
 @contextlib.contextmanager
 def activity(text: str) -> Iterator[None]:
-  """While something takes long that is no step, such as a compilation.
+  """Names a long activity besides steps, such as a compilation, in the bars.
 
   Args:
-    text: what bars say of it, such as 'tracing weight step'.
+    text: what bars show, such as 'tracing weight step'.
   """
   thread = threading.get_ident()
   before = _activities.get(thread)
@@ -46,7 +46,7 @@ def activity(text: str) -> Iterator[None]:
 
 
 def activities() -> str:
-  """What is going on now, in words; '' where nothing is."""
+  """Text of all current activities; '' where there is none."""
   return ', '.join(_activities.copy().values())
 
 
@@ -55,7 +55,7 @@ _hidden = 0  # How many blocks of `shown(False)` are being run.
 
 @contextlib.contextmanager
 def shown(show: bool) -> Iterator[None]:
-  """Within it bars and notes are written, or with False not."""
+  """Shows or hides bars and notes within the block."""
   global _hidden
   _hidden += not show
   try:
@@ -65,15 +65,12 @@ def shown(show: bool) -> Iterator[None]:
 
 
 class Progress:
-  """Steps done of several; a context manager.
-
-  Several threads may use one.
-  """
+  """A progress bar over some steps; a context manager, safe for threads."""
 
   def __init__(
     self, name: str, steps: int, stream: TextIO | None = None, clock=time.time
   ):
-    """Args: a name, how many steps there are, where to write."""
+    """Args: name, number of steps, stream to write to."""
     self._stream = sys.stderr if stream is None else stream
     self._name, self._clock = name, clock
     self.done, self.steps = 0, steps
@@ -99,7 +96,7 @@ class Progress:
     self.close()
 
   def skip(self, steps: int) -> None:
-    """Counts steps that an earlier process took, or that are not needed."""
+    """Counts steps of an earlier process, or steps that are not needed."""
     with self._lock:
       self.done += steps
       self._rate.restart(self.done)
@@ -120,7 +117,7 @@ class Progress:
       self._line(last=self.done >= self.steps)
 
   def wait(self) -> None:
-    """Shows what is waited for; to be called now and then meanwhile."""
+    """Shows the current activities; call it now and then while waiting."""
     with self._lock:
       self._rate.restart(self.done)
       self._bar.set_postfix_str(activities() or 'waiting')

@@ -52,9 +52,8 @@ class Found:
       was read from a workdir that was finished before.
     finalists: a record of each architecture that was trained to choose among
       them; empty where none was.
-    stopped: where and why a rule stopped the search; None where it went to its
-      end.
-    record: what else `architecture.json` holds; {} without a workdir.
+    stopped: step and reason if a rule stopped the search; None if none did.
+    record: the content of `architecture.json`; {} without a workdir.
   """
 
   architecture: Architecture
@@ -146,7 +145,7 @@ def search(
   Args:
     space: the search space, at the sizes of the images.
     dataset: a data set, or training images `uint8[n, height, width, channels]`
-      with labels `int[n]`. Test images are not looked at.
+      with labels `int[n]`. Test images are not used.
     limits: cost of `space` to the largest value allowed.
     config: how to search; None is the default.
     workdir: where the run is kept, so that it can be resumed after a kill, bit
@@ -155,7 +154,7 @@ def search(
     **fields: fields of `SearchConfig` that replace those of `config`.
 
   Returns:
-    The derived architecture, with everything it came from.
+    The derived architecture, with alphas, metrics and limits.
 
   Raises:
     InputError: bad input; nothing was written then.
@@ -190,11 +189,11 @@ def run(
   """Searches, derives, writes and draws.
 
   Args:
-    inputs: of the search.
+    inputs: inputs of the search.
     workdir: where the run is kept; None writes nothing.
-    told: what decides the run, for `config.json`: a run that was told
-      otherwise is refused. None is the configuration.
-    command: as typed, for the record.
+    told: values that identify the run, for `config.json`: a workdir with others
+      is refused. None is the configuration.
+    command: the command line, for the record.
     compiled: see `steps.run`; for searches that share it.
     keep_supernet: whether all weights of the supernet are kept, in
       `weights/supernet`.
@@ -226,7 +225,7 @@ def run(
 
 
 def _told(inputs: Inputs) -> dict[str, Any]:
-  """What decides a run that no script was typed for."""
+  """Values that identify a run from Python."""
   return {
     **json.loads(json.dumps(inputs.config.described())),
     'space': inputs.space.name,
@@ -239,12 +238,12 @@ def _told(inputs: Inputs) -> dict[str, Any]:
 
 
 def is_finished(workdir: pathlib.Path) -> bool:
-  """Whether a search came to its end: its last file but figures is there."""
+  """Whether the search in a workdir is finished."""
   return (workdir / 'architecture.json').exists()
 
 
 def _read(inputs: Inputs, workdir: pathlib.Path) -> Found:
-  """The result of a search that was finished before."""
+  """Reads the result of a finished search."""
   path = workdir / 'architecture.json'
   architecture = Architecture.load(path, space_lib.op_types(inputs.space))
   if architecture.space != inputs.space:
@@ -266,7 +265,7 @@ def _read(inputs: Inputs, workdir: pathlib.Path) -> Found:
 
 
 def _search(inputs, workdir, command, compiled, keep_supernet) -> Found:
-  """Takes the steps that are missing, derives, and writes the architecture."""
+  """Takes the missing steps, derives, and writes the architecture."""
   config = inputs.config
   supernet = supernets.described(inputs.supernet, inputs.space)
   for line in supernets.said(supernet):
@@ -276,7 +275,7 @@ def _search(inputs, workdir, command, compiled, keep_supernet) -> Found:
   params_of = functools.partial(inputs_lib.params_of, inputs, parts, state)
   if workdir is not None and keep_supernet:
     weights.store(workdir, supernets.WHOLE, {'params': params_of()})
-  # Of the distribution that the costs were of, which is not always a softmax.
+  # Costs used this distribution, which is not always a softmax of the alphas.
   logits = relax.logits(
     config.relaxation, state.alphas, config.heat(state.step)
   )
@@ -317,7 +316,7 @@ def _search(inputs, workdir, command, compiled, keep_supernet) -> Found:
 
 
 def _draw(workdir: pathlib.Path, found: Found) -> None:
-  """Draws the figures that are not there yet."""
+  """Draws figures that are missing."""
   if all((workdir / f'{name}.png').exists() for name in FIGURES):
     return
   try:

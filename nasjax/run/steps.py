@@ -27,11 +27,11 @@ from nasjax.run.workdir import diverged_file
 
 
 class Run(NamedTuple):
-  """What a checkpoint holds.
+  """The state of a search with its stopping rules, as checkpoints hold it.
 
   Attributes:
-    search: where the search is.
-    stop: what the rules that may stop it have seen.
+    search: state of the search.
+    stop: state of the stopping rules.
   """
 
   search: search.State
@@ -43,12 +43,13 @@ class Run(NamedTuple):
 
 
 class Programs(NamedTuple):
-  """Steps that are being compiled; of `search.Search`.
+  """Functions of `search.Search` that are compiled in threads.
 
   Attributes:
-    weight_step: gives it when it is ready.
-    alpha_step: gives it when it is ready.
-    eigenvalue: gives it when it is ready; None where nothing measures it.
+    weight_step: future of the compiled step of the weights.
+    alpha_step: future of the compiled step of the alphas.
+    eigenvalue: future of the compiled eigenvalue; None where it is not
+      measured.
   """
 
   weight_step: Future
@@ -57,13 +58,13 @@ class Programs(NamedTuple):
 
 
 class Compiled(NamedTuple):
-  """All that a search compiles.
+  """All compiled functions of a search.
 
-  Searches that differ by their seed, by the numbers of their limits or by their
-  strength alone can share it: those are in the state.
+  Searches that differ only in seed, limits or strength share them, since these
+  are data in the state.
 
   Attributes:
-    programs: its steps.
+    programs: the compiled steps.
     start: `key -> state`, with the limits and strengths of the search that it
       was compiled for.
     costs_of: `(alphas, step)` to the costs under limits.
@@ -83,10 +84,10 @@ def run(
   rows: list[dict[str, Any]],
   compiled: Callable[..., Compiled] | None = None,
 ) -> tuple[search.State, dict[str, Any] | None]:
-  """Takes all steps, or those that an earlier process left.
+  """Takes all steps of a search, or those that are left to take.
 
   Args:
-    inputs: of the search.
+    inputs: inputs of the search.
     parts: the search's pure functions.
     workdir: claimed; None writes nothing.
     rows: lines of metrics are added here where there is no workdir.
@@ -117,7 +118,7 @@ def run(
 
 
 def _take_steps(inputs, parts, workdir, rows, compiled):
-  """The last state, and why it is the last if a rule stopped the search."""
+  """The last state, and the verdict if a rule stopped the search."""
   config = inputs.config
   train, valid = fed(inputs)
   key, rule = jax.random.key(config.seed), inputs.guarded.rule
@@ -129,7 +130,7 @@ def _take_steps(inputs, parts, workdir, rows, compiled):
   def begin():
     its = compiled(inputs, parts, key, train, valid)
     state = its.start(key)
-    # Through the warm-up alphas, and with them the costs, stay these.
+    # During the warm-up the alphas do not change, and neither do the costs.
     costs = loop.to_host(its.costs_of(state.alphas, state.step))
     its.described(state.alphas, state.step)
     return its, state, costs
@@ -169,7 +170,7 @@ def _take_steps(inputs, parts, workdir, rows, compiled):
 
 
 def identity(inputs: Inputs) -> str:
-  """Tells the checkpoints of a search from those of any other."""
+  """A fingerprint of a search; checkpoints of another one are refused."""
   return loop.fingerprint(
     sorted(inputs.config.described().items()),
     sorted(inputs.limits.items(), key=lambda limit: limit[0].name),
@@ -185,11 +186,11 @@ _LARGE = 1e4  # A loss that is finite, but will not be for long.
 
 
 def _diverged(config: SearchConfig, bad: divergence.Bad) -> str:
-  """What is said of a search that is no longer finite, and of which rate.
+  """The message of a diverged search, which names the rate to lower.
 
-  Within a step, weights move first, then alphas are judged with these weights
-  on other images. So a loss of the weights that is not finite, after alphas
-  were judged well with the same weights, is due to the step of the alphas.
+  A step moves the weights first, then computes the loss of the alphas with
+  these weights. So if the loss of the alphas was finite and the next loss of
+  the weights is not, the step of the alphas caused it.
   """
   weights, alphas = 'learning_rate', 'alpha_learning_rate'
   price = 'strength' if config.dual_rate is None else 'dual_rate'

@@ -23,7 +23,7 @@ _BATCHES = 16  # Of training images, for running statistics.
 
 
 def kind_of(config: SearchConfig, space: SearchSpace) -> str:
-  """The kind that is configured, or that the relaxation asks for.
+  """The configured kind of supernet, or that of the relaxation.
 
   Raises:
     InputError: the kind does not go with the relaxation.
@@ -58,9 +58,9 @@ class Inherited(NamedTuple):
   """A derived network before any training of its own.
 
   Attributes:
-    weights: its part of the supernet's.
-    record: what is said of it: its accuracy on the alphas' images, and the
-      number of the weights' images that its running statistics are of.
+    weights: weights that it takes from the supernet.
+    record: its accuracy on the images of the alphas, and the number of images
+      that its running statistics were computed on.
   """
 
   weights: train.Weights
@@ -75,13 +75,13 @@ def inherited(
   batches: data.Batches,
   numerics: Numerics,
 ) -> Inherited:
-  """What a supernet leaves to the network that was derived from it.
+  """The derived network with the weights of the supernet.
 
   Args:
-    kind: of the supernet.
-    architecture: what was derived.
-    params: of the supernet.
-    halves: what weights and alphas learnt from, decoded or streamed.
+    kind: kind of the supernet.
+    architecture: the derived architecture.
+    params: parameters of the supernet.
+    halves: images of the weights and of the alphas, decoded or streamed.
     batches: size and normalisation of a batch; nothing is augmented.
     numerics: how the network is computed.
   """
@@ -126,10 +126,10 @@ def _normalised(
 
 
 def described(kind: str, space: Space) -> dict[str, Any]:
-  """What a record says of the supernet.
+  """The record of a supernet.
 
   Returns:
-    Its kind and, where it is entangled, by slot the ops that share no weights.
+    Its kind and, for `entangled`, the ops of each slot that share no weights.
   """
   if kind != 'entangled':
     return {'kind': kind}
@@ -139,7 +139,7 @@ def described(kind: str, space: Space) -> dict[str, Any]:
 
 
 def said(found: Mapping[str, Any]) -> list[str]:
-  """What of the record is news to whoever asked for it, in words."""
+  """Lines about ops of an entangled supernet that share no weights."""
   alone = found.get('unentangled')
   if not alone:
     return []

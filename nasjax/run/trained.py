@@ -23,7 +23,7 @@ class Trained:
   Attributes:
     network: one op in every slot.
     result: what `result.json` holds: accuracies, costs, recipe, versions.
-    load: returns the weights that are evaluated.
+    load: returns the evaluated weights.
     metrics: logged steps, a dict each; empty where the training was read from a
       workdir that was finished before.
   """
@@ -35,7 +35,7 @@ class Trained:
 
   @property
   def test_accuracy(self) -> float:
-    """Share of the test images that are labelled right."""
+    """Accuracy on the test images, from 0 to 1."""
     return self.result['test_accuracy']
 
   @property
@@ -45,7 +45,7 @@ class Trained:
 
   @functools.cached_property
   def weights(self) -> train.Weights:
-    """The weights that are evaluated: parameters and running statistics."""
+    """The evaluated weights: parameters and running statistics."""
     return self.load()
 
   def predict(self, images: Any) -> np.ndarray:
@@ -113,7 +113,7 @@ def accuracies(
 
 
 def facts(network: SearchSpace, sizes: Mapping[str, int]) -> dict[str, Any]:
-  """What a network is and costs.
+  """Name, costs, ops and sizes of a network.
 
   Args:
     network: no choice left.

@@ -1,4 +1,4 @@
-"""The training of one network in its workdir, whatever told of it."""
+"""A whole training: from a network and images to accuracy and weights."""
 
 import contextlib
 import dataclasses
@@ -35,10 +35,10 @@ from nasjax.train.recipe import Recipe
 class Built(NamedTuple):
   """The pure functions of a training.
 
-  Trainings that share them, as those of several seeds, are traced once.
+  Trainings that share them, such as those of several seeds, are traced once.
 
   Attributes:
-    parts: its start and its step.
+    parts: its `init` and its `step`.
     predict: `(params, batch_stats, images) -> labels`, jitted.
   """
 
@@ -53,7 +53,7 @@ def build(
   recipe: Recipe,
   taught: finished.Taught = finished.Taught(),  # noqa: B008 (immutable)
 ) -> Built:
-  """What `run` makes of its arguments, which see."""
+  """Makes the pure functions of a training; see `run` for the arguments."""
   parts = train.make(
     recipe.of_network(network).network(recipe.numerics),
     batches,
@@ -88,19 +88,20 @@ def run(
   Args:
     workdir: claimed; None writes nothing.
     network: one op in every slot.
-    dataset: decoded or streamed, without what is held out.
+    dataset: decoded or streamed, without held-out images.
     batches: how a batch of it is made.
     recipe: how to train.
-    seed: of the initial weights, the order and the augmentation.
-    record: what else `result.json` is to hold.
+    seed: seed of the initial weights, the order and the augmentation.
+    record: further values of `result.json`.
     bar: progress shared with other runs; the loss in it is named after the
       workdir.
-    valid: images that were held out; after each epoch they decide whether its
-      weights are the best ones. None keeps the last weights alone.
-    choose: False, and `valid` chooses nothing: the last weights are tested, and
-      their accuracy on it is noted.
+    valid: held-out images; the weights of the epoch with the best accuracy on
+      them are tested. None tests the last weights.
+    choose: if False, the last weights are tested, and their accuracy on `valid`
+      is recorded.
     taught: the teacher and its weights, if there is one.
-    built: of a training that differs by its seed alone; None builds its own.
+    built: functions of a training that differs only in its seed; None makes
+      them.
     among: see `finished.check_workdir`.
 
   Returns:
@@ -207,7 +208,7 @@ def run(
 
 
 def _before(workdir, network, among, bar, steps) -> Trained | None:
-  """A training that came to its end before; None where none did.
+  """The result of a finished training; None where there is none.
 
   Raises:
     InputError: the workdir holds another network.
@@ -242,7 +243,7 @@ def _steps(
   checked,
   log_every,
 ):
-  """Takes all steps, or those that an earlier process left; the last state."""
+  """Takes all missing steps; returns the last state."""
   key, sharding = jax.random.key(seed), feed.sharding
   of_teacher = devices.everywhere(taught.variables, sharding)
 
@@ -278,7 +279,7 @@ def _steps(
 
 
 def _diverged(recipe: Recipe, steps: int, bad: divergence.Bad) -> str:
-  """What is said of a training that is no longer finite."""
+  """The message of a diverged training."""
   rate = float(recipe.rate(steps)(bad.step - 1))
   if bad.what in divergence.COUNTERS:
     seen = f'more than {recipe.skip_nonfinite} steps in a row are not finite'
@@ -294,7 +295,7 @@ def _diverged(recipe: Recipe, steps: int, bad: divergence.Bad) -> str:
 
 
 def described(metrics: dict[str, Any]) -> str:
-  """What the progress bar says."""
+  """Text of the progress bar."""
   text = f'loss {metrics["train_loss"]:.3f}'
   if 'valid_accuracy' in metrics:
     text += f', valid {100 * metrics["valid_accuracy"]:.2f} %'
@@ -320,19 +321,19 @@ def train_network(
   Args:
     network: one op in every slot, at the sizes of the images.
     dataset: a data set, or images `uint8[n, height, width, channels]` with
-      labels `int[n]`, of which a fifth is for the test.
+      labels `int[n]`, of which about a fifth is held out for the test.
     recipe: how to train; None is the default.
     workdir: where the run is kept, so that it can be resumed after a kill, bit
       for bit. None writes nothing.
     progress: whether it is shown on stderr, or in a notebook.
-    seed: of the initial weights, the order and the augmentation.
-    valid_fraction: share of the training images that choose the best weights;
-      0 evaluates the last ones.
+    seed: seed of the initial weights, the order and the augmentation.
+    valid_fraction: share of the training images that is held out to choose the
+      best weights; 0 tests the last ones.
     taught: a teacher to learn from besides the labels, see
       `nasjax.run.finished.teacher`.
-    record: what else `result.json` is to hold.
-    told: what decides the run, for `config.json`: a run that was told
-      otherwise is refused. None is the recipe.
+    record: further values of `result.json`.
+    told: values that identify the run, for `config.json`: a workdir with others
+      is refused. None is the recipe.
     **fields: fields of `Recipe` that replace those of `recipe`.
 
   Returns:

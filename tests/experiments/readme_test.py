@@ -179,7 +179,7 @@ def test_commands_run(tmp_path):
   )
   assert re.search(rf'^macs +{row["cost"]:,}$', counted, re.MULTILINE)
   flowers = space.read_record(tmp_path / 'runs/flowers/architecture.json')
-  assert flowers['class_names'] == ['daisy', 'rose']
+  assert flowers['classes'] == ['daisy', 'rose']
 
 
 def _write_folder(folder):
