@@ -73,9 +73,16 @@ def mobile_macro_small(
   num_classes: int = 10,
   multipliers: Sequence[float] = (0.5, 0.75, 1.0, 1.5),
 ) -> Space:
-  """Preset for images of 28 to 32 pixels; arguments as of `mobile_macro`.
+  """Preset for images of 28 to 32 pixels: ops, widths, places to downsample.
 
   The slots and candidates of `mobile_small`; widths are multiples of 4.
+
+  Args:
+    image_size: height and width of the images.
+    channels: number of channels of the images.
+    num_classes: number of classes.
+    multipliers: multipliers of the stages' widths, which are rounded to
+      multiples of 4.
 
   Example:
     >>> mobile_macro_small().choices['pattern']

@@ -72,8 +72,8 @@ def mobile_width_small(
   """Preset for images of 28 to 32 pixels: eight slots and four widths.
 
   `mobile_small` with its slots and candidates, in which the widths of the
-  stages are choices, too; sources as of `mobile_width`. Its first slot cannot
-  be skipped here, because its width need not be the stem's.
+  stages are choices, too. The first slot cannot be skipped, because its width
+  may differ from the stem's. `mobile_width` has the sources.
 
   Args:
     image_size: height and width of the images.

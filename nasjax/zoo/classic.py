@@ -118,9 +118,14 @@ def resnet18(
 def resnet50(
   *, image_size: int = 224, channels: int = 3, num_classes: int = 1000
 ) -> Space:
-  """ResNet-50 (He et al. 2016, table 1); arguments as of `resnet18`.
+  """ResNet-50 (He et al. 2016, table 1).
 
   The stride is in the 3x3 convolution of a block, see `nasjax.ops.Bottleneck`.
+
+  Args:
+    image_size: height and width of the images.
+    channels: number of channels of the images.
+    num_classes: number of classes.
   """
   name = build.check('resnet50', image_size, channels, num_classes)
   rows = ((256, 3), (512, 4), (1024, 6), (2048, 3))

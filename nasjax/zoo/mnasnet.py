@@ -157,7 +157,12 @@ def efficientnet_lite0(
   """EfficientNet-Lite0: B0 with ReLU6 and without squeeze-excite.
 
   Source: the README of `efficientnet/lite` in the reference repository
-  (tensorflow/tpu); arguments as of `efficientnet_b0`.
+  (tensorflow/tpu).
+
+  Args:
+    image_size: height and width of the images.
+    channels: number of channels of the images.
+    num_classes: number of classes.
   """
   rows = [(*row, 0) for *row, _ in _EFFICIENTNET_B0]
   return _efficientnet(

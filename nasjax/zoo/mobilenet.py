@@ -153,7 +153,14 @@ def mobilenet_v3_small(
 ) -> Space:
   """MobileNetV3-Small (Howard et al. 2019), table 2, scaled by `width`.
 
-  Arguments as of `mobilenet_v3_large`.
+  Args:
+    width: width multiplier.
+    image_size: height and width of the images.
+    channels: number of channels of the images.
+    num_classes: number of classes.
+    divisor: widths are multiples of it.
+    rule: how widths other than 1 scale, `'authors'` or `'torchvision'`; see
+      `mobilenet_v3_large`.
   """
   numbers = width, image_size, channels, num_classes, divisor
   return _v3('mobilenet_v3_small', _V3_SMALL, 1024, numbers, rule)

@@ -1,7 +1,7 @@
 """Networks that were searched block by block: FBNet, ProxylessNAS and others.
 
-None of them is scaled by its paper (ProxylessNAS's wider variant has a table
-row of its own), so none takes a width.
+Their papers scale none of them (ProxylessNAS's wider variant is a separate
+network), so none takes a width.
 """
 
 import functools
@@ -122,14 +122,26 @@ def fbnet_a(
 def fbnet_b(
   *, image_size: int = 224, channels: int = 3, num_classes: int = 1000
 ) -> Space:
-  """FBNet-B (Wu et al. 2019, fig. 4); arguments as of `fbnet_a`."""
+  """FBNet-B (Wu et al. 2019, fig. 4), see `fbnet_a`.
+
+  Args:
+    image_size: height and width of the images.
+    channels: number of channels of the images.
+    num_classes: number of classes.
+  """
   return _fbnet('fbnet_b', _FBNET_B, 1984, image_size, channels, num_classes)
 
 
 def fbnet_c(
   *, image_size: int = 224, channels: int = 3, num_classes: int = 1000
 ) -> Space:
-  """FBNet-C (Wu et al. 2019, fig. 4); arguments as of `fbnet_a`."""
+  """FBNet-C (Wu et al. 2019, fig. 4), see `fbnet_a`.
+
+  Args:
+    image_size: height and width of the images.
+    channels: number of channels of the images.
+    num_classes: number of classes.
+  """
   return _fbnet('fbnet_c', _FBNET_C, 1984, image_size, channels, num_classes)
 
 
@@ -193,7 +205,13 @@ def proxylessnas_mobile(
 def proxylessnas_cpu(
   *, image_size: int = 224, channels: int = 3, num_classes: int = 1000
 ) -> Space:
-  """ProxylessNAS for CPUs; arguments as of `proxylessnas_mobile`."""
+  """ProxylessNAS for CPUs (Cai et al. 2019, fig. 4).
+
+  Args:
+    image_size: height and width of the images.
+    channels: number of channels of the images.
+    num_classes: number of classes.
+  """
   widths = 40, (24, 32, 48, 88, 104, 216, 360), 1432
   return _proxylessnas(
     'proxylessnas_cpu', _CPU, widths, image_size, channels, num_classes
@@ -203,7 +221,13 @@ def proxylessnas_cpu(
 def proxylessnas_gpu(
   *, image_size: int = 224, channels: int = 3, num_classes: int = 1000
 ) -> Space:
-  """ProxylessNAS for GPUs; arguments as of `proxylessnas_mobile`."""
+  """ProxylessNAS for GPUs (Cai et al. 2019, fig. 4).
+
+  Args:
+    image_size: height and width of the images.
+    channels: number of channels of the images.
+    num_classes: number of classes.
+  """
   widths = 40, (24, 32, 56, 112, 128, 256, 432), 1728
   return _proxylessnas(
     'proxylessnas_gpu', _GPU, widths, image_size, channels, num_classes
@@ -213,7 +237,13 @@ def proxylessnas_gpu(
 def proxylessnas_mobile_14(
   *, image_size: int = 224, channels: int = 3, num_classes: int = 1000
 ) -> Space:
-  """The mobile one, 1.4 times as wide; arguments as there."""
+  """ProxylessNAS for phones, 1.4 times as wide.
+
+  Args:
+    image_size: height and width of the images.
+    channels: number of channels of the images.
+    num_classes: number of classes.
+  """
   widths = 48, (24, 40, 56, 112, 136, 256, 448), 1792
   return _proxylessnas(
     'proxylessnas_mobile_14', _MOBILE, widths, image_size, channels, num_classes
@@ -255,7 +285,13 @@ def hardcorenas_a(
 def hardcorenas_f(
   *, image_size: int = 224, channels: int = 3, num_classes: int = 1000
 ) -> Space:
-  """HardCoRe-NAS F, the slowest; arguments as of `hardcorenas_a`."""
+  """HardCoRe-NAS F (Nayman et al. 2021), the slowest of its family.
+
+  Args:
+    image_size: height and width of the images.
+    channels: number of channels of the images.
+    num_classes: number of classes.
+  """
   return _hardcorenas(
     'hardcorenas_f', _HARDCORE_F, image_size, channels, num_classes
   )
