@@ -16,8 +16,8 @@ class Interval(NamedTuple):
 
   Attributes:
     mean: of the values.
-    low: end of the interval; nan where the values allow none.
-    high: likewise.
+    low: lower end of the interval; nan where the values allow none.
+    high: upper end of the interval; nan where the values allow none.
     n: how many values.
   """
 
@@ -32,8 +32,8 @@ class Difference(NamedTuple):
 
   Attributes:
     mean: of the first values, less that of the second.
-    low: end of the interval; nan where the values allow none.
-    high: likewise.
+    low: lower end of the interval; nan where the values allow none.
+    high: upper end of the interval; nan where the values allow none.
     n: how many values of each.
     base: the mean of the second.
   """
@@ -73,8 +73,8 @@ class Correlation(NamedTuple):
 
   Attributes:
     rho: Spearman's; nan where one side does not vary.
-    low: end of the interval; nan where the values allow none.
-    high: likewise.
+    low: lower end of the interval; nan where the values allow none.
+    high: upper end of the interval; nan where the values allow none.
     n: pairs.
   """
 

@@ -42,8 +42,8 @@ class Mark(NamedTuple):
     label: what the legend says; marks of one label look alike.
     x: of the resource.
     mean: accuracy, 0 to 1.
-    low: end of its interval; nan draws none.
-    high: likewise.
+    low: lower end of its interval; nan draws none.
+    high: upper end of its interval; nan draws none.
     members: `(x, accuracy)` of those that it is the mean of.
     chosen: whether it is pointed out.
   """
