@@ -1,5 +1,6 @@
-"""Data sets and batches: decoded arrays, or streams; one half for weights, one
-for alphas. Images are `uint8[N, H, W, C]`, labels `i32[N]`.
+"""Data sets and batches, decoded or streamed.
+
+Images are `uint8[N, H, W, C]`, labels `i32[N]`.
 """
 
 from nasjax.data.arrays import from_arrays

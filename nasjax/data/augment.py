@@ -1,7 +1,7 @@
-"""What is done to training images at random, so that no two epochs are alike.
+"""Random augmentation of training images.
 
-Everything is pure and meant to run inside the step's `jit`. Nothing here is
-done to images of validation or of the test.
+Everything is pure and meant to run inside the step's `jit`. Validation and test
+images are not augmented.
 
 Example:
   >>> images = jnp.full((2, 8, 8, 1), 255, jnp.uint8)
@@ -30,7 +30,7 @@ _NO_FLIP = frozenset(
 
 @dataclasses.dataclass(frozen=True)
 class Augment:
-  """What `augment` does; static and hashable. The default does nothing.
+  """A policy for `augment`; static and hashable. The default does nothing.
 
   Attributes:
     pad: black pixels added on each side before a window of the original size is
@@ -104,7 +104,7 @@ def augment(key: jax.Array, images: jax.Array, policy: Augment) -> jax.Array:
   Args:
     key: the PRNG key; it is consumed.
     images: `uint8[n, height, width, channels]`.
-    policy: what to do, static; `mixup` aside, which changes labels.
+    policy: static; its `mixup` is not used, since it changes labels.
 
   Returns:
     Images of the same shape and type.

@@ -1,8 +1,8 @@
-"""What happens to a batch on its way to the network.
+"""Batches: sampling, augmentation, normalisation.
 
-A step picks its rows (`sampler_next`, `take`), then augments them and calls
-`normalise`; `Batches` does all of it. Everything is pure and meant to run
-inside the step's `jit`, on arrays that were put on the device before it.
+A step draws rows (`sampler_next`, `take`), augments them and calls `normalise`;
+`Batches` does all three. Everything is pure and meant to run inside the step's
+`jit`, on arrays that are on the device already.
 
 Example:
   >>> from nasjax import data
@@ -30,12 +30,12 @@ from nasjax.errors import InputError
 
 
 class Sampler(NamedTuple):
-  """Where a pass over the data stands: a pytree, part of the training state.
+  """Position in an epoch: a pytree, part of the training state.
 
   Attributes:
     key: the PRNG key that the next epochs are drawn from.
     order: `int32[n]`, this epoch's permutation.
-    position: `int32[]`, how much of `order` is used up.
+    position: `int32[]`, number of examples of `order` that were used.
   """
 
   key: jax.Array
@@ -69,7 +69,7 @@ def sampler_init(key: jax.Array, n: int) -> Sampler:
 
 
 def check_size(batch_size: int, examples: int) -> None:
-  """Raises InputError where that many examples give no such batch."""
+  """Raises InputError for a batch larger than the number of examples."""
   if not 1 <= batch_size <= examples:
     raise InputError(
       f'batch_size is {batch_size}; with {examples} examples it must be 1 to '
@@ -178,8 +178,8 @@ def normalise(
 
   Args:
     images: `uint8[..., channels]`.
-    mean: of each channel, for pixels scaled to 0 to 1; see `statistics`.
-    std: likewise.
+    mean: mean of each channel, for pixels scaled to 0 to 1.
+    std: standard deviation of each channel, for pixels scaled to 0 to 1.
 
   Returns:
     `float32[..., channels]`.
@@ -201,18 +201,18 @@ class Batches:
 
   Attributes:
     size: images per batch.
-    mean: of each channel, see `statistics`.
-    std: likewise.
+    mean: mean of each channel, see `statistics`.
+    std: standard deviation of each channel, see `statistics`.
     policy: augmentation.
-    num_classes: of the labels; only mixing needs to know.
-    resident: whether a step is given whole sets, of which it draws a batch, or
-      batches that were drawn before, as `nasjax.data.stream` does.
-    sharding: over which devices a batch is split, along its first axis; None
-      leaves it to the compiler. What is computed from it, batch norm's
-      statistics and gradients among it, is of the whole batch.
+    num_classes: number of classes; only `mixup` needs it.
+    resident: True if a step gets whole sets and draws a batch from them; False
+      if it gets batches, such as those of `nasjax.data.stream`.
+    sharding: devices over which a batch is split, along its first axis; None
+      leaves it to the compiler. Batch norm's statistics and gradients are those
+      of the whole batch.
 
   Raises:
-    InputError: the policy mixes, and the number of classes is not known.
+    InputError: the policy has `mixup`, and `num_classes` is not given.
   """
 
   size: int
@@ -262,7 +262,7 @@ class Batches:
   def prepared(
     self, arrays: Arrays, key: jax.Array
   ) -> tuple[jax.Array, jax.Array]:
-    """Rows as they were drawn, made ready for the network.
+    """Augments and normalises drawn rows.
 
     Args:
       arrays: a batch, `uint8[n, height, width, channels]` and `i32[n]`.

@@ -37,11 +37,11 @@ class BrokenError(ValueError):
 
 
 class Header(NamedTuple):
-  """What a file says of its image, pixels unread.
+  """Facts about an image, from the header of its file.
 
   Attributes:
-    width: in pixels, as stored.
-    height: likewise.
+    width: width in pixels, as stored.
+    height: height in pixels, as stored.
     grey: whether it has no colours.
   """
 

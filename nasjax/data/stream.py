@@ -37,14 +37,14 @@ _THREADS = min(16, 2 * (os.cpu_count() or 1))
 # Rows have no cheap equality.
 @dataclasses.dataclass(frozen=True, eq=False)
 class Rows:
-  """Rows of a TFDS set, decoded one by one when they are asked for.
+  """Rows of a TFDS set, each decoded when it is read.
 
   Attributes:
     what: name of the set and the split, for messages.
-    source: of TFDS: dicts by place.
+    source: TFDS's data source: index to a dict of features.
     image: name of the feature that is the image.
     label: name of the feature that is its class.
-    num_classes: what labels are below.
+    num_classes: number of classes; labels are below it.
   """
 
   what: str
@@ -216,7 +216,7 @@ def train_batches(
   """The training batches of one process, without end.
 
   Args:
-    rows: as of `Rows`.
+    rows: images with labels, see `Rows`.
     size: images per batch, of this process.
     image_size: edge in pixels of what is cut from the images.
     seed: of the order and the cuts; the same in all processes.
@@ -275,7 +275,7 @@ def once(
   """All rows once, in their order; of each image the middle, nothing random.
 
   Args:
-    rows: as of `Rows`.
+    rows: images with labels, see `Rows`.
     size: images per batch; the last one may have fewer.
     image_size: edge in pixels of what is cut from the images.
 
@@ -295,7 +295,7 @@ def sample(rows: Sequence, image_size: int, most: int = 1024) -> np.ndarray:
   """Images from all over the rows, the same every time, for statistics.
 
   Args:
-    rows: as of `Rows`.
+    rows: images with labels, see `Rows`.
     image_size: edge in pixels of what is cut from the images.
     most: images that are taken if there are as many.
   """

@@ -23,14 +23,14 @@ class Opened(NamedTuple):
   """A prepared set, and what of it is read.
 
   Attributes:
-    name: what it was asked for by.
-    builder: TFDS's.
+    name: the name that the user gave.
+    builder: the builder of TFDS.
     image: name of the feature that is the image.
     label: name of the feature that is its class.
     class_names: one per class.
-    train_split: as TFDS writes splits: 'train', 'train[:80%]'.
-    test_split: likewise; it has labels, and no image with `train_split` in
-      common.
+    train_split: split of the training images, such as 'train[:80%]'.
+    test_split: split of the test images; it has labels, and no image of
+      `train_split`.
   """
 
   name: str

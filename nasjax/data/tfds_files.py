@@ -19,7 +19,7 @@ from nasjax import files
 from nasjax.errors import InputError
 
 _OWN = re.compile(r'tensorflow_datasets\.core\.features\.\w+\.\w+')
-# As protocol buffers are written in JSON, in both spellings, and of before.
+# Keys of protocol buffers in JSON, in both spellings, and the older `type`.
 _CLASSES = 'pythonClassName', 'python_class_name', 'type'
 _SPLITS = 'name', 'filepathTemplate', 'filepath_template'
 _PART = re.compile(r'[\w+.\-]*[\w+\-][\w+.\-]*')  # Of a path; not '..'.

@@ -22,8 +22,9 @@ class Source(NamedTuple):
   """A decoded set.
 
   Attributes:
-    train: `(images, labels)`: `uint8[n, height, width, channels]`, `int32[n]`.
-    test: likewise.
+    train: `(images, labels)` for training: `uint8[n, height, width, channels]`
+      and `int32[n]`.
+    test: `(images, labels)` for the test, of the same shapes.
     test_split: the split that `test` came from.
     class_names: one per class.
   """
