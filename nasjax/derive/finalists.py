@@ -46,9 +46,9 @@ def leaders(
 
   Args:
     space: the search space.
-    alphas: as of `within`.
-    limits: as of `within`.
-    fill: as of `within`, for each of them.
+    alphas: name of a choice to `f32[*shape, options]`, finite.
+    limits: cost of the space to the largest value allowed.
+    fill: share of one limit that each should use, from 0 to 1.
     seconds: time limit of the solver, for each of them; an option of which it
       finds none in time is left out.
 
@@ -59,8 +59,8 @@ def leaders(
     several drawn choices the first one counts.
 
   Raises:
-    InputError: as `within`.
-    ValueError: as `within`.
+    InputError: no architecture keeps the limits, or none was found in time.
+    ValueError: a number out of its range, or costs of another space.
 
   Example:
     >>> from nasjax import cost, space, spaces
@@ -104,11 +104,11 @@ def finalists(
 
   Args:
     leader: one of `leaders`.
-    alphas: as of `within`.
-    limits: as of `within`.
+    alphas: name of a choice to `f32[*shape, options]`, finite.
+    limits: cost of the space to the largest value allowed.
     number: how many; fewer are returned where no others are found.
     rng: NumPy's generator; it moves on.
-    fill: as of `within`, for each of them.
+    fill: share of one limit that each should use, from 0 to 1.
     seconds: time limit of the solver for each that is asked for, and of all
       tries together that many times as much; fewer are returned where it ends
       them, which may depend on the machine.
@@ -117,8 +117,8 @@ def finalists(
     Different architectures, the leader not among them.
 
   Raises:
-    InputError: as `within`.
-    ValueError: as `within`.
+    InputError: no architecture keeps the limits, or none was found in time.
+    ValueError: a number out of its range, or costs of another space.
 
   Example:
     >>> from nasjax import cost, space, spaces

@@ -41,12 +41,12 @@ _NARROW = 0.99
 
 
 class Solution(NamedTuple):
-  """An architecture, and what is proven of it.
+  """An architecture with its proven gap.
 
   Attributes:
     architecture: the most probable one that was found.
-    gap: nats by which another one that was asked for may be more probable at
-      most; 0 where none is, as it was proven.
+    gap: another architecture is at most this many nats more probable; 0 where
+      it is proven that none is.
     fill_open: whether one that uses `fill` may exist, though none was found in
       time; `architecture` is the most probable one that uses less then.
   """
@@ -57,12 +57,14 @@ class Solution(NamedTuple):
 
 
 class Answer(NamedTuple):
-  """The options of a `Solution`; else its attributes.
+  """The options of the best architecture, with their proven gap.
 
   Attributes:
     index: single choice to the place of its option.
-    gap: as of `Solution`.
-    fill_open: as of `Solution`.
+    gap: other options are at most this many nats more probable; 0 where it is
+      proven that none are.
+    fill_open: whether options that use `fill` may exist, though none were found
+      in time.
   """
 
   index: Index
@@ -137,7 +139,7 @@ def solution(
   fill: float = 0.0,
   seconds: float = SECONDS,
 ) -> Solution:
-  """The architecture that `within` returns, and what is proven of it.
+  """The architecture that `within` returns, with its proven gap.
 
   Args:
     space: the search space.
@@ -151,8 +153,8 @@ def solution(
     The architecture and its gap: 0 unless the time limit ended the solver.
 
   Raises:
-    InputError: as `within`.
-    ValueError: as `within`.
+    InputError: no architecture keeps the limits, or none was found in time.
+    ValueError: a number out of its range, or costs of another space.
 
   Example:
     >>> from nasjax import cost, space, spaces
@@ -175,16 +177,16 @@ def solution(
 def solved(
   problem: Problem, split: Split | None, fill: float, seconds: float
 ) -> Answer:
-  """The best options of a problem, and what is proven of them.
+  """The best options of a problem, with their proven gap.
 
   Args:
     problem: with limits on costs of its choices, and without a floor.
     split: choice of which each option is solved by itself; None is none.
-    fill: as of `within`.
-    seconds: as of `within`.
+    fill: share of one limit to use, from 0 to 1.
+    seconds: time limit, at least 0.
 
   Raises:
-    InputError: as `within`.
+    InputError: no architecture keeps the limits, or none was found in time.
   """
   check_reachable(problem.limits)
   problem = problem._replace(limits=finite(problem.limits))

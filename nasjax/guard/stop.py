@@ -148,8 +148,8 @@ def rising_curvature(
   """Stops where the largest eigenvalue has grown, and goes back to before.
 
   With m(i) the mean of the `window` measurements around measurement i, it stops
-  where `m(i - apart) / m(i) < ratio`, and what is derived is the architecture
-  of measurement `i - apart`, the middle of the older ones. As m(i) is known
+  where `m(i - apart) / m(i) < ratio`, and the search returns to the alphas of
+  measurement `i - apart`, the middle of the older ones. As m(i) is known
   `window // 2` measurements after i, that is `apart + window // 2` back. Where
   a mean is not positive it goes on: the ratio is of a curvature that grows.
 

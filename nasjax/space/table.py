@@ -46,7 +46,7 @@ class Table:
     return self.values[flat]
 
   def given(self, axis: Axis, option: int) -> 'Table':
-    """The table with one choice made; itself where the choice is none of it.
+    """The table with one choice made; itself if it is not over that choice.
 
     Example:
       >>> Table(('width', 'op'), (2, 2), (1, 2, 3, 4)).given('width', 1)
