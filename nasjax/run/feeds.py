@@ -81,7 +81,7 @@ def of(
 class Ahead:
   """An iterator whose next batch can be looked at before it is taken.
 
-  Where it stands, `get_state`, knows nothing of having looked.
+  Looking does not change its position (`get_state`).
   """
 
   def __init__(self, batches: Iterator[data.Arrays]):

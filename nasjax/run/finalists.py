@@ -46,7 +46,7 @@ def chosen(
 
   Args:
     inputs: of the search; test images are not looked at.
-    logits: what is derived from.
+    logits: logits of the distribution at the end of the search.
     workdir: of the search; None writes nothing.
 
   Returns:

@@ -34,7 +34,7 @@ _EVALUATED = {
   'evaluated': recorded.one_of(weights.LAST, weights.BEST),
   'recipe': recorded.flags(options.of(Recipe)),
   'normalisation': recorded.fields(mean=_CHANNELS, std=_CHANNELS),
-  # Runs of before have a hash of the names.
+  # Older runs have a hash of the names.
   'classes': recorded.either(recorded.each(recorded.text), recorded.text),
 }
 

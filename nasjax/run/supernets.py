@@ -18,7 +18,7 @@ from nasjax.space import Architecture, SearchSpace, Space
 from nasjax.supernet import Entangled, inherit, sharing
 
 INHERITED = 'inherited'  # In `weights/`, beside those of trainings.
-WHOLE = 'supernet'  # Likewise: of all candidates.
+WHOLE = 'supernet'  # Name of the weights of all candidates.
 _BATCHES = 16  # Of training images, for running statistics.
 
 

@@ -212,7 +212,7 @@ def _before(workdir, network, among, bar, steps) -> Trained | None:
 
   Raises:
     InputError: the workdir holds another network.
-    DivergedError: the training of before diverged.
+    DivergedError: the earlier training diverged.
   """
   finished.check_workdir(workdir, network, among)
   over = (workdir / 'result.json').exists()

@@ -77,7 +77,7 @@ def load(workdir: pathlib.Path, name: str, network: Space) -> train.Weights:
 
 
 def classes(workdir: pathlib.Path, name: str) -> tuple[str, ...] | None:
-  """Names of the classes of weights; None of a run of before, or without.
+  """Class names of weights; None for older runs and for weights without.
 
   Raises:
     InputError: there are no such weights, or their metadata is damaged.
