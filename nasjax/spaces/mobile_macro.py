@@ -42,7 +42,7 @@ def mobile_macro(
     multipliers: of the stages' widths, which are rounded to multiples of 8.
 
   Example:
-    >>> mobile_macro().choices['pattern']
+    >>> mobile_macro().choices['pattern'].options
     ('published', 'early', 'late')
   """
   stem, first, *strides = zip(*_PATTERNS.values(), strict=True)
@@ -85,7 +85,7 @@ def mobile_macro_small(
       multiples of 4.
 
   Example:
-    >>> mobile_macro_small().choices['pattern']
+    >>> mobile_macro_small().choices['pattern'].options
     ('early', 'middle', 'late')
   """
   stem, *strides = zip(*_SMALL_PATTERNS.values(), strict=True)

@@ -83,7 +83,7 @@ def mobile_width_small(
       networks this narrow 8 would be a coarse step.
 
   Example:
-    >>> mobile_width_small().choices['stage1_width']
+    >>> mobile_width_small().choices['stage1_width'].options
     ('8', '12', '16', '24')
   """
   layout = (16, 1, 1), (24, 2, 2), (40, 3, 2), (64, 2, 1)

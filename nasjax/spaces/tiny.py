@@ -11,7 +11,7 @@ def tiny(
   """Three slots, for tests and examples.
 
   Example:
-    >>> tiny().choices['stage2_2']
+    >>> tiny().choices['stage2_2'].options
     ('mbconv_k3_e1', 'mbconv_k3_e3', 'skip')
   """
   return mobile(
@@ -55,7 +55,7 @@ def tiny_macro(
   """Three slots, and two places to downsample first: 24 architectures.
 
   Example:
-    >>> tiny_macro().choices['pattern']
+    >>> tiny_macro().choices['pattern'].options
     ('early', 'late')
   """
   return mobile(
