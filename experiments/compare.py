@@ -90,7 +90,7 @@ def main() -> None:
   found, record, told = one_search.read(searched, ops)
   given = config['random'], config['seed'], config['fill']
   plan = one_search.plan(found.space, record, fractions, *given)
-  # Searches of before there were so many flags lack some.
+  # Older searches lack flags that are newer.
   options = one_search.SEARCH_OPTIONS
   told = cli.defaults(options) | told
   opened = sources.open_or_stream(told, options, write=False)

@@ -186,7 +186,7 @@ def say_evaluation(workdir: pathlib.Path, found: dict[str, float]) -> None:
   for name, accuracy in found.items():
     before = result[f'{name}_test_accuracy']
     same = 'as' if before == accuracy else f'not {before!r} as'
-    mark = ' (the one that counts)' if name == result['evaluated'] else ''
+    mark = ' (evaluated)' if name == result['evaluated'] else ''
     print(
       f'test accuracy {accuracy!r} on {result["test_images"]} images, {same} '
       f'recorded: {name} weights{mark}'

@@ -1,4 +1,4 @@
-"""The flags that say which images, and what they stand for."""
+"""Flags of the data set, and the data set that they name."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -54,11 +54,11 @@ STREAM_OPTIONS = {
 def of_or_stream(
   config: Mapping[str, Any], options: cli.Options, *, write: bool = True
 ) -> data.Dataset | stream.Streamed:
-  """What `--dataset` names, decoded, or with `--stream` as it lies on the disk.
+  """Reads what `--dataset` names: decoded, or with `--stream` streamed.
 
   Args:
     config: a value for each of `OPTIONS` and `STREAM_OPTIONS`, at least.
-    options: what the script can be told.
+    options: all options of the script.
     write: see `open_set`.
 
   Raises:
@@ -77,7 +77,7 @@ def open_set(
 
   Args:
     config: a value for each of `OPTIONS`, at least.
-    options: what the script can be told.
+    options: all options of the script.
     write: whether decoded images may be kept, and a set be prepared. False
       where a file says which set it is: a stranger's must not choose what is
       written where.
@@ -93,15 +93,15 @@ def open_set(
 def open_or_stream(
   config: Mapping[str, Any], options: cli.Options, *, write: bool = True
 ) -> data.Opened | stream.Streamed:
-  """As `open_set`, or with `--stream` the set as it lies on the disk.
+  """Opens what `--dataset` names: decoded later, or with `--stream` streamed.
 
   Args:
     config: a value for each of `OPTIONS` and `STREAM_OPTIONS`, at least.
-    options: what the script can be told.
+    options: all options of the script.
     write: see `open_set`.
 
   Raises:
-    InputError: the set cannot be used, or not so.
+    InputError: the set cannot be used, or not streamed.
   """
   if not config['stream']:
     cli.refuse_ignored(config, options, ['crop_area'], 'without --stream')

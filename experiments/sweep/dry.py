@@ -31,9 +31,9 @@ def lines(
   """The plan, in words.
 
   Args:
-    prepared: of `setup.prepare`.
-    seconds_per_search: None is an estimate.
-    seconds_per_training: likewise.
+    prepared: result of `setup.prepare`.
+    seconds_per_search: measured seconds of one search; None estimates them.
+    seconds_per_training: measured seconds of one training; None estimates them.
   """
   levels, sizes, setting, space, *_ = prepared
   members = plan_lib.members(levels, sizes)
@@ -118,16 +118,16 @@ def _networks(plan, members, done, levels, sizes) -> list[str]:
 def _training_seconds(setting, plan, space: Space, levels) -> float:
   macs = [cost.macs(e.network).constant for e in plan.networks.values()]
   if not macs:
-    # Without a limit: as if half of the dearest came of it.
-    dearest = cost.macs(space).bounds()[1]
-    macs = [level.limit or dearest / 2 for level in levels]
+    # Without a limit, assume half of the largest network.
+    largest = cost.macs(space).bounds()[1]
+    macs = [level.limit or largest / 2 for level in levels]
   images = setting.recipe.epochs * setting.dataset.num_train
   one = SECONDS_PER_MAC * images * sum(macs) / len(macs)
   return one + SECONDS_TO_COMPILE
 
 
 def _search_seconds(setting, space: Space, levels) -> float:
-  """As if every op of a slot took half of what the dearest takes."""
+  """Assumes that each op of a slot takes half of the most expensive one."""
   config = setting.config
   ops = [len(slot.ops) for slot in space.slots if len(slot.ops) > 1]
   entangled = config['supernet'] == 'entangled'
@@ -140,7 +140,7 @@ def _search_seconds(setting, space: Space, levels) -> float:
 
 
 def _finalist_seconds(setting, space: Space, levels) -> float:
-  """0 where a search has none."""
+  """Seconds to train the finalists of a search; 0 without finalists."""
   number = setting.config['finalists']
   if number == 1:
     return 0.0
@@ -148,9 +148,9 @@ def _finalist_seconds(setting, space: Space, levels) -> float:
   trained = finalists.images_of(
     configs.of(SearchConfig, setting.config), number, half
   )
-  dearest = cost.macs(space).bounds()[1]
-  limits = [level.limit or dearest for level in levels]
+  largest = cost.macs(space).bounds()[1]
+  limits = [level.limit or largest for level in levels]
   if setting.resource != 'macs':
-    limits = [dearest]
+    limits = [largest]
   each = SECONDS_PER_MAC * trained * sum(limits) / len(limits)
   return each + number * SECONDS_TO_COMPILE

@@ -211,7 +211,7 @@ def restore(
     What was written.
 
   Raises:
-    InputError: as of `extract` and `read`.
+    InputError: a file of the study is missing or damaged.
   """
   folder = pathlib.Path(folder).expanduser()
   own = folder / 'architectures'

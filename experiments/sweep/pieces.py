@@ -51,10 +51,9 @@ _INDIFFERENT = 1e-3  # Nats.
 def compiled_once(
   ready: Callable[[], None] = lambda: None,
 ) -> Callable[..., steps.Compiled]:
-  """As `steps.compile_for`, for the first of many searches alone.
+  """Like `steps.compile_for`, but compiles only for the first of many searches.
 
-  The others start with their own limits and strengths, which are all that is
-  different in what was compiled.
+  The others share its programs: their limits and strengths are data.
 
   Args:
     ready: called when the steps of a search are compiled and it may begin.

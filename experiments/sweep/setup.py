@@ -1,4 +1,4 @@
-"""The flags of a sweep, and the objects that they stand for."""
+"""The flags of a sweep, and the objects that are made from them."""
 
 import dataclasses
 import pathlib
@@ -95,17 +95,17 @@ OPTIONS = {
 
 
 def search_config(config: dict[str, Any]) -> dict[str, Any]:
-  """What all searches are told alike."""
+  """Flags that all searches share."""
   own = {n: config[n] for n in search.OPTIONS if n in _SHARED}
   own |= {name: config[f'search_{name}'] for name in _PREFIXED}
   return cli.defaults(search.OPTIONS) | own
 
 
 def sizes_of(config: dict[str, Any]) -> plan.Sizes:
-  """How much there is to do.
+  """Number of searches, trainings and alternatives of a sweep.
 
   Raises:
-    InputError: too little, or a network that there is not.
+    InputError: a number out of its range, or an unknown network.
   """
   outer = {
     name: config[name] if config[other] is None else config[other]
@@ -146,7 +146,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 class Prepared(NamedTuple):
-  """What the flags name; nothing is written yet.
+  """The objects that the flags name; nothing is written yet.
 
   Attributes:
     levels: limits or strengths.

@@ -41,7 +41,7 @@ def mobile_width(
 
   Example:
     >>> choices = mobile_width().choices
-    >>> choices['stage3_width'], len(choices['stage3_2'])
+    >>> choices['stage3_width'].options, len(choices['stage3_2'])
     (('16', '24', '32', '48'), 5)
   """
   layout = (24, 2, 2), (32, 3, 2), (64, 4, 2), (96, 3, 1), (160, 3, 2)

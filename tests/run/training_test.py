@@ -107,7 +107,7 @@ def test_an_evaluation_gives_what_was_recorded_and_writes_nothing(run, capsys):
   lines = capsys.readouterr().out.splitlines()
   assert [line.partition('recorded: ')[2] for line in lines] == [
     'last weights',
-    'best weights (the one that counts)',
+    'best weights (evaluated)',
   ]
   assert all('as recorded' in line and 'not' not in line for line in lines)
 
