@@ -1,4 +1,4 @@
-"""From alphas to probs: how a discrete choice is made differentiable.
+"""Relaxations: from alphas to probs, so that a choice is differentiable.
 
 A relaxation is a function `(alphas, temperature, key) -> probs`, or, where it
 is defined on sampled ops, `-> Sampled(probs, index)`. Alphas and probs are
@@ -6,10 +6,10 @@ dicts from the name of a choice to `f32[..., options]`. The last axis is the
 choice, and probs sum to 1 along it; rows along the other axes are choices of
 their own, drawn independently. Lower temperatures are closer to one-hot.
 
-Written in capitals is a relaxation with its distribution, as a search takes it.
-Of the gradient: let `f` be the loss as a function of probs. What a search wants
-to descend is `E f(one-hot)` under the distribution; what each estimator has for
-a mean:
+Names in capitals are relaxations with their distribution, as a search takes
+them. Let `f` be the loss as a function of probs. A search wants to minimise
+`E f(one-hot)` under the distribution. The gradient of each estimator has the
+mean:
 
 | relaxation | ops that run | the mean of its gradient |
 |---|---|---|
@@ -18,11 +18,11 @@ a mean:
 | `dirichlet` | all | of `E f(a sample of the simplex)` |
 | `straight_through` | all | of `E f(one-hot)`, to first order |
 | `reinmax` | all | of `E f(one-hot)`, to second order |
-| `gdas` | one | another one, see there |
-| `binary_gates` | two | another one, see there |
+| `gdas` | one | biased, see `help(gdas)` |
+| `binary_gates` | two | biased, see `help(binary_gates)` |
 
-All are exact for `E f(one-hot)` where `f` is linear in the probs of each slot,
-but for `gumbel_softmax`, `gdas` and `binary_gates`.
+All but `gumbel_softmax`, `gdas` and `binary_gates` are exact for `E f(one-hot)`
+where `f` is linear in the probs of each slot.
 """
 
 from nasjax.relax.base import Relaxation as Relaxation

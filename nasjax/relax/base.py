@@ -1,4 +1,4 @@
-"""What a relaxation is, and what goes with it."""
+"""The contract of a relaxation, and helpers for writing one."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -15,12 +15,12 @@ Tree = Mapping[str, jax.Array]
 
 
 class Sampled(NamedTuple):
-  """Probs that are 0 but at a few ops: only those need to run.
+  """Probs that are 0 except at a few ops; only these need to run.
 
   Attributes:
     probs: choice to `f32[..., options]`, summing to 1 on the last axis.
-    index: slot to `i32[..., m]`, the ops that run, all different; None where
-      all do. A gradient in the other ops' probs is not looked at.
+    index: slot to `i32[..., m]`, the ops that run, all different; None if all
+      run. Gradients of the other ops' probs are not used.
   """
 
   probs: dict[str, jax.Array]
@@ -36,17 +36,17 @@ class Relaxation(Protocol):
 
 
 class Relaxed(NamedTuple):
-  """A relaxation with the distribution that it stands for.
+  """A relaxation with its distribution.
 
   Attributes:
     probs: what the network mixes its ops with.
-    distribution: the probabilities of choosing each op, which costs take. Apart
-      from `probs` because a sample is not its distribution: with the latter the
-      expected cost is exact whatever was drawn.
+    distribution: the probability of choosing each op, the argument of costs. It
+      is not `probs`, which may be a sample: the expected cost is exact whatever
+      the sample is.
     weight_probs: what the network mixes its ops with while its weights learn;
       None is `probs`. It needs no gradient, so it may run fewer ops.
-    logits: `(alphas, temperature) -> logits`, see `logits`; None where alphas
-      are that themselves.
+    logits: `(alphas, temperature) -> logits`, see `logits`; None if the
+      alphas are the logits.
   """
 
   probs: Relaxation
@@ -61,7 +61,7 @@ def draw(
   temperature: ArrayLike,
   key: jax.Array | None,
 ) -> Sampled:
-  """Calls a relaxation, whichever of the two things it returns.
+  """Calls a relaxation; returns its probs and its index or None.
 
   Args:
     relaxation: what to call.
@@ -85,7 +85,7 @@ def draw(
 
 
 def is_sampled(relaxed: Relaxed, choices: Mapping[str, Choice]) -> bool:
-  """Whether only the ops that a relaxation draws run; nothing is computed.
+  """Whether a relaxation samples which ops run; nothing is computed.
 
   Args:
     relaxed: a relaxation with its distribution.
@@ -111,7 +111,7 @@ def is_sampled(relaxed: Relaxed, choices: Mapping[str, Choice]) -> bool:
 def logits(
   relaxed: Relaxed, alphas: Tree, temperature: ArrayLike = 1.0
 ) -> dict[str, jax.Array]:
-  """Logits of the distribution, which is what `nasjax.derive` takes for alphas.
+  """Logits of the distribution; `nasjax.derive` takes them as alphas.
 
   Where the distribution is a softmax of the alphas they are returned as they
   are: a temperature does not change which architecture is the most probable.
@@ -148,7 +148,7 @@ def heated(alphas: Tree, temperature: ArrayLike) -> dict[str, jax.Array]:
 
 
 def check_temperature(temperature: ArrayLike) -> None:
-  """Refuses what is no temperature, or 0 once it is in single precision."""
+  """Raises ValueError unless a temperature is positive in float32."""
   if isinstance(temperature, jax.core.Tracer):
     return  # Nothing can be said of its value.
   if not np.float32(temperature).min() > 0:
@@ -158,7 +158,7 @@ def check_temperature(temperature: ArrayLike) -> None:
 
 
 def fold(key: jax.Array, name: str) -> jax.Array:
-  """A slot's own key: by name, so that it does not depend on the others."""
+  """The key of a slot, from its name: other slots do not change it."""
   # `hash` of a str differs between processes; this does not.
   return jax.random.fold_in(key, int.from_bytes(name.encode()) % (2**31 - 1))
 
@@ -169,10 +169,10 @@ def gumbel(key: jax.Array, like: jax.Array) -> jax.Array:
 
 
 def slope(probs: jax.Array, logits: jax.Array) -> jax.Array:
-  """0, with the derivative that softmax has where its value is `probs`.
+  """Zeros with the derivative of softmax at `probs`.
 
-  Added to what is drawn it makes an estimator: the value stays one-hot to the
-  bit, which `1 + p - stop_gradient(p)` does not.
+  Added to a one-hot sample it makes an estimator whose value stays exactly
+  one-hot; `1 + p - stop_gradient(p)` rounds.
 
   Args:
     probs: `f32[..., ops]`, taken as constants.

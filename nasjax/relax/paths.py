@@ -1,4 +1,4 @@
-"""Estimators that are defined on sampled ops, so that no other has to run.
+"""Estimators on sampled ops, so that no other op has to run.
 
 Each returns the index of the ops with the probs. Of a choice that no op comes
 from, a width or a pattern, the probs are hard as well; its index says nothing.
@@ -65,7 +65,7 @@ def _hardest(name: str, z: jax.Array) -> tuple[jax.Array, jax.Array]:
 def one_path(alphas: Tree, temperature: ArrayLike, key: jax.Array) -> Sampled:
   """A one-hot sample of `softmax(alphas / temperature)`, and no gradient.
 
-  What weights are trained with where alphas learn by `binary_gates` (Cai et al.
+  Weights are trained with it where alphas learn by `binary_gates` (Cai et al.
   2019, ProxylessNAS, section 3.2).
 
   Args:

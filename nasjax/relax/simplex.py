@@ -1,4 +1,4 @@
-"""Other ways onto the simplex than softmax: sparse, and with another noise."""
+"""Sparsemax and Dirichlet: relaxations other than softmax."""
 
 import jax
 import jax.numpy as jnp
