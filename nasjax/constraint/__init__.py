@@ -1,16 +1,15 @@
-"""Constraints: what is added to the task's loss so that a cost is kept.
+"""Constraints: they change the task's loss so that a cost keeps its limit.
 
 A constraint is an `(init, update)` pair, as an optax transformation is:
 
     state = constraint.init()
     loss, state = constraint.update(loss, cost, strict_cost, state)
 
-`cost` is the expected cost and carries the gradient; `strict_cost` is that of
-the most probable option of every choice: what would be derived now, were there
-no limit. (To derive within limits takes a solver, which no step waits for.)
-Limits and strengths are arrays in the state: a sweep over them compiles once.
-Every update is called where the loss is differentiated; what must not be
-differentiated is stopped there.
+`cost` is the expected cost and carries the gradient. `strict_cost` is the cost
+of the most probable option of every choice, without limits. (Deriving within
+limits takes a solver, too slow for a step.) Limits and strengths are arrays in
+the state: a sweep over them compiles once. Updates run inside the
+differentiated loss, and stop gradients into their state.
 
 In the formulas `L` is the limit, `c` the expected cost, `s` the strength, and
 `r = c / L`: a strength means the same for every resource and unit.

@@ -1,4 +1,4 @@
-"""What a constraint is, and how several become one."""
+"""The contract of a constraint, and the chain of several."""
 
 import math
 from collections.abc import Callable
@@ -15,8 +15,8 @@ class Constraint(NamedTuple):
 
   Attributes:
     init: `() -> state`.
-    update: `(loss, cost, strict_cost, state) -> (loss, state)`, all of them
-      `f32[]` but the state; of a `chain` both costs are tuples of them.
+    update: `(loss, cost, strict_cost, state) -> (loss, state)`, where
+      loss and costs are `f32[]`; a `chain` takes tuples of costs.
   """
 
   init: Callable[[], State]

@@ -1,4 +1,4 @@
-"""Constraints with a multiplier that learns how strong it has to be."""
+"""Constraints with a multiplier that is learned by dual ascent."""
 
 from typing import NamedTuple
 

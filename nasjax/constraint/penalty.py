@@ -1,4 +1,4 @@
-"""Penalties of fixed strength: no memory, so the pressure never develops."""
+"""Penalties of fixed strength; their state never changes."""
 
 from collections.abc import Callable
 from typing import NamedTuple

@@ -62,15 +62,15 @@ def project(
   Args:
     costs: of one space.
     limits: of each cost, positive, in its unit.
-    equal: use a whole limit: where all expected costs are below theirs, alphas
-      are tilted the other way until the first one meets its own. A limit that
-      the largest architecture keeps is none: nothing is tilted towards it.
+    equal: use a whole limit: if all expected costs are below their limits, tilt
+      the alphas the other way until the first cost meets its limit. Limits that
+      the largest architecture keeps are ignored.
     rounds: passes over the costs.
     iterations: of Newton's method, in each round for each cost.
 
   Returns:
-    A projection. What no architecture can reach it approaches: alphas stay
-    finite.
+    A projection. It approaches a limit that no architecture can keep; alphas
+    stay finite.
 
   Raises:
     ValueError: an argument out of its range.
@@ -167,7 +167,7 @@ def _met(
 
 
 def _centred(way: Tree) -> Tree:
-  """Without what softmax does not see: the mean over each choice."""
+  """Subtracts the mean over each choice, which softmax ignores."""
   return jax.tree.map(lambda d: d - d.mean(-1, keepdims=True), way)
 
 
