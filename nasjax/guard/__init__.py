@@ -1,10 +1,10 @@
-"""What keeps a search from collapsing; each of these is off unless asked for.
+"""Guards against collapse; each is off by default.
 
 Differentiable searches drift to skips, which need no training (Zela et al.
 2020), or stay undecided until deriving decides for them. Warm-up and the
-alphas' own optimizer belong to the search (`nasjax.search`); here is the rest:
-terms, dropout and fairness (`Guards`, inside the step), and rules that stop a
-search from outside (`Rule`), fed by its metrics.
+alphas' optimizer belong to the search (`nasjax.search`). This package has the
+rest: terms, dropout and fairness (`Guards`, inside the step), and rules that
+stop a search from outside (`Rule`), from its metrics.
 """
 
 from nasjax.guard.curvature import largest_eigenvalue

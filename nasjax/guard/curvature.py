@@ -1,4 +1,4 @@
-"""How sharply the validation loss curves in the alphas."""
+"""The largest eigenvalue of the validation loss's Hessian in the alphas."""
 
 from collections.abc import Callable
 
@@ -26,10 +26,10 @@ def largest_eigenvalue(
 
   Args:
     loss: alphas to `f32[]`.
-    alphas: where.
+    alphas: the point of the Hessian.
     key: PRNG key of the first direction, consumed.
-    iterations: products in each of the two rounds, each about as dear as a
-      gradient.
+    iterations: products in each of the two rounds, each as expensive as a
+      gradient, about.
 
   Returns:
     `f32[]`, with its sign: `v^T H v` of the last direction v, so never above

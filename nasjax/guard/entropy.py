@@ -1,4 +1,4 @@
-"""How undecided a choice is, and a term that decides it."""
+"""Entropy of the choices, and a term of the alphas' loss."""
 
 import functools
 import operator

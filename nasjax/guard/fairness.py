@@ -1,4 +1,4 @@
-"""Weights that are trained alike, whatever the alphas prefer.
+"""Fairness: weights are trained equally, whatever the alphas.
 
 In a mixture an op's weights get the gradient times its probability: what leads
 is trained more, and so leads by more. Fairness replaces the probabilities in

@@ -1,4 +1,4 @@
-"""Steps whose result is not finite are left out, up to so many in a row."""
+"""Skips steps whose result is not finite."""
 
 from collections.abc import Callable
 from typing import Any
@@ -29,7 +29,7 @@ def all_finite(tree: Any) -> jax.Array:
 
 
 def skipping(step: Callable[..., Any], counter: str) -> Callable[..., Any]:
-  """A step that changes nothing where it would not stay finite.
+  """Skips a step whose new state would not be finite.
 
   Weights, statistics, alphas and what optimizers and constraints keep of them
   stay as they were (as with `optax.apply_if_finite`, which knows of the

@@ -1,9 +1,9 @@
-"""When to stop a search early, and why: rules fed by its metrics.
+"""Rules that stop a search early, from its metrics.
 
-A rule is a pair of pure functions, as a constraint is, and one that judges. Its
-state is a pytree of arrays, saved beside the search's: a resumed search stops
-where it would have. It runs on the host, between steps, and waits there
-for the metrics that it looks at.
+A rule is three pure functions: `init`, `update` and `verdict`. Its state is a
+pytree of arrays, saved beside that of the search, so a resumed search stops at
+the same step. It runs on the host, between steps, and waits for the metrics
+that it reads.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,12 +18,12 @@ State = Any  # A pytree of arrays.
 
 
 class Verdict(NamedTuple):
-  """That a search is to stop.
+  """The decision to stop a search.
 
   Attributes:
-    reason: in words.
-    alphas: what to derive from; None: those of the last step.
-    step: the step that they are of; None: the last one.
+    reason: text for the record.
+    alphas: alphas to derive from; None: those of the last step.
+    step: step of these alphas; None: the last one.
   """
 
   reason: str
@@ -47,7 +47,9 @@ class Rule(NamedTuple):
 
 
 def any_of(*rules: Rule) -> Rule:
-  """Stops where one of them does, the first that does; without any, never.
+  """A rule that stops where the first of several rules does.
+
+  Without any rule it never stops.
 
   Example:
     >>> rule = any_of(too_many_skips(2, patience=1), too_many_skips(9))
@@ -93,8 +95,8 @@ def too_many_skips(limit: int, patience: int = 10) -> Rule:
   forth, hence the patience.
 
   Args:
-    limit: as many are too many; at least 1.
-    patience: for so many steps in a row, at least 1.
+    limit: number of skips that stops the search, at least 1.
+    patience: number of consecutive steps with that many skips, at least 1.
 
   Returns:
     A rule that looks at the metric `skips`.
@@ -145,7 +147,7 @@ class Curvature(NamedTuple):
 def rising_curvature(
   ratio: float = 0.75, window: int = 5, apart: int = 4
 ) -> Rule:
-  """Stops where the largest eigenvalue has grown, and goes back to before.
+  """Stops once the largest eigenvalue has grown; returns to earlier alphas.
 
   With m(i) the mean of the `window` measurements around measurement i, it stops
   where `m(i - apart) / m(i) < ratio`, and the search returns to the alphas of
