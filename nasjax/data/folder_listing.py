@@ -191,9 +191,7 @@ def _check_links(name: str, folder: pathlib.Path) -> None:
   """Raises InputError for a link that may have led to a class or a side."""
   for path in _visible(folder):
     if path.is_symlink() and not os.path.exists(path):
-      raise InputError(
-        f'{name}: {path} is a link that leads nowhere; mend or remove it'
-      )
+      raise InputError(f'{name}: {path} is a broken link; repair or remove it')
 
 
 def _class_folders(name: str, root: pathlib.Path) -> tuple[str, ...]:

@@ -154,8 +154,8 @@ def read(opened: Opened) -> Source:
   if len(decoded.broken) and opened.broken == 'refuse':
     raise InputError(
       f'{name}: {len(decoded.broken)} of {len(found.files)} files cannot be '
-      f'read as images: {listed(decoded.broken)}; mend or remove them, or give '
-      'broken=skip'
+      f'read as images: {listed(decoded.broken)}; repair or remove them, or '
+      'give broken=skip'
     )
   if opened.kept is None and opened.write:
     folder_cache.save(opened.path, opened.key, decoded)

@@ -247,7 +247,7 @@ def _read(inputs: Inputs, workdir: pathlib.Path) -> Found:
   path = workdir / 'architecture.json'
   architecture = Architecture.load(path, space_lib.op_types(inputs.space))
   if architecture.space != inputs.space:
-    raise InputError(f'{path} is of another space than its run; restore it')
+    raise InputError(f'{path} has another space than its run; restore the file')
   record = space_lib.read_record(path)
   recorded.hold(
     path, record, recorded.both(outcome.derived_from(inputs.space), _RECORD)

@@ -179,10 +179,10 @@ def test_splits_that_may_mean_two_things_are_refused(tmp_path, load):
   root = tmp_path / 'links'
   make_sides(root, 'train', 'val')
   (root / 'test').symlink_to(tmp_path / 'nowhere')
-  _refused('links/test is a link that leads nowhere', load, root)
+  _refused('links/test is a broken link', load, root)
   (root / 'test').unlink()
   (root / 'val/eel').symlink_to(root / 'val/eel')
-  _refused('val/eel is a link that leads nowhere', load, root)
+  _refused('val/eel is a broken link', load, root)
   (root / 'val/eel').unlink()
   write_image(root / 'test/cat/1.png', np.zeros((6, 6)))
   shutil.copytree(root / 'train/dog', root / 'val/eel')

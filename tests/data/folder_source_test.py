@@ -164,7 +164,7 @@ def test_broken_files_are_named_and_refused_and_nothing_is_kept(tmp_path, load):
   broken = _spoil(root)
   match = '4 of 44 files cannot be read as images: '
   match += ', '.join(rf'{name} \({why}\)' for name, why in broken.items())
-  _refused(f'{match}; mend or remove them, or give broken=skip', load, root)
+  _refused(f'{match}; repair or remove them, or give broken=skip', load, root)
   assert not (tmp_path / 'cache').exists()
 
 
