@@ -27,6 +27,7 @@ from jax.typing import ArrayLike
 from nasjax.data.augment import Augment, augment, mix
 from nasjax.data.dataset import Arrays
 from nasjax.errors import InputError
+from nasjax.ops import per_channel
 
 
 class Sampler(NamedTuple):
@@ -188,10 +189,8 @@ def normalise(
     >>> normalise(jnp.array([[0], [255]], jnp.uint8), (0.5,), (0.5,)).tolist()
     [[-1.0], [1.0]]
   """
-  # Explicit axes, for callers who forbid implicit rank promotion.
-  axes = (1,) * (images.ndim - 1) + (-1,)
-  mean = jnp.asarray(mean, jnp.float32).reshape(axes)
-  std = jnp.asarray(std, jnp.float32).reshape(axes)
+  mean = per_channel(jnp.asarray(mean, jnp.float32), images)
+  std = per_channel(jnp.asarray(std, jnp.float32), images)
   return (images.astype(jnp.float32) / 255 - mean) / std
 
 

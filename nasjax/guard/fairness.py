@@ -14,6 +14,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from nasjax.relax.base import fold
 from nasjax.space import Alphas
 
 # `(probs, step) -> probs`; looks at nothing of probs but shapes and dtypes.
@@ -61,7 +62,7 @@ def strict(probs: Alphas, step: jax.Array, seed: int = 0) -> Alphas:
   for name, p in probs.items():
     options = p.shape[-1]
     # By name: the order in a choice does not depend on which others there are.
-    own = jax.random.fold_in(key, int.from_bytes(name.encode()) % (2**31 - 1))
+    own = fold(key, name)
     own = jax.random.fold_in(own, step // options)
     places = jnp.broadcast_to(jnp.arange(options, dtype=jnp.int32), p.shape)
     order = jax.random.permutation(own, places, axis=-1, independent=True)

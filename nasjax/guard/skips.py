@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from nasjax.ops import per_channel
 from nasjax.space import Alphas, Choice
 
 
@@ -84,8 +85,7 @@ def drop_skips(
   for i, (name, skip) in enumerate(skips(choices).items()):
     p = probs[name]
     is_skip = jnp.arange(p.shape[-1]) == skip
-    # Explicit axes, for callers who forbid implicit rank promotion.
-    is_skip = is_skip.reshape((1,) * (p.ndim - 1) + (-1,))
+    is_skip = per_channel(is_skip, p)
     alone = jnp.where(is_skip, 0, p).sum(-1, keepdims=True) < 1e-6
     own = jax.random.fold_in(key, i)
     kept = jax.random.bernoulli(own, 1 - rate, alone.shape)

@@ -62,6 +62,7 @@ from nasjax.ops.core import (
   shuffle_channels,
 )
 from nasjax.ops.mbconv import MBConv, MBConvModule
+from nasjax.ops.norm import per_channel
 
 # What an architecture file may name without its reader adding classes.
 BUILTIN: tuple[type, ...] = (
@@ -110,6 +111,7 @@ __all__ = [
   'SqueezeExcite',
   'batch_norm',
   'conv',
+  'per_channel',
   'round_to_multiple',
   'shuffle_channels',
 ]

@@ -56,8 +56,7 @@ class BatchNorm(nn.Module):
       mean, var = kept_mean.value, kept_var.value
     a = scale * lax.rsqrt(var + self.epsilon)
     b = bias - mean * a
-    axes = (1,) * (x.ndim - 1) + (-1,)  # For who forbids rank promotion.
-    y = wide * a.reshape(axes) + b.reshape(axes)
+    y = wide * per_channel(a, x) + per_channel(b, x)
     return y.astype(self.dtype or y.dtype)
 
 
@@ -67,3 +66,22 @@ def _moments(x: jax.Array) -> tuple[jax.Array, jax.Array]:
   mean = x.mean(over)
   # Rounding can make the difference of two large numbers negative.
   return mean, jnp.maximum((x * x).mean(over) - mean * mean, 0.0)
+
+
+def per_channel(values: jax.Array, like: jax.Array) -> jax.Array:
+  """Values of the channels with an axis for every axis of an array.
+
+  Explicit axes serve callers who forbid implicit rank promotion.
+
+  Args:
+    values: `[C]`.
+    like: `[..., C]`.
+
+  Returns:
+    `[1, ..., 1, C]`.
+
+  Example:
+    >>> per_channel(jnp.ones(3), jnp.zeros((2, 4, 4, 3))).shape
+    (1, 1, 1, 3)
+  """
+  return values.reshape((1,) * (like.ndim - 1) + (-1,))

@@ -23,6 +23,7 @@ from nasjax.ops import (
   Skip,
   SqueezeExcite,
   batch_norm,
+  per_channel,
   shuffle_channels,
 )
 from nasjax.space import Slot, Space, Width, channels
@@ -88,8 +89,7 @@ class NestModule(nn.Module):
 
 
 def _per_channel(mask: jax.Array, x: jax.Array) -> jax.Array:
-  # Explicit axes, for callers who forbid implicit rank promotion.
-  return mask.astype(x.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
+  return per_channel(mask.astype(x.dtype), x)
 
 
 def _resized(x: jax.Array, features: int) -> jax.Array:

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from nasjax.ops import Numerics, Op
+from nasjax.ops import Numerics, Op, per_channel
 from nasjax.space import Slot, Space, Width, check_image_size
 from nasjax.supernet import fused, stacked, switch
 from nasjax.supernet.downsampling import Downsampling
@@ -185,8 +185,7 @@ class Supernet(nn.Module):
       x = mixed(x, probs.get(slot.name), train, own)
       if isinstance(slot.features, Width):
         mask = channel_mask(slot.features, probs[slot.features.name])
-        # Explicit axes, for callers who forbid implicit rank promotion.
-        x = x * mask.astype(x.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
+        x = x * per_channel(mask.astype(x.dtype), x)
     return x
 
 

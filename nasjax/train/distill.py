@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from nasjax.ops import Numerics
 from nasjax.space import Space
@@ -32,10 +33,11 @@ def loss(
     >>> float(loss(logits, logits + 5, 4.0))
     0.0
   """
-  taught = jax.lax.stop_gradient(taught) / temperature
-  target = jax.nn.softmax(taught)
-  apart = jax.nn.log_softmax(taught) - jax.nn.log_softmax(logits / temperature)
-  return temperature**2 * (target * apart).sum(-1).mean()
+  divergence = optax.losses.kl_divergence_with_log_targets(
+    jax.nn.log_softmax(logits / temperature),
+    jax.nn.log_softmax(jax.lax.stop_gradient(taught) / temperature),
+  )
+  return temperature**2 * divergence.mean()
 
 
 @dataclasses.dataclass(frozen=True)

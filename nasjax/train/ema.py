@@ -43,6 +43,8 @@ def update(average: Any, values: Any, step: ArrayLike, decay: float) -> Any:
     [0.5]
   """
   kept = decay_at(step, decay)
+  # Unlike optax.incremental_update, a value that does not change stays the same
+  # to the bit.
   return jax.tree.map(
     lambda a, v: a + (1 - kept).astype(a.dtype) * (v - a), average, values
   )
