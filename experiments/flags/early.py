@@ -27,7 +27,10 @@ def begin(name: str) -> None:
     version_or('--version', '')
     sys.exit(0)
   if any(arg in _HELP for arg in args):
-    print(help_of(name), end='')
+    text = help_of(name)
+    if sys.argv[0].startswith('nasjax '):  # The installed command.
+      text = text.replace('python -m experiments.', 'nasjax ')
+    print(text, end='')
     sys.exit(0)
   interrupts.quiet_imports()
   if not any(arg in _OFF for arg in args):

@@ -3,6 +3,8 @@
 import dataclasses
 import importlib
 import inspect
+import os
+import sys
 import types
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -109,6 +111,9 @@ def ops_of(module: str | None) -> tuple[type, ...]:
 def _module(name: str) -> types.ModuleType:
   if not name or name.startswith('.'):
     raise InputError(f'{name!r} is no name of a module')
+  # `python -m` looks in the current folder, the installed command does not.
+  if not {'', os.getcwd()} & set(sys.path):
+    sys.path.append(os.getcwd())
   try:
     return importlib.import_module(name)
   except ModuleNotFoundError as e:
