@@ -38,8 +38,10 @@ from experiments.flags import cli
 from nasjax import checks, constraint, data, derive, search
 from nasjax.constraint import Kept
 from nasjax.report import canvas, intervals
-from nasjax.run import compilation, datasets, loop, training
+from nasjax.run import compilation, datasets, training
 from nasjax.run import inputs as inputs_lib
+from nasjax.run import record as record_lib
+from nasjax.run.workdir import claims
 from nasjax.search import State
 from nasjax.space import Architecture, argmax, fix
 from nasjax.train import recipe as recipes
@@ -451,7 +453,7 @@ def figure(rows: Sequence[dict[str, Any]], path: pathlib.Path) -> None:
 
 
 def main() -> None:
-  workdir = loop.claim(flags.FLAGS.workdir, SETTLED)
+  workdir = claims.claim(flags.FLAGS.workdir, SETTLED)
   rows = []
   for form in flags.FLAGS.forms.split(','):
     checks.lookup('constraint', form, constraint.FORMS)
@@ -469,7 +471,7 @@ def main() -> None:
     print(f'accuracies differ by form: p = {chance(rows):.2f}')
   write(rows, workdir / 'constraints.csv')
   figure(rows, workdir / 'constraints.png')
-  print(f'wrote {workdir / "constraints.png"}, by {loop.versions()}')
+  print(f'wrote {workdir / "constraints.png"}, by {record_lib.versions()}')
 
 
 if __name__ == '__main__':

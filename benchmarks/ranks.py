@@ -40,8 +40,9 @@ from experiments.sweep.setting import config_of
 from experiments.sweep.setup import Prepared
 from nasjax.errors import InputError
 from nasjax.report import intervals
-from nasjax.run import datasets, loop, supernets, training
-from nasjax.run.workdir import weights
+from nasjax.run import datasets, supernets, training
+from nasjax.run import record as record_lib
+from nasjax.run.workdir import claims, weights
 
 OPTIONS = {
   name: setup.OPTIONS[name]
@@ -222,7 +223,7 @@ def by_sandwich(prepared: Prepared, plan: Plan, part: Part) -> Scores:
 
 def _read(paths: Mapping[str, pathlib.Path], key: str) -> dict[str, float]:
   return {
-    name: loop.read_json(path)[key]
+    name: record_lib.read_json(path)[key]
     for name, path in paths.items()
     if path.exists()
   }
@@ -280,7 +281,7 @@ def main() -> None:
   config |= cli.values(OPTIONS)
   prepared = setup.prepare(config, flags.FLAGS.workdir, '')
   plan, part = plan_of(prepared), plan_lib.part(flags.FLAGS.part)
-  loop.claim(prepared.setting.workdir, {**config, **prepared.content})
+  claims.claim(prepared.setting.workdir, {**config, **prepared.content})
   truth = whole(prepared, plan, part)
   scores = [
     *by_supernets(prepared, plan, part),

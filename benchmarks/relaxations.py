@@ -29,8 +29,8 @@ from nasjax import checks, files
 from nasjax import space as space_lib
 from nasjax.report import intervals
 from nasjax.run import config as config_lib
-from nasjax.run import loop
-from nasjax.run.workdir import metrics_file
+from nasjax.run import record as record_lib
+from nasjax.run.workdir import claims, metrics_file
 from nasjax.space import Architecture
 
 
@@ -60,7 +60,7 @@ def rows(workdir: pathlib.Path, name: str, seeds: int) -> list[dict[str, Any]]:
       row = described(own, a)
       row['accuracy'] = forms.accuracy(workdir / name, a)
       files.write_json(path, {**row, 'seconds': seconds})
-    found.append(loop.read_json(path))
+    found.append(record_lib.read_json(path))
   return found
 
 
@@ -78,7 +78,7 @@ def timed(
   a = script.run(given, folder, compiled=compiled).architecture
   if fresh:
     files.write_json(path, time.monotonic() - begun[-1])
-  return a, loop.read_json(path) if path.exists() else None
+  return a, record_lib.read_json(path) if path.exists() else None
 
 
 def described(folder: pathlib.Path, a: Architecture) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def table(groups: dict[str, list[dict[str, Any]]]) -> str:
 
 
 def main() -> None:
-  workdir = loop.claim(flags.FLAGS.workdir, settled())
+  workdir = claims.claim(flags.FLAGS.workdir, settled())
   groups = {}
   for name in flags.FLAGS.relaxations.split(','):
     checks.lookup('relaxation', name, config_lib.RELAXATIONS)

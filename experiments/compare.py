@@ -23,7 +23,9 @@ from absl import flags
 
 from nasjax import checks
 from nasjax.errors import DivergedError, InputError
-from nasjax.run import datasets, loop
+from nasjax.run import datasets
+from nasjax.run import record as record_lib
+from nasjax.run.workdir import claims
 from nasjax.train.recipe import Recipe
 
 from .flags import cli, configs, names, programs, sources
@@ -97,10 +99,10 @@ def main() -> None:
   datasets.check_recipe(recipe, opened)
   dataset = datasets.read(opened)
   content = {
-    'search_content': loop.fingerprint(found.space, record.get('alphas')),
+    'search_content': record_lib.fingerprint(found.space, record.get('alphas')),
     'data_content': datasets.content_of(dataset),
   }
-  with loop.claimed(flags.FLAGS.workdir, {**config, **content}) as workdir:
+  with claims.claimed(flags.FLAGS.workdir, {**config, **content}) as workdir:
     setting = Setting(
       workdir,
       told,

@@ -21,7 +21,8 @@ from absl import flags
 from nasjax import checks, data
 from nasjax.data import stream
 from nasjax.errors import InputError
-from nasjax.run import datasets, finished, loop, portions, training
+from nasjax.run import datasets, finished, portions, training
+from nasjax.run import record as record_lib
 from nasjax.run.hosts import processes
 from nasjax.run.trained import Trained
 from nasjax.run.workdir import recorded
@@ -182,7 +183,7 @@ def evaluate(workdir: pathlib.Path, given: dict[str, Any]) -> dict[str, float]:
 
 def say_evaluation(workdir: pathlib.Path, found: dict[str, float]) -> None:
   """Prints accuracies to the last digit, beside those that were recorded."""
-  result = loop.read_json(workdir / 'result.json')
+  result = record_lib.read_json(workdir / 'result.json')
   for name, accuracy in found.items():
     before = result[f'{name}_test_accuracy']
     same = 'as' if before == accuracy else f'not {before!r} as'

@@ -5,10 +5,13 @@ runs by them.
 """
 
 import dataclasses
+import numbers
 import types
 import typing
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
+
+from nasjax.errors import InputError
 
 T = TypeVar('T')
 
@@ -98,6 +101,48 @@ def parsed(config: type, given: Mapping[str, Any]) -> dict[str, Any]:
       value = parse(value, field.name)
     found[field.name] = value
   return found
+
+
+def check_types(config: Any) -> None:
+  """Checks the types of a configuration's plain fields.
+
+  Numbers, words, truth values and None are checked; fields that may be anything
+  else, such as a function, check themselves.
+
+  Raises:
+    InputError: a field of another type, with its name and value.
+
+  Example:
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Config:
+    ...   epochs: int = 6
+    >>> check_types(Config(epochs=3))
+  """
+  for name, hint in typing.get_type_hints(type(config)).items():
+    kinds = hint.__args__ if isinstance(hint, types.UnionType) else (hint,)
+    value = getattr(config, name)
+    if not all(kind in _PLAIN for kind in kinds):
+      continue
+    if not any(_is_of(value, kind) for kind in kinds):
+      wanted = ' or '.join(_PLAIN[kind] for kind in kinds)
+      raise InputError(f'{name} is {value!r}; it must be {wanted}')
+
+
+_PLAIN = {
+  bool: 'true or false',
+  int: 'a whole number',
+  float: 'a number',
+  str: 'a word',
+  types.NoneType: 'None',
+}
+
+
+def _is_of(value: Any, kind: type) -> bool:
+  if kind is int:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+  if kind is float:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+  return isinstance(value, kind)
 
 
 def _type_of(hint: Any) -> type:

@@ -22,7 +22,7 @@ from nasjax import files
 from nasjax.errors import InputError
 from nasjax.report import document, reading
 from nasjax.report.document import Block, Figure
-from nasjax.run import loop
+from nasjax.run import record as record_lib
 from nasjax.run.workdir import recorded
 from nasjax.space import Architecture, fix
 
@@ -123,7 +123,7 @@ def extract(
       )
   found = {name: folder / f'{name}.json' for name in contents}
   for name, own in found.items():
-    if own.exists() and loop.read_json(own) != contents[name]:
+    if own.exists() and record_lib.read_json(own) != contents[name]:
       raise InputError(
         f'{own} differs from {name!r} of {path}; move it away first'
       )

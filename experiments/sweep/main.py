@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from nasjax.errors import DivergedError, InputError
-from nasjax.run import loop
-from nasjax.run.workdir import lock
+from nasjax.run.workdir import claims, lock
 
 from . import networks, pieces, report, setup, trainings
 from . import plan as plan_lib
@@ -46,10 +45,10 @@ def _claimed(
           # Which removes what a killed part left.
           with lock.hold(workdir, path.name):
             pass
-        stack.enter_context(loop.claimed(workdir, config))
+        stack.enter_context(claims.claimed(workdir, config))
       else:
         lock.check(workdir / lock.NAME)
-        loop.claim(workdir, config)
+        claims.claim(workdir, config)
         name = f'{lock.NAME}.{part.index}_of_{part.of}'
         stack.enter_context(lock.hold(workdir, name))
     yield

@@ -19,7 +19,8 @@ from nasjax.report.document import (
 from nasjax.report.intervals import Correlation, Noise
 from nasjax.report.markup import code, literal
 from nasjax.report.table import UNITS
-from nasjax.run import datasets, loop
+from nasjax.run import datasets
+from nasjax.run import record as record_lib
 
 from . import networks as networks_lib
 from . import results as results_lib
@@ -366,7 +367,7 @@ def _method(prepared: Any, content: Content) -> list[Block]:
     *(f'Not there: {literal(line)}.' for line in content.missing),
   ]
   devices = literal(', '.join(sorted({r['device'] for r in content.results})))
-  versions = ', '.join(f'{k} {v}' for k, v in loop.versions().items())
+  versions = ', '.join(f'{k} {v}' for k, v in record_lib.versions().items())
   return [
     Heading('How it was done'),
     Items(lines),

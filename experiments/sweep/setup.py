@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 from nasjax import checks, data
 from nasjax.data import split
 from nasjax.errors import InputError
-from nasjax.run import datasets, limits, loop, portions
+from nasjax.run import datasets, limits, portions
+from nasjax.run import record as record_lib
 from nasjax.run.outcome import RESOURCES
 from nasjax.space import Space
 from nasjax.train.recipe import Recipe
@@ -213,7 +214,7 @@ def prepare(
   for member in members:
     inputs = search.prepare(member, fit)
   content = {
-    'space_content': loop.fingerprint(inputs.space),
+    'space_content': record_lib.fingerprint(inputs.space),
     'data_content': datasets.content_of(dataset),
   }
   setting = Setting(

@@ -8,37 +8,25 @@ from typing import Any
 import numpy as np
 import optax
 
-from nasjax import checks, guard, relax, search
+from nasjax import checks, search
 from nasjax import constraint as constraint_lib
 from nasjax.constraint import FORMS, Kept
 from nasjax.constraint.forms import Limits
 from nasjax.errors import InputError
-from nasjax.options import documented, option
+from nasjax.options import check_types, documented, option
 from nasjax.relax import Relaxed
-from nasjax.run import schedules
+from nasjax.run import config_checks, schedules
+from nasjax.run.config_checks import (
+  APART,
+  FAIRNESS,
+  ORDERS,
+  PATIENCE,
+  RELAXATIONS,
+  SUPERNETS,
+  WINDOW,
+)
 from nasjax.train.recipe import Recipe
 
-RELAXATIONS: Mapping[str, Relaxed] = {
-  'softmax': relax.SOFTMAX,
-  'gumbel_softmax': relax.GUMBEL_SOFTMAX,
-  'straight_through': relax.STRAIGHT_THROUGH,
-  'gdas': relax.GDAS,
-  'binary_gates': relax.BINARY_GATES,
-  'dirichlet': relax.DIRICHLET,
-  'reinmax': relax.REINMAX,
-  'sparsemax': relax.SPARSEMAX,
-}
-ORDERS = 'first', 'second', 'implicit'
-FAIRNESS: Mapping[str, Callable[..., Any] | None] = {
-  'none': None,
-  'uniform': guard.uniform,
-  'strict': guard.strict,
-}
-SUPERNETS = ('mixed', 'sampled', 'entangled')
-PATIENCE = 10  # Alpha steps in a row, of the rule on skips.
-WINDOW, APART = 5, 4  # Of the rule on the eigenvalue, as in R-DARTS' code.
-
-_SMALLEST_RATIO = 1e-30  # A power of it is taken, in single precision.
 _STRENGTHS = ', '.join(
   f'{form.number:g} ({name})'
   for name, form in FORMS.items()
@@ -161,14 +149,14 @@ class SearchConfig:
   neumann_rate: float = option(
     0.01, 'step size of the Neumann series of order=implicit'
   )
-  entropy: float | schedules.Points | None = option(
+  entropy: float | str | schedules.Points | None = option(
     None,
     "weight of the entropy in the alphas' loss; positive pushes towards one op "
     f'per slot, negative towards equal ones: {schedules.SYNTAX}, such as '
     '80:0,240:0.1; not given: none',
     parse=schedules.parse,
   )
-  skip_dropout: float | schedules.Points | None = option(
+  skip_dropout: float | str | schedules.Points | None = option(
     None,
     'probability that a step of the weights drops a skip: '
     f'{schedules.SYNTAX}, such as 0:0.5,240:0; not given: none',
@@ -208,12 +196,13 @@ class SearchConfig:
   checkpoint_every: int = option(50, 'steps between checkpoints')
 
   def __post_init__(self):
-    _check_schedule(self)
-    _check_constraint(self)
-    _check_names(self)
-    _check_order(self)
-    _check_learnt(self)
-    _check_measurements(self)
+    check_types(self)
+    config_checks.check_schedule(self)
+    config_checks.check_constraint(self)
+    config_checks.check_names(self)
+    config_checks.check_order(self)
+    config_checks.check_learnt(self)
+    config_checks.check_measurements(self)
     for derived in 'recipe', 'entropy_points', 'skip_dropout_points':
       getattr(self, derived)  # Checks its own fields.
     checks.check_least(
@@ -316,114 +305,6 @@ def _described(value: Any) -> Any:
   if callable(value):
     return f'{value.__module__}.{getattr(value, "__qualname__", value)}'
   return value
-
-
-def _check_schedule(config: SearchConfig) -> None:
-  """Raises InputError where numbers of the schedules contradict."""
-  counts = ('steps', 'log_every', 'checkpoint_every', 'batch_size')
-  checks.check_least(1, **{name: getattr(config, name) for name in counts})
-  checks.check_seed(config.seed)
-  most = config.steps - 1  # At least one step of the alphas.
-  if not 0 <= config.warmup_steps <= most:
-    raise InputError(
-      f'warmup_steps is {config.warmup_steps}; with steps {config.steps} it '
-      f'must be 0 to {most}'
-    )
-  rates = ('learning_rate', 'alpha_learning_rate')
-  temperatures = ('temperature', 'final_temperature')
-  names = temperatures + rates
-  checks.check_positive(**{name: getattr(config, name) for name in names})
-  for name in temperatures:
-    if getattr(config, name) < np.finfo(np.float32).tiny:
-      raise InputError(
-        f'{name} is {getattr(config, name)}, which is 0 in single precision; '
-        'it must be larger'
-      )
-  ratio = config.final_temperature / config.temperature
-  if not _SMALLEST_RATIO < ratio < 1 / _SMALLEST_RATIO:
-    raise InputError(
-      f'final_temperature is {config.final_temperature}, {ratio:.3g} times '
-      f'the temperature; it must be {_SMALLEST_RATIO:g} to '
-      f'{1 / _SMALLEST_RATIO:g} times it'
-    )
-  decays = ('weight_decay', 'alpha_weight_decay')
-  checks.check_not_negative(**{name: getattr(config, name) for name in decays})
-
-
-def _check_constraint(config: SearchConfig) -> None:
-  checks.check_fill(config.fill)
-  if not isinstance(config.constraint, str):
-    given = 'by a constraint that is a function'
-    checks.refuse_ignored(config, ['dual_rate', 'strength'], given)
-    return
-  form = checks.lookup('constraint', config.constraint, FORMS)
-  ignored = sorted({'strength', 'dual_rate'} - {form.option})
-  why = f'with constraint={config.constraint}'
-  checks.refuse_ignored(config, ignored, why)
-
-
-def _check_names(config: SearchConfig) -> None:
-  if isinstance(config.relax, str):
-    checks.lookup('relaxation', config.relax, RELAXATIONS)
-  checks.lookup('fairness', config.fairness, FAIRNESS)
-  if config.supernet is not None:
-    checks.lookup('supernet', config.supernet, dict.fromkeys(SUPERNETS))
-
-
-def _check_order(config: SearchConfig) -> None:
-  """Raises InputError for an unknown order or a bad Neumann series."""
-  checks.lookup('order', config.order, dict.fromkeys(ORDERS))
-  if config.order == 'implicit':
-    checks.check_least(1, neumann_terms=config.neumann_terms)
-    checks.check_positive(neumann_rate=config.neumann_rate)
-  else:
-    numbers = ('neumann_terms', 'neumann_rate')
-    checks.refuse_ignored(config, numbers, f'with order={config.order}')
-  if config.fairness != 'none' and config.order != 'first':
-    raise InputError(
-      f'fairness={config.fairness} needs order=first: weights that are '
-      'trained alike whatever the alphas are do not answer to them'
-    )
-
-
-def _check_learnt(config: SearchConfig) -> None:
-  """Raises InputError where a stopping rule needs more alpha steps."""
-  learnt = config.steps - config.warmup_steps
-  if config.stop_skips is not None and learnt < PATIENCE:
-    raise InputError(
-      f'stop_skips={config.stop_skips} has no effect: alphas learn for '
-      f'{learnt} steps (steps is {config.steps}, warmup_steps '
-      f'{config.warmup_steps}), and it takes at least {PATIENCE}; give '
-      'fewer warmup_steps or leave it out'
-    )
-
-
-def _check_measurements(config: SearchConfig) -> None:
-  every, ratio = config.eigenvalue_every, config.stop_eigenvalue
-  if ratio is not None and not 0 < ratio < 1:
-    raise InputError(
-      f'stop_eigenvalue is {ratio}; it must be above 0 and below 1'
-    )
-  if every is None:
-    if ratio is not None:
-      raise InputError(
-        'stop_eigenvalue needs measurements; give eigenvalue_every, too'
-      )
-    return
-  checks.check_least(1, eigenvalue_every=every)
-  if every % config.log_every:
-    raise InputError(
-      f'eigenvalue_every is {every}; it must be a multiple of log_every '
-      f'({config.log_every}), or measurements would not be logged'
-    )
-  measured = config.steps // every - config.warmup_steps // every
-  needed = 1 if ratio is None else WINDOW + APART
-  if measured < needed:
-    raise InputError(
-      f'eigenvalue_every is {every}; with steps {config.steps} and '
-      f'warmup_steps {config.warmup_steps} it is measured {measured} times, '
-      f'and must be at least {needed}'
-    )
 
 
 def configured(config: Any, fields: Mapping[str, Any]) -> Any:

@@ -12,7 +12,8 @@ from nasjax import data, options, train
 from nasjax.data import stream
 from nasjax.errors import InputError
 from nasjax.ops import Numerics
-from nasjax.run import datasets, loop
+from nasjax.run import datasets
+from nasjax.run import record as record_lib
 from nasjax.run.workdir import diverged_file, recorded, weights
 from nasjax.space import Architecture, Space, difference, fix, op_types
 from nasjax.train import distill
@@ -137,7 +138,7 @@ def architecture(
 def _module_of(workdir: pathlib.Path) -> str | None:
   """The module of a run's ops or space, as its config names it."""
   try:
-    config = loop.read_json(workdir / 'config.json')
+    config = record_lib.read_json(workdir / 'config.json')
   except InputError:
     return None
   for name in ('ops', 'space') if isinstance(config, dict) else ():
@@ -269,7 +270,7 @@ def _same_classes(found: list[str] | str, names: Sequence[str]) -> bool:
   """Whether a result has these classes; older results have their hash."""
   if isinstance(found, list):
     return found == list(names)
-  return found == loop.fingerprint(tuple(names))
+  return found == record_lib.fingerprint(tuple(names))
 
 
 def content(found: train.Weights) -> str:

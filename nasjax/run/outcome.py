@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from nasjax import cost, derive, report
-from nasjax.run import loop
+from nasjax.run import record as record_lib
 from nasjax.run.limits import Limits
 from nasjax.run.workdir import recorded
 from nasjax.space import Alphas, Architecture, Space, argmax
@@ -95,8 +95,8 @@ def save(
       'kept': kept,
     },
     finalists=finalists,
-    versions=loop.versions(),
-    alphas=loop.to_host(logits),
+    versions=record_lib.versions(),
+    alphas=record_lib.to_host(logits),
     **record,
   )
 

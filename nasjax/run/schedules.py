@@ -1,6 +1,7 @@
 """Numbers that change over a search: a number, or points with lines between."""
 
 import functools
+import numbers
 from typing import Any
 
 import jax
@@ -44,11 +45,11 @@ def parse(text: str, what: str) -> float | Points:
   return tuple(points)
 
 
-def points(given: float | Points, what: str, steps: int) -> Points:
+def points(given: float | str | Points, what: str, steps: int) -> Points:
   """A number or points as points that reach the end of a run.
 
   Args:
-    given: a number, or points.
+    given: a number, points, or either as `parse` takes it.
     what: name of the field, for messages.
     steps: of the run.
 
@@ -60,7 +61,11 @@ def points(given: float | Points, what: str, steps: int) -> Points:
     >>> points(0.1, 'entropy', 240)
     ((0, 0.1),)
   """
-  single = isinstance(given, int | float)
+  if isinstance(given, str):
+    given = parse(given, what)
+  single = isinstance(given, numbers.Real)
+  if not single and not given:
+    raise InputError(f'{what} has no points; write it as 0:0,{steps}:0.1')
   found = ((0, float(given)),) if single else given
   for _, value in found:
     if not abs(value) < checks.LARGEST:

@@ -16,17 +16,23 @@ from nasjax.errors import InputError
 from nasjax.run import (
   datasets,
   finalists,
-  loop,
   outcome,
   steps,
   supernets,
 )
 from nasjax.run import inputs as inputs_lib
 from nasjax.run import progress as bars
+from nasjax.run import record as record_lib
 from nasjax.run.config import SearchConfig, configured
 from nasjax.run.inputs import Inputs
 from nasjax.run.limits import Limits
-from nasjax.run.workdir import diverged_file, metrics_file, recorded, weights
+from nasjax.run.workdir import (
+  claims,
+  diverged_file,
+  metrics_file,
+  recorded,
+  weights,
+)
 from nasjax.space import Alphas, Architecture, SearchSpace, Space
 
 FIGURES = ('alphas', 'cost', 'architecture')
@@ -211,11 +217,11 @@ def run(
     )
   # A space or images may change under the same name.
   content = {
-    'space_content': loop.fingerprint(inputs.space),
+    'space_content': record_lib.fingerprint(inputs.space),
     'data_content': inputs.data_content,
   }
   told = _told(inputs) if told is None else told
-  with loop.claimed(workdir, {**told, **content}) as claimed:
+  with claims.claimed(workdir, {**told, **content}) as claimed:
     if is_finished(claimed):
       found = _read(inputs, claimed)
     else:
@@ -233,7 +239,7 @@ def _told(inputs: Inputs) -> dict[str, Any]:
     'crop_area': getattr(inputs.dataset, 'crop_area', None),
     'limits': {c.name: limit for c, limit in inputs.limits.items()},
     # A cost of the user's own may change under the same name.
-    'limits_content': loop.fingerprint(*inputs.limits),
+    'limits_content': record_lib.fingerprint(*inputs.limits),
   }
 
 

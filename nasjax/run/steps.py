@@ -21,6 +21,7 @@ from nasjax.run import (
   outcome,
   progress,
 )
+from nasjax.run import record as record_lib
 from nasjax.run.config import SearchConfig
 from nasjax.run.inputs import Inputs
 from nasjax.run.workdir import diverged_file
@@ -131,7 +132,7 @@ def _take_steps(inputs, parts, workdir, rows, compiled):
     its = compiled(inputs, parts, key, train, valid)
     state = its.start(key)
     # During the warm-up the alphas do not change, and neither do the costs.
-    costs = loop.to_host(its.costs_of(state.alphas, state.step))
+    costs = record_lib.to_host(its.costs_of(state.alphas, state.step))
     its.described(state.alphas, state.step)
     return its, state, costs
 
@@ -171,7 +172,7 @@ def _take_steps(inputs, parts, workdir, rows, compiled):
 
 def identity(inputs: Inputs) -> str:
   """A fingerprint of a search; checkpoints of another one are refused."""
-  return loop.fingerprint(
+  return record_lib.fingerprint(
     sorted(inputs.config.described().items()),
     sorted(inputs.limits.items(), key=lambda limit: limit[0].name),
     inputs.space,

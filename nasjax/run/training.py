@@ -24,10 +24,11 @@ from nasjax.run import (
   portions,
 )
 from nasjax.run import progress as bars
+from nasjax.run import record as record_lib
 from nasjax.run.config import configured
 from nasjax.run.hosts import devices, processes
 from nasjax.run.trained import Trained, accuracies, facts
-from nasjax.run.workdir import diverged_file, metrics_file, weights
+from nasjax.run.workdir import claims, diverged_file, metrics_file, weights
 from nasjax.space import Architecture, SearchSpace, Space
 from nasjax.train.recipe import Recipe
 
@@ -145,7 +146,7 @@ def run(
   store, told = loop.in_memory(rows), contextlib.nullcontext()
   log_every = max(1, steps // recipe.epochs // 4)
   if workdir is not None:
-    identity = loop.fingerprint(
+    identity = record_lib.fingerprint(
       network,
       recipe,
       seed,
@@ -195,7 +196,7 @@ def run(
     'seed': seed,
     'recipe': dataclasses.asdict(recipe),
     'teacher': taught.record,
-    'versions': loop.versions(),
+    'versions': record_lib.versions(),
     'device': jax.devices()[0].device_kind,
     **record,
   }
@@ -395,10 +396,10 @@ def train_network(
         'teacher': taught.record,
       }
     content = {
-      'content': loop.fingerprint(network),
+      'content': record_lib.fingerprint(network),
       'data_content': datasets.content_of(dataset),
       'teacher_content': taught.record and taught.record['content'],
       **processes.content(),
     }
-    with loop.claimed(workdir, {**told, **content}) as claimed:
+    with claims.claimed(workdir, {**told, **content}) as claimed:
       return one(claimed)

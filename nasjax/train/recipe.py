@@ -8,7 +8,7 @@ import optax
 from nasjax import checks
 from nasjax.errors import InputError
 from nasjax.ops import Numerics
-from nasjax.options import documented, option
+from nasjax.options import check_types, documented, option
 from nasjax.space import Space
 from nasjax.train import drop_path as drop_path_lib
 from nasjax.train import optimizers
@@ -124,6 +124,7 @@ class Recipe:
   )
 
   def __post_init__(self):
+    check_types(self)
     checks.check_least(1, epochs=self.epochs)
     checks.check_least(0, skip_nonfinite=self.skip_nonfinite)
     positive = 'learning_rate', 'rms_epsilon', 'stair_epochs', 'bn_epsilon'

@@ -15,7 +15,7 @@ import pytest
 from experiments.flags import cli, sources
 from nasjax import data, space, spaces
 from nasjax.data import stream
-from nasjax.run import loop
+from nasjax.run import record as record_lib
 from nasjax.run.workdir import metrics_file
 from tests.conftest import images as _images
 from tests.conftest import prepare_tfds
@@ -287,7 +287,7 @@ def test_a_killed_streamed_training_ends_where_it_would_have(tmp_path):
   one, other = (metrics_file.read(d) for d in (again, whole))
   assert one == other
   assert [row['step'] for row in one] == list(range(1, 49))
-  one, other = (loop.read_json(d / 'result.json') for d in (again, whole))
+  one, other = (record_lib.read_json(d / 'result.json') for d in (again, whole))
   assert one | {'command': ''} == other | {'command': ''}
   assert one['test_images'] == 60
 

@@ -14,8 +14,14 @@ from PIL import Image
 
 from nasjax import data, files, space
 from nasjax.data import folder_cache, images, tfds_files
-from nasjax.run import finished, loop
-from nasjax.run.workdir import checkpoints, diverged_file, metrics_file, weights
+from nasjax.run import finished
+from nasjax.run.workdir import (
+  checkpoints,
+  claims,
+  diverged_file,
+  metrics_file,
+  weights,
+)
 from tests.conftest import refused
 
 _PIPE = 'is a named pipe, not a regular file'
@@ -120,7 +126,7 @@ def test_a_pipe_in_place_of_a_cache_is_no_cache(tmp_path, make_pipe):
   [
     ('architecture.json', lambda d: space.Architecture.load(d / 'a.json')),
     ('architecture.json', lambda d: space.read_record(d / 'a.json')),
-    ('config.json', lambda d: loop.claim(d, {})),
+    ('config.json', lambda d: claims.claim(d, {})),
     ('metrics.jsonl', metrics_file.read),
     ('metrics.jsonl', lambda d: metrics_file.cut(d, 0)),
     ('result.json', finished.read),

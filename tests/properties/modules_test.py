@@ -9,7 +9,6 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 # Modules that the file named beside each tests as a whole.
 ELSEWHERE = {
   'nasjax/baselines/adapted.py': 'baselines/scaled_test.py',
-  'nasjax/checks.py': 'train/optimizers_test.py',
   'nasjax/constraint/forms.py': 'run/limits_test.py',
   'nasjax/derive/finalists.py': 'run/finalists_test.py',
   'nasjax/derive/found.py': 'derive/certificate_test.py',
@@ -19,9 +18,9 @@ ELSEWHERE = {
   'nasjax/derive/problem.py': 'derive/solve_test.py',
   'nasjax/derive/relaxation.py': 'derive/ranked_test.py',
   'nasjax/errors.py': 'experiments/command_test.py',
-  'nasjax/options.py': 'experiments/flag_sets_test.py',
   'nasjax/printable.py': 'report/markup_test.py',
   'nasjax/run/config.py': 'experiments/search_test.py',
+  'nasjax/run/config_checks.py': 'experiments/search_test.py',
   'nasjax/run/datasets.py': 'experiments/flags/sources_test.py',
   'nasjax/run/finished.py': 'run/workdir/recorded_test.py',
   'nasjax/run/hosts/relay.py': 'run/hosts/processes_test.py',

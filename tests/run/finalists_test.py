@@ -13,8 +13,9 @@ from experiments import search
 from experiments.flags import cli, configs, names
 from nasjax import cost, data, derive, space, spaces
 from nasjax.data import stream
-from nasjax.run import finalists, loop
+from nasjax.run import finalists
 from nasjax.run import inputs as inputs_lib
+from nasjax.run import record as record_lib
 from nasjax.run.config import SearchConfig
 from tests.conftest import refused
 from tests.experiments.sweep import sweep_cases
@@ -166,7 +167,9 @@ def test_the_best_of_them_is_taken(searched):
   best = max(rows, key=lambda row: row['valid_accuracy'])
   assert list(found.choice) == best['choice']
   for i, row in enumerate(rows, 1):
-    result = loop.read_json(workdir / 'finalists' / str(i) / 'result.json')
+    result = record_lib.read_json(
+      workdir / 'finalists' / str(i) / 'result.json'
+    )
     # The halves of 120 images.
     assert (result['train_images'], result['test_images']) == (60, 60)
     assert result['test_accuracy'] == row['valid_accuracy']

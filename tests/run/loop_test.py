@@ -1,7 +1,6 @@
 """The loop of a run: metrics, checkpoints, rules that stop it."""
 
 import json
-import os
 from typing import NamedTuple
 
 import chex
@@ -17,7 +16,6 @@ from nasjax.run import (
   steps,
 )
 from nasjax.run.workdir import metrics_file
-from tests.conftest import refused
 from tests.run.run_cases import Alphas
 
 
@@ -143,49 +141,3 @@ def test_what_a_rule_has_seen_survives_a_kill(tmp_path):
     tmp_path / name / 'metrics.jsonl' for name in ('whole', 'killed')
   )
   assert first.read_text() == second.read_text()
-
-
-def test_a_workdir_belongs_to_one_run(tmp_path):
-  workdir = tmp_path / 'run'
-  loop.claim(workdir, {'steps': 3, 'limit': ['macs=1M']})
-  loop.claim(workdir, {'steps': 3, 'limit': ['macs=1M']})
-  # Whoever mistyped a flag may mend it, until a step was taken.
-  loop.claim(workdir, {'steps': 4, 'limit': ['macs=1M']})
-  (workdir / 'checkpoints').mkdir()
-  (workdir / 'metrics.jsonl').write_text('')
-  loop.claim(workdir, {'steps': 3, 'limit': ['macs=1M']})
-  (workdir / 'metrics.jsonl').write_text('{"step": 1}\n')
-  refused(
-    'steps was 3 and is 4', loop.claim, workdir, {'steps': 4, 'limit': []}
-  )
-  refused(
-    'another script, or of another version of this one, which was told limit;',
-    *(loop.claim, workdir, {'steps': 3, 'epochs': 4}),
-  )
-  config = json.loads((workdir / 'config.json').read_text())
-  config['versions']['jax'] = '0.1'
-  (workdir / 'config.json').write_text(json.dumps(config))
-  refused(
-    'made by other versions: jax was 0.1 and is ',
-    loop.claim,
-    workdir,
-    {'steps': 3, 'limit': ['macs=1M']},
-  )
-  before = (workdir / 'config.json').read_text()
-  refused('steps was 3', loop.claim, workdir, {'steps': 4, 'limit': []})
-  assert (workdir / 'config.json').read_text() == before
-  damaged = {**json.loads(before), 'versions': 3}
-  (workdir / 'config.json').write_text(json.dumps(damaged))
-  same = {'steps': 3, 'limit': ['macs=1M']}
-  refused('made by other versions: all was 3', loop.claim, workdir, same)
-  (tmp_path / 'other').mkdir()
-  (tmp_path / 'other' / 'thesis.tex').write_text('')
-  refused('holds files but no run', loop.claim, tmp_path / 'other', {})
-  (tmp_path / 'killed').mkdir()
-  (tmp_path / 'killed' / 'config.json.part').write_text('{"ste')
-  loop.claim(tmp_path / 'killed', {'steps': 3})
-  refused('Not a directory', loop.claim, tmp_path / 'other/thesis.tex/run', {})
-  refused('is a file', loop.claim, tmp_path / 'other' / 'thesis.tex', {})
-  latin = tmp_path / os.fsdecode(b'caf\xe9')
-  refused('not in UTF-8', loop.claim, latin, {})
-  assert not latin.exists()

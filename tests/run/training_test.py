@@ -20,9 +20,10 @@ from experiments.flags import (
 from nasjax import cost, data, ops, space, spaces
 from nasjax import train as train_lib
 from nasjax.errors import InputError
-from nasjax.run import datasets, finished, loop, portions, training
+from nasjax.run import datasets, finished, portions, training
 from nasjax.run import inputs as inputs_lib
 from nasjax.run import limits as limits_lib
+from nasjax.run import record as record_lib
 from nasjax.run.config import SearchConfig
 from nasjax.run.workdir import metrics_file, weights
 from nasjax.train import recipe as recipes
@@ -96,7 +97,7 @@ def _files(workdir):
 
 @pytest.mark.slow
 def test_an_evaluation_gives_what_was_recorded_and_writes_nothing(run, capsys):
-  result, before = loop.read_json(run / 'result.json'), _files(run)
+  result, before = record_lib.read_json(run / 'result.json'), _files(run)
   found = train.evaluate(run, {'epochs': 3})
   assert set(found) == {'last', 'best'}
   for name, accuracy in found.items():
@@ -156,7 +157,7 @@ def test_images_of_an_evaluation_may_lie_elsewhere(run, monkeypatch):
 
 @pytest.mark.slow
 def test_a_result_has_what_a_comparison_needs(root, run):
-  result = loop.read_json(run / 'result.json')
+  result = record_lib.read_json(run / 'result.json')
   a = space.Architecture.load(root / 'small.json')
   network = space.fix(a.space, a)
   given = cli.defaults(train.OPTIONS) | FULL
@@ -177,7 +178,7 @@ def test_a_result_has_what_a_comparison_needs(root, run):
       'teacher': None,
       'command': 'a command',
       'recipe': dataclasses.asdict(configs.of(Recipe, given)),
-      'versions': loop.versions(),
+      'versions': record_lib.versions(),
       'device': jax.devices()[0].device_kind,
     }
     == result
@@ -235,9 +236,9 @@ def test_the_best_weights_are_the_first_of_the_highest_on_what_is_held_out(run):
   assert [row['step'] for row in rows] == [4, 8, 12]
   highest = max(row['valid_accuracy'] for row in rows)
   first = next(r['step'] for r in rows if r['valid_accuracy'] == highest)
-  kept = loop.read_json(run / 'best.json')
+  kept = record_lib.read_json(run / 'best.json')
   assert kept == {'step': first, 'valid_accuracy': highest}
-  result = loop.read_json(run / 'result.json')
+  result = record_lib.read_json(run / 'result.json')
   assert (result['train_images'], result['valid_images']) == (48, 12)
   assert result['ops']['stage1_1'] == 'mbconv_k3_e1'
 
@@ -363,10 +364,10 @@ def test_a_student_is_recorded_with_its_teacher(root, run, tmp_path):
   alone = _train(root, tmp_path / 'alone', epochs=1, batch_size=12)
   assert alone['teacher'] is None
   teacher = result['teacher']
-  of_teacher = loop.read_json(run / 'result.json')
+  of_teacher = record_lib.read_json(run / 'result.json')
   assert teacher['test_accuracy'] == of_teacher['test_accuracy']
   assert (teacher['distill_weight'], teacher['weights']) == (0.9, 'best')
-  config = loop.read_json(tmp_path / 'taught' / 'config.json')
+  config = record_lib.read_json(tmp_path / 'taught' / 'config.json')
   assert config['teacher_content'] == teacher['content']
   network = finished.read(run).network
   one, other = (

@@ -15,7 +15,7 @@ from typing import Any
 from nasjax import checks
 from nasjax.errors import InputError
 from nasjax.options import Options
-from nasjax.run import loop
+from nasjax.run import record as record_lib
 
 Kind = Callable[[Any], str]
 _SHOWN = 60  # Characters of a value in a message.
@@ -28,7 +28,7 @@ def read(path: pathlib.Path, kind: Kind) -> Any:
   Raises:
     InputError: it cannot be read, is no JSON, or of another kind.
   """
-  return hold(path, loop.read_json(path), kind)
+  return hold(path, record_lib.read_json(path), kind)
 
 
 def hold(path: pathlib.Path, value: Any, kind: Kind) -> Any:

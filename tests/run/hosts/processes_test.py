@@ -18,7 +18,8 @@ from experiments import train
 from experiments.flags import cli
 from nasjax import ops, space, spaces
 from nasjax.errors import InputError
-from nasjax.run import feeds, loop
+from nasjax.run import feeds
+from nasjax.run import record as record_lib
 from nasjax.run.hosts import processes, rendezvous
 from nasjax.run.workdir import metrics_file
 from tests.conftest import prepare_tfds, refused
@@ -135,9 +136,9 @@ def test_two_processes_of_which_one_is_killed_end_where_one_ends(tmp_path):
   assert [row['step'] for row in one] == [row['step'] for row in other]
   for a, b in zip(one, other, strict=True):
     assert a == pytest.approx(b, rel=1e-5, abs=1e-5)
-  one, other = (loop.read_json(d / 'result.json') for d in (alone, both))
+  one, other = (record_lib.read_json(d / 'result.json') for d in (alone, both))
   assert other['test_accuracy'] == pytest.approx(one['test_accuracy'], abs=0.02)
-  assert loop.read_json(both / 'config.json')['processes'] == 2
+  assert record_lib.read_json(both / 'config.json')['processes'] == 2
   # One process reads what two have left.
   found = train.evaluate(both, {})
   assert found['last'] == other['last_test_accuracy']

@@ -13,7 +13,8 @@ from experiments import search, train
 from experiments.flags import cli, names, sources
 from experiments.sweep import one_search
 from nasjax import data, space, spaces
-from nasjax.run import finished, loop
+from nasjax.run import finished
+from nasjax.run import record as record_lib
 from nasjax.run.workdir import metrics_file, recorded, weights
 from tests.conftest import images, refused
 
@@ -110,7 +111,7 @@ def test_an_evaluation_imports_what_was_typed_alone(root, forgotten):
   assert not forgotten()
   found = train.evaluate(root / 'own', {'ops': 'my_ops'})
   assert forgotten()
-  recorded = loop.read_json(root / 'own' / 'result.json')
+  recorded = record_lib.read_json(root / 'own' / 'result.json')
   assert found == {'last': recorded['last_test_accuracy']}
 
 
@@ -281,7 +282,7 @@ def test_a_finished_training_is_not_gone_on_with_if_damaged(root, copied):
   workdir = copied('plain')
   again = {'architecture': str(root / 'plain.json')}
   whole = _train(workdir, **again)
-  assert whole == loop.read_json(workdir / 'result.json')
+  assert whole == record_lib.read_json(workdir / 'result.json')
   _edited(workdir / 'result.json', lambda d: d.update(test_accuracy=[1]))
   before = _contents(workdir)
   refused("'test_accuracy', which is", _train, workdir, **again)
@@ -316,7 +317,9 @@ def test_kinds_tell_numbers_from_what_looks_like_one():
 def test_names_of_classes_are_kept_beside_the_weights(root):
   for name in ('plain', 'own'):
     workdir = root / name
-    assert loop.read_json(workdir / 'result.json')['classes'] == [*CLASSES]
+    assert record_lib.read_json(workdir / 'result.json')['classes'] == [
+      *CLASSES
+    ]
     assert weights.classes(workdir, weights.LAST) == CLASSES
   for name in ('plain', 'search'):
     record = space.read_record(root / name / 'architecture.json')
@@ -338,7 +341,7 @@ def test_names_of_classes_need_not_be_in_utf_8(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_a_result_of_before_has_a_hash_of_the_names(copied):
   workdir = copied('plain')
-  hashed = loop.fingerprint(CLASSES)
+  hashed = record_lib.fingerprint(CLASSES)
   _edited(workdir / 'result.json', lambda d: d.update(classes=hashed))
   assert set(train.evaluate(workdir, {})) == {'last'}
   finished.teacher(workdir, SET, 0.5, 4.0)

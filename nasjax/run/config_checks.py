@@ -1,0 +1,154 @@
+"""Names that the configuration of a search takes, and checks of its fields."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nasjax import checks, guard, relax
+from nasjax.constraint import FORMS
+from nasjax.errors import InputError
+from nasjax.relax import Relaxed
+
+if TYPE_CHECKING:
+  from nasjax.run.config import SearchConfig
+
+RELAXATIONS: Mapping[str, Relaxed] = {
+  'softmax': relax.SOFTMAX,
+  'gumbel_softmax': relax.GUMBEL_SOFTMAX,
+  'straight_through': relax.STRAIGHT_THROUGH,
+  'gdas': relax.GDAS,
+  'binary_gates': relax.BINARY_GATES,
+  'dirichlet': relax.DIRICHLET,
+  'reinmax': relax.REINMAX,
+  'sparsemax': relax.SPARSEMAX,
+}
+ORDERS = 'first', 'second', 'implicit'
+FAIRNESS: Mapping[str, Callable[..., Any] | None] = {
+  'none': None,
+  'uniform': guard.uniform,
+  'strict': guard.strict,
+}
+SUPERNETS = ('mixed', 'sampled', 'entangled')
+PATIENCE = 10  # Alpha steps in a row, of the rule on skips.
+WINDOW, APART = 5, 4  # Of the rule on the eigenvalue, as in R-DARTS' code.
+
+_SMALLEST_RATIO = 1e-30  # A power of it is taken, in single precision.
+
+
+def check_schedule(config: 'SearchConfig') -> None:
+  """Raises InputError where numbers of the schedules contradict."""
+  counts = ('steps', 'log_every', 'checkpoint_every', 'batch_size')
+  checks.check_least(1, **{name: getattr(config, name) for name in counts})
+  checks.check_seed(config.seed)
+  most = config.steps - 1  # At least one step of the alphas.
+  if not 0 <= config.warmup_steps <= most:
+    raise InputError(
+      f'warmup_steps is {config.warmup_steps}; with steps {config.steps} it '
+      f'must be 0 to {most}'
+    )
+  rates = ('learning_rate', 'alpha_learning_rate')
+  temperatures = ('temperature', 'final_temperature')
+  names = temperatures + rates
+  checks.check_positive(**{name: getattr(config, name) for name in names})
+  for name in temperatures:
+    if getattr(config, name) < np.finfo(np.float32).tiny:
+      raise InputError(
+        f'{name} is {getattr(config, name)}, which is 0 in single precision; '
+        'it must be larger'
+      )
+  ratio = config.final_temperature / config.temperature
+  if not _SMALLEST_RATIO < ratio < 1 / _SMALLEST_RATIO:
+    raise InputError(
+      f'final_temperature is {config.final_temperature}, {ratio:.3g} times '
+      f'the temperature; it must be {_SMALLEST_RATIO:g} to '
+      f'{1 / _SMALLEST_RATIO:g} times it'
+    )
+  decays = ('weight_decay', 'alpha_weight_decay')
+  checks.check_not_negative(**{name: getattr(config, name) for name in decays})
+
+
+def check_constraint(config: 'SearchConfig') -> None:
+  checks.check_fill(config.fill)
+  if not isinstance(config.constraint, str):
+    if not callable(config.constraint):
+      raise InputError(
+        f'constraint is {config.constraint!r}; it must be one of '
+        f'{", ".join(FORMS)} or a function of limits'
+      )
+    given = 'by a constraint that is a function'
+    checks.refuse_ignored(config, ['dual_rate', 'strength'], given)
+    return
+  form = checks.lookup('constraint', config.constraint, FORMS)
+  ignored = sorted({'strength', 'dual_rate'} - {form.option})
+  why = f'with constraint={config.constraint}'
+  checks.refuse_ignored(config, ignored, why)
+
+
+def check_names(config: 'SearchConfig') -> None:
+  if isinstance(config.relax, str):
+    checks.lookup('relaxation', config.relax, RELAXATIONS)
+  elif not isinstance(config.relax, Relaxed):
+    raise InputError(
+      f'relax is {config.relax!r}; it must be one of {", ".join(RELAXATIONS)} '
+      'or a nasjax.relax.Relaxed'
+    )
+  checks.lookup('fairness', config.fairness, FAIRNESS)
+  if config.supernet is not None:
+    checks.lookup('supernet', config.supernet, dict.fromkeys(SUPERNETS))
+
+
+def check_order(config: 'SearchConfig') -> None:
+  """Raises InputError for an unknown order or a bad Neumann series."""
+  checks.lookup('order', config.order, dict.fromkeys(ORDERS))
+  if config.order == 'implicit':
+    checks.check_least(1, neumann_terms=config.neumann_terms)
+    checks.check_positive(neumann_rate=config.neumann_rate)
+  else:
+    numbers = ('neumann_terms', 'neumann_rate')
+    checks.refuse_ignored(config, numbers, f'with order={config.order}')
+  if config.fairness != 'none' and config.order != 'first':
+    raise InputError(
+      f'fairness={config.fairness} needs order=first: weights that are '
+      'trained alike whatever the alphas are do not answer to them'
+    )
+
+
+def check_learnt(config: 'SearchConfig') -> None:
+  """Raises InputError where a stopping rule needs more alpha steps."""
+  learnt = config.steps - config.warmup_steps
+  if config.stop_skips is not None and learnt < PATIENCE:
+    raise InputError(
+      f'stop_skips={config.stop_skips} has no effect: alphas learn for '
+      f'{learnt} steps (steps is {config.steps}, warmup_steps '
+      f'{config.warmup_steps}), and it takes at least {PATIENCE}; give '
+      'fewer warmup_steps or leave it out'
+    )
+
+
+def check_measurements(config: 'SearchConfig') -> None:
+  every, ratio = config.eigenvalue_every, config.stop_eigenvalue
+  if ratio is not None and not 0 < ratio < 1:
+    raise InputError(
+      f'stop_eigenvalue is {ratio}; it must be above 0 and below 1'
+    )
+  if every is None:
+    if ratio is not None:
+      raise InputError(
+        'stop_eigenvalue needs measurements; give eigenvalue_every, too'
+      )
+    return
+  checks.check_least(1, eigenvalue_every=every)
+  if every % config.log_every:
+    raise InputError(
+      f'eigenvalue_every is {every}; it must be a multiple of log_every '
+      f'({config.log_every}), or measurements would not be logged'
+    )
+  measured = config.steps // every - config.warmup_steps // every
+  needed = 1 if ratio is None else WINDOW + APART
+  if measured < needed:
+    raise InputError(
+      f'eigenvalue_every is {every}; with steps {config.steps} and '
+      f'warmup_steps {config.warmup_steps} it is measured {measured} times, '
+      f'and must be at least {needed}'
+    )

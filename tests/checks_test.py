@@ -1,0 +1,57 @@
+"""Checks of numbers and names, at the borders of what they let pass."""
+
+import math
+
+import pytest
+
+from nasjax import checks
+from tests.conftest import refused
+
+LETS_PASS = [
+  (lambda x: checks.check_least(1, steps=x), (1, 2**31 - 1), (0, -1, 2**31)),
+  (lambda x: checks.check_seed(x), (0, 2**32 - 1), (-1, 2**32)),
+  (lambda x: checks.check_seed(x, 3), (2**32 - 3,), (2**32 - 2,)),
+  (
+    lambda x: checks.check_positive(rate=x),
+    (1e-30, 3e38),
+    (0.0, -1.0, math.inf, math.nan),
+  ),
+  (
+    lambda x: checks.check_not_negative(decay=x),
+    (0.0, 3e38),
+    (-1e-9, math.inf, math.nan),
+  ),
+  (checks.check_fill, (0.0, 1.0), (-0.1, 1.1, math.nan)),
+]
+
+
+@pytest.mark.parametrize(('check', 'right', 'wrong'), LETS_PASS)
+def test_borders(check, right, wrong):
+  for value in right:
+    check(value)
+  for value in wrong:
+    refused('it must be', check, value)
+
+
+@pytest.mark.parametrize(
+  ('text', 'number'),
+  [('300000', 3e5), ('3e5', 3e5), ('300k', 3e5), ('0.3M', 3e5), ('1G', 1e9)],
+)
+def test_numbers_as_people_write_them(text, number):
+  assert checks.parse_number(text, 'limit') == number
+  assert checks.parse_limits([f'macs={text}'], ['macs']) == {'macs': number}
+
+
+@pytest.mark.parametrize('text', ['', 'k', '3x', '1,5', 'M3'])
+def test_no_numbers_are_refused_with_what_was_typed(text):
+  refused(f'limit: {text!r} is no number', checks.parse_number, text, 'limit')
+
+
+def test_limits_are_on_known_resources_once():
+  known = ['macs', 'params']
+  refused('names no resource', checks.parse_limits, ['3e5'], known)
+  refused('unknown resource', checks.parse_limits, ['watts=3'], known)
+  refused(
+    'two limits on macs', checks.parse_limits, ['macs=1', 'macs=2'], known
+  )
+  refused('not positive', checks.parse_limits, ['macs=0'], known)
