@@ -5,6 +5,8 @@ huge pages. This module imports nothing that is slow.
 """
 
 import importlib.resources
+import os
+import signal
 import sys
 
 import nasjax
@@ -30,7 +32,7 @@ def begin(name: str) -> None:
     text = help_of(name)
     if sys.argv[0].startswith('nasjax '):  # The installed command.
       text = text.replace('python -m experiments.', 'nasjax ')
-    print(text, end='')
+    _say(text)
     sys.exit(0)
   interrupts.quiet_imports()
   if not any(arg in _OFF for arg in args):
@@ -40,7 +42,18 @@ def begin(name: str) -> None:
 def version_or(argument: str, usage: str) -> None:
   """Prints the version where that was asked for, else how a command is used."""
   version = f'nasjax {nasjax.__version__}\n'
-  print(version if argument == '--version' else usage, end='')
+  _say(version if argument == '--version' else usage)
+
+
+def _say(text: str) -> None:
+  """Prints; ends quietly where nobody reads any more, as in `... | head`."""
+  try:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+  except BrokenPipeError:
+    # Nothing that is left in the buffer may raise again when Python ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(128 + signal.SIGPIPE)
 
 
 def help_of(name: str) -> str:

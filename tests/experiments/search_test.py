@@ -464,13 +464,16 @@ def test_flags_reach_the_search_that_they_are_of(monkeypatch):
   given |= {'space': 'tiny', 'limit': ['macs=60k'], 'skip_dropout': '0.3'}
   given |= {'weight_decay': 0.25, 'learning_rate': 0.1, 'steps': 240}
   config = cli.defaults(search.OPTIONS) | given
+  monkeypatch.setattr(
+    search_lib.hypergradient, 'implicit_with', lambda **kwargs: kwargs
+  )
   inputs_lib.build(search.prepare(config))
-  for name in ('order', 'neumann_terms', 'neumann_rate'):
-    assert made[name] == given[name]
+  told = made['hypergradient']
+  assert (told['terms'], told['rate']) == (5, 0.02)
   assert float(made['guards'].skip_dropout(7)) == pytest.approx(0.3)
   assert made['guards'].entropy is None
   kernel = {'kernel': np.full((1, 2), 3.0), 'bias': np.full(2, 3.0)}
-  assert float(made['regulariser'](kernel)) == pytest.approx(0.25 / 2 * 18)
+  assert float(told['regulariser'](kernel)) == pytest.approx(0.25 / 2 * 18)
   # At the peak of the rate, with Nesterov's momentum of a constant decay.
   kernel, warmup = {'kernel': np.ones((2, 2), np.float32)}, 240 // 20
   zeros, tx = jax.tree.map(np.zeros_like, kernel), made['weight_tx']

@@ -15,7 +15,7 @@ from tests.report.report_cases import CHOSEN, NETWORKS, TINY, assert_png, texts
 
 @pytest.mark.parametrize('space', NETWORKS, ids=lambda s: s.name)
 def test_architecture_shows_macs_that_sum_to_the_cost(space):
-  figure = architecture._architecture(space)
+  figure = architecture.draw_network(space)
   numbers = [t for t in texts(figure) if re.fullmatch(r'[\d,]+', t)]
   shown = [int(t.replace(',', '')) for t in numbers]
   macs = [b.macs for b in architecture.blocks(space)]
@@ -28,7 +28,7 @@ def test_architecture_shows_macs_that_sum_to_the_cost(space):
 
 @pytest.mark.parametrize('space', NETWORKS, ids=lambda s: s.name)
 def test_architecture_marks_each_reduction_and_each_resolution(space):
-  written = texts(architecture._architecture(space))
+  written = texts(architecture.draw_network(space))
   strides = [s.stride for s in space.slots if s.stride > 1]
   marks = [t for t in written if t.startswith('\N{DOWNWARDS ARROW}')]
   assert [int(t[1:]) for t in marks] == strides
@@ -44,7 +44,7 @@ def test_architecture_marks_each_reduction_and_each_resolution(space):
 
 def test_architecture_says_each_op_and_width():
   space = fix(TINY, CHOSEN)
-  written = texts(architecture._architecture(space, 'a title'))
+  written = texts(architecture.draw_network(space, 'a title'))
   for slot in space.slots:
     assert slot.name in written
     assert canvas.words(slot.ops[0]) in written
@@ -56,7 +56,7 @@ def test_architecture_keeps_its_texts_apart_and_inside():
   space = dataclasses.replace(zoo.mobilenet_v2(), name='n' * 40)
   long = dataclasses.replace(space.slots[0], name='a_slot_with_a_long_name')
   space = dataclasses.replace(space, slots=(long, *space.slots[1:]))
-  figure = architecture._architecture(space)
+  figure = architecture.draw_network(space)
   renderer = figure.canvas.get_renderer()
   drawn = [t for t in figure.axes[0].texts if t.get_text()]
   boxes = [t.get_window_extent(renderer) for t in drawn]

@@ -166,9 +166,8 @@ def test_images_are_cut_at_random_for_weights_alone():
   inputs = types.SimpleNamespace(
     train=train,
     valid=valid,
-    dataset=types.SimpleNamespace(crop_area=0.1),
+    dataset=types.SimpleNamespace(crop_area=0.1, image_shape=(6, 6, 3)),
     config=types.SimpleNamespace(seed=0),
-    space=types.SimpleNamespace(image_size=6, channels=3),
     batches=types.SimpleNamespace(size=12, sharding=None),
   )
   for half, fed, whole in zip(

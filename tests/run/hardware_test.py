@@ -63,7 +63,7 @@ def test_who_chose_the_cpu_is_not_warned(monkeypatch):
     [
       sys.executable,
       '-c',
-      'from experiments import hardware as h; h.glob.glob = lambda _: '
+      'from nasjax.run import hardware as h; h.glob.glob = lambda _: '
       '["/dev/nvidia0"]; print(*h.lines(), sep="|")',
     ],
     cwd=ROOT,

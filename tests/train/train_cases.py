@@ -5,6 +5,7 @@ import numpy as np
 import optax
 
 from nasjax import data, space, spaces, train
+from nasjax.ops import Numerics
 
 
 def make_network():
@@ -20,10 +21,15 @@ ARRAYS = data.Arrays(
 )
 
 
-def run_states(steps, arrays=ARRAYS, teacher_weights=(), **options):
+_NUMERICS = Numerics()
+
+
+def run_states(
+  steps, arrays=ARRAYS, teacher_weights=(), numerics=_NUMERICS, **options
+):
   """The states of a training, from the first on, and its last metrics."""
   parts = train.make(
-    make_network().network(), BATCHES, tx=optax.sgd(0.1), **options
+    make_network().network(numerics), BATCHES, tx=optax.sgd(0.1), **options
   )
   states = [jax.jit(parts.init)(jax.random.key(0), arrays)]
   step, metrics = jax.jit(parts.step), {}

@@ -85,10 +85,9 @@ def test_a_network_trains_and_derives_like_any_other(name):
     jax.ShapeDtypeStruct((8,), jnp.int32),
   )
   parts = train.make(
-    network.network(),
+    network.network(ops.Numerics(lowering='native')),
     data.Batches(4, (0.5,) * 3, (0.3,) * 3),
     tx=optax.sgd(0.1, momentum=0.9),
-    numerics=ops.Numerics(lowering='native'),
   )
   key = jax.eval_shape(jax.random.key, 0)
   before = jax.eval_shape(lambda k: parts.init(k, arrays), key)

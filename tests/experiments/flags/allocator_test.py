@@ -1,5 +1,6 @@
 """What was freed stays this process's."""
 
+import importlib
 import os
 import pathlib
 import subprocess
@@ -7,7 +8,7 @@ import sys
 
 import pytest
 
-from experiments.flags import allocator
+from experiments.flags import allocator, early
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 # Twice a block as large as a step's, written to; how many pages were fresh.
@@ -79,30 +80,44 @@ def test_huge_pages_are_asked_for_once_where_they_can_be_had(
     assert found == {'HOME': 'x', allocator.VARIABLE: after}
 
 
-def _restarted(monkeypatch, argv, original):
+def _restarted(monkeypatch, original, act):
   calls = []
   monkeypatch.setattr(os, 'execve', lambda *args: calls.append(args))
   monkeypatch.setattr(os, 'confstr', lambda name: 'glibc 2.36')
   monkeypatch.setattr(pathlib.Path, 'read_text', lambda path: MADVISE)
   monkeypatch.setattr(sys, 'platform', 'linux')
   monkeypatch.delenv(allocator.VARIABLE, raising=False)
-  allocator.restart(argv, original)
+  act(original)
   return calls
 
 
 def test_a_script_starts_again_with_what_was_typed(monkeypatch):
-  typed = ['python3', '-W', 'error', '-m', 'experiments.count', '--help']
+  typed = ['python3', '-W', 'error', '-m', 'experiments.count', '--json']
   ((program, arguments, environment),) = _restarted(
-    monkeypatch, ['-m', '--help'], typed
+    monkeypatch, typed, allocator.restart
   )
   assert program == sys.executable
   assert arguments == [sys.executable, *typed[1:]]
   assert environment[allocator.VARIABLE] == allocator.HUGE_PAGES
 
 
-@pytest.mark.parametrize('argv', [[], [''], ['-c'], ['a/pytest/__main__.py']])
-def test_who_imports_the_package_is_left_alone(monkeypatch, argv):
-  assert not _restarted(monkeypatch, argv, ['python3', '-c', 'x'])
+@pytest.mark.parametrize('off', [None, '--nohuge_pages', '--huge_pages=false'])
+def test_a_flag_turns_it_off(monkeypatch, off):
+  def begin(original):
+    monkeypatch.setattr(sys, 'argv', ['count', '--json', *filter(None, [off])])
+    monkeypatch.setattr(early.interrupts, 'quiet_imports', lambda: None)
+    early.begin('count')
+
+  calls = _restarted(monkeypatch, ['python3'], begin)
+  assert len(calls) == (off is None)
+
+
+def test_who_imports_the_package_is_left_alone(monkeypatch):
+  def act(original):
+    for name in ('search', 'train', 'count', 'compare', 'sweep.__main__'):
+      importlib.reload(importlib.import_module(f'experiments.{name}'))
+
+  assert not _restarted(monkeypatch, ['python3', '-c', 'x'], act)
 
 
 def test_it_says_the_same_after_a_restart():

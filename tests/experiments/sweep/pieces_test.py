@@ -141,7 +141,7 @@ def test_a_sweep_that_took_no_step_accepts_the_corrected_command(tmp_path):
     with contextlib.ExitStack() as ends:
       (member / name).mkdir()
       ends.callback((member / name).rmdir)
-      refused('a run with other flags', _enter, workdir, WHOLE, other)
+      refused('a run with other values', _enter, workdir, WHOLE, other)
   _enter(workdir, WHOLE, other)
 
 
