@@ -43,17 +43,17 @@ def from_arrays(
     >>> dataset.num_train, dataset.num_test, dataset.num_classes
     (5000, 10000, 10)
   """
-  sides = [_arrays(images, labels, 'training')]
-  if test is not None:
-    sides.append(_arrays(*test, 'test'))
-  shape, other = (side.images.shape[1:] for side in (sides[0], sides[-1]))
+  train = _arrays(images, labels, 'training')
+  held = None if test is None else _arrays(*test, 'test')
+  sides = [train] if held is None else [train, held]
+  shape, other = (side.images.shape[1:] for side in (train, sides[-1]))
   if shape != other:
     raise InputError(
       f'training images are {list(shape)} and test images {list(other)}; they '
       'must have one size'
     )
   highest = max(int(side.labels.max()) for side in sides)
-  seen = np.unique(sides[0].labels)
+  seen = np.unique(train.labels)
   if class_names is None and len(seen) <= highest:
     missing = next(i for i in range(highest + 1) if i not in seen)
     raise InputError(
@@ -68,15 +68,13 @@ def from_arrays(
     )
   names = map(str, range(number)) if class_names is None else class_names
   names = tuple(names)
-  if test is None:
+  if held is None:
     if not 0 < test_fraction < 1:
       raise InputError(
         f'test_fraction is {test_fraction}; it must be between 0 and 1'
       )
-    sides = list(
-      split(sides[0], 1 - test_fraction, what=name, class_names=names)
-    )
-  dataset = Dataset(name, *sides, names)
+    train, held = split(train, 1 - test_fraction, what=name, class_names=names)
+  dataset = Dataset(name, train, held, names)
   check_enough(dataset, 1)
   return dataset
 

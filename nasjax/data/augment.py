@@ -162,7 +162,11 @@ def mix(
   order = jax.random.permutation(
     order_key, jnp.arange(len(images), dtype=jnp.int32)
   )
-  return tuple(share * x + (1 - share) * x[order] for x in (images, labels))
+
+  def mixed(x: jax.Array) -> jax.Array:
+    return share * x + (1 - share) * x[order]
+
+  return mixed(images), mixed(labels)
 
 
 def _crop(key: jax.Array, images: jax.Array, pad: int) -> jax.Array:

@@ -141,7 +141,7 @@ def take(arrays: Arrays, indices: ArrayLike) -> tuple[jax.Array, jax.Array]:
 
 
 def statistics(
-  images: ArrayLike, *, chunk: int = 4096
+  images: jax.Array | np.ndarray, *, chunk: int = 4096
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
   """Mean and standard deviation of each channel; give it training images only.
 
@@ -189,9 +189,9 @@ def normalise(
     >>> normalise(jnp.array([[0], [255]], jnp.uint8), (0.5,), (0.5,)).tolist()
     [[-1.0], [1.0]]
   """
-  mean = per_channel(jnp.asarray(mean, jnp.float32), images)
-  std = per_channel(jnp.asarray(std, jnp.float32), images)
-  return (images.astype(jnp.float32) / 255 - mean) / std
+  centre = per_channel(jnp.asarray(mean, jnp.float32), images)
+  scale = per_channel(jnp.asarray(std, jnp.float32), images)
+  return (images.astype(jnp.float32) / 255 - centre) / scale
 
 
 @dataclasses.dataclass(frozen=True)
@@ -253,8 +253,10 @@ class Batches:
       are shares of the classes, `f32[size, num_classes]`.
     """
     if self.resident:
+      if not isinstance(sampler, Sampler):
+        raise TypeError(f'sampler is {sampler!r}; it must come from begin')
       indices, sampler = sampler_next(sampler, self.size)
-      arrays = take(arrays, indices)
+      arrays = Arrays(*take(arrays, indices))
     images, labels = self.prepared(arrays, key)
     return images, labels, sampler
 
@@ -272,7 +274,7 @@ class Batches:
     """
     if self.sharding is not None:
       arrays = jax.lax.with_sharding_constraint(arrays, self.sharding)
-    images, labels = arrays
+    images, labels = map(jnp.asarray, arrays)
     mix_key = None
     if self.policy.mixup:
       key, mix_key = jax.random.split(key)

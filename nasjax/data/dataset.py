@@ -14,8 +14,8 @@ import zlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
-from jax.typing import ArrayLike
 
 from nasjax.data import (
   folder_listing,
@@ -42,8 +42,8 @@ class Arrays(NamedTuple):
     labels: `int32[n]`, the class of each image, from 0.
   """
 
-  images: ArrayLike
-  labels: ArrayLike
+  images: jax.Array | np.ndarray
+  labels: jax.Array | np.ndarray
 
 
 # Arrays have no single truth value, so a generated == could only fail.
@@ -89,7 +89,8 @@ class Dataset:
   @property
   def image_shape(self) -> tuple[int, int, int]:
     """Height, width and channels of every image."""
-    return tuple(self.train.images.shape[1:])
+    _, height, width, channels = self.train.images.shape
+    return height, width, channels
 
   @property
   def sizes(self) -> dict[str, int]:
@@ -230,8 +231,8 @@ def open_set(
     raise InputError(f'image_size is {image_size}; it must be at least 1')
   if name == EMBEDDED:
     dataset = _embedded()
-    sizes = dataset.image_shape, dataset.class_names
-    sizes += dataset.num_train, dataset.num_test
+    shape, classes = dataset.image_shape, dataset.class_names
+    num_train, num_test = dataset.num_train, dataset.num_test
     read = functools.partial(_as_it_is, dataset)
   elif name.startswith(folder_listing.PREFIX):
     folder = folder_source.open_folder(
@@ -242,8 +243,8 @@ def open_set(
       broken=broken,
       write=write,
     )
-    sizes = folder.image_shape, folder.found.class_names
-    sizes += folder.count('train'), folder.count('test')
+    shape, classes = folder.image_shape, folder.found.class_names
+    num_train, num_test = folder.count('train'), folder.count('test')
     read = functools.partial(_of_folder, name, folder)
   else:
     found = tfds_builder.open_set(
@@ -254,8 +255,9 @@ def open_set(
       test_split=test_split,
       write=write,
     )
-    sizes = tfds_source.shape_of(found, image_size), found.class_names
-    sizes += tuple(
+    shape = tfds_source.shape_of(found, image_size)
+    classes = found.class_names
+    num_train, num_test = (
       len(found.rows(split)) for split in (found.train_split, found.test_split)
     )
     read = functools.partial(_of_tfds, found, image_size)
@@ -265,7 +267,7 @@ def open_set(
     check_enough(dataset, min_train)
     return dataset
 
-  return Opened(name, *sizes, enough)
+  return Opened(name, shape, classes, num_train, num_test, enough)
 
 
 def _as_it_is(dataset: Dataset) -> Dataset:
@@ -344,6 +346,6 @@ def checksum(dataset: Dataset) -> str:
     sides += (dataset.valid,)
   for arrays in sides:
     for array in arrays:
-      found = zlib.crc32(np.ascontiguousarray(array), found)
+      found = zlib.crc32(np.ascontiguousarray(array).data, found)
       found = zlib.crc32(repr(np.shape(array)).encode(), found)
   return f'{found:08x}'

@@ -87,7 +87,8 @@ class Opened:
 
   def count(self, side: str) -> int:
     """Files of a side, whether or not all of them can be read."""
-    files = self.found.files if self.kept is None else self.kept.files
+    kept = self.kept
+    files = self.found.files if kept is None else kept.files.tolist()
     return int((_sides_of(self, files) == side).sum())
 
 
@@ -151,15 +152,15 @@ def read(opened: Opened) -> Source:
   """
   found, name = opened.found, opened.name
   decoded = opened.kept or _decode(opened)
-  if len(decoded.broken) and opened.broken == 'refuse':
+  broken = tuple(decoded.broken.tolist())
+  if broken and opened.broken == 'refuse':
     raise InputError(
-      f'{name}: {len(decoded.broken)} of {len(found.files)} files cannot be '
-      f'read as images: {listed(decoded.broken)}; repair or remove them, or '
-      'give broken=skip'
+      f'{name}: {len(broken)} of {len(found.files)} files cannot be read as '
+      f'images: {listed(broken)}; repair or remove them, or give broken=skip'
     )
   if opened.kept is None and opened.write:
     folder_cache.save(opened.path, opened.key, decoded)
-  side_of = _sides_of(opened, decoded.files)
+  side_of = _sides_of(opened, decoded.files.tolist())
   _check_sides(opened, decoded.labels, side_of)
   columns = decoded.images, decoded.labels, decoded.files
   sides = {
@@ -171,7 +172,7 @@ def read(opened: Opened) -> Source:
   return Source(
     sides,
     folders.get('test', 'test'),
-    tuple(decoded.broken.tolist()),
+    broken,
     _of_split(folders) + oddities(sides, found.class_names),
   )
 

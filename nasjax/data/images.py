@@ -101,7 +101,11 @@ def _opened(path: str | os.PathLike) -> Image.Image:
 def _is_short(image: Image.Image) -> bool:
   """Whether integers of 32 bits in memory are of at most 16 in the file."""
   if image.format == 'TIFF':
-    return max(image.tag_v2[ExifTags.Base.BitsPerSample]) <= 16
+    # Loaded with the first TIFF, and not before.
+    from PIL.TiffImagePlugin import TiffImageFile
+
+    if isinstance(image, TiffImageFile):
+      return max(image.tag_v2[ExifTags.Base.BitsPerSample]) <= 16
   return image.format == 'PPM'  # Its reader scales to 16 bits.
 
 

@@ -25,7 +25,7 @@ class Side(NamedTuple):
 
   images: np.ndarray
   labels: np.ndarray
-  files: Sequence[str] = ()
+  files: np.ndarray | tuple[()] = ()
 
 
 def oddities(
@@ -68,7 +68,7 @@ def oddities(
   for name, side in sides.items():
     empty = np.bincount(side.labels, minlength=len(class_names)) == 0
     if name != 'training' and empty.any():
-      names = [str(class_names[i]) for i in np.flatnonzero(empty)]
+      names = [class_names[i] for i in np.flatnonzero(empty).tolist()]
       found.append(
         f'{len(names)} of {len(class_names)} classes have no {name} image: '
         f'{listed(names)}'
@@ -103,7 +103,7 @@ def _called(name: str, sides: Mapping[str, Side], place: int) -> str:
 def _digests(images: np.ndarray) -> list[bytes]:
   """A hash of the pixels of each image, short but without collisions."""
   flat = np.ascontiguousarray(images).reshape(len(images), -1)
-  return [hashlib.sha256(row).digest() for row in flat]
+  return [hashlib.sha256(row.data).digest() for row in flat]
 
 
 def _even(images: np.ndarray) -> list[int]:

@@ -18,8 +18,8 @@ import dataclasses
 import functools
 import importlib.util
 import os
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -27,11 +27,22 @@ from nasjax.data import images, tfds_builder
 from nasjax.data.dataset import EMBEDDED, Arrays, sizes
 from nasjax.errors import InputError
 
+if TYPE_CHECKING:
+  import grain
+
 DEFAULT_SIZE = 224
 CROP_AREA = 0.08  # Of Szegedy et al. 2015; small networks learn from more.
 # Of the shorter edge: see `image.square`.
 _TEST_SHARE = 0.875
 _THREADS = min(16, 2 * (os.cpu_count() or 1))
+
+
+class Decoded(Protocol):
+  """Rows by place: `uint8[height, width, channels]` and the class."""
+
+  def __len__(self) -> int: ...
+
+  def __getitem__(self, index: int) -> tuple[np.ndarray, np.int32]: ...
 
 
 # Rows have no cheap equality.
@@ -48,7 +59,7 @@ class Rows:
   """
 
   what: str
-  source: Sequence[dict[str, Any]]
+  source: tfds_builder.Rows
   image: str
   label: str
   num_classes: int
@@ -56,25 +67,25 @@ class Rows:
   def __len__(self) -> int:
     return len(self.source)
 
-  def __getitem__(self, place: int) -> tuple[np.ndarray, np.int32]:
+  def __getitem__(self, index: int) -> tuple[np.ndarray, np.int32]:
     """Pixels, `uint8[height, width, channels]`, and the class.
 
     Raises:
       InputError: the row is damaged or has no label.
     """
     try:
-      row = self.source[place]
+      row = self.source[index]
     except (OSError, RuntimeError) as error:
       raise tfds_builder.unreadable(self.what, error) from error
     label = np.int32(row[self.label])
     if label == -1:
       raise InputError(
-        f'data set {self.what}: row {place} has no label (-1); give a split of '
+        f'data set {self.what}: row {index} has no label (-1); give a split of '
         'rows that have one'
       )
     if not 0 <= label < self.num_classes:
       raise InputError(
-        f'data set {self.what}: row {place} has the label {label}; for '
+        f'data set {self.what}: row {index} has the label {label}; for '
         f'{self.num_classes} classes it must be 0 to {self.num_classes - 1}'
       )
     return row[self.image], label
@@ -95,8 +106,8 @@ class Streamed:
   """
 
   name: str
-  train: Rows
-  test: Rows
+  train: Decoded
+  test: Decoded
   class_names: tuple[str, ...]
   test_split: str
   image_shape: tuple[int, int, int]
@@ -204,7 +215,7 @@ def _check_classes(opened: tfds_builder.Opened) -> None:
 
 
 def train_batches(
-  rows: Sequence[tuple[np.ndarray, np.int32]],
+  rows: Decoded,
   size: int,
   image_size: int,
   *,
@@ -212,7 +223,7 @@ def train_batches(
   process_index: int = 0,
   process_count: int = 1,
   area: tuple[float, float] | None = (CROP_AREA, 1.0),
-) -> Iterator[Arrays]:
+) -> 'grain.DatasetIterator[Arrays]':
   """The training batches of one process, without end.
 
   Args:
@@ -260,7 +271,8 @@ def train_batches(
     if area is None:
       return _middle(row, image_size)
     picture = images.of_pixels(row[0])
-    return Arrays(images.random_square(picture, image_size, rng, area), row[1])
+    pixels = images.random_square(picture, image_size, rng, area)
+    return Arrays(pixels, np.asarray(row[1]))
 
   # Repeated before it is cut and shared out: so every place of the stream has
   # a number of its own, in all processes, and with it its own randomness.
@@ -269,9 +281,7 @@ def train_batches(
   return iter(_read_ahead(stream, size).batch(size, drop_remainder=True))
 
 
-def once(
-  rows: Sequence[tuple[np.ndarray, np.int32]], size: int, image_size: int
-) -> Iterator[Arrays]:
+def once(rows: Decoded, size: int, image_size: int) -> Iterator[Arrays]:
   """All rows once, in their order; of each image the middle, nothing random.
 
   Args:
@@ -291,7 +301,7 @@ def once(
   return iter(_read_ahead(all_rows, size).batch(size, drop_remainder=False))
 
 
-def sample(rows: Sequence, image_size: int, most: int = 1024) -> np.ndarray:
+def sample(rows: Decoded, image_size: int, most: int = 1024) -> np.ndarray:
   """Images from all over the rows, the same every time, for statistics.
 
   Args:
@@ -308,7 +318,8 @@ def _middle(row: tuple[np.ndarray, np.int32], image_size: int) -> Arrays:
   picture = images.of_pixels(row[0])
   # A border of an eighth is left out, as far as that does not enlarge.
   share = max(_TEST_SHARE, min(1.0, image_size / min(picture.size)))
-  return Arrays(images.square(picture, image_size, share), row[1])
+  pixels = images.square(picture, image_size, share)
+  return Arrays(pixels, np.asarray(row[1]))
 
 
 def _read_ahead(stream: Any, size: int) -> Any:

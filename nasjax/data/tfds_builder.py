@@ -9,7 +9,7 @@ import importlib.util
 import os
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -17,6 +17,18 @@ from nasjax.data import tfds_files
 from nasjax.errors import InputError
 
 _LISTED = 10  # Names in a message, which is to stay one line.
+
+
+class Rows(Protocol):
+  """A split as TFDS reads it: features by name, of the row at a place."""
+
+  def __len__(self) -> int: ...
+
+  def __getitem__(self, place: int, /) -> dict[str, Any]: ...
+
+  def __getitems__(
+    self, places: Sequence[int], /
+  ) -> Sequence[dict[str, Any]]: ...
 
 
 class Opened(NamedTuple):
@@ -41,7 +53,7 @@ class Opened(NamedTuple):
   train_split: str
   test_split: str
 
-  def rows(self, split: str) -> Sequence[dict[str, Any]]:
+  def rows(self, split: str) -> Rows:
     """All rows of a split, decoded when one is asked for.
 
     Raises:
@@ -224,7 +236,8 @@ def _keys(name: str, info: Any) -> tuple[str, str]:
   image, label = (features[k] if k in features else None for k in keys)
   shape = getattr(image, 'shape', None)
   if (
-    not isinstance(shape, tuple)
+    image is None
+    or not isinstance(shape, tuple)
     or len(shape) not in (2, 3)
     or image.np_dtype != np.uint8
     or not isinstance(label, tfds.features.ClassLabel)

@@ -2,8 +2,7 @@
 
 import concurrent.futures
 import os
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -75,7 +74,7 @@ def _pixels(found: np.ndarray, image_size: int | None) -> np.ndarray:
 def _decode(
   what: str,
   opened: tfds_builder.Opened,
-  rows: Sequence[dict[str, Any]],
+  rows: tfds_builder.Rows,
   image_size: int | None,
 ) -> tuple[np.ndarray, np.ndarray]:
   """Decodes all rows: `uint8[n, height, width, channels]`, `int32[n]`."""
