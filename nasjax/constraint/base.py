@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-from jax.typing import ArrayLike
 
 State = Any  # A pytree of arrays.
 
@@ -54,21 +53,21 @@ def chain(*constraints: Constraint) -> Constraint:
   return Constraint(init, update)
 
 
-def require_positive(name: str, **values: ArrayLike) -> None:
+def require_positive(name: str, **values: float) -> None:
   """Raises ValueError, with the value, unless all are positive and finite."""
   for field, value in values.items():
     if not 0 < value < math.inf:
       raise ValueError(f'{name} requires a positive {field}, got {value}.')
 
 
-def require_finite(name: str, **values: ArrayLike) -> None:
+def require_finite(name: str, **values: float) -> None:
   """Raises ValueError, with the value, unless all are finite."""
   for field, value in values.items():
     if not math.isfinite(value):
       raise ValueError(f'{name} requires a finite {field}, got {value}.')
 
 
-def require_not_negative(name: str, **values: ArrayLike) -> None:
+def require_not_negative(name: str, **values: float) -> None:
   """Raises ValueError, with the value, unless all are 0 or more and finite."""
   for field, value in values.items():
     if not 0 <= value < math.inf:

@@ -1,6 +1,6 @@
 """Penalties of fixed strength; their state never changes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from nasjax.constraint.base import (
   Constraint,
+  State,
   require_not_negative,
   require_positive,
 )
@@ -151,7 +152,7 @@ def log_power(
     factor = state.weight * ratio**state.power
     return loss + factor if additive else loss * factor
 
-  return _penalty(LogPowerState(limit, power, weight), form)
+  return _penalty(LogPowerState, (limit, power, weight), form)
 
 
 def ratio_power(
@@ -183,7 +184,7 @@ def ratio_power(
     ratio = jnp.maximum(cost / state.limit, _SMALLEST_RATIO)
     return loss * ratio ** jnp.where(ratio > 1, state.above, state.below)
 
-  return _penalty(RatioPowerState(limit, below, above), form)
+  return _penalty(RatioPowerState, (limit, below, above), form)
 
 
 def band(limit: float, strength: float, tolerance: float = 0.05) -> Constraint:
@@ -222,7 +223,7 @@ def band(limit: float, strength: float, tolerance: float = 0.05) -> Constraint:
     ratio = jnp.maximum(cost / state.limit, _SMALLEST_RATIO)
     return loss + state.strength * side * jnp.log(ratio)
 
-  return _penalty(BandState(limit, strength, tolerance), form)
+  return _penalty(BandState, (limit, strength, tolerance), form)
 
 
 def _additive(limit: float, strength: float, price: Callable) -> Constraint:
@@ -231,14 +232,16 @@ def _additive(limit: float, strength: float, price: Callable) -> Constraint:
   def form(loss, cost, strict_cost, state):
     return loss + state.strength * price(cost / state.limit)
 
-  return _penalty(PenaltyState(limit, strength), form)
+  return _penalty(PenaltyState, (limit, strength), form)
 
 
-def _penalty(start: NamedTuple, form: Callable) -> Constraint:
+def _penalty(
+  kind: Callable[..., State], numbers: Sequence[float], form: Callable
+) -> Constraint:
   """A form `(loss, cost, strict_cost, state) -> loss` that keeps its state."""
 
   def init():
-    return type(start)(*map(jnp.float32, start))
+    return kind(*map(jnp.float32, numbers))
 
   def update(loss, cost, strict_cost, state):
     return form(loss, cost, strict_cost, state), state
