@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from jax.extend import core
 
-from nasjax.count.jaxpr import branches, called, open_jaxpr, place, size
+from nasjax.count.jaxpr import array, branches, called, open_jaxpr, place, size
 
 
 class Tensor(NamedTuple):
@@ -44,7 +44,10 @@ class Value:
 
   tensor: Tensor
   constant: bool
-  root: 'Value'
+  root: 'Value' = dataclasses.field(init=False)
+
+  def __post_init__(self):
+    self.root = self
 
 
 @dataclasses.dataclass(eq=False, slots=True)
@@ -99,8 +102,9 @@ def new_value(
   dtype = getattr(aval, 'dtype', None)  # A token has none, and no bytes.
   itemsize = 0 if dtype is None else dtype.itemsize
   tensor = Tensor(where, op, shape, str(dtype), size(shape) * itemsize * scale)
-  value = Value(tensor, constant, root)
-  value.root = value if root is None else root
+  value = Value(tensor, constant)
+  if root is not None:
+    value.root = root
   return value
 
 
@@ -180,7 +184,7 @@ def _is_view(eqn: core.JaxprEqn) -> bool:
   if name == 'reshape':
     return eqn.params['dimensions'] is None
   if name == 'convert_element_type':
-    return eqn.invars[0].aval.dtype == eqn.outvars[0].aval.dtype
+    return array(eqn.invars[0]).dtype == array(eqn.outvars[0]).dtype
   return name in _VIEWS
 
 

@@ -10,7 +10,7 @@ theirs several times (`repeated`); of a `cond`, one branch runs (`branches`). A
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, SupportsInt
 
 import flax.linen as nn
 import jax
@@ -102,7 +102,23 @@ def _is_array(leaf: Any) -> bool:
   return hasattr(leaf, 'shape') and hasattr(leaf, 'dtype')
 
 
-def size(shape: Iterable[int]) -> int:
+def array(atom: core.Var | core.Literal) -> jax.core.ShapedArray:
+  """The shape and dtype of an operand or a result that is an array.
+
+  Raises:
+    TypeError: it is a token, a reference or another value without them.
+
+  Example:
+    >>> eqn, = trace(lambda x: x * 2, jax.numpy.ones(3)).eqns
+    >>> array(eqn.invars[0]).shape
+    (3,)
+  """
+  if not isinstance(atom.aval, jax.core.ShapedArray):
+    raise TypeError(f'{atom.aval} is no array')
+  return atom.aval
+
+
+def size(shape: Iterable[SupportsInt]) -> int:
   """The elements of a shape, exact.
 
   Example:

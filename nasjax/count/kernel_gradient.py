@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from jax.extend import core
 from jax.extend.core import primitives
 
-from nasjax.count.jaxpr import nested
+from nasjax.count.jaxpr import array, nested
 
 # Size and step along every spatial axis: of images, kernel or outputs.
 _Extents = tuple[tuple[int, int], ...]
@@ -91,17 +91,17 @@ def _is_marked(eqn: core.JaxprEqn) -> bool:
 
 def _extents(eqn: core.JaxprEqn) -> tuple[_Extents, _Extents, _Extents]:
   """Of images, kernel and outputs."""
-  avals = (*eqn.invars, *eqn.outvars)
   steps = (eqn.params[f'{name}_dilation'] for name in ('lhs', 'rhs'))
-  return tuple(
-    tuple(zip((var.aval.shape[axis] for axis in spec[2:]), step, strict=True))
-    for var, spec, step in zip(
-      avals,
+  images, taps, outputs = (
+    tuple(zip((shape[axis] for axis in spec[2:]), step, strict=True))
+    for shape, spec, step in zip(
+      (array(atom).shape for atom in (*eqn.invars, *eqn.outvars)),
       eqn.params['dimension_numbers'],
       (*steps, eqn.params['window_strides']),
       strict=True,
     )
   )
+  return images, taps, outputs
 
 
 def _is_flipped(

@@ -137,7 +137,7 @@ def layers(
 
 
 _Origin = frozenset[int] | None
-_NOTHING = frozenset()
+_NOTHING: frozenset[int] = frozenset()
 
 
 class _Step(NamedTuple):
@@ -161,7 +161,7 @@ def _walk(
   jaxpr: core.Jaxpr, origins: Sequence[_Origin], outer: str, times: int
 ) -> Generator[_Step, None, list[_Origin]]:
   """Yields a step per equation that runs; returns the origins of results."""
-  env = dict.fromkeys(jaxpr.constvars, _NOTHING)
+  env: dict[core.Var, _Origin] = dict.fromkeys(jaxpr.constvars, _NOTHING)
   env.update(zip(jaxpr.invars, origins, strict=True))
 
   def read(atom):
@@ -220,7 +220,7 @@ def _layer_row(
     if any(dilation != 1 for dilation in eqn.params['lhs_dilation']):
       op, stride = 'transposed conv', eqn.params['lhs_dilation']
     rhs_spec = eqn.params['dimension_numbers'].rhs_spec
-    rhs = eqn.invars[1].aval.shape
+    rhs = program.array(eqn.invars[1]).shape
     kernel = [rhs[axis] for axis in rhs_spec[2:]]
     groups = eqn.params['feature_group_count']
   else:
@@ -230,8 +230,8 @@ def _layer_row(
   return Row(
     name=name or eqn.primitive.name,
     op=op,
-    input=_ints(eqn.invars[operand].aval.shape),
-    output=_ints(eqn.outvars[0].aval.shape),
+    input=_ints(program.array(eqn.invars[operand]).shape),
+    output=_ints(program.array(eqn.outvars[0]).shape),
     kernel=_ints(kernel),
     stride=_ints(stride),
     groups=int(groups),

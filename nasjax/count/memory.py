@@ -197,7 +197,10 @@ def _peak_cond(op: Operation, alive: list[Value], dying: set[Value]) -> Peak:
 def _peak_shard_map(
   op: Operation, alive: list[Value], dying: set[Value]
 ) -> Peak:
-  body, devices = repeated(op.eqn)
+  several = repeated(op.eqn)
+  if several is None:
+    raise ValueError(f'{op.eqn.primitive.name} runs on no mesh.')
+  body, devices = several
   scale = op.scale * devices
   values = [
     new_value(var.aval, op.where, 'shard', value.constant, value.root, scale)

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from jax.extend import core
 from jax.extend.core import primitives
 
-from nasjax.count.jaxpr import size
+from nasjax.count.jaxpr import array, size
 
 
 def layer_macs(
@@ -37,8 +37,8 @@ def conv_macs(eqn: core.JaxprEqn, to_kernel: bool = False) -> int:
     to_kernel: whether its result is the gradient to a kernel. Only where its
       input is dilated does that make a difference.
   """
-  lhs, rhs = (var.aval.shape for var in eqn.invars)
-  out = eqn.outvars[0].aval.shape
+  lhs, rhs = (array(atom).shape for atom in eqn.invars)
+  out = array(eqn.outvars[0]).shape
   numbers = eqn.params['dimension_numbers']
   batch, features, *outputs = (out[axis] for axis in numbers.out_spec)
   _, group_inputs, *taps = (rhs[axis] for axis in numbers.rhs_spec)
@@ -52,7 +52,7 @@ def conv_macs(eqn: core.JaxprEqn, to_kernel: bool = False) -> int:
     eqn.params['rhs_dilation'],
     strict=True,
   )
-  each = size(_axis(*axis, to_kernel) for axis in axes)
+  each = size(_axis(*axis, to_kernel=to_kernel) for axis in axes)
   return size((batch, features, group_inputs)) * each
 
 
@@ -87,8 +87,7 @@ def _pairs(n, n_step, start, m, m_step, modulus):
 def dot_macs(eqn: core.JaxprEqn) -> int:
   """MACs of an equation of the primitive `dot_general`."""
   (contract, _), _ = eqn.params['dimension_numbers']
-  lhs = eqn.invars[0].aval.shape
-  out = eqn.outvars[0].aval.shape
+  lhs, out = array(eqn.invars[0]).shape, array(eqn.outvars[0]).shape
   return size(out) * size(lhs[axis] for axis in contract)
 
 
@@ -96,8 +95,8 @@ def ragged_dot_macs(eqn: core.JaxprEqn) -> int:
   """MACs of a `ragged_dot_general`: every row meets one group."""
   ragged = eqn.params['ragged_dot_dimension_numbers']
   (contract, _), _ = ragged.dot_dimension_numbers
-  lhs, _, group_sizes = (var.aval.shape for var in eqn.invars[:3])
-  total = size(eqn.outvars[0].aval.shape) * size(lhs[i] for i in contract)
+  lhs, _, group_sizes = (array(atom).shape for atom in eqn.invars[:3])
+  total = size(array(eqn.outvars[0]).shape) * size(lhs[i] for i in contract)
   if ragged.lhs_ragged_dimensions[0] in contract:
     # Groups part the contracted axis; each has an output of its own.
     return total // int(group_sizes[-1])
