@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -180,9 +180,20 @@ class Cost:
     return self.at(index)
 
 
+@runtime_checkable
+class _Sized(Protocol):
+  """What spaces of images have besides."""
+
+  image_size: int
+  channels: int
+
+  @property
+  def num_classes(self) -> int: ...
+
+
 def _described(space: SearchSpace) -> str:
   """A space by its name, and by the sizes of its images where it has any."""
-  if not hasattr(space, 'image_size'):
+  if not isinstance(space, _Sized):
     return repr(space.name)
   return (
     f'{space.name!r} (images of {space.image_size} pixels and '

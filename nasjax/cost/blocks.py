@@ -76,7 +76,7 @@ def _traced(resource: str, block: Block, *shapes: Shape) -> int:
 # --- One op of a chain -------------------------------------------------------
 
 
-def op_macs(op: Op, features: int, stride: int, shape: Shape) -> int:
+def op_macs(op: Op, features: int, stride: int, shape: Shape) -> Number:
   """MACs of one op on an input of `shape`, `(1, height, width, channels)`.
 
   Example:
@@ -87,7 +87,7 @@ def op_macs(op: Op, features: int, stride: int, shape: Shape) -> int:
   return measure_macs(OpBlock(op, features, stride), shape)
 
 
-def op_params(op: Op, features: int, stride: int, shape: Shape) -> int:
+def op_params(op: Op, features: int, stride: int, shape: Shape) -> Number:
   """Trainable parameters of one op on an input of `shape`.
 
   Example:
@@ -98,7 +98,7 @@ def op_params(op: Op, features: int, stride: int, shape: Shape) -> int:
   return measure_params(OpBlock(op, features, stride), shape)
 
 
-def op_memory(op: Op, features: int, stride: int, shape: Shape) -> int:
+def op_memory(op: Op, features: int, stride: int, shape: Shape) -> Number:
   """Peak bytes of float32 activations while one op runs on `shape`.
 
   Example:

@@ -138,7 +138,7 @@ def table(
       raise InputError(
         f'table {name!r} has {number!r} at {_words(s)}/{o}; costs are numbers'
       )
-    if not (math.isfinite(number) and number >= 0):
+    if not math.isfinite(number) or number < 0:
       raise InputError(
         f'table {name!r} has {number} at {_words(s)}/{o}; costs are finite and '
         'at least 0'
