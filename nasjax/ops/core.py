@@ -1,7 +1,7 @@
 """What all ops are made of: the protocol, layers, and checks of fields."""
 
 import dataclasses
-from typing import Any, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import flax.linen as nn
 import jax
@@ -48,7 +48,9 @@ class Numerics:
 
 
 class Op(Protocol):
-  """What an operation has, see the head of `nasjax.ops`."""
+  """What an operation has, see the head of `nasjax.ops`; a dataclass."""
+
+  __dataclass_fields__: ClassVar[dict[str, dataclasses.Field]]
 
   @property
   def name(self) -> str: ...
@@ -246,7 +248,7 @@ def round_to_multiple(width: float, divisor: int = 8) -> int:
   return rounded if rounded >= 0.9 * width else rounded + divisor
 
 
-def suffixed(name: str, *suffixes: str | bool | None) -> str:
+def suffixed(name: str, *suffixes: str | Literal[False, 0] | None) -> str:
   """A name, with what differs from the defaults.
 
   Example:
@@ -256,7 +258,7 @@ def suffixed(name: str, *suffixes: str | bool | None) -> str:
   return '_'.join([name, *(s for s in suffixes if s)])
 
 
-def check_positive(op: object, **fields: int) -> None:
+def check_positive(op: object, **fields: object) -> None:
   """Refuses what is no positive int, by the field's name."""
   for field, value in fields.items():
     if not isinstance(value, int) or value < 1:

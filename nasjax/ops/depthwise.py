@@ -13,6 +13,7 @@ run the fast kernels, which a `jax.custom_vjp` would not give.
 
 import functools
 import itertools
+import operator
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -77,7 +78,9 @@ def conv(
     raise ValueError(f'kernel must be [k, k, 1, C], with k odd, {got}')
   if x.dtype != kernel.dtype or not jnp.issubdtype(x.dtype, jnp.floating):
     raise ValueError(f'x and kernel must be of one floating dtype, {got}')
-  geometry = _Geometry(x.shape[1:3], k, int(stride), int(dilation))
+  _, height, width, _ = x.shape
+  steps = operator.index(stride), operator.index(dilation)
+  geometry = _Geometry((height, width), k, *steps)
   if form == 'native':
     return _native('output', x, kernel, geometry)
   return _bind('output', x, kernel, form=form, geometry=geometry)

@@ -140,7 +140,10 @@ class MBConv:
 
   def expanded(self, in_features: int) -> int:
     """Width in the middle."""
-    return self.expand * in_features if self.mid is None else self.mid
+    if self.mid is not None:
+      return self.mid
+    assert self.expand is not None  # See `__post_init__`.
+    return self.expand * in_features
 
   def squeezed(self, in_features: int) -> int:
     """Width of the squeeze-excite between its two layers."""

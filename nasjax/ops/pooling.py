@@ -7,6 +7,7 @@ chain of comparisons over a window's elements, each a shifted image.
 
 import itertools
 from collections.abc import Sequence
+from typing import SupportsInt
 
 import jax
 import numpy as np
@@ -14,7 +15,7 @@ from jax import lax
 
 from nasjax.ops.depthwise import FORMS
 
-Padding = Sequence[tuple[int, int]]
+Padding = Sequence[tuple[SupportsInt, SupportsInt]]
 
 
 def max_pool(
@@ -57,7 +58,7 @@ def max_pool(
     padding = lax.padtype_to_pads(
       x.shape[1:3], (kernel, kernel), (stride, stride), 'SAME'
     )
-  padding = tuple((int(low), int(high)) for low, high in padding)
+  whole = tuple((int(low), int(high)) for low, high in padding)
 
   def native(x):
     return lax.reduce_window(
@@ -66,11 +67,11 @@ def max_pool(
       lax.max,
       (1, kernel, kernel, 1),
       (1, stride, stride, 1),
-      ((0, 0), *padding, (0, 0)),
+      ((0, 0), *whole, (0, 0)),
     )
 
   def taps(x):
-    return _largest(x, kernel, stride, padding)
+    return _largest(x, kernel, stride, whole)
 
   if form == 'auto':
     return lax.platform_dependent(x, cpu=taps, default=native)
@@ -83,15 +84,16 @@ def _largest(x, kernel, stride, padding):
   x = lax.pad(x, np.array(-np.inf, x.dtype), config)
   n, *sizes, c = x.shape
   windows = [(size - kernel) // stride + 1 for size in sizes]
-  found = None
-  for at in itertools.product(range(kernel), repeat=2):
+
+  def element(at: tuple[int, ...]) -> jax.Array:
     stop = np.add(at, (np.array(windows) - 1) * stride + 1)
-    window = lax.slice(
+    return lax.slice(
       x, (0, *at, 0), (n, *map(int, stop), c), (1, stride, stride, 1)
     )
-    if found is None:
-      found = window
-      continue
+
+  first, *others = itertools.product(range(kernel), repeat=2)
+  found = element(first)
+  for window in map(element, others):
     # What is no number wins, as it does in XLA's; of equals, the first.
     wins = (window > found) | (window != window)
     found = lax.select(wins, window, found)

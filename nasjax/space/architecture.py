@@ -3,8 +3,8 @@
 import dataclasses
 import itertools
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, SupportsInt
 
 import jax
 import jax.numpy as jnp
@@ -54,7 +54,7 @@ class Architecture:
 
   @classmethod
   def from_indices(
-    cls, space: SearchSpace, indices: Sequence[int]
+    cls, space: SearchSpace, indices: Iterable[SupportsInt]
   ) -> 'Architecture':
     """From the place of the chosen option in every single choice, in order."""
     pairs = zip(axes(space.choices).values(), indices, strict=True)

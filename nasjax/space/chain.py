@@ -83,7 +83,7 @@ class Space:
       )
     for before, slot in zip((None, *self.slots), self.slots, strict=False):
       for op, inputs, outputs in self.places(before, slot):
-        if not op.fits(inputs, outputs, slot.stride):
+        if not op.fits(inputs, outputs, slot.fixed_stride):
           raise ValueError(
             f'op {op.name!r} does not fit slot {slot.name!r}: '
             f'{inputs} to {outputs} features, stride {slot.stride}.'
@@ -96,8 +96,8 @@ class Space:
         f'names and no slot of the name "pattern", got {self.patterns}.'
       )
     for slot in self.slots:
-      each = not isinstance(slot.stride, int)
-      if each and len(slot.stride) != len(self.patterns):
+      each = slot.stride
+      if isinstance(each, tuple) and len(each) != len(self.patterns):
         raise ValueError(
           f'slot {slot.name!r} requires a stride for each of '
           f'{len(self.patterns)} patterns, got {slot.stride}.'
@@ -121,7 +121,7 @@ class Space:
 
   @property
   def num_classes(self) -> int:
-    return self.slots[-1].features
+    return max(self.slots[-1].widths)
 
   @property
   def choices(self) -> dict[str, Choice]:
@@ -243,7 +243,7 @@ def check_image_size(space: Space) -> None:
   """
   for i in range(max(1, len(space.patterns))):
     one = at_pattern(space, i) if space.patterns else space
-    least = 1 + math.prod(slot.stride for slot in one.slots) // 2
+    least = 1 + math.prod(slot.fixed_stride for slot in one.slots) // 2
     if one.image_size < least:
       raise InputError(
         f'images are {one.image_size} pixels high; {space.name!r} downsamples '

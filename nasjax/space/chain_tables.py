@@ -105,7 +105,7 @@ def _tables(space: 'Space', measure: Measure) -> tuple[Table, ...]:
   tables, size, before = [], space.image_size, None
   for slot in space.slots:
     blocks = {
-      (op.name, n, m): OpBlock(op, m, slot.stride)
+      (op.name, n, m): OpBlock(op, m, slot.fixed_stride)
       for op, n, m in space.places(before, slot)
     }
     found = {

@@ -137,7 +137,8 @@ def init_alphas(
     >>> init_alphas({'edge': Choice(('conv', 'skip'), (3,))})['edge'].shape
     (3, 2)
   """
-  choices = getattr(choices, 'choices', choices)
+  if not isinstance(choices, Mapping):
+    choices = choices.choices
   alphas = {}
   for i, (name, choice) in enumerate(choices.items()):
     shape = (*choice.shape, len(choice))

@@ -123,7 +123,8 @@ def _slot_from_json(
   for number in (*widths, *strides):
     _check_number(f'slot {fields["name"]!r} has features or a stride', number)
   ops = tuple(_op_from_json(op, known) for op in fields['ops'])
-  return Slot(**{**fields, 'ops': ops, 'features': features, 'stride': stride})
+  whole: dict[str, Any] = {**fields, 'ops': ops, 'features': features}
+  return Slot(**{**whole, 'stride': stride})
 
 
 def _check_text(what: str, value: Any) -> None:

@@ -111,6 +111,34 @@ class Slot:
     return tuple(op.name for op in self.ops)
 
   @property
+  def fixed_features(self) -> int:
+    """`features` where they are no choice.
+
+    Raises:
+      ValueError: they are a choice.
+    """
+    if isinstance(self.features, Width):
+      raise ValueError(
+        f'slot {self.name!r} requires features that are fixed, got '
+        f'{self.features}.'
+      )
+    return self.features
+
+  @property
+  def fixed_stride(self) -> int:
+    """`stride` where it is one number.
+
+    Raises:
+      ValueError: it is one for each pattern.
+    """
+    if isinstance(self.stride, tuple):
+      raise ValueError(
+        f'slot {self.name!r} requires one stride, got {self.stride}; choose a '
+        'pattern (nasjax.space.at_pattern).'
+      )
+    return self.stride
+
+  @property
   def widths(self) -> tuple[int, ...]:
     """All numbers of channels that can come out."""
     return channels(self.features)

@@ -123,7 +123,7 @@ def small_images(network: Space, smallest: int = 2) -> Space:
   for i, slot in enumerate(slots):
     size = network.image_size
     for s in slots:
-      size = -(-size // s.stride)
+      size = -(-size // s.fixed_stride)
     if size >= smallest:
       break
     if slot.stride == 2:
@@ -166,11 +166,11 @@ def scale_widths(network: Space, width: float, divisor: int = 8) -> Space:
           f'{own[0]} in {op.name} of {network.name}.'
         )
   *body, classifier = network.slots
-  sizes = network.image_size, network.channels, classifier.features
+  sizes = network.image_size, network.channels, classifier.fixed_features
   name = check(network.name, *sizes, width)
   slots = [
     dataclasses.replace(
-      s, features=round_to_multiple(width * s.features, divisor)
+      s, features=round_to_multiple(width * s.fixed_features, divisor)
     )
     for s in body
   ]

@@ -5,12 +5,14 @@ network), so none takes a width.
 """
 
 import functools
+from collections.abc import Iterable
 
 from nasjax.ops import Classifier, MBConv
 from nasjax.space import Space
 from nasjax.zoo import build
 
 # Rows are width, stride of the first block, and the blocks; None is a skip.
+_Stage = tuple[int, int, Iterable[tuple[int, ...] | None]]
 
 # Wu et al. 2019, FBNet, fig. 4, with the widths of table 1: (kernel,
 # expansion) and, where they are not 1, the groups of the projection.
@@ -145,7 +147,14 @@ def fbnet_c(
   return _fbnet('fbnet_c', _FBNET_C, 1984, image_size, channels, num_classes)
 
 
-def _fbnet(name, rows, head, image_size, channels, num_classes) -> Space:
+def _fbnet(
+  name: str,
+  rows: Iterable[_Stage],
+  head: int,
+  image_size: int,
+  channels: int,
+  num_classes: int,
+) -> Space:
   def block(kernel: int, expand: int, groups: int = 1) -> MBConv:
     return MBConv(kernel, expand, 'relu', groups=groups, bias=True)
 
@@ -302,8 +311,8 @@ def _hardcorenas(name, rows, image_size, channels, num_classes) -> Space:
     return MBConv(kernel, expand, activation, se=se)
 
   stages = [
-    build.varied(*row, functools.partial(block, activation))
-    for activation, *row in rows
+    build.varied(features, stride, blocks, functools.partial(block, activation))
+    for activation, features, stride, blocks in rows
   ]
   return build.mobile(
     build.check(name, image_size, channels, num_classes),
