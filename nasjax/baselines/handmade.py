@@ -120,4 +120,5 @@ def _block(op: Op) -> float:
     return _SKIPPED
   if getattr(op, 'kernel', None) != KERNEL or getattr(op, 'se', 0):
     return _NEVER
-  return {EXPAND: 0.0, 1: _PLAIN}.get(getattr(op, 'expand', None), _NEVER)
+  scores: dict[int | None, float] = {EXPAND: 0.0, 1: _PLAIN}
+  return scores.get(getattr(op, 'expand', None), _NEVER)

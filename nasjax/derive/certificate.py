@@ -1,13 +1,10 @@
 """What a derived architecture promises, in numbers that one can check."""
 
-from collections.abc import Mapping
 from typing import NamedTuple
-
-import jax
 
 from nasjax.cost import Cost, Number
 from nasjax.derive.limits import filled
-from nasjax.derive.problem import Limits
+from nasjax.derive.problem import Alphas, Limits
 from nasjax.derive.solve import log_prob
 from nasjax.space import Architecture, argmax
 
@@ -60,7 +57,7 @@ class Certificate(NamedTuple):
 
 def certificate(
   architecture: Architecture,
-  alphas: Mapping[str, jax.Array],
+  alphas: Alphas,
   limits: Limits,
   *,
   fill: float = 0.0,

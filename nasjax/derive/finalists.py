@@ -4,11 +4,11 @@ import contextlib
 import time
 from collections.abc import Mapping
 
-import jax
 import numpy as np
 
 from nasjax.derive.limits import check_fill, uses
 from nasjax.derive.problem import (
+  Alphas,
   Axis,
   Limits,
   Problem,
@@ -32,7 +32,7 @@ _TRIES = 50  # For each architecture that is asked for.
 
 def leaders(
   space: SearchSpace,
-  alphas: Mapping[str, jax.Array],
+  alphas: Alphas,
   limits: Limits,
   *,
   fill: float = 0.0,
@@ -78,7 +78,7 @@ def leaders(
   found = []
   for i in range(len(split.options)):
     with contextlib.suppress(InputError):  # None of it keeps the limits.
-      found.append(_of_option(space, problem, split.axis, i, fill, seconds))
+      found.append(_of_option(space, problem, {split.axis: i}, fill, seconds))
   if uses(best, limits, fill):
     found = [a for a in found if uses(a, limits, fill)]
   # Of equally probable ones the first is that of `within`, too.
@@ -87,7 +87,7 @@ def leaders(
 
 def finalists(
   leader: Architecture,
-  alphas: Mapping[str, jax.Array],
+  alphas: Alphas,
   limits: Limits,
   number: int,
   rng: np.random.Generator,
@@ -136,8 +136,7 @@ def finalists(
   check_fill(fill)
   check_costs(space, limits)
   split = drawn(space.choices)
-  axis = None if split is None else split.axis
-  option = leader.index.get(axis)
+  fixed = {} if split is None else {split.axis: leader.index[split.axis]}
   found: list[Architecture] = []
   kept = all(c.exact(leader) <= limit for c, limit in limits.items())
   end = time.monotonic() + seconds * number
@@ -148,7 +147,7 @@ def finalists(
     moved = {k: s + rng.gumbel(size=s.shape) for k, s in scores.items()}
     try:
       problem = Problem(moved, limits)
-      a = _of_option(space, problem, axis, option, fill, left)
+      a = _of_option(space, problem, fixed, fill, left)
     except InputError:
       if kept:  # The leader shows that some can: its time was up.
         continue
@@ -161,21 +160,22 @@ def finalists(
 def _of_option(
   space: SearchSpace,
   problem: Problem,
-  axis: Axis | None,
-  option: int | None,
+  fixed: Mapping[Axis, int],
   fill: float,
   seconds: float,
 ) -> Architecture:
-  """The most probable one with one option of a choice; of all if that is None.
+  """The most probable one with these options, by choice.
 
   Raises:
     InputError: there is none, or none was found in time.
   """
   check_seconds(seconds)
-  part = problem if axis is None else problem.given(axis, option)
+  part = problem
+  for axis, option in fixed.items():
+    part = part.given(axis, option)
   scores = {name: log_softmax(score) for name, score in part.scores.items()}
   part = part._replace(scores=scores)
   index = solved(part, None, fill, seconds).index
-  whole = {**index, axis: option}
+  whole = {**index, **fixed}
   indices = [whole[name] for name in problem.scores]
   return Architecture.from_indices(space, indices)

@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-import jax
 import numpy as np
 
 from nasjax.cost import Cost, Number
-from nasjax.derive.problem import Problem, check_costs, drawn, scores_of
+from nasjax.derive.problem import Alphas, Problem, check_costs, drawn, scores_of
 from nasjax.errors import InputError
 from nasjax.space import Architecture, Axis, SearchSpace
 
@@ -40,9 +39,7 @@ class _Front(NamedTuple):
   trails: np.ndarray
 
 
-def pareto(
-  space: SearchSpace, alphas: Mapping[str, jax.Array], cost: Cost
-) -> list[Point]:
+def pareto(space: SearchSpace, alphas: Alphas, cost: Cost) -> list[Point]:
   """The most probable architecture for every budget, cheapest first.
 
   Dynamic programming along the tables, over the cost so far and the choices

@@ -69,7 +69,7 @@ def best(
   largest = np.abs(weights).max()
   scale = _OBJECTIVE / largest if largest > 0 else 1.0
   most = float(sum(score.max() for score in scores.values()))
-  options = {'mip_rel_gap': 0}
+  options: dict[str, float] = {'mip_rel_gap': 0}
   if nodes is not None:
     options['node_limit'] = nodes
   for _ in range(_MOST_TURNS):
@@ -89,7 +89,7 @@ def best(
       found = model.index(result.x)
       over = [c for c, limit in limits.items() if c.at(found) > limit]
       under = floor is not None and floor[0].at(found) < floor[1]
-    if result.status != 0:  # stopped
+    if result.status != 0 or found is None:  # stopped
       if over or under:
         found = None
       if objective is not None:
@@ -100,7 +100,7 @@ def best(
       return Found(found, problem.value(found))
     for cost in over:
       model.cut(cost, found)
-    if under:
+    if floor is not None and under:
       model.cut(floor[0], found, at_least=True)
   raise RuntimeError(
     f'the solver gave up: {_MOST_TURNS} architectures in a row miss a limit by '
@@ -137,7 +137,7 @@ class _Model:
 
   def __init__(self, sizes: Mapping[Axis, int]):
     starts = np.cumsum([0, *sizes.values()])
-    self.columns = {
+    self.columns: dict[tuple[Axis, ...], np.ndarray] = {
       (name,): np.arange(start, start + size)
       for (name, size), start in zip(sizes.items(), starts, strict=False)
     }

@@ -81,9 +81,10 @@ def layers(
     opened = [axis for axis in axes if closed_at[axis] > i]
     rows = [axes.index(axis) for axis in opened]
     target = _node(grid[rows], [shape[row] for row in rows])
-    columns = (source, target, index[name], scores[name][index[name]])
-    edges = [column[kept] for column in columns]
-    found.append(Layer(name, *edges, added[:, kept]))
+    option = index[name]
+    score = scores[name][option]
+    columns = source[kept], target[kept], option[kept], score[kept]
+    found.append(Layer(name, *columns, added[:, kept]))
   return found
 
 

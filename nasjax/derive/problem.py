@@ -12,6 +12,8 @@ from nasjax.space import Axis, Choice, SearchSpace, axes, label, rows
 Limits = Mapping[Cost, Number]
 Floor = tuple[Cost, Number]
 Index = dict[Axis, int]
+# Name of a choice to `f32[*shape, options]`.
+Alphas = Mapping[str, jax.Array | np.ndarray]
 
 
 class Problem(NamedTuple):
@@ -76,7 +78,7 @@ def drawn(choices: Mapping[str, Choice]) -> Split | None:
   return first and Split(*first)
 
 
-def log_softmax(alphas: jax.Array) -> np.ndarray:
+def log_softmax(alphas: jax.Array | np.ndarray) -> np.ndarray:
   """Log-probabilities of one choice's options, `f64[options]`.
 
   Raises:
@@ -89,9 +91,7 @@ def log_softmax(alphas: jax.Array) -> np.ndarray:
   return a - np.log(np.exp(a).sum())
 
 
-def scores_of(
-  space: SearchSpace, alphas: Mapping[str, jax.Array]
-) -> dict[Axis, np.ndarray]:
+def scores_of(space: SearchSpace, alphas: Alphas) -> dict[Axis, np.ndarray]:
   """Log-probabilities of every single choice's options, in order.
 
   Args:

@@ -78,6 +78,7 @@ def relaxed(problem: Problem) -> Bounds | None:
     float,
   )
   least = np.full(len(costs), -np.inf)
+  filled = None
   if floor is not None:
     filled = costs.index(floor[0])
     used = math.ceil(floor[1]) if whole[filled] else floor[1]
@@ -99,7 +100,7 @@ def relaxed(problem: Problem) -> Bounds | None:
   ):
     return None
   if (
-    floor is not None
+    filled is not None
     and whole[filled]
     and not layers.reaches(graph, filled, least[filled], most[filled])
   ):

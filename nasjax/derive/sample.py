@@ -272,4 +272,5 @@ def _draw(
 
 def _values(cost: Cost, index: dict[Axis, np.ndarray]) -> np.ndarray:
   """The cost of every draw, `[n]`."""
-  return sum(t.array()[tuple(index[a] for a in t.axes)] for t in cost.tables)
+  values = (t.array()[tuple(index[a] for a in t.axes)] for t in cost.tables)
+  return sum(values, start=np.zeros((), int))

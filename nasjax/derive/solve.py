@@ -11,15 +11,14 @@ exact numbers.
 import functools
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import NamedTuple
-
-import jax
 
 from nasjax.derive import integer, ranked, unreachable
 from nasjax.derive.found import NEVER, Found, closed
 from nasjax.derive.limits import check_fill, check_reachable, finite, uses_at
 from nasjax.derive.problem import (
+  Alphas,
   Floor,
   Index,
   Limits,
@@ -72,7 +71,7 @@ class Answer(NamedTuple):
   fill_open: bool = False
 
 
-def log_prob(architecture: Architecture, alphas: Mapping) -> float:
+def log_prob(architecture: Architecture, alphas: Alphas) -> float:
   """Log-probability of an architecture under `softmax(alphas)`, float64."""
   scores = scores_of(architecture.space, alphas)
   return Problem(scores, {}).value(architecture.index)
@@ -80,7 +79,7 @@ def log_prob(architecture: Architecture, alphas: Mapping) -> float:
 
 def within(
   space: SearchSpace,
-  alphas: Mapping[str, jax.Array],
+  alphas: Alphas,
   limits: Limits,
   *,
   fill: float = 0.0,
@@ -133,7 +132,7 @@ def within(
 
 def solution(
   space: SearchSpace,
-  alphas: Mapping[str, jax.Array],
+  alphas: Alphas,
   limits: Limits,
   *,
   fill: float = 0.0,

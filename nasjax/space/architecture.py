@@ -180,7 +180,9 @@ def one_hot(architecture: Architecture, dtype=None) -> Alphas:
   return found
 
 
-def argmax(space: SearchSpace, alphas: Mapping[str, jax.Array]) -> Architecture:
+def argmax(
+  space: SearchSpace, alphas: Mapping[str, jax.Array | np.ndarray]
+) -> Architecture:
   """The most probable architecture, limits aside.
 
   Args:

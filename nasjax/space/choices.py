@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
   from nasjax.space.protocol import SearchSpace
 
+A = TypeVar('A', jax.Array, np.ndarray)
 Alphas = dict[str, jax.Array]
 # One categorical choice: its name, or for a name that holds several choices
 # the name and the index, `('edges', (0, 2))`.
@@ -97,7 +98,7 @@ def axes(choices: Mapping[str, Choice]) -> dict[Axis, tuple[str, ...]]:
   return found
 
 
-def rows(arrays: Mapping[str, jax.Array]) -> dict[Axis, jax.Array]:
+def rows(arrays: Mapping[str, A]) -> dict[Axis, A]:
   """Alphas or probs, one row `f32[options]` for every single choice.
 
   Args:
@@ -107,7 +108,7 @@ def rows(arrays: Mapping[str, jax.Array]) -> dict[Axis, jax.Array]:
     >>> list(rows({'op': jnp.zeros(2), 'edge': jnp.zeros((2, 3))}))
     ['op', ('edge', (0,)), ('edge', (1,))]
   """
-  found: dict[Axis, jax.Array] = {}
+  found: dict[Axis, A] = {}
   for name, array in arrays.items():
     shape = jnp.shape(array)[:-1]
     if not shape:
