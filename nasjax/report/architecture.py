@@ -9,15 +9,18 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from nasjax import cost
+from nasjax.cost import Number
+from nasjax.errors import InputError
 from nasjax.ops import Classifier, Conv, ConvClassifier, MaxPool, Op
 from nasjax.printable import printable
 from nasjax.report import canvas
-from nasjax.space import Architecture, Slot, Space, fix
+from nasjax.space import Architecture, Slot, Space
 
 # Places in inches from the left edge.
 _NAME, _OP, _DOWN, _BOX, _SIZE, _BAR = 0.2, 1.35, 2.95, 4.5, 6.1, 6.95
 _WIDTH, _ROW, _WIDEST, _LONGEST = 9.6, 0.36, 2.0, 1.6
 _NEUTRAL = '#8C8C8C'
+_FONT = 10  # Points.
 
 
 class Block(NamedTuple):
@@ -32,13 +35,8 @@ class Block(NamedTuple):
 
   slot: Slot
   size: int
-  macs: int
-  params: int
-
-
-def ops_of(space: Space) -> dict[str, tuple[Op, ...]]:
-  """The ops of each slot of a chain, by name."""
-  return {slot.name: slot.ops for slot in space.slots}
+  macs: Number
+  params: Number
 
 
 def blocks(space: Space) -> tuple[Block, ...]:
@@ -57,7 +55,7 @@ def blocks(space: Space) -> tuple[Block, ...]:
     )
   found, shape = [], (1, space.image_size, space.image_size, space.channels)
   for slot in space.slots:
-    place = slot.ops[0], slot.features, slot.stride, shape
+    place = slot.ops[0], slot.fixed_features, slot.fixed_stride, shape
     shape = cost.op_shape(*place)
     size = shape[1] if len(shape) == 4 else 1  # A classifier pools.
     found.append(
@@ -83,11 +81,16 @@ def architecture_figure(
     The path, written whole.
 
   Raises:
+    InputError: the architecture's space is no chain of slots.
     ValueError: the space leaves a choice.
   """
   if isinstance(network, Architecture):
     title = title or f'Architecture derived from {network.space.name}'
-    network = fix(network.space, network)
+    if not isinstance(network.space, Space):
+      raise InputError(
+        f'{network.space.name} is no chain of slots, of which figures are drawn'
+      )
+    network = network.space.fix(network)
   return canvas.save(draw_network(network, title), path)
 
 
@@ -146,7 +149,7 @@ def _row(axes: Axes, block: Block, y: float, rows, colour) -> None:
   ink = canvas.GREY if skipped else canvas.INK
   _write(axes, _NAME, y, slot.name, canvas.GREY, fit=_OP - _NAME - 0.1)
   _write(axes, _OP, y, canvas.words(op), ink, fit=_DOWN - _OP - 0.1)
-  if slot.stride > 1:
+  if slot.fixed_stride > 1:
     _write(
       axes,
       _DOWN,
@@ -157,8 +160,8 @@ def _row(axes: Axes, block: Block, y: float, rows, colour) -> None:
     )
   # Area would mislead in a row of fixed height, and 16 to 1280 features fit
   # no linear scale.
-  widest = max(b.slot.features for b in rows)
-  width = _WIDEST * math.sqrt(slot.features / widest)
+  widest = max(b.slot.fixed_features for b in rows)
+  width = _WIDEST * math.sqrt(slot.fixed_features / widest)
   axes.plot(
     [_BOX, _BOX],
     [y - _ROW + 0.1, y],
@@ -223,13 +226,22 @@ def _write(
   text: str,
   color: str,
   fit: float = math.inf,
-  **style,
+  ha: str = 'left',
+  weight: str = 'normal',
 ) -> None:
   """Writes text, smaller where it would be wider than `fit` inches."""
-  style = {'va': 'center_baseline', 'fontsize': 10, 'color': color, **style}
-  written = axes.text(x, y, printable(text), parse_math=False, **style)
+  written = axes.text(
+    x,
+    y,
+    printable(text),
+    parse_math=False,
+    ha=ha,
+    va='center_baseline',
+    fontsize=_FONT,
+    weight=weight,
+    color=color,
+  )
   if math.isfinite(fit):
-    renderer = axes.figure.canvas.get_renderer()
-    width = written.get_window_extent(renderer).width / axes.figure.dpi
+    width = written.get_window_extent().width / axes.figure.dpi
     if width > fit:
-      written.set_fontsize(style['fontsize'] * fit / width)
+      written.set_fontsize(_FONT * fit / width)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -41,6 +41,13 @@ def new(width: float, height: float, **kwargs) -> Figure:
   figure = Figure(figsize=(width, height), dpi=DPI, **kwargs)
   FigureCanvasAgg(figure)
   return figure
+
+
+def renderer(figure: Figure) -> RendererAgg:
+  """Measures the text of a figure that `new` made."""
+  if not isinstance(figure.canvas, FigureCanvasAgg):
+    raise TypeError(f'{figure.canvas} cannot measure text; take canvas.new')
+  return figure.canvas.get_renderer()
 
 
 def save(figure: Figure, path: str | pathlib.Path) -> pathlib.Path:

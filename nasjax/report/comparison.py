@@ -174,7 +174,7 @@ def _label(figure: Figure, axes: Axes, rows: Sequence[Row], x: str) -> None:
   """
   canvas.literal(figure)
   figure.draw_without_rendering()
-  renderer = figure.canvas.get_renderer()
+  renderer = canvas.renderer(figure)
   groups: dict[Any, list[Row]] = {}
   for row in rows:
     key = row['kind'], row.get('limit')

@@ -63,7 +63,7 @@ def _gallery(pictures: Sequence[Picture]) -> Figure:
   axes.set_axis_off()
   ops = [b.slot.ops[0] for found in each for b in found]
   colours = canvas.colours(op for op in ops if not is_neutral(op))
-  widest = max(b.slot.features for found in each for b in found[:-1])
+  widest = max(b.slot.fixed_features for found in each for b in found[:-1])
   for i, (picture, found) in enumerate(zip(pictures, each, strict=True)):
     top = 0.1 + tall * (i // across)
     left = _NAMES + _COLUMN * (i % across)
@@ -102,7 +102,7 @@ def _column(
   _bands(axes, network, found, left, top)
   for i, block in enumerate(found):
     y, op = top + _ROW * (i + 0.5), block.slot.ops[0]
-    features = block.slot.features
+    features = block.slot.fixed_features
     width = _BOX * math.sqrt(min(1, features / widest))
     middle, skipped = left + 0.28 + _BOX / 2, op.name == 'skip'
     axes.add_patch(

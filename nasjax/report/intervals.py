@@ -199,8 +199,8 @@ def spearman(
     return Correlation(rho, math.nan, math.nan, n)
   half = float(stats.norm.ppf((1 + level) / 2))
   half *= math.sqrt((1 + rho**2 / 2) / (n - 3))
-  ends = (math.tanh(math.atanh(rho) + s * half) for s in (-1, 1))
-  return Correlation(rho, *ends, n)
+  low, high = (math.tanh(math.atanh(rho) + s * half) for s in (-1, 1))
+  return Correlation(rho, low, high, n)
 
 
 def _checked(values: Iterable[float]) -> list[float]:

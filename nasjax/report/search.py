@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 
 from nasjax.cost import Cost
 from nasjax.ops import Op
-from nasjax.report import architecture, canvas
+from nasjax.report import canvas
 from nasjax.report.numbers import si
 from nasjax.report.table import UNITS
 from nasjax.space import Axis, SearchSpace, Space
@@ -76,6 +76,7 @@ def draw_alphas(rows: Rows, space: SearchSpace) -> Figure:
   panels = figure.subplots(
     lines, columns, sharex=True, sharey=True, squeeze=False
   ).ravel()
+  warmup = []
   for (axis, options), axes in zip(choices.items(), panels, strict=False):
     own = styles if axis in known else _option_styles(options)
     warmup = _panel(axes, rows, axis, [own[option] for option in options])
@@ -95,7 +96,7 @@ def draw_alphas(rows: Rows, space: SearchSpace) -> Figure:
     'Probability of each option; titles name the most probable one at the end',
     fontsize=11,
   )
-  shared = [Line2D([], [], **{**styles[name], 'linewidth': 3}) for name in ops]
+  shared = [Line2D([], [], linewidth=3, **styles[name]) for name in ops]
   figure.legend(
     handles=shared + warmup,
     loc='outside right center',
@@ -112,7 +113,7 @@ def _ops(space: SearchSpace) -> dict[Axis, Sequence[Op | str]]:
   panels.
   """
   if isinstance(space, Space):
-    return dict(architecture.ops_of(space))
+    return {slot.name: slot.ops for slot in space.slots}
   options = axes_of(space.choices)
   numbers = collections.Counter(options.values())
   return {axis: own for axis, own in options.items() if numbers[own] > 1}

@@ -4,7 +4,7 @@ import itertools
 import math
 import pathlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -29,9 +29,9 @@ _COLOURS = {
 _BESIDE = {'control': -16, 'random': -8, 'hand-made': 8}
 # Marks of one kind whose labels differ: those of matplotlib that are told apart
 # when small. The last but one are stars of four and of eight points.
-_MORE = (*'sDv^<>*dpPX', (4, 1, 0), (8, 1, 0), 'o')
+_Marker = str | tuple[int, Literal[0, 1, 2], int]
+_MORE: tuple[_Marker, ...] = (*'sDv^<>*dpPX', (4, 1, 0), (8, 1, 0), 'o')
 _SLIM = '*', (4, 1, 0), (8, 1, 0)  # They need more room for as much ink.
-_Marker = str | tuple[int, int, int]
 
 
 class Mark(NamedTuple):
