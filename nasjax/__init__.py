@@ -9,6 +9,30 @@ Example:
 """
 
 import importlib
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+  from nasjax import (
+    baselines,
+    constraint,
+    cost,
+    count,
+    data,
+    derive,
+    errors,
+    guard,
+    ops,
+    relax,
+    report,
+    run,
+    search,
+    space,
+    spaces,
+    supernet,
+    train,
+    zoo,
+  )
 
 __version__ = '0.1.0'
 
@@ -34,7 +58,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> ModuleType:
   # Not all at once: who counts a network need not wait for matplotlib.
   if name not in __all__:
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

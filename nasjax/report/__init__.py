@@ -6,10 +6,22 @@ is first asked for.
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nasjax.errors import InputError
 from nasjax.report.numbers import Spread, si, spread
+
+if TYPE_CHECKING:
+  from nasjax.report.architecture import architecture_figure, draw_network
+  from nasjax.report.comparison import comparison_figure
+  from nasjax.report.gallery import gallery_figure
+  from nasjax.report.search import draw_alphas, draw_costs, search_figures
+  from nasjax.report.sweep import (
+    accuracy_figure,
+    differences_figure,
+    ranks_figure,
+  )
+  from nasjax.report.table import comparison_table
 
 _PLACES = {
   'accuracy_figure': 'sweep',

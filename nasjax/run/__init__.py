@@ -15,7 +15,13 @@ bit, and holds the files of the scripts.
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+  from nasjax.run.config import Recipe, SearchConfig
+  from nasjax.run.searching import Found, search
+  from nasjax.run.trained import Trained
+  from nasjax.run.training import train_network as train
 
 _PLACES = {
   'Found': ('searching', 'Found'),
