@@ -28,11 +28,22 @@ class Sampled(NamedTuple):
 
 
 class Relaxation(Protocol):
-  """Alphas to probs; `key` is consumed, and None where nothing is drawn."""
+  """Alphas to probs; `key` is consumed."""
 
   def __call__(
-    self, alphas: Tree, temperature: ArrayLike, key: jax.Array | None
+    self, alphas: Tree, temperature: ArrayLike, key: jax.Array
   ) -> dict[str, jax.Array] | Sampled: ...
+
+
+class Distribution(Protocol):
+  """Alphas to probabilities; nothing is drawn, and `key` not looked at."""
+
+  def __call__(
+    self,
+    alphas: Tree,
+    temperature: ArrayLike,
+    key: jax.Array | None = None,
+  ) -> dict[str, jax.Array]: ...
 
 
 class Relaxed(NamedTuple):
@@ -50,7 +61,7 @@ class Relaxed(NamedTuple):
   """
 
   probs: Relaxation
-  distribution: Relaxation
+  distribution: Distribution
   weight_probs: Relaxation | None = None
   logits: Callable[[Tree, ArrayLike], dict[str, jax.Array]] | None = None
 
@@ -59,7 +70,7 @@ def draw(
   relaxation: Relaxation,
   alphas: Tree,
   temperature: ArrayLike,
-  key: jax.Array | None,
+  key: jax.Array,
 ) -> Sampled:
   """Calls a relaxation; returns its probs and its index or None.
 
@@ -76,7 +87,7 @@ def draw(
     >>> import jax.numpy as jnp
     >>> from nasjax import relax
     >>> alphas = {'slot': jnp.zeros(2)}
-    >>> probs, index = draw(relax.softmax, alphas, 1.0, None)
+    >>> probs, index = draw(relax.softmax, alphas, 1.0, jax.random.key(0))
     >>> probs['slot'].tolist(), index
     ([0.5, 0.5], None)
   """
@@ -151,7 +162,7 @@ def check_temperature(temperature: ArrayLike) -> None:
   """Raises ValueError unless a temperature is positive in float32."""
   if isinstance(temperature, jax.core.Tracer):
     return  # Nothing can be said of its value.
-  if not np.float32(temperature).min() > 0:
+  if not np.asarray(temperature, np.float32).min() > 0:
     raise ValueError(
       f'a relaxation requires a positive temperature, got {temperature}.'
     )
