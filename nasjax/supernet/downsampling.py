@@ -125,7 +125,7 @@ class Downsampling(nn.Module):
           mutable=mutable,
           rngs=None if key is None else {'dropout': key},
         )
-        return logits, new.get('batch_stats', {})
+        return logits, new['batch_stats'] if 'batch_stats' in new else {}
 
       return branch
 

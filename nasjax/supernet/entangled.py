@@ -76,7 +76,7 @@ class NestModule(nn.Module):
     )
     y = act(norm('dw_bn')(y))
     y = y * _per_channel(masks.kept, y)
-    if op.se:
+    if masks.squeezed is not None:
       y = SqueezeExcite(
         int(nest.squeezed.max()),
         op.se_activation,
@@ -88,8 +88,8 @@ class NestModule(nn.Module):
     return norm('project_bn')(y)
 
 
-def _per_channel(mask: jax.Array, x: jax.Array) -> jax.Array:
-  return per_channel(mask.astype(x.dtype), x)
+def _per_channel(mask: jax.Array | np.ndarray, x: jax.Array) -> jax.Array:
+  return per_channel(jnp.asarray(mask.astype(x.dtype)), x)
 
 
 def _resized(x: jax.Array, features: int) -> jax.Array:
@@ -136,21 +136,21 @@ class EntangledSlot(nn.Module):
       nest = path.nest
       if nest is None:
         op = slot.ops[path.places[0]]
-        module = op.module(features, slot.stride, self.numerics)
+        module = op.module(features, slot.fixed_stride, self.numerics)
         y = module.clone(name=op.name, parent=self)(x, train)
         y = y if isinstance(op, Skip) else keep(y)
         share = own[path.places[0]]
       else:
         masks = nest_lib.masks(nest, own[np.array(path.places)], widths_in)
         block = NestModule(
-          nest, features, slot.stride, self.numerics, name=nest.name
+          nest, features, slot.fixed_stride, self.numerics, name=nest.name
         )
         y = keep(block(x, masks, train))
         if nest.ops[0].residual and slot.stride == 1:
           y += _shortcut(x, self.inputs, slot.features, widths_in, widths_out)
         share = masks.total
       total += y if len(slot.ops) == 1 else share.astype(y.dtype) * y
-    return total
+    return jnp.asarray(total)
 
 
 def _shortcut(x, inputs, outputs, widths_in, widths_out):

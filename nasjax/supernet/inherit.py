@@ -1,16 +1,15 @@
 """The weights that a derived network inherits from its supernet."""
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from nasjax.ops import Numerics
-from nasjax.space import Architecture, Space, at_pattern, fix
+from nasjax.space import Architecture, Space, at_pattern
 from nasjax.supernet import sharing
 from nasjax.supernet.mixed import Supernet
 
@@ -61,7 +60,7 @@ def subweights(
     >>> list(own), own['dw']['kernel'].shape
     (['dw', 'dw_bn', 'project', 'project_bn'], (3, 3, 1, 4))
   """
-  derived = fix(space, architecture)
+  derived = space.fix(architecture)
   size = derived.image_size
   images = jnp.zeros((1, size, size, derived.channels))
   shapes = jax.eval_shape(
@@ -112,7 +111,8 @@ def _cut(name: str, whole: Any, shape: tuple[int, ...]) -> jax.Array:
   spatial = 2 if len(shape) == 4 else 0
   sizes = zip(have[:spatial], shape[:spatial], strict=True)
   start = [(a - b) // 2 for a, b in sizes] + [0] * (len(shape) - spatial)
-  return lax.slice(whole, start, np.add(start, shape))
+  stop = [at + size for at, size in zip(start, shape, strict=True)]
+  return lax.slice(whole, start, stop)
 
 
 # --- Running statistics ------------------------------------------------------
@@ -121,7 +121,7 @@ def _cut(name: str, whole: Any, shape: tuple[int, ...]) -> jax.Array:
 def statistics(
   space: Space,
   numerics: Numerics = Numerics(),  # noqa: B008 (frozen)
-) -> Callable[[dict, jax.Array], dict]:
+) -> Callable[[dict, jax.Array], Mapping]:
   """A function `(variables, images) -> batch_stats`, of those images alone.
 
   Args:
@@ -131,7 +131,7 @@ def statistics(
   own = dataclasses.replace(numerics, bn_momentum=0.0)
   net = Supernet(space, own)
 
-  def apply(variables, images):
+  def apply(variables: dict, images: jax.Array) -> Mapping:
     """Of the variables only the parameters matter."""
     _, new = net.apply(
       {'params': variables['params']},
@@ -141,13 +141,13 @@ def statistics(
       mutable=['batch_stats'],
       rngs={'dropout': jax.random.key(0)},
     )
-    return new.get('batch_stats', {})
+    return new['batch_stats'] if 'batch_stats' in new else {}
 
   return apply
 
 
 def reestimate(
-  apply: Callable[[dict, jax.Array], dict],
+  apply: Callable[[dict, jax.Array], Mapping],
   variables: dict,
   batches: Iterable[jax.Array],
 ) -> dict:

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from nasjax.ops import Numerics, Op, per_channel
+from nasjax.ops import MBConv, Numerics, Op, per_channel
 from nasjax.space import Slot, Space, Width, check_image_size
 from nasjax.supernet import fused, stacked, switch
 from nasjax.supernet.downsampling import Downsampling
@@ -38,8 +39,10 @@ class Mixed(nn.Module):
     runs = [functools.partial(_run, op, train) for op in self.slot.ops]
     if len(runs) == 1:
       return runs[0](self, x)
+    assert probs is not None  # See `check_choices`.
     outputs = self._outputs(runs, x, train)
-    return sum(probs[i].astype(y.dtype) * y for i, y in enumerate(outputs))
+    terms = (probs[i].astype(y.dtype) * y for i, y in enumerate(outputs))
+    return jnp.asarray(sum(terms))
 
   def _drawn(self, x, probs, train, index):
     """The ops at an index, of variables that are stacked, taken or neither."""
@@ -67,7 +70,7 @@ class Mixed(nn.Module):
       total += probs[i].astype(y.dtype) * y
     if train:
       self._keep(stats)
-    return total
+    return jnp.asarray(total)
 
   def _keep(self, stats):
     """Puts statistics where they are, in the form that they have there."""
@@ -86,9 +89,9 @@ class Mixed(nn.Module):
     together = [] if self.is_initializing() else fused.groups(slot.ops)
     for places in together:
       outputs, stats = fused.outputs(
-        [slot.ops[i] for i in places],
+        [op for i in places if isinstance(op := slot.ops[i], MBConv)],
         max(slot.widths),
-        slot.stride,
+        slot.fixed_stride,
         self.numerics,
         {name: self.variables[name] for name in ('params', 'batch_stats')},
         x,
@@ -103,7 +106,7 @@ class Mixed(nn.Module):
 def _run(op: Op, train: bool, mixed: Mixed, x: jax.Array) -> jax.Array:
   """One op of a slot; made here, as `mixed` is another one in a branch."""
   slot = mixed.slot
-  module = op.module(max(slot.widths), slot.stride, mixed.numerics)
+  module = op.module(max(slot.widths), slot.fixed_stride, mixed.numerics)
   return module.clone(name=op.name, parent=mixed)(x, train)
 
 
@@ -222,7 +225,9 @@ def _check_index(space: Space, index: Mapping[str, jax.Array]) -> None:
     raise ValueError(f'index lacks the slots {", ".join(missing)}')
 
 
-def channel_mask(width: Width, probs: jax.Array) -> jax.Array:
+def channel_mask(
+  width: Width, probs: jax.Array | np.ndarray
+) -> jax.Array | np.ndarray:
   """How much of each channel a distribution over widths keeps.
 
   Channel c counts with the probability of a width above c: a narrow network is

@@ -54,7 +54,9 @@ def paths(slot: Slot, inputs: int | Width) -> tuple[Path, ...]:
     alone = len(places) == 1 and not _varies(slot, inputs)
     nest = None
     if isinstance(key, MBConv) and not alone:
-      nest = Nest(tuple(slot.ops[i] for i in places), channels(inputs))
+      ops = (slot.ops[i] for i in places)
+      same = tuple(op for op in ops if isinstance(op, MBConv))
+      nest = Nest(same, channels(inputs))
     found.append(Path(tuple(places), nest))
   return tuple(found)
 

@@ -74,7 +74,7 @@ def cut(taken: Tree, shapes: Tree) -> Tree:
     >>> cut(taken, own)['dw'].tolist()
     [[1.0, 1.0]]
   """
-  flat = traverse_util.flatten_dict(taken)
+  flat = _flat(taken)
   own = {
     path[1:]: flat[path][tuple(map(slice, shape.shape))]
     for path, shape in _kinds(shapes).items()
@@ -89,7 +89,7 @@ def fill(taken: Tree, own: Tree) -> Tree:
     taken: `kind / ...`.
     own: arrays of the op, in its own form; `cut` gives them back.
   """
-  flat = traverse_util.flatten_dict(taken)
+  flat = _flat(taken)
   for path, leaf in _kinds(own).items():
     corner = tuple(map(slice, leaf.shape))
     flat[path] = flat[path].at[corner].set(leaf)
@@ -230,8 +230,13 @@ def put(choices: Options, stacked: Tree, taken: Tree, index: Index) -> Tree:
 
 def _kinds(tree: Tree) -> dict[tuple[str, ...], jax.Array]:
   """Leaves by their place, below what they can be stacked with."""
+  return {(f'{jnp.ndim(x)}d', *path): x for path, x in _flat(tree).items()}
+
+
+def _flat(tree: Tree) -> dict[tuple[str, ...], jax.Array]:
+  """Leaves by their place."""
   flat = traverse_util.flatten_dict(tree)
-  return {(f'{jnp.ndim(x)}d', *path): x for path, x in flat.items()}
+  return flat  # pyrefly: ignore[bad-return] # flax: no empty nodes here
 
 
 def _padded(x: jax.Array, shape: Sequence[int]) -> jax.Array:
