@@ -203,12 +203,14 @@ def implicit_with(
   _check_series(terms, rate)
 
   def estimator(train_loss, valid_loss):
+    if regulariser is None:
+      return implicit(train_loss, valid_loss, terms=terms, rate=rate)
+
     def regularised(alphas, params, batch):
       value, aux = train_loss(alphas, params, batch)
       return value + regulariser(params), aux
 
-    loss = train_loss if regulariser is None else regularised
-    return implicit(loss, valid_loss, terms=terms, rate=rate)
+    return implicit(regularised, valid_loss, terms=terms, rate=rate)
 
   return estimator
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import optax
+from jax.typing import ArrayLike
 
 from nasjax import data, relax
 from nasjax.constraint import Constraint, Projection, chain
@@ -63,7 +64,7 @@ def make(
   hypergradient: Hypergradient = first,
   projection: Projection | None = None,
   relaxation: relax.Relaxed = relax.SOFTMAX,
-  temperature: Callable[[jax.Array], jax.Array] = lambda step: 1.0,
+  temperature: Callable[[jax.Array], ArrayLike] = lambda step: 1.0,
   loss: Loss = cross_entropy,
   guards: Guards = Guards(),  # noqa: B008 (frozen)
   form: forms.MakeForm | None = None,

@@ -124,7 +124,11 @@ def together(
       check_vma=False,  # Nothing is communicated that could be left out.
     )
 
-  takes = Search(
-    init=2, weight_step=1, alpha_step=2, step=2, eigenvalue=1, params=1
+  return Search(
+    init=mapped(search.init, 2),
+    weight_step=mapped(search.weight_step, 1),
+    alpha_step=mapped(search.alpha_step, 2),
+    step=mapped(search.step, 2),
+    eigenvalue=mapped(search.eigenvalue, 1),
+    params=mapped(search.params, 1),
   )
-  return Search(*map(mapped, search, takes))

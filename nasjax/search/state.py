@@ -7,6 +7,7 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax
 import optax
+from jax.typing import ArrayLike
 
 from nasjax import data, relax
 from nasjax.constraint import Constraint, Projection
@@ -71,7 +72,7 @@ class Setting:
   alpha_tx: optax.GradientTransformation
   hypergradient: Hypergradient
   relaxation: relax.Relaxed
-  temperature: Callable[[jax.Array], jax.Array]
+  temperature: Callable[[jax.Array], ArrayLike]
   loss: Loss
   guards: Guards
   form: Form

@@ -213,7 +213,7 @@ def alpha_step(
   alphas, projection = _projected(
     setting, state, optax.apply_updates(state.alphas, updates)
   )
-  if projection:
+  if setting.projection is not None and projection:
     names = [cost.name for cost in setting.projection.costs]
     duals = zip(names, projection.duals, strict=True)
     metrics |= {f'{name}_dual': dual for name, dual in duals}

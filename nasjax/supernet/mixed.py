@@ -188,7 +188,7 @@ class Supernet(nn.Module):
       x = mixed(x, probs.get(slot.name), train, own)
       if isinstance(slot.features, Width):
         mask = channel_mask(slot.features, probs[slot.features.name])
-        x = x * per_channel(mask.astype(x.dtype), x)
+        x = x * per_channel(jnp.asarray(mask.astype(x.dtype)), x)
     return x
 
 
