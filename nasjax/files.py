@@ -8,7 +8,7 @@ import os
 import pathlib
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any, BinaryIO
 
 from nasjax.errors import InputError
@@ -27,7 +27,7 @@ _KINDS = {
 
 
 @contextlib.contextmanager
-def writing(path: str | os.PathLike) -> Iterator[None]:
+def writing(path: str | os.PathLike) -> Generator[None]:
   """Turns a failure of the file system into one line that names `path`.
 
   Args:
@@ -115,7 +115,7 @@ def write_bytes(path: str | os.PathLike, data: bytes) -> None:
 
 
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
+def replacing(path: str | os.PathLike) -> Generator[BinaryIO]:
   """Opens a file that takes the place of `path` at the end of the `with`.
 
   What is there stays if anything is raised.

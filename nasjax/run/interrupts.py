@@ -16,7 +16,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, TimeoutError
 from typing import Any, NoReturn
 
@@ -119,7 +119,7 @@ def wait(future: Future, tick: Callable[[], None] = lambda: None) -> Any:
 
 
 @contextlib.contextmanager
-def running(name: str, step: int) -> Iterator[Callable[[int], None]]:
+def running(name: str, step: int) -> Generator[Callable[[int], None]]:
   """While a loop runs that comes to an end by itself after a signal.
 
   Args:

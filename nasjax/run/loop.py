@@ -6,7 +6,7 @@ lines of metrics are cut, so that every line is there once.
 
 import contextlib
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any, NamedTuple
 
 import jax
@@ -45,7 +45,7 @@ def in_memory(rows: list[dict[str, Any]]) -> contextlib.AbstractContextManager:
 @contextlib.contextmanager
 def in_workdir(
   workdir: pathlib.Path, identity: str, log_every: int, feed: Any = None
-) -> Iterator[Store]:
+) -> Generator[Store]:
   """A store in a claimed workdir.
 
   Args:

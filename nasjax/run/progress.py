@@ -9,7 +9,7 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any, TextIO
 
 import tqdm
@@ -27,7 +27,7 @@ _activities: dict[int, str] = {}
 
 
 @contextlib.contextmanager
-def activity(text: str) -> Iterator[None]:
+def activity(text: str) -> Generator[None]:
   """Names a long activity besides steps, such as a compilation, in the bars.
 
   Args:
@@ -54,7 +54,7 @@ _hidden = 0  # How many blocks of `shown(False)` are being run.
 
 
 @contextlib.contextmanager
-def shown(show: bool) -> Iterator[None]:
+def shown(show: bool) -> Generator[None]:
   """Shows or hides bars and notes within the block."""
   global _hidden
   _hidden += not show

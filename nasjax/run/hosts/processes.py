@@ -7,7 +7,7 @@ reads its share; the first writes what is written once.
 
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import jax
@@ -19,7 +19,7 @@ from nasjax.run.hosts import relay, rendezvous, watch
 @contextlib.contextmanager
 def joined(
   count: int, index: int | None, coordinator: str | None, patience: float = 300
-) -> Iterator[None]:
+) -> Generator[None]:
   """Finds the others, before anything is computed, and stays with them.
 
   In the body they are one run: if one is killed or ends with an error, all

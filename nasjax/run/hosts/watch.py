@@ -13,7 +13,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 
 from nasjax.errors import InputError
 from nasjax.run.hosts.rendezvous import receive, send
@@ -27,7 +27,7 @@ _GONE = 'gone'
 
 
 @contextlib.contextmanager
-def watched(index: int, peers: Mapping[int, socket.socket]) -> Iterator[None]:
+def watched(index: int, peers: Mapping[int, socket.socket]) -> Generator[None]:
   """Ends this process, with one line, if another ends before its work is done.
 
   If the body raises, the others end, with a line of their own. This process has

@@ -16,7 +16,7 @@ import os
 import pathlib
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any, NamedTuple
 
 import jax
@@ -48,7 +48,7 @@ class Checkpoints(NamedTuple):
 @contextlib.contextmanager
 def open(
   path: pathlib.Path, identity: str, feed: Any = None
-) -> Iterator[Checkpoints]:
+) -> Generator[Checkpoints]:
   """Opens the checkpoints of a run.
 
   Args:

@@ -14,7 +14,7 @@ import contextlib
 import json
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 from nasjax import files
@@ -27,7 +27,7 @@ from nasjax.run.workdir import lock
 @contextlib.contextmanager
 def claimed(
   workdir: str | pathlib.Path, config: dict[str, Any]
-) -> Iterator[pathlib.Path]:
+) -> Generator[pathlib.Path]:
   """Claims a workdir and locks it for this process; see `claim`.
 
   Raises:

@@ -2,7 +2,7 @@
 
 import contextlib
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from nasjax import files
 from nasjax.errors import DivergedError
@@ -14,7 +14,7 @@ _KIND = recorded.fields(diverged=recorded.text)
 
 
 @contextlib.contextmanager
-def written(workdir: pathlib.Path) -> Iterator[None]:
+def written(workdir: pathlib.Path) -> Generator[None]:
   """Writes the file where what is done meanwhile diverges."""
   try:
     yield

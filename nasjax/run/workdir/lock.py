@@ -21,7 +21,7 @@ import stat
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any, NamedTuple
 
 from nasjax import files
@@ -57,7 +57,7 @@ _held: dict[int, _Held] = {}
 
 
 @contextlib.contextmanager
-def hold(workdir: str | os.PathLike, name: str = NAME) -> Iterator[None]:
+def hold(workdir: str | os.PathLike, name: str = NAME) -> Generator[None]:
   """Holds a workdir for this process alone, until the end of the `with`.
 
   Args:

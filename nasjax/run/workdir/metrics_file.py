@@ -10,7 +10,7 @@ import json
 import math
 import os
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
 from nasjax import files
@@ -76,7 +76,7 @@ def cut(workdir: str | os.PathLike, step: int, logged: int = 0) -> None:
 @contextlib.contextmanager
 def append(
   path: str | os.PathLike,
-) -> Iterator[Callable[[dict[str, Any]], None]]:
+) -> Generator[Callable[[dict[str, Any]], None]]:
   """Opens a file to which rows are added.
 
   Args:

@@ -4,7 +4,7 @@ import contextlib
 import inspect
 import pathlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 from absl import logging
@@ -59,7 +59,7 @@ def document(path: pathlib.Path) -> Any:
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
+def quiet() -> Generator[None]:
   """Keeps Orbax from printing errors besides raising one.
 
   The tasks for other arrays outlive one that fails: each prints a traceback

@@ -12,7 +12,7 @@ it imports and unpickles nothing that a file names.
 import contextlib
 import functools
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -124,7 +124,7 @@ def _folder(workdir: pathlib.Path, name: str) -> pathlib.Path:
 
 
 @contextlib.contextmanager
-def _readable(path: pathlib.Path) -> Iterator[None]:
+def _readable(path: pathlib.Path) -> Generator[None]:
   """Makes what Orbax says of damaged files one line."""
   try:
     files.check_all_regular(path)
