@@ -220,7 +220,7 @@ class Batches:
   policy: Augment = Augment()  # noqa: RUF009 (frozen)
   num_classes: int = 0
   resident: bool = True
-  sharding: jax.sharding.Sharding | None = None
+  sharding: jax.sharding.NamedSharding | None = None
 
   def __post_init__(self):
     if self.policy.mixup and self.num_classes < 1:

@@ -100,7 +100,8 @@ class Teacher:
       )
       images = (images * here[1] + here[0] - there[0]) / there[1]
     net = Supernet(self.network, self.numerics)
-    return net.apply(variables, images, {}, train=False)
+    logits = net.apply(variables, images, {}, train=False)
+    return logits  # pyrefly: ignore[bad-return] # flax: no tuple
 
   def combined(
     self, task: jax.Array, logits: jax.Array, taught: jax.Array

@@ -9,10 +9,10 @@ import dataclasses
 
 from nasjax.errors import InputError
 from nasjax.ops import Op
-from nasjax.space import Space
+from nasjax.space import SearchSpace, Space
 
 
-def with_dropout(space: Space, rate: float) -> Space:
+def with_dropout(space: SearchSpace, rate: float) -> Space:
   """Sets the dropout before the classifier (Srivastava et al. 2014).
 
   Args:
@@ -31,7 +31,7 @@ def with_dropout(space: Space, rate: float) -> Space:
   return _with(space, 'dropout', rate, lambda share: rate)
 
 
-def with_drop_path(space: Space, rate: float) -> Space:
+def with_drop_path(space: SearchSpace, rate: float) -> Space:
   """Drops residual branches at random, deeper ones more often.
 
   For each image, the branch of block l of L is dropped with probability
@@ -58,7 +58,7 @@ def with_drop_path(space: Space, rate: float) -> Space:
   return _with(space, 'drop_path', rate, lambda share: rate * share)
 
 
-def _with(space: Space, field: str, rate: float, at) -> Space:
+def _with(space: SearchSpace, field: str, rate: float, at) -> Space:
   """Sets a field of every op that has it, by how deep the op's slot is."""
   if not 0 <= rate < 1:
     raise InputError(f'{field} is {rate}; it must be at least 0 and below 1')

@@ -1,6 +1,6 @@
 """Predictions of a trained network, and their accuracy."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import flax.linen as nn
 import jax
@@ -8,10 +8,10 @@ import numpy as np
 
 from nasjax import data
 
+Labels = Callable[[Mapping, Mapping, jax.Array | np.ndarray], jax.Array]
 
-def predict(
-  net: nn.Module, batches: data.Batches
-) -> Callable[[dict, dict, jax.Array], jax.Array]:
+
+def predict(net: nn.Module, batches: data.Batches) -> Labels:
   """A function `(params, batch_stats, images) -> labels`.
 
   It uses the running statistics of batch norm.
@@ -25,15 +25,16 @@ def predict(
     """`uint8[N, H, W, C]` to `i32[N]`."""
     variables = {'params': params, 'batch_stats': batch_stats}
     x = data.normalise(images, batches.mean, batches.std)
-    return net.apply(variables, x, {}, train=False).argmax(-1)
+    logits = net.apply(variables, x, {}, train=False)
+    return logits.argmax(-1)  # pyrefly: ignore[missing-attribute] # flax: no tuple
 
   return labels
 
 
 def evaluate(
-  labels: Callable[[dict, dict, jax.Array], jax.Array],
-  params: dict,
-  batch_stats: dict,
+  labels: Labels,
+  params: Mapping,
+  batch_stats: Mapping,
   arrays: data.Arrays,
   size: int = 500,
 ) -> float:
@@ -53,9 +54,9 @@ def evaluate(
 
 
 def score(
-  labels: Callable[[dict, dict, jax.Array], jax.Array],
-  params: dict,
-  batch_stats: dict,
+  labels: Labels,
+  params: Mapping,
+  batch_stats: Mapping,
   batches: Iterable[data.Arrays],
   size: int,
 ) -> float:

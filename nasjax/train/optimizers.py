@@ -49,7 +49,7 @@ def decay(params: Any, weight_decay: float) -> jax.Array:
     0.9
   """
   leaves = [p for p in jax.tree.leaves(params) if p.ndim > 1]
-  return weight_decay / 2 * sum((p**2).sum() for p in leaves)
+  return jnp.asarray(weight_decay / 2 * sum((p**2).sum() for p in leaves))
 
 
 # --- Schedules ---------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The recipe of a training, and the objects that are made from it."""
 
 import dataclasses
+from collections.abc import Callable
 
 import jax.numpy as jnp
 import optax
@@ -9,12 +10,12 @@ from nasjax import checks
 from nasjax.errors import InputError
 from nasjax.ops import Numerics
 from nasjax.options import check_types, documented, option
-from nasjax.space import Space
+from nasjax.space import SearchSpace
 from nasjax.train import drop_path as drop_path_lib
 from nasjax.train import optimizers
 
 DTYPES = {'float32': None, 'bfloat16': jnp.bfloat16}
-OPTIMIZERS = {
+OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
   'sgd': optimizers.sgd,
   'rmsprop': optimizers.rmsprop,
   'adamw': optimizers.adamw,
@@ -165,7 +166,7 @@ class Recipe:
     """Weight decay that is added to gradients: 0 for AdamW."""
     return 0.0 if self.optimizer == 'adamw' else self.weight_decay
 
-  def of_network(self, network: Space) -> Space:
+  def of_network(self, network: SearchSpace) -> SearchSpace:
     """The network with the recipe's dropout and drop-path.
 
     Raises:

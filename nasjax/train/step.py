@@ -1,6 +1,6 @@
 """The step of a training from scratch, and its state."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -32,8 +32,8 @@ class State(NamedTuple):
 
   step: jax.Array
   key: jax.Array
-  params: dict
-  batch_stats: dict
+  params: Mapping
+  batch_stats: Mapping
   opt_state: optax.OptState
   average: dict | tuple[()]
   train: data.Sampler | tuple[()]
@@ -63,8 +63,8 @@ class Weights(NamedTuple):
     batch_stats: running statistics.
   """
 
-  params: dict
-  batch_stats: dict
+  params: Mapping
+  batch_stats: Mapping
 
 
 def weights(state: State) -> Weights:
@@ -113,7 +113,8 @@ def make(
     key, for_net, for_train = jax.random.split(key, 3)
     shape = (1, *train.images.shape[1:])
     variables = net.init(for_net, jnp.zeros(shape), {}, train=False)
-    start = Weights(variables['params'], variables.get('batch_stats', {}))
+    stats = variables['batch_stats'] if 'batch_stats' in variables else {}
+    start = Weights(variables['params'], stats)
     return State(
       step=jnp.int32(0),
       key=key,
@@ -151,7 +152,8 @@ def make(
       state.params, state, images, labels, taught, for_dropout
     )
     updates, opt_state = tx.update(g, state.opt_state, state.params)
-    now = Weights(optax.apply_updates(state.params, updates), stats)
+    params = optax.apply_updates(state.params, updates)
+    now = Weights(params, stats)  # pyrefly: ignore[bad-argument-type] # optax: any tree
     averaged = ()
     if decay:
       new = now._asdict()
