@@ -10,11 +10,10 @@ from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from nasjax import cost
 from nasjax.cost import Number
-from nasjax.errors import InputError
 from nasjax.ops import Classifier, Conv, ConvClassifier, MaxPool, Op
 from nasjax.printable import printable
 from nasjax.report import canvas
-from nasjax.space import Architecture, Slot, Space
+from nasjax.space import Architecture, Slot, Space, as_chain
 
 # Places in inches from the left edge.
 _NAME, _OP, _DOWN, _BOX, _SIZE, _BAR = 0.2, 1.35, 2.95, 4.5, 6.1, 6.95
@@ -86,11 +85,7 @@ def architecture_figure(
   """
   if isinstance(network, Architecture):
     title = title or f'Architecture derived from {network.space.name}'
-    if not isinstance(network.space, Space):
-      raise InputError(
-        f'{network.space.name} is no chain of slots, of which figures are drawn'
-      )
-    network = network.space.fix(network)
+    network = as_chain(network.space).fix(network)
   return canvas.save(draw_network(network, title), path)
 
 

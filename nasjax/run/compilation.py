@@ -98,7 +98,7 @@ def initial(
 
   options = {'xla_backend_optimization_level': 0}
   pool = ThreadPoolExecutor(max_workers=1)
-  found = pool.submit(lowered.compile, compiler_options=options)
+  found = pool.submit(lowered.compile, compiler_options=options)  # pyrefly: ignore[bad-argument-type] # jax: ints, too
   pool.shutdown(wait=False)
 
   def start(*others: Any) -> Any:

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import optax
@@ -32,6 +32,9 @@ _STRENGTHS = ', '.join(
   for name, form in FORMS.items()
   if form.option == 'strength'
 )
+
+
+Config = TypeVar('Config', 'SearchConfig', Recipe)
 
 
 def _one_of(names) -> str:
@@ -307,7 +310,7 @@ def _described(value: Any) -> Any:
   return value
 
 
-def configured(config: Any, fields: Mapping[str, Any]) -> Any:
+def configured(config: Config, fields: Mapping[str, Any]) -> Config:
   """A copy of a configuration with some fields replaced.
 
   Raises:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib import metadata
 
 from nasjax import checks, data, train
@@ -160,7 +160,7 @@ def batches_of(
 def accuracy(
   predict: Callable,
   weights: train.Weights,
-  images: data.Arrays | Sequence,
+  images: data.Arrays | stream.Decoded,
   image_size: int,
 ) -> float:
   """Accuracy on some images, from 0 to 1.
@@ -178,7 +178,7 @@ def accuracy(
   return train.score(predict, *weights, batches, size)
 
 
-def size_of(images: data.Arrays | Sequence) -> int:
+def size_of(images: data.Arrays | stream.Decoded) -> int:
   """Number of images, decoded or streamed."""
   return len(images.labels if isinstance(images, data.Arrays) else images)
 

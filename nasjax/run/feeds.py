@@ -1,8 +1,8 @@
 """How training images come to the steps: all at once, or as they are needed."""
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
@@ -11,6 +11,9 @@ from jax.sharding import NamedSharding
 from nasjax import data
 from nasjax.data import stream
 from nasjax.run.hosts import devices
+
+if TYPE_CHECKING:
+  import grain
 
 
 class Feed(NamedTuple):
@@ -33,7 +36,7 @@ class Feed(NamedTuple):
 
 
 def of(
-  images: data.Arrays | Sequence,
+  images: data.Arrays | stream.Decoded,
   batch_size: int,
   image_shape: tuple[int, int, int],
   *,
@@ -65,9 +68,9 @@ def of(
     area=None if crop_area is None else (crop_area, 1.0),
   )
   shape = functools.partial(jax.ShapeDtypeStruct, sharding=sharding)
-  like = data.Arrays(
-    shape((batch_size, *image_shape), np.uint8), shape((batch_size,), np.int32)
-  )
+  # By `_make`, as shapes stand for arrays here.
+  images_like = shape((batch_size, *image_shape), np.uint8)
+  like = data.Arrays._make((images_like, shape((batch_size,), np.int32)))
   ahead = Ahead(batches)
   return Feed(
     like,
@@ -84,7 +87,7 @@ class Ahead:
   Looking does not change its position (`get_state`).
   """
 
-  def __init__(self, batches: Iterator[data.Arrays]):
+  def __init__(self, batches: 'grain.DatasetIterator[data.Arrays]'):
     self._batches = batches
     self._seen: tuple[Any, data.Arrays] | None = None
 

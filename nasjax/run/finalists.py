@@ -10,7 +10,6 @@ finalists/N/      as `experiments.train` leaves it; its test images are those of
                   the alphas
 """
 
-import dataclasses
 import itertools
 import pathlib
 from collections.abc import Callable
@@ -20,7 +19,7 @@ import numpy as np
 
 from nasjax import derive
 from nasjax.errors import DivergedError
-from nasjax.run import datasets, progress, training
+from nasjax.run import datasets, portions, progress, training
 from nasjax.run.config import SearchConfig
 from nasjax.run.inputs import Inputs
 from nasjax.space import Alphas, Architecture
@@ -96,9 +95,7 @@ def _trained_by(
 ) -> Callable[[Architecture], float | None]:
   """Trains one after the other; accuracies, None where one diverged."""
   config = inputs.config
-  halves = dataclasses.replace(
-    inputs.dataset, train=inputs.train, test=inputs.valid
-  )
+  halves = portions.as_training(inputs.dataset, inputs.train, inputs.valid)
   recipe = config.finalist_recipe
   batches = datasets.batches_for(recipe, halves)
   count = itertools.count(1)

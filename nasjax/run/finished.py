@@ -15,7 +15,7 @@ from nasjax.ops import Numerics
 from nasjax.run import datasets
 from nasjax.run import record as record_lib
 from nasjax.run.workdir import diverged_file, recorded, weights
-from nasjax.space import Architecture, Space, difference, fix, op_types
+from nasjax.space import Architecture, Space, as_chain, difference, op_types
 from nasjax.train import distill
 from nasjax.train.recipe import Recipe
 
@@ -94,7 +94,7 @@ def read(workdir: pathlib.Path, ops: tuple[type, ...] = ()) -> Run:
   tested = {f'{found["evaluated"]}_test_accuracy': recorded.share}
   recorded.hold(path, found, recorded.fields(**tested))
   a = architecture(workdir, ops)
-  run = Run(workdir, fix(a.space, a), found)
+  run = Run(workdir, as_chain(a.space).fix(a), found)
   try:
     data.Batches(1, *run.normalisation), run.numerics
   except (TypeError, ValueError) as e:
@@ -174,7 +174,7 @@ def check_workdir(
   path = workdir / 'architecture.json'
   if path.exists():
     a = Architecture.load(path, op_types(among or network))
-    check_network(Run(workdir, fix(a.space, a), {}), network)
+    check_network(Run(workdir, as_chain(a.space).fix(a), {}), network)
 
 
 def evaluate(

@@ -8,7 +8,7 @@ from nasjax.errors import InputError
 from nasjax.guard import Guards, Rule
 from nasjax.run import schedules
 from nasjax.run.config import APART, FAIRNESS, PATIENCE, WINDOW, SearchConfig
-from nasjax.space import Space
+from nasjax.space import SearchSpace
 
 
 class Guarded(NamedTuple):
@@ -29,7 +29,7 @@ class Guarded(NamedTuple):
     return self.every is not None and step % self.every == 0
 
 
-def of(config: SearchConfig, space: Space) -> Guarded:
+def of(config: SearchConfig, space: SearchSpace) -> Guarded:
   """The guards of a configuration, for a space.
 
   Raises:
@@ -49,7 +49,7 @@ def of(config: SearchConfig, space: Space) -> Guarded:
   return Guarded(guards, _rule(config, space), config.eigenvalue_every)
 
 
-def _check_sampled(config: SearchConfig, space: Space) -> None:
+def _check_sampled(config: SearchConfig, space: SearchSpace) -> None:
   """Raises InputError for a guard that needs all ops, if ops are sampled."""
   if not relax.is_sampled(config.relaxation, space.choices):
     return
@@ -74,7 +74,7 @@ def _given(config: SearchConfig, name: str) -> str:
   return f'{name}={value}'
 
 
-def _check_dropout(config: SearchConfig, space: Space) -> None:
+def _check_dropout(config: SearchConfig, space: SearchSpace) -> None:
   """Raises InputError where `skip_dropout` has no effect."""
   if config.skip_dropout is None:
     return
@@ -92,7 +92,7 @@ def _check_dropout(config: SearchConfig, space: Space) -> None:
   )
 
 
-def _require_skips(space: Space, name: str) -> int:
+def _require_skips(space: SearchSpace, name: str) -> int:
   """How many slots have a skip; an InputError where none has."""
   slots = len(guard.skips(space.choices))
   if not slots:
@@ -102,7 +102,7 @@ def _require_skips(space: Space, name: str) -> int:
   return slots
 
 
-def _rule(config: SearchConfig, space: Space) -> Rule:
+def _rule(config: SearchConfig, space: SearchSpace) -> Rule:
   rules = []
   if config.stop_skips is not None:
     most = _require_skips(space, 'stop_skips')

@@ -27,7 +27,7 @@ def lines() -> list[str]:
   first = f'device: {described([d.device_kind for d in found], _cores())}'
   if found[0].platform != 'cpu':
     return [first]
-  chosen = jax.config.jax_platforms
+  chosen = jax.config.jax_platforms  # pyrefly: ignore[missing-attribute] # jax
   if chosen is not None:  # Whoever says so knows.
     return [f'{first}, as JAX_PLATFORMS={chosen} says']
   present = accelerator(glob.glob('/dev/*'), shutil.which('nvidia-smi'))

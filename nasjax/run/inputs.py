@@ -1,8 +1,7 @@
 """What a search is made from: checked, and put together."""
 
-import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -42,8 +41,8 @@ class Inputs(NamedTuple):
   kept: Kept
   guarded: guards.Guarded
   supernet: str
-  train: data.Arrays | Sequence
-  valid: data.Arrays | Sequence
+  train: data.Arrays | stream.Decoded
+  valid: data.Arrays | stream.Decoded
   batches: data.Batches
   data_content: str
   dataset: data.Dataset | stream.Streamed
@@ -107,7 +106,7 @@ def prepare(
     dataset, config.batch_size, smaller, config.cutout
   )
   if config.finalists > 1:
-    halves = dataclasses.replace(dataset, train=train)
+    halves = portions.as_training(dataset, train, valid)
     datasets.batches_for(config.finalist_recipe, halves)
   return Inputs(
     config,

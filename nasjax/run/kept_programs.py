@@ -69,8 +69,9 @@ def folder(directory: str) -> pathlib.Path:
   except OSError:  # Not on Linux.
     cpus = f'{platform.system()} {platform.processor()}'
   name = folder_name(jaxlib.__version__, platform.machine(), cpus)
+  path = pathlib.Path(directory)
   try:
-    path = pathlib.Path(directory).expanduser().absolute() / name
+    path = path.expanduser().absolute() / name
     there = path
     while not there.exists():
       there = there.parent

@@ -48,8 +48,9 @@ def warnings(limits: Limits) -> list[str]:
   for one, limit in limits.items():
     least, most = one.bounds()
     if limit > most:
+      of = '' if one.space is None else f' of {one.space.name}'
       lines.append(
-        f'limit {one.name}={limit:.15g} has no effect: networks of '
-        f'{one.space.name} cost {least} to {most}'
+        f'limit {one.name}={limit:.15g} has no effect: networks{of} cost '
+        f'{least} to {most}'
       )
   return lines

@@ -195,7 +195,8 @@ class _Late:
     row: Callable[[dict[str, Any]], None],
     show: Callable[[dict[str, Any]], None],
   ):
-    self._row, self._show, self._kept = row, show, None
+    self._row, self._show = row, show
+    self._kept: tuple[int, Any, Any] | None = None
 
   def put(self, step: int, metrics: Any, extra: Any) -> None:
     self._kept = step, metrics, extra

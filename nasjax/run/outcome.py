@@ -8,10 +8,11 @@ from typing import Any
 import jax
 
 from nasjax import cost, derive, report
+from nasjax.derive.problem import Alphas
 from nasjax.run import record as record_lib
 from nasjax.run.limits import Limits
 from nasjax.run.workdir import recorded
-from nasjax.space import Alphas, Architecture, Space, argmax
+from nasjax.space import Architecture, SearchSpace, argmax
 
 RESOURCES = {'macs': cost.macs, 'params': cost.params, 'memory': cost.memory}
 
@@ -134,7 +135,7 @@ def lower_bounds(logits: Alphas, limits: Limits) -> dict[str, float]:
   return {c.name: float(c(probs)) for c in limits if c.reduction == 'max'}
 
 
-def derived_from(space: Space) -> recorded.Kind:
+def derived_from(space: SearchSpace) -> recorded.Kind:
   """Checks the fields of a record from which architectures are derived.
 
   They are the limits of the search and a number for each option of each choice.

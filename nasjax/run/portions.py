@@ -1,7 +1,6 @@
 """Splits of the training images: for weights, for alphas, held out."""
 
 import dataclasses
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -19,14 +18,14 @@ class Part:
     places: indices of the rows of the subset, `int[n]`.
   """
 
-  rows: Sequence
+  rows: stream.Decoded
   places: np.ndarray
 
   def __len__(self) -> int:
     return len(self.places)
 
-  def __getitem__(self, place: int):
-    return self.rows[int(self.places[place])]
+  def __getitem__(self, index: int) -> tuple[np.ndarray, np.int32]:
+    return self.rows[int(self.places[index])]
 
 
 def check_fraction(fraction: float) -> None:
@@ -113,7 +112,34 @@ def halves(
   return _parted(dataset.train, (dataset.num_train + 1) // 2, seed)
 
 
-def _parted(rows: Sequence, count: int, seed: int) -> tuple[Part, Part]:
+def as_training(
+  dataset: data.Dataset | stream.Streamed,
+  train: data.Arrays | stream.Decoded,
+  test: data.Arrays | stream.Decoded,
+) -> data.Dataset:
+  """A set to train on one half of the images, and to test on the other.
+
+  Args:
+    dataset: decoded.
+    train: its half that weights learn from, see `halves`.
+    test: its half that alphas learn from.
+
+  Raises:
+    InputError: the set is streamed.
+  """
+  if (
+    isinstance(dataset, data.Dataset)
+    and isinstance(train, data.Arrays)
+    and isinstance(test, data.Arrays)
+  ):
+    return dataclasses.replace(dataset, train=train, test=test)
+  raise InputError(
+    f'data set {dataset.name!r} is streamed; finalists are trained on decoded '
+    'images'
+  )
+
+
+def _parted(rows: stream.Decoded, count: int, seed: int) -> tuple[Part, Part]:
   """`count` random rows, and the other rows; each in order."""
   order = np.random.default_rng(seed).permutation(len(rows))
   places = np.sort(order[:count]), np.sort(order[count:])

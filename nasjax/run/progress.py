@@ -184,7 +184,7 @@ class _Bar(tqdm.tqdm):
 
   @property
   def format_dict(self) -> dict[str, Any]:
-    return super().format_dict | {'left': self._own_left()}
+    return {**super().format_dict, 'left': self._own_left()}
 
 
 def note(text: str) -> None:
@@ -207,4 +207,4 @@ def _is_terminal(stream: TextIO) -> bool:
   """Whether a bar can move on a stream: a terminal or a notebook's cell."""
   if type(stream).__module__.partition('.')[0] == 'ipykernel':
     return True
-  return bool(getattr(stream, 'isatty', lambda: False)())
+  return hasattr(stream, 'isatty') and stream.isatty()

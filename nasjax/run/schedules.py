@@ -63,10 +63,12 @@ def points(given: float | str | Points, what: str, steps: int) -> Points:
   """
   if isinstance(given, str):
     given = parse(given, what)
-  single = isinstance(given, numbers.Real)
-  if not single and not given:
+  if single := isinstance(given, float | numbers.Real):
+    found = ((0, float(given)),)
+  elif given:
+    found = given
+  else:
     raise InputError(f'{what} has no points; write it as 0:0,{steps}:0.1')
-  found = ((0, float(given)),) if single else given
   for _, value in found:
     if not abs(value) < checks.LARGEST:
       raise InputError(f'{what} is {value}; it must be finite')

@@ -12,6 +12,7 @@ import numpy as np
 from nasjax import cost, data, derive, relax, report
 from nasjax import space as space_lib
 from nasjax.data import stream
+from nasjax.derive.problem import Alphas
 from nasjax.errors import InputError
 from nasjax.run import (
   datasets,
@@ -33,7 +34,7 @@ from nasjax.run.workdir import (
   recorded,
   weights,
 )
-from nasjax.space import Alphas, Architecture, SearchSpace, Space
+from nasjax.space import Architecture, SearchSpace, Space, as_chain
 
 FIGURES = ('alphas', 'cost', 'architecture')
 # What else of a record `Found` has.
@@ -133,7 +134,7 @@ class Found:
       return report.draw_alphas(self.metrics, self.space)
     if what == 'cost':
       return report.draw_costs(self.metrics, self.limits)
-    return report.draw_network(self.network)
+    return report.draw_network(as_chain(self.space).fix(self.architecture))
 
 
 def search(

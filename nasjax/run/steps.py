@@ -321,7 +321,7 @@ def stepper(
     weight_step = interrupts.wait(run_by.weight_step, tick)
     alpha_step = interrupts.wait(run_by.alpha_step, tick) if learns else None
     measure = None
-    if learns and guarded.measures(step):
+    if learns and guarded.measures(step) and run_by.eigenvalue is not None:
       measure = interrupts.wait(run_by.eigenvalue, tick)
     state, metrics = weight_step(run.search, train.next())
     if alpha_step is None:
@@ -339,7 +339,8 @@ def stepper(
 
 def _returned(state: search.State, verdict: guard.Verdict) -> search.State:
   """With the alphas to derive from, and the step that they are of."""
-  if verdict.alphas is None:
+  if verdict.alphas is None or verdict.step is None:
     return state
   # The step is that of the distribution's temperature, too.
-  return state._replace(alphas=verdict.alphas, step=np.int32(verdict.step))
+  step = np.int32(verdict.step)
+  return state._replace(alphas=verdict.alphas, step=step)  # pyrefly: ignore[bad-argument-type] # NumPy's serves

@@ -1,6 +1,6 @@
 """Kinds of supernets, and the weights that a derived network inherits."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -14,7 +14,7 @@ from nasjax.errors import InputError
 from nasjax.ops import Numerics
 from nasjax.run import datasets, portions
 from nasjax.run.config import SearchConfig
-from nasjax.space import Architecture, SearchSpace, Space
+from nasjax.space import Architecture, SearchSpace, Space, as_chain
 from nasjax.supernet import Entangled, inherit, sharing
 
 INHERITED = 'inherited'  # In `weights/`, beside those of trainings.
@@ -50,7 +50,7 @@ def kind_of(config: SearchConfig, space: SearchSpace) -> str:
 def network(kind: str, space: SearchSpace, numerics: Numerics) -> nn.Module:
   """The supernet of a kind; sampled ops run in a mixed one."""
   if kind == 'entangled':
-    return Entangled(space, numerics)
+    return Entangled(as_chain(space), numerics)
   return space.search_network(numerics)
 
 
@@ -71,7 +71,7 @@ def inherited(
   kind: str,
   architecture: Architecture,
   params: Any,
-  halves: tuple[data.Arrays | Sequence, data.Arrays | Sequence],
+  halves: tuple[data.Arrays | stream.Decoded, data.Arrays | stream.Decoded],
   batches: data.Batches,
   numerics: Numerics,
 ) -> Inherited:
@@ -85,9 +85,10 @@ def inherited(
     batches: size and normalisation of a batch; nothing is augmented.
     numerics: how the network is computed.
   """
-  network = architecture.space.fix(architecture)
+  space = as_chain(architecture.space)
+  network = space.fix(architecture)
   own = inherit.subweights(
-    architecture.space,
+    space,
     architecture,
     params,
     kind='entangled' if kind == 'entangled' else 'mixed',
@@ -108,7 +109,7 @@ def inherited(
 
 
 def _normalised(
-  images: data.Arrays | Sequence,
+  images: data.Arrays | stream.Decoded,
   order: np.ndarray,
   batches: data.Batches,
   network: Space,

@@ -4,11 +4,12 @@ import contextlib
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from nasjax import checks, cost, data, files, train
 from nasjax.data import stream
@@ -78,7 +79,7 @@ def run(
   seed: int,
   record: dict[str, Any],
   bar: bars.Progress | None = None,
-  valid: data.Arrays | Sequence | None = None,
+  valid: data.Arrays | stream.Decoded | None = None,
   choose: bool = True,
   taught: finished.Taught = finished.Taught(),  # noqa: B008 (immutable)
   built: Built | None = None,
@@ -182,7 +183,7 @@ def run(
   noted = {}
   if valid is not None and not choose:
     noted['valid_accuracy'] = measure(valid, train.weights(state))
-  result = {
+  result: dict[str, Any] = {
     **accuracies(kept, network, test, state),
     **noted,
     'train_images': dataset.num_train,
@@ -281,7 +282,7 @@ def _steps(
 
 def _diverged(recipe: Recipe, steps: int, bad: divergence.Bad) -> str:
   """The message of a diverged training."""
-  rate = float(recipe.rate(steps)(bad.step - 1))
+  rate = float(np.asarray(recipe.rate(steps)(bad.step - 1)))
   if bad.what in divergence.COUNTERS:
     seen = f'more than {recipe.skip_nonfinite} steps in a row are not finite'
   elif bad.what == 'state':

@@ -22,7 +22,13 @@ from nasjax.space.block import (
   program,
   traced_shape,
 )
-from nasjax.space.chain import Space, at_pattern, check_image_size, resize
+from nasjax.space.chain import (
+  Space,
+  as_chain,
+  at_pattern,
+  check_image_size,
+  resize,
+)
 from nasjax.space.chain_tables import OpBlock
 from nasjax.space.chain_words import chosen_ops, difference, op_types
 from nasjax.space.choices import (
@@ -56,6 +62,7 @@ __all__ = [
   'Table',
   'Width',
   'argmax',
+  'as_chain',
   'at_pattern',
   'axes',
   'channels',

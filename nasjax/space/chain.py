@@ -18,6 +18,7 @@ from nasjax.space.table import Table
 
 if TYPE_CHECKING:
   from nasjax.space.architecture import Architecture
+  from nasjax.space.protocol import SearchSpace
 
 _NUMERICS = Numerics()
 
@@ -226,6 +227,24 @@ def at_pattern(space: Space, index: int) -> Space:
   return dataclasses.replace(
     space, slots=tuple(map(fixed, space.slots)), patterns=()
   )
+
+
+def as_chain(space: 'SearchSpace') -> Space:
+  """The space itself, if it is a chain of slots.
+
+  Raises:
+    InputError: it is a space of another kind.
+
+  Example:
+    >>> from nasjax import spaces
+    >>> as_chain(spaces.tiny()).name
+    'tiny'
+  """
+  if not isinstance(space, Space):
+    raise InputError(
+      f'space {space.name!r} is no chain of slots; give a nasjax.space.Space'
+    )
+  return space
 
 
 def check_image_size(space: Space) -> None:

@@ -35,21 +35,22 @@ def joined(
     InputError: an argument is missing or out of its range, or another process
       did not come.
   """
-  _check(count, index, coordinator)
+  own = _checked(count, index, coordinator)
   if count == 1:
     yield
     return
   host, port = _address(count, coordinator)
-  if index == 0:
+  if own == 0:
     peers = rendezvous.gather(count, port, patience)
   else:
-    peers = {0: rendezvous.join(count, index, host, port, patience)}
-  with watch.watched(index, peers):
-    _initialize(port if index == 0 else relay.opened(host, port), count, index)
+    peers = {0: rendezvous.join(count, own, host, port, patience)}
+  with watch.watched(own, peers):
+    _initialize(port if own == 0 else relay.opened(host, port), count, own)
     yield
 
 
-def _check(count: int, index: int | None, coordinator: str | None) -> None:
+def _checked(count: int, index: int | None, coordinator: str | None) -> int:
+  """The number of this process."""
   if count < 1:
     raise InputError(f'processes is {count}; it must be at least 1')
   if count == 1:
@@ -58,10 +59,12 @@ def _check(count: int, index: int | None, coordinator: str | None) -> None:
         raise InputError(
           f'{name}={value} has no effect with processes=1; leave it out'
         )
-  elif index is None or not 0 <= index < count:
+    return 0
+  if index is None or not 0 <= index < count:
     raise InputError(
       f'process is {index}; of {count} processes it must be 0 to {count - 1}'
     )
+  return index
 
 
 def _address(count: int, coordinator: str | None) -> tuple[str, int]:

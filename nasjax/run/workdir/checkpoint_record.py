@@ -61,7 +61,7 @@ def digest(state: Any, document: Any = None) -> str:
     found.update(repr((_name(at), str(leaf.dtype), leaf.shape)).encode())
     # As bytes, which types have that NumPy cannot show as a buffer.
     data = np.ascontiguousarray(_on_host(leaf)).reshape(-1)
-    found.update(data.view(np.uint8))
+    found.update(data.view(np.uint8).data)
   return found.hexdigest()
 
 

@@ -119,7 +119,7 @@ def _save(
     'state': ocp.args.StandardSave(state),
     'record': ocp.args.JsonSave(record),
   }
-  if feed is not None:
+  if document is not None:
     items['feed'] = ocp.args.JsonSave(document)
   manager.save(step, args=ocp.args.Composite(**items))
 

@@ -48,7 +48,7 @@ def claimed(
     processes.wait('claim')
     raise
   with contextlib.ExitStack() as stack:
-    stack.push(held)
+    stack.push(held.__exit__)
     yield claim(path, config)
 
 

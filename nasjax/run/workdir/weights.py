@@ -23,7 +23,7 @@ from nasjax.errors import InputError
 from nasjax.ops import Numerics
 from nasjax.run.hosts import devices, processes
 from nasjax.run.workdir import recorded, stored
-from nasjax.space import Space
+from nasjax.space import SearchSpace, Space, as_chain
 
 LAST, BEST = 'last', 'best'
 _BEST = recorded.fields(step=recorded.whole, valid_accuracy=recorded.share)
@@ -66,13 +66,15 @@ def store(
     writer.wait_until_finished()
 
 
-def load(workdir: pathlib.Path, name: str, network: Space) -> train.Weights:
+def load(
+  workdir: pathlib.Path, name: str, network: SearchSpace
+) -> train.Weights:
   """Reads weights of a network.
 
   Raises:
     InputError: there are none, they are another network's, or damaged.
   """
-  like = jax.eval_shape(lambda: _init(network))._asdict()
+  like = jax.eval_shape(lambda: _init(as_chain(network)))._asdict()
   return train.Weights(**restore(workdir, name, like, network.name))
 
 
@@ -175,7 +177,8 @@ def _init(network: Space) -> train.Weights:
   net = network.network(Numerics())
   images = jax.numpy.zeros(shape)
   made = net.init(jax.random.key(0), images, {}, train=False)
-  return train.Weights(made['params'], made.get('batch_stats', {}))
+  stats = made['batch_stats'] if 'batch_stats' in made else {}
+  return train.Weights(made['params'], stats)
 
 
 class Kept(NamedTuple):
@@ -189,7 +192,7 @@ class Kept(NamedTuple):
   """
 
   save: Callable[[str, train.Weights, dict[str, Any]], None]
-  load: Callable[[str, Space], train.Weights]
+  load: Callable[[str, SearchSpace], train.Weights]
   best: Callable[[], dict[str, Any] | None]
 
 
