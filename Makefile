@@ -40,6 +40,7 @@ outside:
 lint: .venv/installed
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+	.venv/bin/pyrefly check --python-interpreter-path $(RUN)
 
 .venv/installed: setup.cfg requirements.txt
 	$(PYTHON) -m venv .venv
