@@ -170,7 +170,7 @@ def _prices(content: Content) -> str:
   return (
     'A strength is a price of MACs, and sets no cost: what was found has at '
     f'{"; at ".join(ranges)} MACs. Others are compared with that use what the '
-    'dearest does, so that these differences are not at equal cost.'
+    'most expensive one does, so that these differences are not at equal cost.'
   )
 
 
@@ -217,7 +217,7 @@ def _accuracy(prepared: Any, content: Content) -> list[Block]:
   if prepared.levels[0].limit is None:
     budget = (
       f'Nothing is limited: what was not searched has at most the {resource} '
-      'of the dearest network that was found at its strength.'
+      'of the most expensive network that was found at its strength.'
     )
   head = ('at', 'networks', 'kind', 'n', 'MACs', 'parameters')
   head += ('validation (%)', 'test (%)', '95 % interval')
