@@ -1,5 +1,7 @@
 """Errors that the user can correct."""
 
+__all__ = ['DivergedError', 'InputError']
+
 
 class InputError(ValueError):
   """Bad input: one line that says what was wrong, the value, what is right.

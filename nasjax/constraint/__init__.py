@@ -15,19 +15,34 @@ In the formulas `L` is the limit, `c` the expected cost, `s` the strength, and
 `r = c / L`: a strength means the same for every resource and unit.
 """
 
-from nasjax.constraint.base import Constraint as Constraint
-from nasjax.constraint.base import chain as chain
-from nasjax.constraint.dual import augmented_lagrangian as augmented_lagrangian
-from nasjax.constraint.dual import lagrangian as lagrangian
-from nasjax.constraint.forms import FORMS as FORMS
-from nasjax.constraint.forms import Form as Form
-from nasjax.constraint.forms import Kept as Kept
-from nasjax.constraint.forms import keep as keep
-from nasjax.constraint.penalty import absolute as absolute
-from nasjax.constraint.penalty import band as band
-from nasjax.constraint.penalty import hinge as hinge
-from nasjax.constraint.penalty import linear as linear
-from nasjax.constraint.penalty import log_power as log_power
-from nasjax.constraint.penalty import ratio_power as ratio_power
-from nasjax.constraint.project import Projection as Projection
-from nasjax.constraint.project import project as project
+from nasjax.constraint.base import Constraint, chain
+from nasjax.constraint.dual import augmented_lagrangian, lagrangian
+from nasjax.constraint.forms import FORMS, Form, Kept, keep
+from nasjax.constraint.penalty import (
+  absolute,
+  band,
+  hinge,
+  linear,
+  log_power,
+  ratio_power,
+)
+from nasjax.constraint.project import Projection, project
+
+__all__ = [
+  'FORMS',
+  'Constraint',
+  'Form',
+  'Kept',
+  'Projection',
+  'absolute',
+  'augmented_lagrangian',
+  'band',
+  'chain',
+  'hinge',
+  'keep',
+  'lagrangian',
+  'linear',
+  'log_power',
+  'project',
+  'ratio_power',
+]

@@ -25,29 +25,62 @@ All but `gumbel_softmax`, `gdas` and `binary_gates` are exact for `E f(one-hot)`
 where `f` is linear in the probs of each slot.
 """
 
-from nasjax.relax.base import Relaxation as Relaxation
-from nasjax.relax.base import Relaxed as Relaxed
-from nasjax.relax.base import Sampled as Sampled
-from nasjax.relax.base import Tree as Tree
-from nasjax.relax.base import draw as draw
-from nasjax.relax.base import is_sampled as is_sampled
-from nasjax.relax.base import logits as logits
-from nasjax.relax.hard import REINMAX as REINMAX
-from nasjax.relax.hard import STRAIGHT_THROUGH as STRAIGHT_THROUGH
-from nasjax.relax.hard import reinmax as reinmax
-from nasjax.relax.hard import straight_through as straight_through
-from nasjax.relax.paths import BINARY_GATES as BINARY_GATES
-from nasjax.relax.paths import GDAS as GDAS
-from nasjax.relax.paths import binary_gates as binary_gates
-from nasjax.relax.paths import gdas as gdas
-from nasjax.relax.paths import one_path as one_path
-from nasjax.relax.simplex import DIRICHLET as DIRICHLET
-from nasjax.relax.simplex import SPARSEMAX as SPARSEMAX
-from nasjax.relax.simplex import dirichlet as dirichlet
-from nasjax.relax.simplex import dirichlet_mean as dirichlet_mean
-from nasjax.relax.simplex import sparsemax as sparsemax
-from nasjax.relax.soft import GUMBEL_SOFTMAX as GUMBEL_SOFTMAX
-from nasjax.relax.soft import SOFTMAX as SOFTMAX
-from nasjax.relax.soft import gumbel_softmax as gumbel_softmax
-from nasjax.relax.soft import probabilities as probabilities
-from nasjax.relax.soft import softmax as softmax
+from nasjax.relax.base import (
+  Relaxation,
+  Relaxed,
+  Sampled,
+  Tree,
+  draw,
+  is_sampled,
+  logits,
+)
+from nasjax.relax.hard import (
+  REINMAX,
+  STRAIGHT_THROUGH,
+  reinmax,
+  straight_through,
+)
+from nasjax.relax.paths import BINARY_GATES, GDAS, binary_gates, gdas, one_path
+from nasjax.relax.simplex import (
+  DIRICHLET,
+  SPARSEMAX,
+  dirichlet,
+  dirichlet_mean,
+  sparsemax,
+)
+from nasjax.relax.soft import (
+  GUMBEL_SOFTMAX,
+  SOFTMAX,
+  gumbel_softmax,
+  probabilities,
+  softmax,
+)
+
+__all__ = [
+  'BINARY_GATES',
+  'DIRICHLET',
+  'GDAS',
+  'GUMBEL_SOFTMAX',
+  'REINMAX',
+  'SOFTMAX',
+  'SPARSEMAX',
+  'STRAIGHT_THROUGH',
+  'Relaxation',
+  'Relaxed',
+  'Sampled',
+  'Tree',
+  'binary_gates',
+  'dirichlet',
+  'dirichlet_mean',
+  'draw',
+  'gdas',
+  'gumbel_softmax',
+  'is_sampled',
+  'logits',
+  'one_path',
+  'probabilities',
+  'reinmax',
+  'softmax',
+  'sparsemax',
+  'straight_through',
+]
