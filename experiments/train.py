@@ -21,11 +21,18 @@ from absl import flags
 from nasjax import checks, data
 from nasjax.data import stream
 from nasjax.errors import InputError
-from nasjax.run import datasets, finished, portions, training
+from nasjax.run import (
+  datasets,
+  finished,
+  holdout,
+  training,
+)
 from nasjax.run import record as record_lib
 from nasjax.run.hosts import processes
 from nasjax.run.trained import Trained
-from nasjax.run.workdir import recorded
+from nasjax.run.workdir import (
+  schema,
+)
 from nasjax.space import (
   Architecture,
   Space,
@@ -90,8 +97,8 @@ OPTIONS = {
   ),
 }
 # What a run was told, as its `config.json` has it.
-_CONFIG = recorded.both(
-  recorded.flags(OPTIONS), recorded.fields(data_content=recorded.text)
+_CONFIG = schema.both(
+  schema.flags(OPTIONS), schema.fields(data_content=schema.text)
 )
 _OF_TEACHERS = 'distill_weight', 'distill_temperature'
 _OF_NETWORKS = 'architecture', 'ops', 'network', 'width'
@@ -120,7 +127,7 @@ def train_as_told(
   """
   recipe = configs.of(Recipe, config)
   checks.check_seed(config['seed'])
-  portions.check_fraction(config['valid_fraction'])
+  holdout.check_fraction(config['valid_fraction'])
   # All that does without images is checked before thousands are decoded.
   opened = sources.open_or_stream(config, OPTIONS)
   datasets.check_recipe(recipe, opened)
@@ -156,9 +163,7 @@ def evaluate(workdir: pathlib.Path, given: dict[str, Any]) -> dict[str, float]:
     InputError: no finished run, or one with other flags, network or images.
   """
   found = finished.read(workdir, names.ops_of(given.get('ops')))
-  config = cli.defaults(OPTIONS) | recorded.read(
-    workdir / 'config.json', _CONFIG
-  )
+  config = cli.defaults(OPTIONS) | schema.read(workdir / 'config.json', _CONFIG)
   config |= {name: given[name] for name in ('data_dir',) if name in given}
   for name, value in given.items():
     if name not in _OF_NETWORKS and config[name] != value:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from nasjax import checks, cost
-from nasjax.run.outcome import RESOURCES
+from nasjax.cost import RESOURCES
 from nasjax.space import Space
 
 OPTIONS = {

@@ -23,17 +23,19 @@ from nasjax.errors import InputError
 from nasjax.report import document, reading
 from nasjax.report.document import Block, Figure
 from nasjax.run import record as record_lib
-from nasjax.run.workdir import recorded
+from nasjax.run.workdir import (
+  schema,
+)
 from nasjax.space import Architecture, fix
 
 from . import figures, networks, page, ranks
 from .networks import Entry
-from .plan import RESOURCES, Level
+from .plan import SWEPT, Level
 from .results import Scored
 
 PAGE, TABLE, ARCHITECTURES = 'report.md', 'results.csv', 'architectures.json'
 _FILE_NAME = re.compile(r'\w[\w.@-]*')
-_KIND = recorded.one_of(
+_KIND = schema.one_of(
   networks.SEARCHED,
   networks.ARGMAX,
   networks.CONTROL,
@@ -42,21 +44,21 @@ _KIND = recorded.one_of(
   networks.HANDMADE,
 )
 _NUMBERS = {
-  'budget': recorded.number,
-  'seed': recorded.whole,
-  'macs': recorded.whole,
-  'params': recorded.whole,
-  'valid_accuracy': recorded.share,
-  'test_accuracy': recorded.share,
-  'supernet_accuracy': recorded.maybe(recorded.share),
+  'budget': schema.number,
+  'seed': schema.whole,
+  'macs': schema.whole,
+  'params': schema.whole,
+  'valid_accuracy': schema.share,
+  'test_accuracy': schema.share,
+  'supernet_accuracy': schema.maybe(schema.share),
 }
-_ROWS = recorded.each(
-  recorded.fields(
-    name=recorded.text,
+_ROWS = schema.each(
+  schema.fields(
+    name=schema.text,
     kind=_KIND,
-    level=recorded.text,
-    search=recorded.text,
-    trained_as=recorded.text,
+    level=schema.text,
+    search=schema.text,
+    trained_as=schema.text,
     **_NUMBERS,
   )
 )
@@ -114,7 +116,7 @@ def extract(
       the folder has a file of that name which says something else.
   """
   path, folder = pathlib.Path(path), pathlib.Path(folder)
-  contents = recorded.read(path, recorded.values(recorded.anything))
+  contents = schema.read(path, schema.values(schema.anything))
   for name in contents:
     if not _FILE_NAME.fullmatch(name):
       raise InputError(
@@ -186,7 +188,7 @@ def read(
   blocks = reading.blocks(_text(folder / PAGE))
   shown = {block.name for block in blocks if isinstance(block, Figure)}
   # The page shows the accuracy against what is limited.
-  limited = [r for r in RESOURCES if f'{r}.png' in shown]
+  limited = [r for r in SWEPT if f'{r}.png' in shown]
   if not limited:
     raise InputError(
       f'{folder / PAGE} shows neither macs.png nor params.png; it is not the '
@@ -243,7 +245,7 @@ def _rows(path: pathlib.Path) -> list[dict[str, Any]]:
     raise InputError(f'{path} is no table: {e}') from e
   if not rows:
     raise InputError(f'{path} has no rows; a sweep writes one a training')
-  return recorded.hold(path, [_numbers(row) for row in rows], _ROWS)
+  return schema.hold(path, [_numbers(row) for row in rows], _ROWS)
 
 
 def _numbers(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,9 +10,8 @@ import numpy as np
 
 from nasjax import derive
 from nasjax.baselines import SMALL_IMAGES, handmade, scaled
-from nasjax.cost import Cost
+from nasjax.cost import RESOURCES, Cost
 from nasjax.errors import InputError
-from nasjax.run.outcome import RESOURCES
 from nasjax.space import Alphas, Architecture, Space, argmax, fix
 
 from ..flags import names

@@ -12,11 +12,12 @@ import numpy as np
 
 from nasjax import checks, cost, derive, report, zoo
 from nasjax.baselines import scaled
-from nasjax.cost import Cost
+from nasjax.cost import RESOURCES, Cost
 from nasjax.errors import InputError
 from nasjax.run import finished, outcome
-from nasjax.run.outcome import RESOURCES
-from nasjax.run.workdir import recorded
+from nasjax.run.workdir import (
+  schema,
+)
 from nasjax.space import Alphas, Architecture, Space, fix, read_record
 
 from ..flags import sources
@@ -26,9 +27,9 @@ from .plan import Level
 PUBLISHED = 'MobileNetV2'
 # Flags of a search that a comparison reads, and those that all searches had.
 SEARCH_OPTIONS = {**sources.OPTIONS, **sources.STREAM_OPTIONS}
-_CONFIG = recorded.both(
-  recorded.flags(SEARCH_OPTIONS),
-  recorded.fields(dataset=recorded.text, data_dir=recorded.anything),
+_CONFIG = schema.both(
+  schema.flags(SEARCH_OPTIONS),
+  schema.fields(dataset=schema.text, data_dir=schema.anything),
 )
 
 
@@ -43,9 +44,9 @@ def read(
   path = directory / 'architecture.json'
   if not path.exists():
     raise InputError(f'{directory} holds no finished search: no {path.name}')
-  config = recorded.read(directory / 'config.json', _CONFIG)
+  config = schema.read(directory / 'config.json', _CONFIG)
   found, record = finished.architecture(directory, ops), read_record(path)
-  recorded.hold(path, record, outcome.derived_from(found.space))
+  schema.hold(path, record, outcome.derived_from(found.space))
   return found, record, config
 
 

@@ -24,7 +24,7 @@ from nasjax.run import (
   finalists,
   outcome,
   progress,
-  steps,
+  search_loop,
   supernets,
 )
 from nasjax.run import inputs as inputs_lib
@@ -34,7 +34,7 @@ from nasjax.run.workdir import (
   diverged_file,
   lock,
   metrics_file,
-  recorded,
+  schema,
   weights,
 )
 from nasjax.space import Architecture
@@ -50,7 +50,7 @@ _INDIFFERENT = 1e-3  # Nats.
 
 def compiled_once(
   ready: Callable[[], None] = lambda: None,
-) -> Callable[..., steps.Compiled]:
+) -> Callable[..., search_loop.Compiled]:
   """Like `steps.compile_for`, but compiles only for the first of many searches.
 
   The others share its programs: their limits and strengths are data.
@@ -58,11 +58,11 @@ def compiled_once(
   Args:
     ready: called when the steps of a search are compiled and it may begin.
   """
-  made: list[steps.Compiled] = []
+  made: list[search_loop.Compiled] = []
 
-  def call(inputs: inputs_lib.Inputs, *args: Any) -> steps.Compiled:
+  def call(inputs: inputs_lib.Inputs, *args: Any) -> search_loop.Compiled:
     if not made:
-      made.append(steps.compile_for(inputs, *args))
+      made.append(search_loop.compile_for(inputs, *args))
       for program in filter(None, made[0].programs):
         program.result()
     ready()
@@ -169,7 +169,7 @@ def read_searches(setting: Setting, members: Sequence[Member]) -> list[Found]:
     path = setting.workdir / 'searches' / member.name / 'architecture.json'
     record = space_lib.read_record(path)
     a = Architecture.load(path, setting.ops)
-    recorded.hold(path, record, outcome.derived_from(a.space))
+    schema.hold(path, record, outcome.derived_from(a.space))
     found.append(Found(member, a, alphas_of(record)))
   return found
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from nasjax import checks, report
 from nasjax.errors import InputError
 
-RESOURCES = ('macs', 'params')
+SWEPT = ('macs', 'params')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,10 +102,10 @@ def levels(
   resource, text = 'macs', strengths
   if limits is not None:
     resource, equals, text = limits.partition('=')
-    if not equals or resource not in RESOURCES:
+    if not equals or resource not in SWEPT:
       raise InputError(
         f'limits {limits!r} names no resource; write it as macs=1M,2M,3M '
-        f'(resources: {", ".join(RESOURCES)})'
+        f'(resources: {", ".join(SWEPT)})'
       )
   flag = 'strengths' if limits is None else 'limits'
   numbers = sorted(checks.parse_number(t, flag) for t in text.split(','))

@@ -11,7 +11,11 @@ from typing import Any
 from nasjax import files, report
 from nasjax.report import document
 from nasjax.run import datasets, finished
-from nasjax.run.workdir import diverged_file, metrics_file, recorded
+from nasjax.run.workdir import (
+  diverged_file,
+  metrics_file,
+  schema,
+)
 from nasjax.space import Architecture, read_record
 
 from . import figures, kept, page, pieces, ranks, search_page
@@ -21,35 +25,33 @@ from .networks import SEARCHED, Plan
 from .results import Results, Scored
 
 
-def _finalists(choices: int | None = None) -> recorded.Kind:
+def _finalists(choices: int | None = None) -> schema.Kind:
   """Architectures that a search or a control trained, with what they had."""
-  return recorded.each(
-    recorded.fields(
-      choice=recorded.each(recorded.text, choices),
+  return schema.each(
+    schema.fields(
+      choice=schema.each(schema.text, choices),
       # None of a training that diverged.
-      valid_accuracy=recorded.maybe(recorded.share),
+      valid_accuracy=schema.maybe(schema.share),
     )
   )
 
 
-_COST = recorded.fields(cost=recorded.whole, argmax_cost=recorded.whole)
+_COST = schema.fields(cost=schema.whole, argmax_cost=schema.whole)
 # What the pieces of a sweep have in the files that a report reads.
-_SEARCHED = recorded.fields(
-  resources=recorded.fields(macs=_COST),
-  certificate=recorded.anything,
+_SEARCHED = schema.fields(
+  resources=schema.fields(macs=_COST),
+  certificate=schema.anything,
   finalists=_finalists(),
-  alphas=recorded.values(recorded.each(recorded.number)),
+  alphas=schema.values(schema.each(schema.number)),
 )
-_MEMBER = recorded.fields(
-  steps=recorded.whole,
-  images=recorded.whole,
-  seconds=recorded.maybe(recorded.number),
-  compile_seconds=recorded.number,
-  device=recorded.text,
+_MEMBER = schema.fields(
+  steps=schema.whole,
+  images=schema.whole,
+  seconds=schema.maybe(schema.number),
+  compile_seconds=schema.number,
+  device=schema.text,
 )
-_INHERITED = recorded.fields(
-  member=recorded.text, valid_accuracy=recorded.share
-)
+_INHERITED = schema.fields(member=schema.text, valid_accuracy=schema.share)
 
 
 def write(prepared: Any, plan: Plan, results: Results) -> list[pathlib.Path]:
@@ -106,9 +108,7 @@ def _written(path: pathlib.Path, text: str) -> pathlib.Path:
 def _inherited(workdir: pathlib.Path, plan: Plan) -> dict[str, dict[str, Any]]:
   """By folder, what was measured with a supernet's weights."""
   paths = {f: pieces.inherited_path(workdir, f) for f in plan.networks}
-  return {
-    f: recorded.read(p, _INHERITED) for f, p in paths.items() if p.exists()
-  }
+  return {f: schema.read(p, _INHERITED) for f, p in paths.items() if p.exists()}
 
 
 def _members(prepared: Any, plan: Plan) -> list[dict[str, Any]]:
@@ -118,7 +118,7 @@ def _members(prepared: Any, plan: Plan) -> list[dict[str, Any]]:
   for entry in plan.entries:
     if entry.kind == SEARCHED:
       folder = searches / entry.member
-      record = recorded.read(folder / 'architecture.json', _SEARCHED)
+      record = schema.read(folder / 'architecture.json', _SEARCHED)
       found.append(
         {
           'name': entry.member,
@@ -127,7 +127,7 @@ def _members(prepared: Any, plan: Plan) -> list[dict[str, Any]]:
           'log_prob': record['certificate'],
           'finalists': record['finalists'],
           'entropy': _entropy(folder, record),
-          **recorded.read(folder / 'member.json', _MEMBER),
+          **schema.read(folder / 'member.json', _MEMBER),
         }
       )
   return found
@@ -150,7 +150,7 @@ def finalists(prepared: Any) -> list[search_page.Finalists]:
         continue
       tried = _finalists(len(prepared.space.choices))
       path = folder / 'architecture.json'
-      found = recorded.read(path, recorded.fields(finalists=tried))['finalists']
+      found = schema.read(path, schema.fields(finalists=tried))['finalists']
       for i, one in enumerate(found, 1):
         if one['valid_accuracy'] is None:  # Its training diverged.
           continue
@@ -167,9 +167,9 @@ def finalists(prepared: Any) -> list[search_page.Finalists]:
 def _entropy(folder: pathlib.Path, record: Mapping[str, Any]) -> float:
   """Of a search's last probabilities, as a share of the largest there is."""
   path, rows = folder / 'metrics.jsonl', metrics_file.read(folder)
-  choices = {name: recorded.number for name in record['alphas']}
-  kind = recorded.fields(entropy=recorded.fields(**choices))
-  last = recorded.hold(path, rows[-1] if rows else None, kind)['entropy']
+  choices = {name: schema.number for name in record['alphas']}
+  kind = schema.fields(entropy=schema.fields(**choices))
+  last = schema.hold(path, rows[-1] if rows else None, kind)['entropy']
   return statistics.fmean(
     last[name] / math.log(len(alpha))
     for name, alpha in record['alphas'].items()

@@ -5,11 +5,15 @@ import pathlib
 from typing import Any, NamedTuple
 
 from nasjax import checks, data
+from nasjax.cost import RESOURCES
 from nasjax.data import split
 from nasjax.errors import InputError
-from nasjax.run import datasets, limits, portions
+from nasjax.run import (
+  datasets,
+  holdout,
+  limits,
+)
 from nasjax.run import record as record_lib
-from nasjax.run.outcome import RESOURCES
 from nasjax.space import Space
 from nasjax.train.recipe import Recipe
 
@@ -190,7 +194,7 @@ def prepare(
       f'control_seeds is {sizes.controls}; without limits and '
       'search_finalists of 2 or more there are no finalists to choose from'
     )
-  portions.check_fraction(config['valid_fraction'])
+  holdout.check_fraction(config['valid_fraction'])
   if not config['valid_fraction']:
     raise InputError(
       'valid_fraction is 0; images are needed that choose the best alternative'
@@ -209,7 +213,7 @@ def prepare(
     search.check(member, opened)
   whole = datasets.read(opened)
   dataset = subset(whole, config['train_images'])
-  fit, valid = portions.held_out(dataset, config['valid_fraction'])
+  fit, valid = holdout.held_out(dataset, config['valid_fraction'])
   batches = datasets.batches_for(recipe, fit)
   for member in members:
     inputs = search.prepare(member, fit)

@@ -10,7 +10,11 @@ from nasjax import data, files
 from nasjax.errors import DivergedError
 from nasjax.run import datasets, finished, interrupts, progress, training
 from nasjax.run.hosts import devices
-from nasjax.run.workdir import diverged_file, lock, recorded
+from nasjax.run.workdir import (
+  diverged_file,
+  lock,
+  schema,
+)
 
 from .networks import Plan
 from .plan import Training
@@ -92,11 +96,11 @@ def results(
 ) -> dict[Training, dict[str, Any]]:
   """Of finished trainings."""
   paths = {one: folder_of(setting, one) / 'result.json' for one in wanted}
-  kind = recorded.anything
+  kind = schema.anything
   if setting.valid is not None:
-    kind = recorded.fields(valid_accuracy=recorded.share, device=recorded.text)
+    kind = schema.fields(valid_accuracy=schema.share, device=schema.text)
   return {
-    o: recorded.hold(p, finished.result(p), kind)
+    o: schema.hold(p, finished.result(p), kind)
     for o, p in paths.items()
     if p.exists()
   }

@@ -16,8 +16,8 @@ In the formulas `L` is the limit, `c` the expected cost, `s` the strength, and
 """
 
 from nasjax.constraint.base import Constraint, chain
-from nasjax.constraint.dual import augmented_lagrangian, lagrangian
 from nasjax.constraint.forms import FORMS, Form, Kept, keep
+from nasjax.constraint.lagrange import augmented_lagrangian, lagrangian
 from nasjax.constraint.penalty import (
   absolute,
   band,

@@ -10,7 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from nasjax import checks
-from nasjax.constraint import dual, penalty
+from nasjax.constraint import (
+  lagrange,
+  penalty,
+)
 from nasjax.constraint.base import Constraint
 from nasjax.constraint.project import Projection, project
 from nasjax.cost import Cost
@@ -54,19 +57,19 @@ def _ratio(limit: float, power: float) -> Constraint:
   return penalty.ratio_power(limit, power, power)
 
 
-_equal = functools.partial(dual.lagrangian, equal=True)
-_strict = functools.partial(dual.lagrangian, follow_strict=True)
+_equal = functools.partial(lagrange.lagrangian, equal=True)
+_strict = functools.partial(lagrange.lagrangian, follow_strict=True)
 
 _dual = functools.partial(Form, number=0.02, option='dual_rate', zero=False)
 
 FORMS: Mapping[str, Form] = {
-  'lagrangian': _dual(dual.lagrangian),
+  'lagrangian': _dual(lagrange.lagrangian),
   'lagrangian_equal': _dual(_equal),
   'lagrangian_strict': _dual(_strict),
   # Its penalty is 1, and the textbook's rate at most that.
-  'augmented_lagrangian': _dual(dual.augmented_lagrangian, most=1.0),
-  'project': Form(dual.lagrangian, 0.02, 'project', project=False),
-  'project_equal': Form(dual.lagrangian, 0.02, 'project', project=True),
+  'augmented_lagrangian': _dual(lagrange.augmented_lagrangian, most=1.0),
+  'project': Form(lagrange.lagrangian, 0.02, 'project', project=False),
+  'project_equal': Form(lagrange.lagrangian, 0.02, 'project', project=True),
   'linear': Form(_priced, 1.0),
   'hinge': Form(penalty.hinge, 1.0),
   'absolute': Form(penalty.absolute, 1.0),

@@ -16,10 +16,11 @@ from nasjax.cost.blocks import (
   traced,
   traced_shape,
 )
-from nasjax.cost.resources import macs, memory, params, table
+from nasjax.cost.resources import RESOURCES, macs, memory, params, table
 from nasjax.space import Measure, Number, Table
 
 __all__ = [
+  'RESOURCES',
   'Cost',
   'Measure',
   'Number',

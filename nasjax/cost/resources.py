@@ -2,7 +2,7 @@
 
 import math
 import numbers
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from nasjax.cost.base import Cost, exact
@@ -156,3 +156,11 @@ def _words(key: Any) -> str:
     case (str(), tuple()):
       return label(key)
   return str(key)
+
+
+# By the names that limits have on a command line.
+RESOURCES: Mapping[str, Callable[[SearchSpace], Cost]] = {
+  'macs': macs,
+  'params': params,
+  'memory': memory,
+}

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nasjax.derive import layers
-from nasjax.derive.relaxation import Bounds
+from nasjax.derive.lagrangian_bound import Bounds
 
 
 class Parts(NamedTuple):

@@ -4,8 +4,8 @@ It maximises the sum of its options' log-probabilities, one option per choice.
 With limits on additive costs that is a multiple-choice knapsack (Kellerer,
 Pferschy and Pisinger 2004, chapter 11). SciPy's HiGHS solves it by branch and
 bound; where much of a limit has to be used, and where branch and bound takes
-long, `nasjax.derive.ranked` does. Every answer is verified in the costs' own,
-exact numbers.
+long, `nasjax.derive.meet_in_middle` does. Every answer is verified in the
+exact numbers of the costs.
 """
 
 import functools
@@ -14,7 +14,11 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from nasjax.derive import integer, ranked, unreachable
+from nasjax.derive import (
+  meet_in_middle,
+  milp,
+  unreachable,
+)
 from nasjax.derive.found import NEVER, Found, closed
 from nasjax.derive.limits import check_fill, check_reachable, finite, uses_at
 from nasjax.derive.problem import (
@@ -281,13 +285,13 @@ def _solved(problem: Problem, stop: float, above: float) -> Found:
   if not problem.scores:
     return Found({}, 0.0) if problem.kept({}) else NEVER
   floor = problem.floor
-  branch = functools.partial(integer.best, problem, stop=stop)
+  branch = functools.partial(milp.best, problem, stop=stop)
   narrow = floor is not None and floor[1] > _NARROW * problem.limits[floor[0]]
   best, value, bound = None, -math.inf, math.inf
   for way in ('rank', 'branch') if narrow else ('nodes', 'rank', 'branch'):
     if way == 'rank':
       known = max(value, above)
-      found = ranked.best(problem, above=known, stop=stop)
+      found = meet_in_middle.best(problem, above=known, stop=stop)
     else:
       found = branch(nodes=_NODES if way == 'nodes' else None)
     if found.index is not None:

@@ -8,7 +8,9 @@ import time
 import numpy as np
 
 from nasjax.cost import Cost
-from nasjax.derive import integer
+from nasjax.derive import (
+  milp,
+)
 from nasjax.derive.problem import Problem
 
 
@@ -29,7 +31,7 @@ def _smallest_given(problem: Problem, cost: Cost, stop: float) -> str:
   """What `cost` can be brought down to while the other limits are kept."""
   limits = problem.limits
   others = {c: limit for c, limit in limits.items() if c is not cost}
-  solve = functools.partial(integer.best, stop=stop)
+  solve = functools.partial(milp.best, stop=stop)
   stopped = False
   if cost.reduction == 'max':
     # The smallest of its values at which something is still feasible.

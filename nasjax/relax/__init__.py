@@ -40,7 +40,13 @@ from nasjax.relax.hard import (
   reinmax,
   straight_through,
 )
-from nasjax.relax.paths import BINARY_GATES, GDAS, binary_gates, gdas, one_path
+from nasjax.relax.sampled import (
+  BINARY_GATES,
+  GDAS,
+  binary_gates,
+  gdas,
+  one_path,
+)
 from nasjax.relax.simplex import (
   DIRICHLET,
   SPARSEMAX,

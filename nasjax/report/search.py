@@ -19,7 +19,7 @@ from nasjax.ops import Op
 from nasjax.report import canvas
 from nasjax.report.numbers import si
 from nasjax.report.table import UNITS
-from nasjax.space import Axis, SearchSpace, Space
+from nasjax.space import Axis, SearchSpace, slot_ops
 from nasjax.space import axes as axes_of
 from nasjax.space import label as label_of
 
@@ -112,8 +112,8 @@ def _ops(space: SearchSpace) -> dict[Axis, Sequence[Op | str]]:
   Of a space that does not say what its ops are, options that stand in several
   panels.
   """
-  if isinstance(space, Space):
-    return {slot.name: slot.ops for slot in space.slots}
+  if known := slot_ops(space):
+    return dict(known)
   options = axes_of(space.choices)
   numbers = collections.Counter(options.values())
   return {axis: own for axis, own in options.items() if numbers[own] > 1}

@@ -16,7 +16,11 @@ from typing import Any
 import jax
 from jax.sharding import NamedSharding
 
-from nasjax.run import kept_programs, progress, quick_random
+from nasjax.run import (
+  fast_init_rng,
+  kept_programs,
+  progress,
+)
 from nasjax.run.hosts import devices
 
 VARIABLE = 'JAX_COMPILATION_CACHE_DIR'
@@ -94,7 +98,7 @@ def initial(
     sharding: how batches are split; the result is on all of these devices.
   """
   with progress.activity('tracing first weights'):
-    lowered = jax.jit(quick_random.drawn_quickly(init)).lower(*args)
+    lowered = jax.jit(fast_init_rng.drawn_quickly(init)).lower(*args)
 
   options = {'xla_backend_optimization_level': 0}
   pool = ThreadPoolExecutor(max_workers=1)

@@ -15,7 +15,10 @@ from nasjax.constraint.forms import Limits
 from nasjax.errors import InputError
 from nasjax.options import check_types, documented, option
 from nasjax.relax import Relaxed
-from nasjax.run import config_checks, schedules
+from nasjax.run import (
+  config_checks,
+  piecewise,
+)
 from nasjax.run.config_checks import (
   APART,
   FAIRNESS,
@@ -152,18 +155,18 @@ class SearchConfig:
   neumann_rate: float = option(
     0.01, 'step size of the Neumann series of order=implicit'
   )
-  entropy: float | str | schedules.Points | None = option(
+  entropy: float | str | piecewise.Points | None = option(
     None,
     "weight of the entropy in the alphas' loss; positive pushes towards one op "
-    f'per slot, negative towards equal ones: {schedules.SYNTAX}, such as '
+    f'per slot, negative towards equal ones: {piecewise.SYNTAX}, such as '
     '80:0,240:0.1; not given: none',
-    parse=schedules.parse,
+    parse=piecewise.parse,
   )
-  skip_dropout: float | str | schedules.Points | None = option(
+  skip_dropout: float | str | piecewise.Points | None = option(
     None,
     'probability that a step of the weights drops a skip: '
-    f'{schedules.SYNTAX}, such as 0:0.5,240:0; not given: none',
-    parse=schedules.parse,
+    f'{piecewise.SYNTAX}, such as 0:0.5,240:0; not given: none',
+    parse=piecewise.parse,
   )
   fairness: str = option(
     'none',
@@ -240,18 +243,18 @@ class SearchConfig:
     )
 
   @property
-  def entropy_points(self) -> schedules.Points | None:
+  def entropy_points(self) -> piecewise.Points | None:
     """`entropy` as points `(step, value)`; None without."""
     if self.entropy is None:
       return None
-    return schedules.points(self.entropy, 'entropy', self.steps)
+    return piecewise.points(self.entropy, 'entropy', self.steps)
 
   @property
-  def skip_dropout_points(self) -> schedules.Points | None:
+  def skip_dropout_points(self) -> piecewise.Points | None:
     """`skip_dropout` as points `(step, rate)`; None without."""
     if self.skip_dropout is None:
       return None
-    found = schedules.points(self.skip_dropout, 'skip_dropout', self.steps)
+    found = piecewise.points(self.skip_dropout, 'skip_dropout', self.steps)
     for _, rate in found:  # In single precision, as it is used.
       if not 0 <= np.float32(rate) < 1:
         raise InputError(

@@ -19,7 +19,12 @@ import numpy as np
 
 from nasjax import derive
 from nasjax.errors import DivergedError
-from nasjax.run import datasets, portions, progress, training
+from nasjax.run import (
+  datasets,
+  holdout,
+  progress,
+  training,
+)
 from nasjax.run.config import SearchConfig
 from nasjax.run.inputs import Inputs
 from nasjax.space import Alphas, Architecture
@@ -95,7 +100,7 @@ def _trained_by(
 ) -> Callable[[Architecture], float | None]:
   """Trains one after the other; accuracies, None where one diverged."""
   config = inputs.config
-  halves = portions.as_training(inputs.dataset, inputs.train, inputs.valid)
+  halves = holdout.as_training(inputs.dataset, inputs.train, inputs.valid)
   recipe = config.finalist_recipe
   batches = datasets.batches_for(recipe, halves)
   count = itertools.count(1)

@@ -14,29 +14,33 @@ from nasjax.errors import InputError
 from nasjax.ops import Numerics
 from nasjax.run import datasets
 from nasjax.run import record as record_lib
-from nasjax.run.workdir import diverged_file, recorded, weights
+from nasjax.run.workdir import (
+  diverged_file,
+  schema,
+  weights,
+)
 from nasjax.space import Architecture, Space, as_chain, difference, op_types
 from nasjax.train import distill
 from nasjax.train.recipe import Recipe
 
 # What is read of any `result.json`: by comparisons, sweeps and finalists.
 _TRAINED = {
-  'test_accuracy': recorded.share,
-  'test_images': recorded.whole,
-  'macs': recorded.whole,
-  'params': recorded.whole,
-  'network': recorded.text,
-  'dataset': recorded.text,
+  'test_accuracy': schema.share,
+  'test_images': schema.whole,
+  'macs': schema.whole,
+  'params': schema.whole,
+  'network': schema.text,
+  'dataset': schema.text,
 }
-_CHANNELS = recorded.each(recorded.number)
+_CHANNELS = schema.each(schema.number)
 # What else is read to evaluate its weights, or to learn from them.
 _EVALUATED = {
   **_TRAINED,
-  'evaluated': recorded.one_of(weights.LAST, weights.BEST),
-  'recipe': recorded.flags(options.of(Recipe)),
-  'normalisation': recorded.fields(mean=_CHANNELS, std=_CHANNELS),
+  'evaluated': schema.one_of(weights.LAST, weights.BEST),
+  'recipe': schema.flags(options.of(Recipe)),
+  'normalisation': schema.fields(mean=_CHANNELS, std=_CHANNELS),
   # Older runs have a hash of the names.
-  'classes': recorded.either(recorded.each(recorded.text), recorded.text),
+  'classes': schema.either(schema.each(schema.text), schema.text),
 }
 
 
@@ -71,7 +75,7 @@ def result(path: pathlib.Path) -> dict[str, Any]:
   Raises:
     InputError: the file cannot be read, or lacks fields.
   """
-  return recorded.read(path, recorded.fields(**_TRAINED))
+  return schema.read(path, schema.fields(**_TRAINED))
 
 
 def read(workdir: pathlib.Path, ops: tuple[type, ...] = ()) -> Run:
@@ -90,9 +94,9 @@ def read(workdir: pathlib.Path, ops: tuple[type, ...] = ()) -> Run:
     if why := diverged_file.read(workdir):
       raise InputError(f'{workdir} holds no weights to use: {why}')
     raise InputError(f'{workdir} holds no finished training: no result.json')
-  found = recorded.read(path, recorded.fields(**_EVALUATED))
-  tested = {f'{found["evaluated"]}_test_accuracy': recorded.share}
-  recorded.hold(path, found, recorded.fields(**tested))
+  found = schema.read(path, schema.fields(**_EVALUATED))
+  tested = {f'{found["evaluated"]}_test_accuracy': schema.share}
+  schema.hold(path, found, schema.fields(**tested))
   a = architecture(workdir, ops)
   run = Run(workdir, as_chain(a.space).fix(a), found)
   try:

@@ -6,7 +6,9 @@ from typing import NamedTuple
 from nasjax import guard, relax
 from nasjax.errors import InputError
 from nasjax.guard import Guards, Rule
-from nasjax.run import schedules
+from nasjax.run import (
+  piecewise,
+)
 from nasjax.run.config import APART, FAIRNESS, PATIENCE, WINDOW, SearchConfig
 from nasjax.space import SearchSpace
 
@@ -42,8 +44,8 @@ def of(config: SearchConfig, space: SearchSpace) -> Guarded:
     fairness = functools.partial(guard.strict, seed=config.seed)
   entropy, dropout = config.entropy_points, config.skip_dropout_points
   guards = Guards(
-    entropy=None if entropy is None else schedules.schedule(entropy),
-    skip_dropout=None if dropout is None else schedules.schedule(dropout),
+    entropy=None if entropy is None else piecewise.schedule(entropy),
+    skip_dropout=None if dropout is None else piecewise.schedule(dropout),
     fairness=fairness,
   )
   return Guarded(guards, _rule(config, space), config.eigenvalue_every)
@@ -70,7 +72,7 @@ def _given(config: SearchConfig, name: str) -> str:
   """A field and its value, as the user types them."""
   value = config.described()[name]
   if isinstance(value, tuple):
-    value = schedules.written(value)
+    value = piecewise.written(value)
   return f'{name}={value}'
 
 

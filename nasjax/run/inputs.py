@@ -11,7 +11,13 @@ from nasjax import cost, data, search
 from nasjax.constraint import Kept
 from nasjax.data import stream
 from nasjax.errors import InputError
-from nasjax.run import datasets, guards, limits, portions, supernets
+from nasjax.run import (
+  datasets,
+  guards,
+  holdout,
+  limits,
+  supernets,
+)
 from nasjax.run.config import SearchConfig
 from nasjax.search import hypergradient
 from nasjax.space import Architecture, SearchSpace
@@ -100,13 +106,13 @@ def prepare(
     InputError: bad input.
   """
   kept, guarded, supernet = check(config, space, dataset, limited)
-  train, valid = portions.halves(dataset, config.seed)
+  train, valid = holdout.halves(dataset, config.seed)
   smaller = min(datasets.size_of(train), datasets.size_of(valid))
   batches = datasets.batches_of(
     dataset, config.batch_size, smaller, config.cutout
   )
   if config.finalists > 1:
-    halves = portions.as_training(dataset, train, valid)
+    halves = holdout.as_training(dataset, train, valid)
     datasets.batches_for(config.finalist_recipe, halves)
   return Inputs(
     config,

@@ -11,10 +11,10 @@ from nasjax import cost, derive, report
 from nasjax.derive.problem import Alphas
 from nasjax.run import record as record_lib
 from nasjax.run.limits import Limits
-from nasjax.run.workdir import recorded
+from nasjax.run.workdir import (
+  schema,
+)
 from nasjax.space import Architecture, SearchSpace, argmax
-
-RESOURCES = {'macs': cost.macs, 'params': cost.params, 'memory': cost.memory}
 
 
 def describe(limits: Limits, metrics: dict[str, Any]) -> str:
@@ -45,7 +45,7 @@ def resources(
   derived, probable = (a.space.fix(a) for a in (architecture, plain))
   limit = {c.name: most for c, most in limits.items()}
   found = {}
-  for name, make in RESOURCES.items():
+  for name, make in cost.RESOURCES.items():
     own = make(derived)
     found[name] = {
       'cost': own.constant,
@@ -135,19 +135,19 @@ def lower_bounds(logits: Alphas, limits: Limits) -> dict[str, float]:
   return {c.name: float(c(probs)) for c in limits if c.reduction == 'max'}
 
 
-def derived_from(space: SearchSpace) -> recorded.Kind:
+def derived_from(space: SearchSpace) -> schema.Kind:
   """Checks the fields of a record from which architectures are derived.
 
   They are the limits of the search and a number for each option of each choice.
   """
-  of_resource = recorded.fields(limit=recorded.maybe(recorded.number))
+  of_resource = schema.fields(limit=schema.maybe(schema.number))
   alphas = {
-    choice: recorded.each(recorded.number, len(options))
+    choice: schema.each(schema.number, len(options))
     for choice, options in space.choices.items()
   }
-  return recorded.fields(
-    resources=recorded.values(of_resource, RESOURCES),
-    alphas=recorded.fields(**alphas),
+  return schema.fields(
+    resources=schema.values(of_resource, cost.RESOURCES),
+    alphas=schema.fields(**alphas),
   )
 
 

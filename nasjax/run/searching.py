@@ -18,7 +18,7 @@ from nasjax.run import (
   datasets,
   finalists,
   outcome,
-  steps,
+  search_loop,
   supernets,
 )
 from nasjax.run import inputs as inputs_lib
@@ -31,16 +31,16 @@ from nasjax.run.workdir import (
   claims,
   diverged_file,
   metrics_file,
-  recorded,
+  schema,
   weights,
 )
 from nasjax.space import Architecture, SearchSpace, Space, as_chain
 
 FIGURES = ('alphas', 'cost', 'architecture')
 # What else of a record `Found` has.
-_RECORD = recorded.fields(
-  finalists=recorded.each(recorded.fields(log_prob=recorded.number)),
-  stopped=recorded.anything,
+_RECORD = schema.fields(
+  finalists=schema.each(schema.fields(log_prob=schema.number)),
+  stopped=schema.anything,
 )
 
 
@@ -190,7 +190,7 @@ def run(
   *,
   told: Mapping[str, Any] | None = None,
   command: str = '',
-  compiled: Callable[..., steps.Compiled] | None = None,
+  compiled: Callable[..., search_loop.Compiled] | None = None,
   keep_supernet: bool = False,
 ) -> Found:
   """Searches, derives, writes and draws.
@@ -256,8 +256,8 @@ def _read(inputs: Inputs, workdir: pathlib.Path) -> Found:
   if architecture.space != inputs.space:
     raise InputError(f'{path} has another space than its run; restore the file')
   record = space_lib.read_record(path)
-  recorded.hold(
-    path, record, recorded.both(outcome.derived_from(inputs.space), _RECORD)
+  schema.hold(
+    path, record, schema.both(outcome.derived_from(inputs.space), _RECORD)
   )
   return Found(
     architecture,
@@ -278,7 +278,7 @@ def _search(inputs, workdir, command, compiled, keep_supernet) -> Found:
   for line in supernets.said(supernet):
     bars.note(line)
   parts, rows = inputs_lib.build(inputs), []
-  state, stopped = steps.run(inputs, parts, workdir, rows, compiled)
+  state, stopped = search_loop.run(inputs, parts, workdir, rows, compiled)
   params_of = functools.partial(inputs_lib.params_of, inputs, parts, state)
   if workdir is not None and keep_supernet:
     weights.store(workdir, supernets.WHOLE, {'params': params_of()})

@@ -12,7 +12,10 @@ from nasjax import data, relax, train
 from nasjax.data import stream
 from nasjax.errors import InputError
 from nasjax.ops import Numerics
-from nasjax.run import datasets, portions
+from nasjax.run import (
+  datasets,
+  holdout,
+)
 from nasjax.run.config import SearchConfig
 from nasjax.space import Architecture, SearchSpace, Space, as_chain
 from nasjax.supernet import Entangled, inherit, sharing
@@ -119,7 +122,7 @@ def _normalised(
     places = range(0, len(order), batches.size)
     parts = (images.images[order[i : i + batches.size]] for i in places)
   else:
-    rows = portions.Part(images, order)
+    rows = holdout.Part(images, order)
     drawn = stream.once(rows, batches.size, network.image_size)
     parts = (one.images for one in drawn)
   for part in parts:

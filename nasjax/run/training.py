@@ -20,9 +20,9 @@ from nasjax.run import (
   divergence,
   feeds,
   finished,
+  holdout,
   interrupts,
   loop,
-  portions,
 )
 from nasjax.run import progress as bars
 from nasjax.run import record as record_lib
@@ -357,7 +357,7 @@ def train_network(
   """
   recipe = configured(recipe or Recipe(), fields)
   checks.check_seed(seed)
-  portions.check_fraction(valid_fraction)
+  holdout.check_fraction(valid_fraction)
   with bars.shown(progress):
     if network.choices:
       raise InputError(
@@ -368,7 +368,7 @@ def train_network(
     datasets.check_recipe(recipe, dataset)
     cost.macs(network)  # Refuses images that are too small.
     recipe.of_network(network)
-    fit, valid = portions.held_out(dataset, valid_fraction)
+    fit, valid = holdout.held_out(dataset, valid_fraction)
     one = functools.partial(
       run,
       network=network,

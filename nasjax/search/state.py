@@ -13,7 +13,9 @@ from nasjax import data, relax
 from nasjax.constraint import Constraint, Projection
 from nasjax.cost import Cost
 from nasjax.guard import Guards
-from nasjax.search import drawn
+from nasjax.search import (
+  score_function,
+)
 from nasjax.search.form import Form
 from nasjax.search.hypergradient import Hypergradient
 from nasjax.space import Alphas, Choice
@@ -37,7 +39,8 @@ class State(NamedTuple):
     alpha_opt_state: of the alphas' optimizer.
     constraints: one constraint state per cost.
     projection: of the projection; () without one.
-    baseline: mean of the losses of drawn options (`nasjax.search.drawn`).
+    baseline: mean of the losses of drawn options, see
+      `nasjax.search.score_function`.
     train: position in the images of the weights; () where batches are given.
     valid: position in the images of the alphas; () where batches are given.
     skipped: `'weights'` and `'alphas'` to `i32[]`: steps in a row that were
@@ -53,7 +56,7 @@ class State(NamedTuple):
   alpha_opt_state: optax.OptState
   constraints: tuple
   projection: tuple
-  baseline: drawn.Baseline
+  baseline: score_function.Baseline
   train: data.Sampler | tuple[()]
   valid: data.Sampler | tuple[()]
   skipped: dict[str, jax.Array]

@@ -10,7 +10,9 @@ import optax
 
 from nasjax import data, guard, relax
 from nasjax.data.augment import Augment
-from nasjax.search import drawn as drawn_lib
+from nasjax.search import (
+  score_function as drawn_lib,
+)
 from nasjax.search.state import Metrics, Setting, State
 from nasjax.space import Alphas, init_alphas
 from nasjax.train import accuracy

@@ -29,8 +29,13 @@ from nasjax.space.chain import (
   check_image_size,
   resize,
 )
+from nasjax.space.chain_names import (
+  chosen_ops,
+  difference,
+  op_types,
+  slot_ops,
+)
 from nasjax.space.chain_tables import OpBlock
-from nasjax.space.chain_words import chosen_ops, difference, op_types
 from nasjax.space.choices import (
   Alphas,
   Axis,
@@ -80,5 +85,6 @@ __all__ = [
   'read_record',
   'resize',
   'rows',
+  'slot_ops',
   'traced_shape',
 ]

@@ -13,7 +13,10 @@ from experiments.flags import (
 )
 from nasjax import data
 from nasjax.data import folder_source
-from nasjax.run import datasets, portions
+from nasjax.run import (
+  datasets,
+  holdout,
+)
 from tests.conftest import refused as _refused
 from tests.data.folder_cases import (
   SETS,
@@ -202,10 +205,10 @@ def test_beside_a_test_the_images_for_validation_are_held_out(
       )
     assert dataset.test_split == 'test'
   # A training chooses its weights by them, a search its alphas.
-  fit, valid = portions.held_out(dataset, 0.0)
+  fit, valid = holdout.held_out(dataset, 0.0)
   assert (fit.train, fit.test, fit.valid) == (dataset.train, dataset.test, None)
   assert valid is dataset.valid
-  assert portions.halves(dataset, 0) == (dataset.train, dataset.valid)
+  assert holdout.halves(dataset, 0) == (dataset.train, dataset.valid)
   before = data.checksum(dataset)
   write_image(root / name / 'cat/0.png', np.full((6, 6), 99))
   assert data.checksum(load(root)) != before

@@ -7,7 +7,9 @@ from experiments.sweep import setup
 from nasjax import data
 from nasjax.data import split
 from nasjax.errors import InputError
-from nasjax.run import portions
+from nasjax.run import (
+  holdout,
+)
 from tests.conftest import images as _images
 from tests.conftest import refused as _refused
 
@@ -74,6 +76,6 @@ def test_a_class_that_cannot_be_halved_is_named_with_its_set():
   arrays = data.Arrays(_images(5), np.int32([0, 0, 0, 0, 1]))
   dataset = data.Dataset('few', arrays, arrays, ('cat', 'dog'))
   halved = "few, halved .* 0 of the 1 images of class 'dog' .* needs 2 images"
-  _refused(halved, portions.halves, dataset, 0)
-  _refused("few, valid_fraction=0.25.*'dog'", portions.held_out, dataset, 0.25)
+  _refused(halved, holdout.halves, dataset, 0)
+  _refused("few, valid_fraction=0.25.*'dog'", holdout.held_out, dataset, 0.25)
   _refused("few, train_images=2.*'dog'", setup.subset, dataset, 2)

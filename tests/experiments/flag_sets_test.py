@@ -16,7 +16,10 @@ from experiments import count, search, train
 from experiments.flags import cli
 from experiments.sweep import setup
 from nasjax.errors import InputError
-from nasjax.run import steps, training
+from nasjax.run import (
+  search_loop,
+  training,
+)
 
 SETS = int(os.environ.get('FLAG_SETS', '25'))
 SEED = int(os.environ['SEED'])
@@ -104,7 +107,7 @@ def before_the_first_step(monkeypatch):
     jax.eval_shape(built.parts.step, state, dataset.train)
     raise _ReachedError
 
-  monkeypatch.setattr(steps, 'run', search_traced)
+  monkeypatch.setattr(search_loop, 'run', search_traced)
   monkeypatch.setattr(training, 'run', training_traced)
 
 

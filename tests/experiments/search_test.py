@@ -22,7 +22,7 @@ from nasjax.run import config as config_lib
 from nasjax.run import inputs as inputs_lib
 from nasjax.run import (
   outcome,
-  steps,
+  search_loop,
 )
 from nasjax.run.workdir import metrics_file
 from tests.conftest import refused
@@ -134,7 +134,7 @@ def test_an_architecture_file_says_what_its_limits_and_filling_gave_up(
 def test_an_architecture_file_says_what_it_costs(searched):
   path = searched / 'architecture.json'
   a, record = space.Architecture.load(path), space.read_record(path)
-  for name, make in outcome.RESOURCES.items():
+  for name, make in cost.RESOURCES.items():
     row = record['resources'][name]
     assert row['cost'] == make(a.space).exact(a)
     assert row['limit'] is None or row['cost'] <= row['limit']
@@ -175,7 +175,7 @@ def test_a_search_whose_eigenvalue_grows_derives_from_before(
   monkeypatch, tmp_path
 ):
   """At the temperature that was then; killed and resumed, the same."""
-  step_of = steps.stepper
+  step_of = search_loop.stepper
 
   def killed_at(last):
     def stepper(*args):
@@ -221,11 +221,11 @@ def test_a_search_whose_eigenvalue_grows_derives_from_before(
     )
     moved = max(moved, np.abs(np.subtract(then, end)).max())
   assert moved > 0.05
-  monkeypatch.setattr(steps, 'stepper', killed_at(len(rows) - 2))
+  monkeypatch.setattr(search_loop, 'stepper', killed_at(len(rows) - 2))
   with pytest.raises(KeyboardInterrupt):
     search.run(config, again)
   assert not (again / 'architecture.json').exists()
-  monkeypatch.setattr(steps, 'stepper', step_of)
+  monkeypatch.setattr(search_loop, 'stepper', step_of)
   search.run(config, again)
   first, second = (
     (d / 'architecture.json').read_text() for d in (whole, again)

@@ -11,7 +11,10 @@ from experiments import search, train
 from experiments.flags import cli
 from nasjax import spaces
 from nasjax.errors import DivergedError
-from nasjax.run import divergence, steps
+from nasjax.run import (
+  divergence,
+  search_loop,
+)
 from nasjax.run.config import SearchConfig
 from nasjax.run.workdir import diverged_file, metrics_file
 from nasjax.space import argmax, init_alphas
@@ -90,7 +93,7 @@ def test_a_state_is_looked_at_where_no_loss_tells():
 )
 def test_the_rate_that_did_it_is_named(what, before, cause):
   bad = divergence.Bad(5, what, before)
-  line = steps._diverged(SearchConfig(), bad)
+  line = search_loop._diverged(SearchConfig(), bad)
   assert f'lower {cause} and' in line
   assert 'step 5 of 240' in line
 

@@ -10,7 +10,12 @@ from experiments import search
 from experiments.flags import cli
 from nasjax import data, guard, space
 from nasjax.data import stream
-from nasjax.run import feeds, guards, portions, steps
+from nasjax.run import (
+  feeds,
+  guards,
+  holdout,
+  search_loop,
+)
 from nasjax.run.workdir import metrics_file
 from tests.conftest import images, prepare_tfds, refused
 
@@ -100,21 +105,21 @@ def test_images_without_a_cut_are_those_of_a_test_in_another_order():
 
 @pytest.mark.parametrize('n', [2, 9, 40])
 def test_halves_of_a_stream_are_disjoint_and_make_up_the_whole(n):
-  sides = portions.halves(_streamed(n), seed=0)
+  sides = holdout.halves(_streamed(n), seed=0)
   one, other = ([int(half[i][1]) for i in range(len(half))] for half in sides)
   assert sorted(one + other) == list(range(n))
   assert 0 <= len(one) - len(other) <= 1
-  same = portions.halves(_streamed(n), seed=0)
+  same = holdout.halves(_streamed(n), seed=0)
   assert one == [int(same[0][i][1]) for i in range(len(same[0]))]
 
 
 def test_the_seed_decides_which_images_alphas_learn_from():
-  drawn = [portions.halves(_streamed(40), seed)[1].places for seed in (0, 1)]
+  drawn = [holdout.halves(_streamed(40), seed)[1].places for seed in (0, 1)]
   assert (drawn[0] != drawn[1]).any()
 
 
 def test_a_single_image_has_no_halves():
-  refused('1 training images; at least 2', portions.halves, _streamed(1), 0)
+  refused('1 training images; at least 2', holdout.halves, _streamed(1), 0)
 
 
 # What the steps are given.
@@ -140,16 +145,16 @@ def test_alphas_look_ahead_to_the_batch_that_weights_take_next():
   weights, alphas = (_Told(lambda state: (state, {})) for _ in range(2))
   eigenvalue = _Told(lambda state: 1.0)
   rule = guard.any_of()
-  advance = steps.stepper(
+  advance = search_loop.stepper(
     2,
     guards.Guarded(guard.Guards(), rule, 1),
-    steps.Programs(weights, alphas, eigenvalue),
+    search_loop.Programs(weights, alphas, eigenvalue),
     {},
     train,
     valid,
   )
   state = types.SimpleNamespace(alphas={})
-  run = steps.Run(state, rule.init({}))
+  run = search_loop.Run(state, rule.init({}))
   for step in range(1, 11):
     run, _ = advance(run, step)
   train, valid = (feeds.of(_Wide(30), 4, SHAPE, seed=s) for s in (0, 1))
@@ -162,7 +167,7 @@ def test_alphas_look_ahead_to_the_batch_that_weights_take_next():
 
 
 def test_images_are_cut_at_random_for_weights_alone():
-  train, valid = portions.halves(_streamed(24), seed=0)
+  train, valid = holdout.halves(_streamed(24), seed=0)
   inputs = types.SimpleNamespace(
     train=train,
     valid=valid,
@@ -171,7 +176,7 @@ def test_images_are_cut_at_random_for_weights_alone():
     batches=types.SimpleNamespace(size=12, sharding=None),
   )
   for half, fed, whole in zip(
-    (train, valid), steps.fed(inputs), (False, True), strict=True
+    (train, valid), search_loop.fed(inputs), (False, True), strict=True
   ):
     (plain,) = stream.once(half, 12, 6)
     drawn = fed.next()
@@ -205,7 +210,7 @@ def test_a_streamed_search_that_is_killed_ends_where_it_would_have(
   tmp_path, monkeypatch, drawn
 ):
   prepare_tfds(tmp_path, images(60, 12, 3), np.arange(60) % 3)
-  step_of, last = steps.stepper, drawn.randint(4, 12)
+  step_of, last = search_loop.stepper, drawn.randint(4, 12)
 
   def stepper(*args):
     advance = step_of(*args)
@@ -220,7 +225,7 @@ def test_a_streamed_search_that_is_killed_ends_where_it_would_have(
   whole, again = tmp_path / 'whole', tmp_path / 'again'
   found = _search(tmp_path, whole)
   with monkeypatch.context() as patch:
-    patch.setattr(steps, 'stepper', stepper)
+    patch.setattr(search_loop, 'stepper', stepper)
     with pytest.raises(KeyboardInterrupt):
       _search(tmp_path, again)
   assert _search(tmp_path, again) == found, last

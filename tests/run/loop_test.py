@@ -13,7 +13,7 @@ from nasjax import (
 )
 from nasjax.run import (
   loop,
-  steps,
+  search_loop,
 )
 from nasjax.run.workdir import metrics_file
 from tests.run.run_cases import Alphas
@@ -112,13 +112,13 @@ def test_what_a_rule_has_seen_survives_a_kill(tmp_path):
       if step % 2 == 0:
         metrics['eigenvalue'] = jax.numpy.float32(1.1**step)
       stop = rule.update(step, metrics, after.alphas, run.stop)
-      return steps.Run(after, stop), metrics
+      return search_loop.Run(after, stop), metrics
 
     start = Alphas(jax.numpy.int32(0), {'a': jax.numpy.zeros(3)})
     workdir.mkdir(exist_ok=True)
     return loop.run(
       loop.in_workdir(workdir, 'it', 1),
-      steps.Run(start, rule.init(start.alphas)),
+      search_loop.Run(start, rule.init(start.alphas)),
       advance,
       steps=40,
       log_every=1,

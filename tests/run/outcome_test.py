@@ -173,8 +173,8 @@ def test_the_recorded_costs_are_those_of_the_whole_space(preset, draw):
   limits = {cost.params(s): 3000.0}
   for a, plain in [(draw(s), draw(s)) for _ in range(3)]:
     recorded = outcome.resources(a, plain, limits)
-    assert list(recorded) == list(outcome.RESOURCES)
-    for name, make in outcome.RESOURCES.items():
+    assert list(recorded) == list(cost.RESOURCES)
+    for name, make in cost.RESOURCES.items():
       assert recorded[name]['cost'] == make(s).exact(a)
       assert recorded[name]['argmax_cost'] == make(s).exact(plain)
       assert recorded[name]['limit'] == (3000 if name == 'params' else None)

@@ -20,7 +20,12 @@ from experiments.flags import (
 from nasjax import cost, data, ops, space, spaces
 from nasjax import train as train_lib
 from nasjax.errors import InputError
-from nasjax.run import datasets, finished, portions, training
+from nasjax.run import (
+  datasets,
+  finished,
+  holdout,
+  training,
+)
 from nasjax.run import inputs as inputs_lib
 from nasjax.run import limits as limits_lib
 from nasjax.run import record as record_lib
@@ -253,7 +258,7 @@ def test_what_is_held_out_is_trained_on_by_nobody(streamed):
     whole = datasets.stream.Streamed(
       **fields, test_split='test', image_shape=(8, 8, 1)
     )
-  fit, valid = portions.held_out(whole, 0.2)
+  fit, valid = holdout.held_out(whole, 0.2)
 
   def pixels(part):
     seen = (

@@ -27,7 +27,9 @@ from nasjax import (
   zoo,
 )
 from nasjax.ops.mbconv import MBConvModule
-from nasjax.search import drawn
+from nasjax.search import (
+  score_function,
+)
 from nasjax.supernet import Supernet
 from tests.spaces import op_by_op
 from tests.spaces.spaces_cases import (
@@ -315,7 +317,7 @@ def test_a_step_of_the_whole_preset_moves_every_choice(
     first = lambda key, choices, probs: {  # noqa: E731
       n: jnp.int32(0) for n, c in choices.items() if c.drawn
     }
-    monkeypatch.setattr(drawn, 'draw', first)
+    monkeypatch.setattr(score_function, 'draw', first)
     monkeypatch.setattr(jax.lax, 'switch', lambda i, each, *x: each[0](*x))
   s = preset(image_size=17, num_classes=4)
   step, before, arrays = _one_step(s)

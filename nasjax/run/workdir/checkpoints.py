@@ -26,7 +26,10 @@ from nasjax import files
 from nasjax.errors import InputError
 from nasjax.printable import printable
 from nasjax.run.hosts import processes
-from nasjax.run.workdir import checkpoint_record, stored
+from nasjax.run.workdir import (
+  checkpoint_digest,
+  stored,
+)
 
 _STEP = re.compile(r'0|[1-9]\d*')
 _REFUSED = -2
@@ -114,7 +117,7 @@ def _save(
   import orbax.checkpoint as ocp
 
   document = None if feed is None else feed.get_state()
-  record = checkpoint_record.make(identity, step, state, document)
+  record = checkpoint_digest.make(identity, step, state, document)
   items = {
     'state': ocp.args.StandardSave(state),
     'record': ocp.args.JsonSave(record),
@@ -239,14 +242,14 @@ def _whole(
     record = stored.document(path / 'record')
   except Exception as e:
     raise _DamagedError('its record cannot be read') from e
-  if not checkpoint_record.intact(record):
+  if not checkpoint_digest.intact(record):
     raise _DamagedError('its record is not what was written')
   if record['identity'] != identity:
     raise InputError(
       f'{path} is a checkpoint of another run; move it away, or give another '
       'workdir'
     )
-  if record['layout'] != checkpoint_record.layout(like):
+  if record['layout'] != checkpoint_digest.layout(like):
     raise InputError(
       f'{path} is a checkpoint of other arrays, as of another version of this '
       'program; install that one, or give another workdir'
@@ -254,7 +257,7 @@ def _whole(
   if str(record['step']) != path.name:
     raise _DamagedError(f'it holds step {record["step"]}')
   found = read(int(path.name), like)
-  if checkpoint_record.digest(*found) != record['digest']:
+  if checkpoint_digest.digest(*found) != record['digest']:
     raise _DamagedError('its bytes are not those that were written')
   return found
 

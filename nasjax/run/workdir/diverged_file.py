@@ -7,10 +7,12 @@ from collections.abc import Generator
 from nasjax import files
 from nasjax.errors import DivergedError
 from nasjax.run.hosts import processes
-from nasjax.run.workdir import recorded
+from nasjax.run.workdir import (
+  schema,
+)
 
 NAME = 'diverged.json'
-_KIND = recorded.fields(diverged=recorded.text)
+_KIND = schema.fields(diverged=schema.text)
 
 
 @contextlib.contextmanager
@@ -31,7 +33,7 @@ def read(workdir: pathlib.Path) -> str | None:
     InputError: the file is damaged.
   """
   path = workdir / NAME
-  return recorded.read(path, _KIND)['diverged'] if path.exists() else None
+  return schema.read(path, _KIND)['diverged'] if path.exists() else None
 
 
 def check(workdir: pathlib.Path) -> None:

@@ -22,12 +22,15 @@ from nasjax import files, train
 from nasjax.errors import InputError
 from nasjax.ops import Numerics
 from nasjax.run.hosts import devices, processes
-from nasjax.run.workdir import recorded, stored
+from nasjax.run.workdir import (
+  schema,
+  stored,
+)
 from nasjax.space import SearchSpace, Space, as_chain
 
 LAST, BEST = 'last', 'best'
-_BEST = recorded.fields(step=recorded.whole, valid_accuracy=recorded.share)
-_NAMES = recorded.each(recorded.text)
+_BEST = schema.fields(step=schema.whole, valid_accuracy=schema.share)
+_NAMES = schema.each(schema.text)
 
 
 def save(
@@ -90,7 +93,7 @@ def classes(workdir: pathlib.Path, name: str) -> tuple[str, ...] | None:
   with ocp.StandardCheckpointer(**processes.alone()) as reader:
     with _readable(path):
       found = reader.metadata(path.absolute()).custom_metadata or {}
-  recorded.hold(path, found, recorded.known({'classes': _NAMES}))
+  schema.hold(path, found, schema.known({'classes': _NAMES}))
   return tuple(found['classes']) if 'classes' in found else None
 
 
@@ -254,4 +257,4 @@ def keeper(
 def best(workdir: pathlib.Path) -> dict[str, Any] | None:
   """Step and accuracy of the best weights so far; None where there are none."""
   path = workdir / 'best.json'
-  return recorded.read(path, _BEST) if path.exists() else None
+  return schema.read(path, _BEST) if path.exists() else None

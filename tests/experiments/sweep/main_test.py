@@ -20,18 +20,22 @@ from experiments.sweep import report as report_lib
 from experiments.sweep.setting import config_of
 from nasjax import cost, report, space
 from nasjax.errors import DivergedError, InputError
-from nasjax.run import finalists, steps, training
+from nasjax.run import (
+  finalists,
+  search_loop,
+  training,
+)
 from tests.conftest import refused
 from tests.experiments.sweep.sweep_cases import SPACE, config, known
 
-COMPILE_FOR = steps.compile_for
+COMPILE_FOR = search_loop.compile_for
 
 
 @pytest.fixture(scope='module', autouse=True)
 def compiled_once():
   """What searches and trainings compile is made once for all tests."""
   with known() as patch:
-    patch.setattr(steps, 'compile_for', _once(COMPILE_FOR))
+    patch.setattr(search_loop, 'compile_for', _once(COMPILE_FOR))
     patch.setattr(training, 'build', _once(training.build, lambda net: net))
     # What a search draws is looked at elsewhere.
     patch.setattr(report, 'search_figures', lambda *_: None)
@@ -254,7 +258,7 @@ def test_killed_again_and_again_and_shared_out_it_ends_in_the_same_report(
   wait = f'searches of other parts are not finished: {members[1].name};'
   assert line.startswith(wait)
   assert _finished(workdir) == before
-  killed(steps, 'stepper', _dies(steps.stepper, 7))
+  killed(search_loop, 'stepper', _dies(search_loop.stepper, 7))
   assert _finished(workdir) == before
   # At the second of its trainings that are left.
   killed(training, 'run', _raises_at(training.run, last))
@@ -335,7 +339,7 @@ def _dies(stepper, step):
 @pytest.mark.slow
 def test_members_are_bit_for_bit_single_searches(whole, tmp_path, monkeypatch):
   """Though they share programs that were compiled for another limit."""
-  monkeypatch.setattr(steps, 'compile_for', COMPILE_FOR)
+  monkeypatch.setattr(search_loop, 'compile_for', COMPILE_FOR)
   prepared = setup.prepare(config(), whole, '')
   setting, levels = prepared.setting, prepared.levels
   first, *_, other = plan_lib.members(levels, prepared.sizes)

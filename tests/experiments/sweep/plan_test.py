@@ -13,7 +13,9 @@ from experiments.sweep import plan as plan_lib
 from experiments.sweep.setting import config_of
 from nasjax import cost, space, spaces
 from nasjax.run import inputs as inputs_lib
-from nasjax.run import steps
+from nasjax.run import (
+  search_loop,
+)
 from tests.conftest import refused
 from tests.experiments.sweep.sweep_cases import SPACE, config, few, known
 
@@ -34,7 +36,7 @@ def test_strengths_are_no_part_of_what_is_compiled(tmp_path):
     told = config_of(setting.config, setting.resource, member)
     inputs = search.prepare(told, setting.dataset)
     parts = inputs_lib.build(inputs)
-    halves = [feed.like for feed in steps.fed(inputs)]
+    halves = [feed.like for feed in search_loop.fed(inputs)]
     state = jax.eval_shape(parts.init, key, *halves)
     step = jax.jit(parts.alpha_step).lower(state, *halves)
     programs.append(step.as_text())

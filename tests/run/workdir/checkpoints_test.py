@@ -20,7 +20,11 @@ import pytest
 
 from nasjax import files
 from nasjax.errors import InputError
-from nasjax.run.workdir import checkpoint_record, checkpoints, stored
+from nasjax.run.workdir import (
+  checkpoint_digest,
+  checkpoints,
+  stored,
+)
 from tests.conftest import refused
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -497,25 +501,25 @@ def test_one_that_this_process_cannot_read_is_not_damaged(copy, monkeypatch):
 def test_the_digest_is_of_every_bit():
   state = _state(3)
   same = jax.tree.map(lambda x: x + 0 if x.ndim else x, _state(3).params)
-  assert checkpoint_record.digest(state) == checkpoint_record.digest(_state(3))
+  assert checkpoint_digest.digest(state) == checkpoint_digest.digest(_state(3))
   found = {
-    checkpoint_record.digest(state),
-    checkpoint_record.digest(state, {'place': 1}),
+    checkpoint_digest.digest(state),
+    checkpoint_digest.digest(state, {'place': 1}),
   }
-  found.add(checkpoint_record.digest(state, {'place': 2}))
-  found.add(checkpoint_record.digest(state._replace(key=jax.random.key(4))))
-  found.add(checkpoint_record.digest(state._replace(step=jax.numpy.uint32(3))))
+  found.add(checkpoint_digest.digest(state, {'place': 2}))
+  found.add(checkpoint_digest.digest(state._replace(key=jax.random.key(4))))
+  found.add(checkpoint_digest.digest(state._replace(step=jax.numpy.uint32(3))))
   weights = state.params[0]
   for name, leaf in weights.items():
     raw = np.asarray(leaf).reshape(-1).copy()
     raw.view(np.uint8)[-1] ^= 1
     changed = {**weights, name: raw.reshape(leaf.shape)}
-    found.add(checkpoint_record.digest(state._replace(params=[changed, ()])))
+    found.add(checkpoint_digest.digest(state._replace(params=[changed, ()])))
   swapped = {**weights, 'kernel': weights['kernel'].reshape(30, 40)}
-  found.add(checkpoint_record.digest(state._replace(params=[swapped, ()])))
+  found.add(checkpoint_digest.digest(state._replace(params=[swapped, ()])))
   renamed = {**weights, 'other': weights['kernel']}
   renamed.pop('kernel')
-  found.add(checkpoint_record.digest(state._replace(params=[renamed, ()])))
+  found.add(checkpoint_digest.digest(state._replace(params=[renamed, ()])))
   assert len(found) == 5 + len(weights) + 2
   assert jax.tree.structure(same) == jax.tree.structure(state.params)
 
@@ -526,7 +530,7 @@ def test_the_same_is_hashed_wherever_it_lies():
 import sys
 import jax, numpy as np
 from tests.run.workdir import checkpoints_test as of
-from nasjax.run.workdir import checkpoint_record
+from nasjax.run.workdir import checkpoint_digest
 from nasjax.run.workdir import checkpoints
 from nasjax.run.hosts import devices
 state = of._state(3)
@@ -542,7 +546,7 @@ with checkpoints.open(path, 'run') as kept:
 assert of._bits(found) == of._bits(state)
 for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(everywhere)):
   assert a.sharding == b.sharding
-print(checkpoint_record.digest(everywhere), checkpoint_record.digest(found))
+print(checkpoint_digest.digest(everywhere), checkpoint_digest.digest(found))
 """
   flags = os.environ['XLA_FLAGS'] + ' --xla_force_host_platform_device_count=2'
   ran = subprocess.run(
@@ -553,7 +557,7 @@ print(checkpoint_record.digest(everywhere), checkpoint_record.digest(found))
     text=True,
   )
   assert ran.returncode == 0, ran.stderr
-  expected = checkpoint_record.digest(_state(3))
+  expected = checkpoint_digest.digest(_state(3))
   assert ran.stdout.split() == [expected, expected]
 
 

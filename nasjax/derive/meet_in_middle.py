@@ -21,8 +21,8 @@ import numpy as np
 
 from nasjax.derive.found import NEVER, Found, closed
 from nasjax.derive.halves import Parts, halves, ranges
+from nasjax.derive.lagrangian_bound import Bounds, relaxed
 from nasjax.derive.problem import Index, Problem
-from nasjax.derive.relaxation import Bounds, relaxed
 
 WIDTHS = (64, 1024, 16384, 131072)  # Parts of either half that are listed.
 _TRIED = 2  # Of these widths, at any time limit.

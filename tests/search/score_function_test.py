@@ -10,7 +10,9 @@ import pytest
 
 from nasjax import constraint, cost, data, search, spaces
 from nasjax import space as space_lib
-from nasjax.search import drawn
+from nasjax.search import (
+  score_function,
+)
 from nasjax.space import Choice
 
 SPACE = spaces.tiny_macro(num_classes=4)
@@ -33,28 +35,28 @@ def test_the_estimated_gradient_is_unbiased_for_any_baseline(x64):
 
   def estimate(i, baseline):
     def score(a):
-      return drawn.score(losses[i], _probs(a), _index(i), baseline)[0]
+      return score_function.score(losses[i], _probs(a), _index(i), baseline)[0]
 
     return jax.grad(score)(alphas)
 
   for numbers in ((0.9, 0.5), (7.0, 1.0)):
-    baseline = drawn.Baseline(*map(jnp.float64, numbers))
+    baseline = score_function.Baseline(*map(jnp.float64, numbers))
     mean = sum(p[i] * estimate(i, baseline) for i in range(3))
     np.testing.assert_allclose(mean, expected, rtol=1e-12)
 
 
 def test_the_value_is_the_loss_and_the_first_one_teaches_nothing():
-  start = drawn.baseline_init()
-  score = lambda a: drawn.score(2.5, _probs(a), _index(1), start)[0]  # noqa: E731
+  start = score_function.baseline_init()
+  score = lambda a: score_function.score(2.5, _probs(a), _index(1), start)[0]  # noqa: E731
   value, slope = jax.value_and_grad(score)(jnp.zeros(3))
   assert float(value) == 2.5
   assert not slope.any()
 
 
 def test_the_baseline_is_the_weighted_mean_of_the_losses():
-  baseline, losses = drawn.baseline_init(), [3.0, 1.0, 2.0]
+  baseline, losses = score_function.baseline_init(), [3.0, 1.0, 2.0]
   for loss in losses:
-    _, baseline = drawn.score(
+    _, baseline = score_function.score(
       jnp.float32(loss), _probs(jnp.zeros(2)), _index(0), baseline, decay=0.5
     )
   mean = (3.0 * 0.125 + 1.0 * 0.25 + 2.0 * 0.5) / (0.125 + 0.25 + 0.5)
@@ -66,7 +68,7 @@ def test_options_are_drawn_by_their_probabilities():
   n, probs = 20_000, _probs(jnp.array([0.0, 1.0, -1.0]))
   keys = jax.random.split(jax.random.key(0), n)
   choices = {'pattern': Choice(('a', 'b', 'c'), drawn=True)}
-  index = jax.vmap(lambda k: drawn.draw(k, choices, probs))(keys)
+  index = jax.vmap(lambda k: score_function.draw(k, choices, probs))(keys)
   share = jnp.bincount(index['pattern'], length=3) / n
   p = probs['pattern']
   assert (jnp.abs(share - p) < 5 * jnp.sqrt(p * (1 - p) / n)).all()
@@ -86,12 +88,12 @@ def test_the_estimate_of_several_choices_is_unbiased(x64):
     return jnp.einsum('ijk,i,j,k', losses, p['a'], *p['b'])
 
   wanted, p = jax.grad(expected)(alphas), softmax(alphas)
-  baseline = drawn.Baseline(jnp.float64(0.7), jnp.float64(1.0))
+  baseline = score_function.Baseline(jnp.float64(0.7), jnp.float64(1.0))
   mean = jax.tree.map(jnp.zeros_like, alphas)
   for i, j, k in itertools.product(range(3), range(2), range(2)):
     index = {'a': jnp.array(i), 'b': jnp.array([j, k])}
     g = jax.grad(
-      lambda a, index=index, loss=losses[i, j, k]: drawn.score(
+      lambda a, index=index, loss=losses[i, j, k]: score_function.score(
         loss, softmax(a), index, baseline
       )[0]
     )(alphas)
@@ -109,7 +111,7 @@ def test_choices_are_drawn_independently_and_others_not_at_all():
   }
   probs = {n: jnp.full((*c.shape, 2), 0.5) for n, c in choices.items()}
   keys = jax.random.split(jax.random.key(0), 4000)
-  index = jax.vmap(lambda k: drawn.draw(k, choices, probs))(keys)
+  index = jax.vmap(lambda k: score_function.draw(k, choices, probs))(keys)
   assert set(index) == {'a', 'b'}
   columns = np.column_stack([index['a'], index['b']])
   correlation = np.corrcoef(columns.T) - np.eye(3)

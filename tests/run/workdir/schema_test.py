@@ -15,7 +15,11 @@ from experiments.sweep import one_search
 from nasjax import data, space, spaces
 from nasjax.run import finished
 from nasjax.run import record as record_lib
-from nasjax.run.workdir import metrics_file, recorded, weights
+from nasjax.run.workdir import (
+  metrics_file,
+  schema,
+  weights,
+)
 from tests.conftest import images, refused
 
 OPS = '''"""Ops of a user's."""
@@ -300,14 +304,14 @@ def test_a_damaged_line_of_metrics_is_named(tmp_path, line):
 
 
 def test_kinds_tell_numbers_from_what_looks_like_one():
-  right = recorded.number, (0, -1.5, 10**30)
-  wrong = recorded.number, (True, '1', None, float('nan'), float('inf'), 10**40)
+  right = schema.number, (0, -1.5, 10**30)
+  wrong = schema.number, (True, '1', None, float('nan'), float('inf'), 10**40)
   assert not any(map(right[0], right[1]))
   assert all(map(wrong[0], wrong[1]))
-  assert recorded.text('\ud800')
-  assert recorded.text('a\0b')
-  assert not recorded.text('')
-  assert not recorded.text(os.fsdecode(b'caf\xe9'))  # A name in Latin-1.
+  assert schema.text('\ud800')
+  assert schema.text('a\0b')
+  assert not schema.text('')
+  assert not schema.text(os.fsdecode(b'caf\xe9'))  # A name in Latin-1.
 
 
 # Names of classes.

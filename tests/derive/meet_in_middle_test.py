@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 
 from nasjax import cost, derive, ops, space, spaces
-from nasjax.derive import layers, ranked
+from nasjax.derive import (
+  layers,
+  meet_in_middle,
+)
 from nasjax.derive.problem import Problem
 from nasjax.space import Slot
 from tests.conftest import refused
@@ -74,7 +77,7 @@ def _kept(a, limits):
 
 
 @pytest.mark.parametrize('preset', [spaces.tiny, spaces.tiny_width])
-@pytest.mark.parametrize('widths', [(1,), (3,), (1, 4), ranked.WIDTHS])
+@pytest.mark.parametrize('widths', [(1,), (3,), (1, 4), meet_in_middle.WIDTHS])
 def test_ranking_is_below_the_optimum_and_its_bound_above(preset, widths):
   s = preset()
   every, rng = _every(s), np.random.default_rng(0)
@@ -94,7 +97,7 @@ def test_ranking_is_below_the_optimum_and_its_bound_above(preset, widths):
     ]
     best = max(allowed, default=-math.inf)
     problem = Problem(scores, limits, floor)
-    found = ranked.best(problem, widths=widths)
+    found = meet_in_middle.best(problem, widths=widths)
     got = -math.inf
     if found.index is not None:
       a = space.Architecture.from_indices(s, list(found.index.values()))
@@ -105,17 +108,17 @@ def test_ranking_is_below_the_optimum_and_its_bound_above(preset, widths):
     found_gap += got < found.bound - 1e-9
     assert got <= best + 1e-9
     assert found.bound >= best - 1e-9
-    if widths == ranked.WIDTHS:
+    if widths == meet_in_middle.WIDTHS:
       assert got == pytest.approx(best, abs=1e-9)
       assert found.bound == pytest.approx(best, abs=1e-9)
     # What is no better than the best is not there to be found.
     if best > -math.inf:
       more = best + 1e-9  # Beyond rounding.
-      again = ranked.best(problem, above=more, widths=widths)
+      again = meet_in_middle.best(problem, above=more, widths=widths)
       assert again.index is None
       assert again.bound >= best
   assert infeasible > 5
-  if widths == ranked.WIDTHS:
+  if widths == meet_in_middle.WIDTHS:
     assert found_gap == 0
   elif len(every) > 12:  # Short lists prove not all.
     assert found_gap > 0

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from nasjax.ops import Op
 from nasjax.space.chain import Space
 
 
@@ -16,6 +17,13 @@ def op_types(space: Any) -> tuple[type, ...]:
   if not isinstance(space, Space):
     return ()
   return tuple({type(op) for slot in space.slots for op in slot.ops})
+
+
+def slot_ops(space: Any) -> dict[str, tuple[Op, ...]]:
+  """The candidate ops of every slot of a chain; {} of other kinds of spaces."""
+  if not isinstance(space, Space):
+    return {}
+  return {slot.name: slot.ops for slot in space.slots}
 
 
 def chosen_ops(network: Any) -> dict[str, str]:

@@ -5,13 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nasjax.run import quick_random
+from nasjax.run import (
+  fast_init_rng,
+)
 
 N = 1 << 16
 
 
 def _key(seed):
-  return jax.random.key(seed, impl=quick_random.IMPL)
+  return jax.random.key(seed, impl=fast_init_rng.IMPL)
 
 
 def _streams():
@@ -46,7 +48,7 @@ def test_any_bit_of_a_key_or_a_position_turns_half_of_the_bits():
   words = np.array([5, 2**31 + 1], np.uint32)
   bits = jax.jit(
     lambda words: jax.random.bits(
-      jax.random.wrap_key_data(words, impl=quick_random.IMPL), (N,), 'uint32'
+      jax.random.wrap_key_data(words, impl=fast_init_rng.IMPL), (N,), 'uint32'
     )
   )
   here = np.asarray(bits(words))
@@ -88,7 +90,7 @@ def test_an_init_draws_by_it_and_returns_the_kind_of_key_it_got(impl):
     nested = {'keys': jax.random.split(for_next, 3)}
     return scale * jax.random.normal(for_weights, (5,)), nested, for_next
 
-  run = jax.jit(quick_random.drawn_quickly(init))
+  run = jax.jit(fast_init_rng.drawn_quickly(init))
   key = jax.random.key(7, impl=impl)
   weights, nested, after = run(key, 2.0)
   assert nested['keys'].shape == (3,)
