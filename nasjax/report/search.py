@@ -113,7 +113,7 @@ def _ops(space: SearchSpace) -> dict[Axis, Sequence[Op | str]]:
   panels.
   """
   if known := slot_ops(space):
-    return dict(known)
+    return {**known}
   options = axes_of(space.choices)
   numbers = collections.Counter(options.values())
   return {axis: own for axis, own in options.items() if numbers[own] > 1}
