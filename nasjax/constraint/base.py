@@ -15,7 +15,8 @@ class Constraint(NamedTuple):
   Attributes:
     init: `() -> state`.
     update: `(loss, cost, strict_cost, state) -> (loss, state)`, where
-      loss and costs are `f32[]`; a `chain` takes tuples of costs.
+      loss and costs are `f32[]`, or an AssertionError is raised; a `chain`
+      takes tuples of costs.
   """
 
   init: Callable[[], State]

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -70,6 +71,7 @@ def lagrangian(
     return LagrangianState(*map(jnp.float32, (multiplier, limit, rate)))
 
   def update(loss, cost, strict_cost, state):
+    chex.assert_rank([loss, cost, strict_cost], 0)
     loss = loss + state.multiplier * (cost / state.limit - 1)
     seen = jax.lax.stop_gradient(strict_cost if follow_strict else cost)
     raised = state.multiplier + state.rate * (seen / state.limit - 1)
@@ -122,6 +124,7 @@ def augmented_lagrangian(
     return AugmentedState(*map(jnp.float32, (multiplier, limit, rate, penalty)))
 
   def update(loss, cost, strict_cost, state):
+    chex.assert_rank([loss, cost, strict_cost], 0)
     m, p = state.multiplier, state.penalty
     pressed = jax.nn.relu(m + p * (cost / state.limit - 1))
     loss = loss + (pressed**2 - m**2) / (2 * p)

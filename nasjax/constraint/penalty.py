@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -244,6 +245,7 @@ def _penalty(
     return kind(*map(jnp.float32, numbers))
 
   def update(loss, cost, strict_cost, state):
+    chex.assert_rank([loss, cost, strict_cost], 0)
     return form(loss, cost, strict_cost, state), state
 
   return Constraint(init, update)

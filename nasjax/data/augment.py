@@ -14,6 +14,7 @@ import dataclasses
 import functools
 import re
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -152,11 +153,16 @@ def mix(
   Returns:
     `(images, labels)` of the same shapes.
 
+  Raises:
+    AssertionError: images or labels have another shape.
+
   Example:
     >>> images, labels = jnp.ones((2, 8, 8, 1)), jnp.eye(2)
     >>> mix(jax.random.key(0), images, labels, 0.2)[1].sum(axis=1).tolist()
     [1.0, 1.0]
   """
+  chex.assert_rank(labels, 2)
+  chex.assert_equal_shape_prefix([images, labels], 1)
   share_key, order_key = jax.random.split(key)
   share = jax.random.beta(share_key, mixup, mixup, dtype=images.dtype)
   order = jax.random.permutation(

@@ -19,6 +19,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -128,6 +129,9 @@ def take(arrays: Arrays, indices: ArrayLike) -> tuple[jax.Array, jax.Array]:
   Returns:
     `(images, labels)`: `uint8[batch, height, width, channels]`, `int32[batch]`.
 
+  Raises:
+    AssertionError: there are not as many labels as images.
+
   Example:
     >>> from nasjax import data
     >>> images, labels = take(data.load().test, np.arange(3))
@@ -135,6 +139,7 @@ def take(arrays: Arrays, indices: ArrayLike) -> tuple[jax.Array, jax.Array]:
     [9, 2, 1]
   """
   images, labels = arrays
+  chex.assert_equal_shape_prefix([images, labels], 1)
   images = jnp.take(jnp.asarray(images), indices, axis=0, mode='clip')
   labels = jnp.take(jnp.asarray(labels), indices, axis=0, mode='clip')
   return images, labels
@@ -154,10 +159,14 @@ def statistics(
     divided in float64. A channel that never varies gets 1 as `std`, so that
     `normalise` makes it 0.
 
+  Raises:
+    AssertionError: images have no axis of channels.
+
   Example:
     >>> statistics(np.array([0, 255], np.uint8).reshape(2, 1, 1, 1))
     ((0.5,), (0.5,))
   """
+  chex.assert_rank(images, 4)
   channels = images.shape[-1]
   counts = np.zeros((channels, 256), np.int64)
   for start in range(0, len(images), chunk):
@@ -185,13 +194,17 @@ def normalise(
   Returns:
     `float32[..., channels]`.
 
+  Raises:
+    AssertionError: `mean` or `std` is of another number of channels.
+
   Example:
     >>> normalise(jnp.array([[0], [255]], jnp.uint8), (0.5,), (0.5,)).tolist()
     [[-1.0], [1.0]]
   """
-  centre = per_channel(jnp.asarray(mean, jnp.float32), images)
-  scale = per_channel(jnp.asarray(std, jnp.float32), images)
-  return (images.astype(jnp.float32) / 255 - centre) / scale
+  centre, scale = jnp.asarray(mean, jnp.float32), jnp.asarray(std, jnp.float32)
+  chex.assert_shape([centre, scale], images.shape[-1:])
+  x = images.astype(jnp.float32) / 255 - per_channel(centre, images)
+  return x / per_channel(scale, images)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -152,17 +153,22 @@ def heated(alphas: Tree, temperature: ArrayLike) -> dict[str, jax.Array]:
   """`alphas / temperature`.
 
   Raises:
-    ValueError: the temperature is known, and not positive.
+    ValueError: the temperature is an array with axes, or known and not positive.
   """
   check_temperature(temperature)
   return {name: a / temperature for name, a in alphas.items()}
 
 
 def check_temperature(temperature: ArrayLike) -> None:
-  """Raises ValueError unless a temperature is positive in float32."""
+  """Raises ValueError unless a temperature is one positive float32."""
+  if np.ndim(temperature):
+    raise ValueError(
+      'a relaxation requires one temperature, got an array of shape '
+      f'{np.shape(temperature)}.'
+    )
   if isinstance(temperature, jax.core.Tracer):
     return  # Nothing can be said of its value.
-  if not np.asarray(temperature, np.float32).min() > 0:
+  if not np.asarray(temperature, np.float32) > 0:
     raise ValueError(
       f'a relaxation requires a positive temperature, got {temperature}.'
     )
@@ -192,12 +198,16 @@ def slope(probs: jax.Array, logits: jax.Array) -> jax.Array:
   Returns:
     `f32[..., ops]` zeros; their derivative is `probs * (d - sum(probs * d))`.
 
+  Raises:
+    AssertionError: the two differ in shape.
+
   Example:
     >>> import jax.numpy as jnp
     >>> p = jnp.array([0.25, 0.75])
     >>> jax.grad(lambda a: slope(p, a)[1])(jnp.zeros(2)).tolist()
     [-0.1875, 0.1875]
   """
+  chex.assert_equal_shape([probs, logits])
   p = jax.lax.stop_gradient(probs)
   d = logits - jax.lax.stop_gradient(logits)
   return p * (d - (p * d).sum(-1, keepdims=True))

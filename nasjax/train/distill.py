@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 import optax
@@ -28,11 +29,15 @@ def loss(
       them.
     temperature: T, positive; the higher, the more small probabilities count.
 
+  Raises:
+    AssertionError: the two differ in shape.
+
   Example:
     >>> logits = jnp.array([[1.0, 2.0, 3.0]])
     >>> float(loss(logits, logits + 5, 4.0))
     0.0
   """
+  chex.assert_equal_shape([logits, taught])
   divergence = optax.losses.kl_divergence_with_log_targets(
     jax.nn.log_softmax(logits / temperature),
     jax.nn.log_softmax(jax.lax.stop_gradient(taught) / temperature),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
+import chex
 import flax.linen as nn
 import jax
 import numpy as np
@@ -47,7 +48,11 @@ def evaluate(
     arrays: images and labels; any number of them.
     size: images at a time; the last, smaller batch is padded with copies of its
       first image, which are not counted.
+
+  Raises:
+    AssertionError: there are not as many labels as images.
   """
+  chex.assert_equal_shape_prefix(list(arrays), 1)
   starts = range(0, len(arrays.labels), size)
   parts = (data.Arrays(*(a[s : s + size] for a in arrays)) for s in starts)
   return score(labels, params, batch_stats, parts, size)

@@ -212,3 +212,18 @@ def test_a_chain_applies_its_links_in_order():
 def test_wrong_hyper_parameters_are_refused_where_they_are_given(make):
   with pytest.raises(ValueError, match='requires'):
     make()
+
+
+@every_form
+@pytest.mark.parametrize('place', range(3))
+def test_losses_and_costs_are_scalars(name, place):
+  """Others would broadcast, to a loss per image or per cost."""
+  keep = FORMS[name].make
+  given = [1.0, 5.0, 5.0]
+  given[place] = jnp.ones(2)
+  with pytest.raises(AssertionError, match='rank'):
+    jax.eval_shape(keep.update, *given, keep.init())
+  losses, _ = jax.vmap(keep.update, (0, None, None, None))(
+    jnp.ones(2), 5.0, 5.0, keep.init()
+  )
+  assert losses.shape == (2,)

@@ -273,3 +273,9 @@ def test_default_policy_never_mirrors_text(name, size, pad, flip):
   policy = augment.augment_for(name, size)
   assert policy == augment.Augment(pad=pad, flip=flip)
   assert hash(policy) == hash(augment.Augment(pad=pad, flip=flip))
+
+
+@pytest.mark.parametrize('labels', [jnp.ones(4), jnp.ones((1, 3))])
+def test_labels_that_are_mixed_are_shares_of_each_image(labels):
+  with pytest.raises(AssertionError, match=r'rank|shape'):
+    augment.mix(jax.random.key(0), jnp.ones((4, 2, 2, 1)), labels, 0.2)

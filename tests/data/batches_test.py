@@ -189,3 +189,29 @@ def test_a_batch_that_is_not_mixed_keeps_its_labels_as_numbers():
 def test_mixing_needs_to_know_the_classes():
   policy = augment.Augment(mixup=0.2)
   _refused('num_classes is 0', data.Batches, 4, (0.5,), (0.2,), policy)
+
+
+# Shapes that would broadcast.
+
+
+@pytest.mark.parametrize(
+  ('mean', 'std'), [((0.5,), (0.5,) * 3), ((0.5,) * 3, (1.0,))]
+)
+def test_there_is_a_mean_and_a_deviation_for_each_channel(mean, std):
+  images = _images(2, 4, 3)
+  with pytest.raises(AssertionError, match='shape'):
+    jax.eval_shape(lambda x: data.normalise(x, mean, std), images)
+  grey = _images(2, 4, 1)
+  with pytest.raises(AssertionError, match='shape'):
+    data.normalise(jnp.asarray(grey), (0.5,) * 3, (0.5,) * 3)
+
+
+def test_statistics_are_of_images_with_channels():
+  with pytest.raises(AssertionError, match='rank'):
+    data.statistics(_images(5, 4, 1)[..., 0])
+
+
+def test_rows_are_taken_from_as_many_labels_as_images():
+  arrays = data.Arrays(_images(5, 4, 1), np.arange(4, dtype=np.int32))
+  with pytest.raises(AssertionError, match='shape'):
+    jax.eval_shape(data.take, arrays, np.arange(2))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from nasjax import constraint, cost, relax, spaces
+from nasjax.relax import base as relax_base
 from tests.relax.relax_cases import (
   ALL,
   ALPHAS,
@@ -180,3 +181,17 @@ def test_a_projection_keeps_a_limit_under_every_law(name):
   )
   assert float(macs(distribution(start))) > 1.1 * limit
   assert 0.95 * limit < float(macs(distribution(alphas))) < (1 + 1e-4) * limit
+
+
+@pytest.mark.parametrize('name', ['softmax', 'gumbel_softmax', 'dirichlet'])
+def test_one_temperature_is_taken_for_all_options(name):
+  with pytest.raises(ValueError, match='one temperature'):
+    jax.eval_shape(ALL[name], ALPHAS, jnp.ones(1), jax.random.key(0))
+  hot = jax.vmap(ALL[name], (None, 0, None))
+  probs = hot(ALPHAS, jnp.ones(2), jax.random.key(0))
+  assert probs['a'].shape == (2, 3)
+
+
+def test_a_slope_is_of_logits_of_the_same_shape():
+  with pytest.raises(AssertionError, match='shape'):
+    relax_base.slope(jnp.ones((2, 3)) / 3, jnp.zeros(3))

@@ -65,3 +65,9 @@ def test_a_teacher_sees_images_as_it_was_trained_to():
 def test_wrong_numbers_are_refused(numbers):
   with pytest.raises(ValueError, match='Teacher requires a weight'):
     distill.Teacher(spaces.tiny(), (0.5,), (0.3,), *numbers)
+
+
+@pytest.mark.parametrize('shape', [(1, 4), (5, 1), (4,)])
+def test_a_teacher_has_logits_for_each_image_and_class(shape):
+  with pytest.raises(AssertionError, match='shape'):
+    distill.loss(jnp.zeros((5, 4)), jnp.zeros(shape))

@@ -30,3 +30,10 @@ def test_predictions_do_not_depend_on_the_batch():
     for image in images
   ]
   assert together.tolist() == alone
+
+
+def test_images_without_a_label_are_not_left_out_silently():
+  arrays = data.Arrays(np.zeros((5, 2, 2, 1), np.uint8), np.zeros(4, np.int32))
+  always_0 = lambda params, stats, images: np.zeros(len(images))  # noqa: E731
+  with pytest.raises(AssertionError, match='shape'):
+    train.evaluate(always_0, {}, {}, arrays)

@@ -37,3 +37,13 @@ def test_soft_labels_are_as_good_as_the_classes_that_they_say():
       train.cross_entropy(logits, half, smoothing), both, rtol=1e-6
     )
   assert train.accuracy(logits, shares) == train.accuracy(logits, labels)
+
+
+@pytest.mark.parametrize('loss', [train.cross_entropy, train.accuracy])
+@pytest.mark.parametrize('shape', [(), (1,), (3,), (4, 1), (1, 5), (4, 3)])
+def test_labels_are_one_for_each_image(loss, shape):
+  logits, labels = jnp.zeros((4, 5)), jnp.zeros(shape, jnp.int32)
+  with pytest.raises(AssertionError, match=r'rank|shape'):
+    jax.eval_shape(loss, logits, labels)
+  with pytest.raises(AssertionError, match='rank'):
+    loss(logits[None], jnp.zeros((1, 4), jnp.int32))
