@@ -153,7 +153,7 @@ def heated(alphas: Tree, temperature: ArrayLike) -> dict[str, jax.Array]:
   """`alphas / temperature`.
 
   Raises:
-    ValueError: the temperature is an array with axes, or known and not positive.
+    ValueError: the temperature has axes, or is known and not positive.
   """
   check_temperature(temperature)
   return {name: a / temperature for name, a in alphas.items()}

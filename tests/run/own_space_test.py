@@ -175,6 +175,8 @@ def test_run_search_finds_it_within_the_limit_and_trains_it(tmp_path):
     net.test_accuracy
   )
   with pytest.raises(InputError, match='no chain of slots'):
+    found.figure('architecture')
+  with pytest.raises(InputError, match='no chain of slots'):
     run.search(FORK, SET, limits={MACS: LIMIT}, workdir=tmp_path / 'run')
   assert not (tmp_path / 'run').exists()
 

@@ -54,3 +54,13 @@ def test_images_that_a_network_cannot_halve_are_refused():
   for preset in (spaces.mobile_macro_small, spaces.mobile_small):
     space.check_image_size(preset(image_size=28))
     refused('takes at least', cost.macs, preset(image_size=4))
+
+
+def test_only_a_chain_is_one():
+  chain = spaces.tiny()
+  assert space.as_chain(chain) is chain
+
+  class Other:
+    name = 'other'
+
+  refused("space 'other' is no chain", space.as_chain, Other())

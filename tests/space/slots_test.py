@@ -41,3 +41,13 @@ def _patterned(patterns, stride, name='a'):
 def test_impossible_structures_are_refused(make):
   with pytest.raises(ValueError, match=r'requires|does not fit'):
     make()
+
+
+def test_what_is_a_choice_is_not_fixed():
+  fixed = space.Slot('a', (ops.Conv(3),), 4, 2)
+  assert (fixed.fixed_features, fixed.fixed_stride) == (4, 2)
+  width = space.Width('w', (4, 8))
+  with pytest.raises(ValueError, match='features that are fixed'):
+    space.Slot('a', (ops.Conv(3),), width).fixed_features  # noqa: B018
+  with pytest.raises(ValueError, match='one stride'):
+    space.Slot('a', (ops.Conv(3),), 4, (1, 2)).fixed_stride  # noqa: B018
