@@ -12,7 +12,7 @@ and the figures are medians. Memory is the peak of such a process, compilation
 included; on a GPU, of what it had allocated there.
 
 Both sides have what helps them: on Linux huge pages (see
-`experiments.allocator`), and on a GPU matrix products may be in TF32.
+`experiments.flags.allocator`), and on a GPU matrix products may be in TF32.
 """
 
 import contextlib

@@ -304,5 +304,5 @@ if __name__ == '__main__':
   cli.define_workdir()
   programs.define()
   cli.define(OPTIONS)
-  flags.DEFINE_string('part', None, 'do every so manieth piece, as 1/2')
+  flags.DEFINE_string('part', None, 'run shard 1 of 2, as 1/2')
   cli.run(main, required=('workdir',))

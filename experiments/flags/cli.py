@@ -102,6 +102,10 @@ def flagged(message: str) -> str:
   The library knows no flags: it names the fields that they are made from.
   """
 
+  name, verb, rest = message.partition(' is ')
+  if verb and name in flags.FLAGS:
+    message = f'--{name} is {rest}'
+
   def as_flag(match: re.Match) -> str:
     return f'--{match[0]}' if match[1] in flags.FLAGS else match[0]
 

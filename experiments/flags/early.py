@@ -5,7 +5,9 @@ huge pages. This module imports nothing that is slow.
 """
 
 import importlib.resources
+import importlib.util
 import os
+import re
 import signal
 import sys
 
@@ -15,7 +17,9 @@ from nasjax.run import interrupts
 from . import allocator
 
 _HELP = ('--help', '-help', '-h', '--h')
-_OFF = ('--nohuge_pages', '--huge_pages=false', '--huge_pages=0')
+# As absl reads it: one dash or two, in any case.
+_OFF = re.compile(r'--?(nohuge_pages|huge_pages=(false|f|0))', re.IGNORECASE)
+_DRAWS = 'compare', 'sweep'
 
 
 def begin(name: str) -> None:
@@ -35,7 +39,14 @@ def begin(name: str) -> None:
     _say(text)
     sys.exit(0)
   interrupts.quiet_imports()
-  if not any(arg in _OFF for arg in args):
+  if name in _DRAWS and importlib.util.find_spec('matplotlib') is None:
+    print(
+      f'error: {name} draws figures and needs matplotlib, which is not '
+      'installed: pip install matplotlib',
+      file=sys.stderr,
+    )
+    sys.exit(1)
+  if not any(map(_OFF.fullmatch, args)):
     allocator.restart()
 
 

@@ -1,7 +1,10 @@
 """The flags of a sweep, and the objects that are made from them."""
 
+import contextlib
 import dataclasses
 import pathlib
+import re
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from nasjax import checks, data
@@ -209,14 +212,16 @@ def prepare(
   opened = sources.open_set(config, OPTIONS)
   _check_images(config['train_images'], opened)
   datasets.check_recipe(recipe, opened)
-  for member in members:
-    search.check(member, opened)
+  with _naming_searches():
+    for member in members:
+      search.check(member, opened)
   whole = datasets.read(opened)
   dataset = subset(whole, config['train_images'])
   fit, valid = holdout.held_out(dataset, config['valid_fraction'])
   batches = datasets.batches_for(recipe, fit)
-  for member in members:
-    inputs = search.prepare(member, fit)
+  with _naming_searches():
+    for member in members:
+      inputs = search.prepare(member, fit)
   content = {
     'space_content': record_lib.fingerprint(inputs.space),
     'data_content': datasets.content_of(dataset),
@@ -235,6 +240,17 @@ def prepare(
   return Prepared(
     levels, sizes, setting, inputs.space, whole.num_train, content
   )
+
+
+@contextlib.contextmanager
+def _naming_searches() -> Iterator[None]:
+  """Errors name the flags of searches: `search_steps`, not `steps`."""
+  fields = '|'.join(_PREFIXED)
+  try:
+    yield
+  except InputError as e:
+    named = re.sub(rf'(?<![\w-])({fields})(?==\S| is )', r'search_\1', str(e))
+    raise InputError(named) from e
 
 
 def warnings(prepared: Prepared) -> list[str]:

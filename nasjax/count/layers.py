@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from jax.extend import core
 from jax.extend.core import primitives
 
-from nasjax.count import jaxpr as program
+from nasjax.count import jaxpr as jaxpr_lib
 from nasjax.count import parameters
 from nasjax.count.kernel_gradient import kernel_gradients
 from nasjax.count.parameters import Leaf
@@ -169,13 +169,13 @@ def _walk(
 
   for eqn in jaxpr.eqns:
     ins = [read(atom) for atom in eqn.invars]
-    where = program.place(eqn, outer)
+    where = jaxpr_lib.place(eqn, outer)
     if eqn.primitive.name == 'cond':
-      body, turns, ins = program.branches(eqn)[0], 1, ins[1:]
-    elif several := program.repeated(eqn):
+      body, turns, ins = jaxpr_lib.branches(eqn)[0], 1, ins[1:]
+    elif several := jaxpr_lib.repeated(eqn):
       body, turns = several
     else:
-      body, turns = program.called(eqn), 1
+      body, turns = jaxpr_lib.called(eqn), 1
     if eqn.primitive.name == 'scan':
       # A carry may be a constant at first, and depend on inputs later.
       first, carries = eqn.params['num_consts'], eqn.params['num_carry']
@@ -220,7 +220,7 @@ def _layer_row(
     if any(dilation != 1 for dilation in eqn.params['lhs_dilation']):
       op, stride = 'transposed conv', eqn.params['lhs_dilation']
     rhs_spec = eqn.params['dimension_numbers'].rhs_spec
-    rhs = program.array(eqn.invars[1]).shape
+    rhs = jaxpr_lib.array(eqn.invars[1]).shape
     kernel = [rhs[axis] for axis in rhs_spec[2:]]
     groups = eqn.params['feature_group_count']
   else:
@@ -230,8 +230,8 @@ def _layer_row(
   return Row(
     name=name or eqn.primitive.name,
     op=op,
-    input=_ints(program.array(eqn.invars[operand]).shape),
-    output=_ints(program.array(eqn.outvars[0]).shape),
+    input=_ints(jaxpr_lib.array(eqn.invars[operand]).shape),
+    output=_ints(jaxpr_lib.array(eqn.outvars[0]).shape),
     kernel=_ints(kernel),
     stride=_ints(stride),
     groups=int(groups),

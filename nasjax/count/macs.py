@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 from jax.extend import core
 
-from nasjax.count import jaxpr as program
+from nasjax.count import jaxpr as jaxpr_lib
 from nasjax.count import parameters
 from nasjax.count.kernel_gradient import kernel_gradients
 from nasjax.count.layers import Table, layers
@@ -98,7 +98,7 @@ def macs_range(fn: Callable | nn.Module, *args: Any, **kwargs: Any) -> Range:
     ...                                   lambda: x), x)
     Range(low=0, high=64, which=(Branch(where='', largest=1, macs=(0, 64)),))
   """
-  return _range(program.trace(fn, *args, **kwargs))
+  return _range(jaxpr_lib.trace(fn, *args, **kwargs))
 
 
 def params(tree: Any) -> int:
@@ -168,7 +168,7 @@ def table(
     >>> row.op, row.kernel, row.macs, row.params, row.share
     ('conv', (3, 3), 6912, 448, 1.0)
   """
-  jaxpr = program.trace(fn, variables, *inputs, **kwargs)
+  jaxpr = jaxpr_lib.trace(fn, variables, *inputs, **kwargs)
   total = _exact(_range(jaxpr))
   if isinstance(fn, nn.Module):
     variables = parameters.with_params(variables)
@@ -208,22 +208,22 @@ def _count(jaxpr: core.Jaxpr, outer: str, gradients: _Gradients) -> Range:
 
 
 def _count_eqn(eqn: core.JaxprEqn, outer: str, gradients: _Gradients) -> Range:
-  name, where = eqn.primitive.name, program.place(eqn, outer)
+  name, where = eqn.primitive.name, jaxpr_lib.place(eqn, outer)
   if name in LAYERS:
     exact = layer_macs(eqn, gradients)
     return Range(exact, exact)
   if name == 'cond':
     return _cond(eqn, where, gradients)
-  if (body := program.called(eqn)) is not None:
+  if (body := jaxpr_lib.called(eqn)) is not None:
     return _count(body, where, gradients)
-  if several := program.repeated(eqn):
+  if several := jaxpr_lib.repeated(eqn):
     body, times = several
     low, high, which = _count(body, where, gradients)
     # An empty loop has no choices.
     return Range(low * times, high * times, which if times else ())
   if name in OPAQUE:
     raise ValueError(f'cannot count {name!r} in {where!r}: {OPAQUE[name]}')
-  bodies = program.nested(eqn)
+  bodies = jaxpr_lib.nested(eqn)
   inside = _sum(_count(body, where, gradients) for body in bodies)
   if inside.high and name == 'while':
     raise ValueError(
@@ -245,7 +245,7 @@ def _count_eqn(eqn: core.JaxprEqn, outer: str, gradients: _Gradients) -> Range:
 
 
 def _cond(eqn: core.JaxprEqn, where: str, gradients: _Gradients) -> Range:
-  bodies = program.branches(eqn)
+  bodies = jaxpr_lib.branches(eqn)
   ranges = [_count(body, where, gradients) for body in bodies]
   highs = tuple(item.high for item in ranges)
   largest = highs.index(max(highs))

@@ -11,7 +11,7 @@ Where an iterator stands is a small document, `iterator.get_state()`; a new one
 that is given it by `set_state` goes on with the same batches.
 
 Grain, which reads ahead in threads, is imported when it is needed:
-`pip install 'nasjax[stream]'`.
+`pip install grain`.
 """
 
 import dataclasses
@@ -161,8 +161,7 @@ def open_set(
   """
   if importlib.util.find_spec('grain') is None:
     raise InputError(
-      'streaming needs grain, which is not installed: pip install '
-      "'nasjax[stream]'"
+      'streaming needs grain, which is not installed: pip install grain'
     )
   if image_size is not None and image_size < 1:
     raise InputError(f'image_size is {image_size}; it must be at least 1')

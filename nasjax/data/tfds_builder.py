@@ -193,7 +193,7 @@ def _builder(
     if importlib.util.find_spec('tensorflow') is None:
       raise InputError(
         f'data set {name!r} is not prepared in {builder.data_dir}, which needs '
-        "TensorFlow; pip install 'nasjax[prepare]' and give the same command "
+        'TensorFlow; pip install tensorflow and give the same command '
         f'again, or, where TensorFlow is, prepare it with: {command}'
       )
     builder = _prepare(name, data_dir, command)
@@ -220,7 +220,7 @@ def _prepare(name: str, data_dir: pathlib.Path | None, command: str) -> Any:
     reason = ' '.join(str(error).split())[:300] or type(error).__name__
     raise InputError(
       f'data set {name!r} is not prepared in {builder.data_dir} and could not '
-      f'be ({reason}); when that is mended, prepare it with: {command}'
+      f'be ({reason}); once that is repaired, prepare it with: {command}'
     ) from error
   return builder
 

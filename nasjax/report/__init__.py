@@ -64,8 +64,7 @@ def __getattr__(name: str) -> Any:
     if (e.name or '').partition('.')[0] != 'matplotlib':
       raise
     raise InputError(
-      'figures need matplotlib, which is not installed: pip install '
-      "'nasjax[report]'"
+      'figures need matplotlib, which is not installed: pip install matplotlib'
     ) from e
   return getattr(module, name)
 

@@ -10,6 +10,7 @@ from nasjax.data import augment, oddities, stream
 from nasjax.errors import InputError
 from nasjax.printable import printable
 from nasjax.run.hosts import devices
+from nasjax.space import SearchSpace
 from nasjax.train.recipe import Recipe
 
 TEST_BATCH = 256  # Images at a time where they are streamed.
@@ -56,8 +57,34 @@ def of(
   """
   if isinstance(dataset, data.Dataset | data.Opened | stream.Streamed):
     return read(dataset)
-  images, labels = dataset
-  return data.from_arrays(images, labels)
+  if not isinstance(dataset, tuple) or len(dataset) != 2:
+    raise InputError(
+      f'dataset is of the type {type(dataset).__name__}; it must be a data set '
+      'or a tuple of images and labels'
+    )
+  return data.from_arrays(*dataset)
+
+
+def check_sizes(
+  space: SearchSpace,
+  dataset: data.Dataset | data.Opened | stream.Streamed,
+) -> None:
+  """Checks that a space is made for the images of a data set.
+
+  Args:
+    space: searched or trained; a kind of space without sizes takes any.
+    dataset: decoded, opened or streamed.
+
+  Raises:
+    InputError: it takes images of another size, or has other classes.
+  """
+  for name, number in dataset.sizes.items():
+    own = getattr(space, name, number)
+    if own != number:
+      raise InputError(
+        f'{space.name} has {name}={own}, {dataset.name} has {number}; make it '
+        'with **dataset.sizes'
+      )
 
 
 def content_of(dataset: data.Dataset | stream.Streamed) -> str:

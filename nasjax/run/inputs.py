@@ -80,6 +80,7 @@ def check(
       f'finalists={config.finalists} does not go with a stream: finalists are '
       'trained on decoded images; leave one of them out'
     )
+  datasets.check_sizes(space, opened)
   limits.check(config, space, limited)
   kept = limits.keep(config, space, limited)
   guarded = guards.of(config, space)

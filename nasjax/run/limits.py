@@ -17,11 +17,23 @@ def check(config: SearchConfig, space: SearchSpace, limits: Limits) -> None:
   Raises:
     InputError: no architecture keeps the limits, or the constraint needs one.
   """
+  if not isinstance(limits, Mapping) or not all(
+    isinstance(one, cost.Cost) for one in limits
+  ):
+    raise InputError(
+      f'limits is {limits!r}; it must map costs, such as '
+      'nasjax.cost.macs(space), to the largest values allowed'
+    )
   if not limits and config.constraint != 'linear':
     raise InputError(
       f'constraint {config.constraint} needs a limit; give one, such as '
       'macs=1.6M'
     )
+  for one in limits:
+    try:
+      one.check_space(space)
+    except ValueError as e:
+      raise InputError(f'limits: {e}') from e
   derive.check_reachable(limits)
   if len(limits) > 1:
     # Each can be kept; whether all can at once is known before the search.

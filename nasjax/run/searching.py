@@ -55,7 +55,7 @@ class Found:
     metrics: logged steps, a dict each: `step`, losses, costs, `probs`.
     limits: cost to the largest value allowed.
     config: how the search was run.
-    params: the supernet's weights, `slot / op / ...`; None where the search
+    weights: the supernet's weights, `slot / op / ...`; None where the search
       was read from a workdir that was finished before.
     finalists: a record of each architecture that was trained to choose among
       them; empty where none was.
@@ -68,7 +68,7 @@ class Found:
   metrics: list[dict[str, Any]]
   limits: dict[cost.Cost, float]
   config: SearchConfig
-  params: Mapping[str, Any] | None = None
+  weights: Mapping[str, Any] | None = None
   finalists: list[dict[str, Any]] = dataclasses.field(default_factory=list)
   stopped: Mapping[str, Any] | None = None
   record: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -319,7 +319,7 @@ def _search(inputs, workdir, command, compiled, keep_supernet) -> Found:
     classes=classes,
   )
   found = _read(inputs, workdir)
-  return dataclasses.replace(found, params=params_of())
+  return dataclasses.replace(found, weights=params_of())
 
 
 def _draw(workdir: pathlib.Path, found: Found) -> None:

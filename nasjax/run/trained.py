@@ -12,7 +12,7 @@ from nasjax import cost, data, train
 from nasjax.errors import InputError
 from nasjax.run import datasets
 from nasjax.run.workdir import weights
-from nasjax.space import SearchSpace, chosen_ops
+from nasjax.space import SearchSpace, as_chain, chosen_ops
 from nasjax.train.recipe import Recipe
 
 
@@ -47,6 +47,16 @@ class Trained:
   def weights(self) -> train.Weights:
     """The evaluated weights: parameters and running statistics."""
     return self.load()
+
+  def figure(self) -> Any:
+    """A matplotlib figure of the network; nothing is written.
+
+    Raises:
+      InputError: matplotlib is not installed, or the network is no chain.
+    """
+    from nasjax import report
+
+    return report.draw_network(as_chain(self.network))
 
   def predict(self, images: Any) -> np.ndarray:
     """Labels of images.
@@ -93,7 +103,7 @@ def accuracies(
   (`raw_test_accuracy`).
   """
   found = {'last_test_accuracy': test(train.weights(state))}
-  if state.average:
+  if state.ema:
     raw = train.Weights(state.params, state.batch_stats)
     found['raw_test_accuracy'] = test(raw)
   name, best = weights.LAST, kept.best()

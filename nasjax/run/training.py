@@ -365,6 +365,7 @@ def train_network(
         'train the network of an architecture'
       )
     dataset = datasets.of(dataset)
+    datasets.check_sizes(network, dataset)
     datasets.check_recipe(recipe, dataset)
     cost.macs(network)  # Refuses images that are too small.
     recipe.of_network(network)

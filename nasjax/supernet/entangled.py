@@ -27,14 +27,14 @@ from nasjax.ops import (
   shuffle_channels,
 )
 from nasjax.space import Slot, Space, Width, channels
-from nasjax.supernet import masks as nest_lib
+from nasjax.supernet import masks as masks_lib
 from nasjax.supernet import sharing
 from nasjax.supernet.downsampling import Downsampling
 from nasjax.supernet.masks import Masks, Nest
 from nasjax.supernet.mixed import channel_mask, check_choices, rematted
 
 
-class NestModule(nn.Module):
+class NestedBlock(nn.Module):
   """One block that is all ops of a nest, by masks; without the shortcut.
 
   With x the input, extended by channels of 0 where it is seen by more, E and D
@@ -101,9 +101,9 @@ def _resized(x: jax.Array, features: int) -> jax.Array:
 class EntangledSlot(nn.Module):
   """Sum over a slot's paths of prob times output.
 
-  With P the probability of a nest's ops, `block` their `NestModule`, `kept` the
-  mask of the width that comes out and s the probability that what comes out is
-  as wide as what comes in,
+  With P the probability of a nest's ops, `block` their `NestedBlock`, `kept`
+  the mask of the output width and s the probability that the output is as wide
+  as the input,
 
       P (kept block(x) + s x) + p_skip x + sum_other p_i kept op_i(x)
 
@@ -141,8 +141,8 @@ class EntangledSlot(nn.Module):
         y = y if isinstance(op, Skip) else keep(y)
         share = own[path.places[0]]
       else:
-        masks = nest_lib.masks(nest, own[np.array(path.places)], widths_in)
-        block = NestModule(
+        masks = masks_lib.masks(nest, own[np.array(path.places)], widths_in)
+        block = NestedBlock(
           nest, features, slot.fixed_stride, self.numerics, name=nest.name
         )
         y = keep(block(x, masks, train))
@@ -169,7 +169,7 @@ class Entangled(nn.Module):
   """The network of a chain space, from images to logits, of shared weights.
 
   Inverted bottlenecks of one slot that differ in kernel and expansion alone are
-  one block (`NestModule`); where widths are choices, in the middle of a block
+  one block (`NestedBlock`); where widths are choices, in the middle of a block
   only those channels count that belong to the width coming in. Ops that cannot
   share weights (another activation, another block) are mixed as in a
   `nasjax.supernet.Supernet`; `nasjax.supernet.sharing.unentangled` says which.

@@ -10,7 +10,6 @@ import optax
 
 from nasjax.ops import Numerics
 from nasjax.space import Space
-from nasjax.supernet import Supernet
 
 
 def loss(
@@ -104,7 +103,7 @@ class Teacher:
         for pair in ((self.mean, self.std), (mean, std))
       )
       images = (images * here[1] + here[0] - there[0]) / there[1]
-    net = Supernet(self.network, self.numerics)
+    net = self.network.network(self.numerics)
     logits = net.apply(variables, images, {}, train=False)
     return logits  # pyrefly: ignore[bad-return] # flax: no tuple
 

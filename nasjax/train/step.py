@@ -35,7 +35,7 @@ class State(NamedTuple):
   params: Mapping
   batch_stats: Mapping
   opt_state: optax.OptState
-  average: dict | tuple[()]
+  ema: dict | tuple[()]
   train: data.Sampler | tuple[()]
   skipped: dict[str, jax.Array]
 
@@ -69,8 +69,8 @@ class Weights(NamedTuple):
 
 def weights(state: State) -> Weights:
   """The weights to evaluate: the EMA where there is one."""
-  if state.average:
-    return Weights(**state.average)
+  if state.ema:
+    return Weights(**state.ema)
   return Weights(state.params, state.batch_stats)
 
 
@@ -121,7 +121,7 @@ def make(
       params=start.params,
       batch_stats=start.batch_stats,
       opt_state=tx.init(start.params),
-      average=start._asdict() if decay else (),
+      ema=start._asdict() if decay else (),
       train=batches.begin(for_train, train),
       skipped={'weights': jnp.int32(0)},
     )
@@ -157,14 +157,14 @@ def make(
     averaged = ()
     if decay:
       new = now._asdict()
-      averaged = ema.update(state.average, new, state.step, decay)
+      averaged = ema.update(state.ema, new, state.step, decay)
     state = State(
       step=state.step + 1,
       key=key,
       params=now.params,
       batch_stats=stats,
       opt_state=opt_state,
-      average=averaged,
+      ema=averaged,
       train=sampler,
       skipped=state.skipped,
     )

@@ -13,106 +13,85 @@ import pytest
 
 from nasjax import constraint, cost, data, derive, run, search, space
 from nasjax.errors import InputError
-from nasjax.ops import Numerics
 
-OPTIONS = {'edge': (1, 3), 'act': ('relu', 'tanh'), 'last': (1, 3, 5)}
-SHAPES = {'edge': (2,), 'act': (), 'last': ()}
-WIDTH, CLASSES = 6, 3
+# From here to `Net` is all that a space of one's own has to be.
+OPTIONS = {'edge': ('conv1', 'conv3'), 'act': ('relu', 'tanh')}
+OPTIONS['last'] = 'conv1', 'conv3', 'conv5'
+SHAPES, WIDTH, CLASSES = {'edge': (2,), 'act': (), 'last': ()}, 6, 3
+
+
+class Layer(nn.Module):
+  op: str
+
+  @nn.compact
+  def __call__(self, x, train=False):
+    if self.op == 'dense':
+      return nn.Dense(CLASSES, use_bias=False)(x)
+    if self.op.startswith('conv'):
+      return nn.Conv(WIDTH, (int(self.op[-1]),) * 2, use_bias=False)(x)
+    return getattr(jax.nn, self.op)(x)
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+  op: str
+
+  def module(self, numerics):
+    return Layer(self.op)
 
 
 @dataclasses.dataclass(frozen=True)
 class Fork:
-  """Two edges side by side, an activation, and a last convolution."""
-
   size: int
-  chosen: tuple[tuple[str, tuple], ...] = ()  # Of a network: all is chosen.
+  chosen: tuple = ()  # Of a network: name to the op of each choice.
   name = 'fork'
 
   @property
   def choices(self):
-    if self.chosen:
-      return {}
-    return {
-      name: space.Choice(tuple(map(str, options)), SHAPES[name])
-      for name, options in OPTIONS.items()
-    }
+    made = {n: space.Choice(o, SHAPES[n]) for n, o in OPTIONS.items()}
+    return {} if self.chosen else made
 
-  def network(self, numerics=Numerics()):  # noqa: B008 (frozen)
+  def ops(self, name, i):
+    return (dict(self.chosen)[name][i],) if self.chosen else OPTIONS[name]
+
+  def network(self, numerics=None):
     return Net(self)
 
   search_network = network
 
   def fix(self, architecture):
-    index = architecture.index
-    flat = {n: (index[n],) for n in ('act', 'last')}
-    flat['edge'] = tuple(index['edge', (i,)] for i in range(2))
-    return Fork(self.size, tuple(sorted(flat.items())))
+    ops = {n: np.atleast_1d(o).tolist() for n, o in architecture.named.items()}
+    return Fork(self.size, tuple((n, tuple(o)) for n, o in ops.items()))
 
   def tables(self, measure):
-    x = (1, self.size, self.size, WIDTH)
-    image = (1, self.size, self.size, 1)
-    found = [_table((), [measure(Conv(3), image)])]
-    places = {('edge', (i,)): 'edge' for i in range(2)} | {'last': 'last'}
-    for axis, name in places.items():
-      numbers = [measure(Conv(k), x) for k in OPTIONS[name]]
-      if self.chosen:
-        i = axis[1][0] if isinstance(axis, tuple) else 0
-        numbers = [numbers[dict(self.chosen)[name][i]]]
-      found.append(_table(() if self.chosen else (axis,), numbers))
-    return (*found, _table((), [measure(Dense(), (1, WIDTH))]))
-
-
-def _table(axes, numbers):
-  return space.Table(tuple(axes), (len(numbers),) * len(axes), tuple(numbers))
-
-
-@dataclasses.dataclass(frozen=True)
-class Conv:
-  kernel: int
-
-  def module(self, numerics):
-    return _Layer(nn.Conv(WIDTH, (self.kernel, self.kernel), use_bias=False))
-
-
-@dataclasses.dataclass(frozen=True)
-class Dense:
-  def module(self, numerics):
-    return _Layer(nn.Dense(CLASSES))
-
-
-class _Layer(nn.Module):
-  layer: nn.Module
-
-  @nn.compact
-  def __call__(self, x, train):
-    return self.layer(x)
+    image, x = ((1, self.size, self.size, c) for c in (1, WIDTH))
+    ends = measure(Block('conv3'), image), measure(Block('dense'), (1, WIDTH))
+    found = [space.Table((), (), (number,)) for number in ends]
+    for name, shape in SHAPES.items():
+      for i, index in enumerate(np.ndindex(*shape)):
+        numbers = tuple(measure(Block(op), x) for op in self.ops(name, i))
+        axes = ((name, index) if index else name,)[: len(numbers) - 1]
+        found.append(space.Table(axes, (len(numbers),) * len(axes), numbers))
+    return tuple(found)
 
 
 class Net(nn.Module):
+  """Two edges side by side, an activation, and a last convolution."""
+
   fork: Fork
 
   @nn.compact
   def __call__(self, images, probs, *, train, index=None):
-    chosen = dict(self.fork.chosen)
+    def mixed(name, x, i=0):
+      ops, p = self.fork.ops(name, i), (1.0,)
+      if len(ops) > 1:
+        p = probs[name][i] if SHAPES[name] else probs[name]
+      layers = (Layer(op, name=f'{name}{i}_{op}') for op in ops)
+      return sum(p[k] * layer(x) for k, layer in enumerate(layers))
 
-    def mixed(name, i, run):
-      """Of a network the chosen option; else all, by their probabilities."""
-      if chosen:
-        return run(OPTIONS[name][chosen[name][i]])
-      p = probs[name][i] if SHAPES[name] else probs[name]
-      return sum(p[k] * run(o) for k, o in enumerate(OPTIONS[name]))
-
-    def conv(name, x):
-      return lambda k: nn.Conv(
-        WIDTH, (k, k), use_bias=False, name=f'{name}_{k}'
-      )(x)
-
-    x = conv('stem', images)(3)
-    x = sum(mixed('edge', i, conv(f'edge{i}', x)) for i in range(2))
-    acts = {'relu': jax.nn.relu, 'tanh': jnp.tanh}
-    x = mixed('act', 0, lambda name: acts[name](x))
-    x = mixed('last', 0, conv('last', x))
-    return nn.Dense(CLASSES, name='logits')(x.mean((1, 2)))
+    x = Layer('conv3', name='stem')(images)
+    x = mixed('act', mixed('edge', x) + mixed('edge', x, 1))
+    return Layer('dense', name='logits')(mixed('last', x).mean((1, 2)))
 
 
 def _images(number=90, size=6):

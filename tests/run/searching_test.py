@@ -58,8 +58,8 @@ def test_a_search_is_the_same_with_a_workdir_and_without(
   assert not list(tmp_path.iterdir())
   assert capsys.readouterr() == ('', '')
   read = _search(workdir)
-  assert read.params is None
-  chex.assert_trees_all_equal(found.params, bare.params)
+  assert read.weights is None
+  chex.assert_trees_all_equal(found.weights, bare.weights)
   for one in (bare, read):
     assert one.architecture == found.architecture
     assert one.metrics == found.metrics
@@ -131,3 +131,30 @@ def test_another_share_of_a_teacher_is_another_run(network, tmp_path):
 def test_a_space_with_choices_is_not_trained(tmp_path):
   refused('leaves a choice in stage1_1', _train, TINY, tmp_path / 'run')
   assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize('name', ['image_size', 'channels', 'num_classes'])
+def test_a_space_of_other_sizes_is_refused(name):
+  """Before a step is taken, and before a network is trained."""
+  sizes = SET.sizes | {name: SET.sizes[name] + 2}
+  other = spaces.tiny(**sizes)
+  message = f'tiny has {name}={sizes[name]}, arrays has {SET.sizes[name]}'
+  limits = {cost.macs(other): 8000}
+  refused(message, searching.search, other, SET, limits=limits, progress=False)
+  a = space.Architecture.from_indices(other, [0] * len(other.choices))
+  refused(message, _train, other.fix(a))
+
+
+@pytest.mark.parametrize(
+  ('given', 'message'),
+  [
+    ({'limits': {'macs': 1e6}}, 'it must map costs'),
+    ({'limits': 1e6}, 'it must map costs'),
+    ({'limits': {cost.macs(spaces.tiny()): 1e6}}, 'is a cost of'),
+    ({'dataset': images(6)}, 'a tuple of images and labels'),
+    ({'dataset': (images(6),)}, 'a tuple of images and labels'),
+  ],
+)
+def test_what_cannot_be_searched_is_refused_at_once(given, message):
+  told = {'dataset': SET, 'limits': LIMITS, 'progress': False} | given
+  refused(message, searching.search, TINY, **told)

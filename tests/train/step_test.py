@@ -16,7 +16,7 @@ from tests.train.train_cases import ARRAYS, BATCHES, make_network, run_states
 def test_averages_are_of_weights_and_statistics_and_move_nothing_else():
   plain, _ = run_states(3)
   averaged, _ = run_states(3, decay=0.15)
-  assert plain[-1].average == ()
+  assert plain[-1].ema == ()
   for field in ('params', 'batch_stats'):
     # Two programs, which a compiler may round differently.
     chex.assert_trees_all_close(
@@ -41,7 +41,7 @@ def test_bfloat16_is_computed_in_and_float32_is_kept():
   numerics = ops.Numerics(dtype=jnp.bfloat16)
   (first, last), metrics = run_states(1, numerics=numerics, decay=0.9)
   (_, exact), exact_metrics = run_states(1)
-  kept = last.params, last.batch_stats, last.average
+  kept = last.params, last.batch_stats, last.ema
   assert {x.dtype for x in jax.tree.leaves(kept)} == {jnp.dtype('float32')}
   loss, wanted = (float(m['train_loss']) for m in (metrics, exact_metrics))
   assert loss != wanted
