@@ -201,10 +201,11 @@ def normalise(
     >>> normalise(jnp.array([[0], [255]], jnp.uint8), (0.5,), (0.5,)).tolist()
     [[-1.0], [1.0]]
   """
-  centre, scale = jnp.asarray(mean, jnp.float32), jnp.asarray(std, jnp.float32)
-  chex.assert_shape([centre, scale], images.shape[-1:])
-  x = images.astype(jnp.float32) / 255 - per_channel(centre, images)
-  return x / per_channel(scale, images)
+  chex.assert_axis_dimension(images, -1, len(mean))
+  chex.assert_axis_dimension(images, -1, len(std))
+  centre = per_channel(jnp.asarray(mean, jnp.float32), images)
+  scale = per_channel(jnp.asarray(std, jnp.float32), images)
+  return (images.astype(jnp.float32) / 255 - centre) / scale
 
 
 @dataclasses.dataclass(frozen=True)

@@ -199,10 +199,10 @@ def test_mixing_needs_to_know_the_classes():
 )
 def test_there_is_a_mean_and_a_deviation_for_each_channel(mean, std):
   images = _images(2, 4, 3)
-  with pytest.raises(AssertionError, match='shape'):
+  with pytest.raises(AssertionError, match='dimension'):
     jax.eval_shape(lambda x: data.normalise(x, mean, std), images)
   grey = _images(2, 4, 1)
-  with pytest.raises(AssertionError, match='shape'):
+  with pytest.raises(AssertionError, match='dimension'):
     data.normalise(jnp.asarray(grey), (0.5,) * 3, (0.5,) * 3)
 
 
