@@ -11,6 +11,7 @@ starts itself again. Where that is not to be had, what was taken is kept.
 """
 
 import ctypes
+import itertools
 import os
 import pathlib
 import sys
@@ -62,7 +63,27 @@ def with_huge_pages(
   return {**environment, VARIABLE: joined}
 
 
-def restart(original: Sequence[str] = tuple(sys.orig_argv)) -> None:
+def is_script(original: Sequence[str]) -> bool:
+  """Whether a process was started for one of the scripts, and nothing else.
+
+  Args:
+    original: `sys.orig_argv`.
+
+  Example:
+    >>> is_script(['python', '-m', 'experiments.search', '--json'])
+    True
+    >>> is_script(['python', '-c', 'import runpy']), is_script(['python'])
+    (False, False)
+  """
+  pairs = itertools.pairwise(original)
+  named = any(
+    flag == '-m' and module.split('.')[0] in ('experiments', 'nasjax')
+    for flag, module in pairs
+  )
+  return named or os.path.basename((*original, '', '')[1]) == 'nasjax'
+
+
+def restart(original: Sequence[str]) -> None:
   """Starts a script anew, where that makes its memory faster.
 
   Only scripts call it, before they import anything that is slow. It is the same
@@ -71,7 +92,7 @@ def restart(original: Sequence[str] = tuple(sys.orig_argv)) -> None:
   Args:
     original: `sys.orig_argv`.
   """
-  if not sys.platform.startswith('linux'):
+  if not sys.platform.startswith('linux') or not is_script(original):
     return
   try:
     library = os.confstr('CS_GNU_LIBC_VERSION') or ''

@@ -47,7 +47,7 @@ def begin(name: str) -> None:
     )
     sys.exit(1)
   if not any(map(_OFF.fullmatch, args)):
-    allocator.restart()
+    allocator.restart(sys.orig_argv)
 
 
 def version_or(argument: str, usage: str) -> None:

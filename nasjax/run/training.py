@@ -348,10 +348,10 @@ def train_network(
   Example:
     >>> import nasjax as nj
     >>> dataset = nj.data.load('fashion_mnist_5k')
-    >>> network = nj.zoo.mobilenet_v2(width=0.1, **dataset.sizes)
-    >>> network = nj.zoo.small_images(network)
+    >>> tiny = nj.spaces.tiny(**dataset.sizes)
+    >>> a = nj.space.argmax(tiny, nj.space.init_alphas(tiny))
     >>> net = train_network(
-    ...   network, dataset, epochs=1, batch_size=2500, progress=False)
+    ...   tiny.fix(a), dataset, epochs=1, batch_size=2500, progress=False)
     >>> net.predict(dataset.test.images[:3]).shape
     (3,)
   """

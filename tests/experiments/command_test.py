@@ -84,7 +84,7 @@ def test_an_error_is_one_line_on_stderr_and_a_code(searched, tmp_path):
     (
       'compare',
       ['--random=3'],
-      'missing --workdir (where the run',
+      'missing --workdir (folder that the run',
     ),
     ('count', ['--width=two'], '--width=two: it takes a number'),
     ('count', ['--json=maybe'], '--json=maybe: it takes true or false'),

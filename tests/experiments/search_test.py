@@ -166,7 +166,7 @@ def _drifting():
     return 1.2 ** (state.step - 24.0).clip(0)
 
   return search_lib.Search(
-    init, weight_step, alpha_step, weight_step, eigenvalue, lambda state: {}
+    init, weight_step, alpha_step, weight_step, eigenvalue, lambda *_: {}
   )
 
 

@@ -244,7 +244,7 @@ def _filled(s, parts, pair, arrays):
     alpha_opt_state=jax.tree.map(zeros, shapes.alpha_opt_state),
     constraints=constraint.chain(pair).init(),
     # The first loss would be its own baseline, and teach the pattern nothing.
-    baseline=drawn.Baseline(np.float32(0), np.float32(1)),
+    baseline=score_function.Baseline(np.float32(0), np.float32(1)),
     train=data.sampler_init(key, n),
     valid=data.sampler_init(key, n),
     skipped=jax.tree.map(zeros, shapes.skipped),

@@ -101,14 +101,18 @@ def test_a_script_starts_again_with_what_was_typed(monkeypatch):
   assert environment[allocator.VARIABLE] == allocator.HUGE_PAGES
 
 
-@pytest.mark.parametrize('off', [None, '--nohuge_pages', '--huge_pages=false'])
+@pytest.mark.parametrize(
+  'off', [None, '--nohuge_pages', '-nohuge_pages', '--huge_pages=False']
+)
 def test_a_flag_turns_it_off(monkeypatch, off):
   def begin(original):
     monkeypatch.setattr(sys, 'argv', ['count', '--json', *filter(None, [off])])
+    monkeypatch.setattr(sys, 'orig_argv', original)
     monkeypatch.setattr(early.interrupts, 'quiet_imports', lambda: None)
     early.begin('count')
 
-  calls = _restarted(monkeypatch, ['python3'], begin)
+  script = ['python3', '-m', 'experiments.count']
+  calls = _restarted(monkeypatch, script, begin)
   assert len(calls) == (off is None)
 
 
