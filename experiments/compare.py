@@ -1,12 +1,12 @@
-"""Trains what a search found beside alternatives of the same cost.
+"""Trains the networks of a search beside alternatives of the same cost.
 
   python -m experiments.compare --search=runs/search --workdir=runs/compare
 
 From one search it derives the most probable architecture for several budgets
 (`--fractions` of the search's MACs limit) and trains each, with one recipe, as
 well as MobileNetV2 scaled to each budget and random architectures of the space
-within the middle one. Writes `report.md`, `results.json` and figures. Started
-again after a kill it goes on where it was.
+within the middle one. Writes `report.md`, `results.json` and figures. The same
+command resumes a killed run.
 
 It is the smallest sweep: of one search, with one training of each network.
 """

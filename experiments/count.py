@@ -37,7 +37,7 @@ from .flags import cli, names
 OPTIONS = {
   'network': (None, f'published network, {cli.one_of(names.NETWORKS)}'),
   'architecture': (None, 'architecture.json of the network to count'),
-  'ops': (None, 'Python module with your ops, where --architecture uses them'),
+  'ops': (None, 'Python module with your ops, if --architecture uses them'),
   'width': (1.0, 'width multiplier of --network'),
   'image_size': (
     int,

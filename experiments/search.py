@@ -4,7 +4,7 @@
     --dataset=fashion_mnist_5k --space=mobile_small --limit=macs=1.6M
 
 writes `architecture.json`, `metrics.jsonl`, `checkpoints/` and figures into
-the workdir. Started again after a kill it goes on where it was.
+the workdir. The same command resumes a killed run.
 """
 
 from .flags import early

@@ -4,8 +4,8 @@
     --architecture=runs/search/architecture.json --dataset=fashion_mnist_5k
 
 or `--network=mobilenet_v2 --width=0.25` instead of `--architecture`; writes
-`result.json` and the weights. Started again after a kill it goes on where it
-was. With `--evaluate` it trains nothing, and tests what a finished run left.
+`result.json` and the weights. The same command resumes a killed run. With
+`--evaluate` it trains nothing, and tests the weights of a finished run.
 """
 
 from .flags import early
@@ -72,8 +72,8 @@ OPTIONS = {
   'architecture': (None, 'architecture.json of the network to train'),
   'ops': (
     None,
-    'Python module with your ops, where --architecture, --teacher or the run '
-    'of --evaluate uses them',
+    'Python module with your ops, if --architecture, --teacher or the run of '
+    '--evaluate uses them',
   ),
   'network': (None, f'published network, {cli.one_of(names.NETWORKS)}'),
   'width': (1.0, 'width multiplier of --network'),
@@ -81,15 +81,15 @@ OPTIONS = {
   **sources.STREAM_OPTIONS,
   'valid_fraction': (
     0.0,
-    'share of the training images that is held out to choose the best '
-    'weights; 0: the last ones are tested',
+    'fraction of the training images that is held out to choose the best '
+    'weights; 0: the last weights are tested',
   ),
   'seed': (0, 'seed of everything random in the training'),
   **configs.RECIPE,
   'teacher': (None, 'workdir of a finished training to learn from'),
   'distill_weight': (
     0.5,
-    "weight of the teacher's loss, at most 1; the labels' loss has the rest",
+    "weight of the teacher's loss, from 0 to 1; the label loss gets 1 - weight",
   ),
   'distill_temperature': (
     4.0,

@@ -1,9 +1,9 @@
-"""The `--help` of the scripts: the flags that are needed first, then groups.
+"""The `--help` of the scripts: required and main flags, then groups.
 
   python -m experiments.flags.help
 
-writes the texts into `help_texts/`, from which a script prints its own without
-the imports that its flags are made from.
+writes the texts into `help_texts/`. A script prints its text from there,
+without the imports that define its flags.
 """
 
 import importlib
@@ -19,7 +19,7 @@ _INDENT = ' ' * 6
 
 # Heading to flags, in the order in which they are shown.
 GROUPS: Mapping[str, tuple[str, ...]] = {
-  'First': (
+  'Required and main flags': (
     'workdir',
     'search',
     'network',
@@ -119,7 +119,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
   ),
 }
 _SEARCHES = 'Searches (as in `search`)'
-_REST = 'Besides'
+_REST = 'Other'
 
 
 def text(script: str) -> str:

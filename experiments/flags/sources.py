@@ -32,7 +32,7 @@ OPTIONS = {
   ),
   'test_fraction': (
     0.2,
-    'share of the images of folder:DIR that are test images',
+    'fraction of the images of folder:DIR that are test images',
   ),
   'image_size': (int, 'edge in pixels to which images are resized'),
   'broken': ('refuse', 'unreadable images of folder:DIR, one of refuse, skip'),
@@ -46,7 +46,8 @@ STREAM_OPTIONS = {
   ),
   'crop_area': (
     stream.CROP_AREA,
-    'least share of the area of an image that a random crop of --stream keeps',
+    'smallest fraction of the area of an image that a random crop of --stream '
+    'keeps',
   ),
 }
 

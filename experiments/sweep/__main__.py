@@ -1,23 +1,22 @@
-"""Searches at several limits, trains what was found beside alternatives.
+"""Searches at several limits, trains the derived networks and alternatives.
 
   python -m experiments.sweep --workdir=runs/sweep --dataset=fashion_mnist_5k \\
     --limits=macs=1M,2M,3M --search_seeds=5 --outer_seeds=1 --train_seeds=2
 
 or `--strengths=0.1,0.3,1,3 --constraint=linear`, which prices MACs and limits
 nothing. Writes `report.md`, `report.html`, `results.csv`, figures and all
-architectures. `--dry_run` says what there is to do and writes nothing.
+architectures. `--dry_run` prints the plan and writes nothing.
 
-Every search and every training is a piece of its own: what is finished is read,
-what was killed goes on where it was. `--part=2/8` does every eighth piece, so
-that eight processes share the work; those of the searches first, and when all
-are done the same command goes on with the trainings. Without `--part` all that
-is missing is done, and reported. Images are decoded into memory: of what is
-read as a stream there is no sweep.
+Each search and each training is one job. Finished jobs are reused, interrupted
+jobs resume. `--part=2/8` runs shard 2 of 8. Run the searches of all shards
+first, then repeat the command for the trainings. Without `--part` everything
+that is missing is run and reported. A sweep cannot stream: its images are
+decoded into memory.
 
   python -m experiments.sweep --report=results/cifar10
 
-writes `report.html` and a file of each architecture again, from the
-`report.md`, `results.csv` and `architectures.json` that are kept of a study.
+writes `report.html` and a file of each architecture again, from the files
+`report.md`, `results.csv` and `architectures.json` of a study.
 """
 
 from ..flags import early
@@ -79,11 +78,9 @@ def define() -> None:
   cli.define_workdir()
   programs.define()
   cli.define(setup.OPTIONS)
-  flags.DEFINE_boolean(
-    'dry_run', False, 'print how much there is to do, and write nothing'
-  )
+  flags.DEFINE_boolean('dry_run', False, 'print the plan, and write nothing')
   flags.DEFINE_string(
-    'part', None, 'run one shard of the pieces: 2/8 is shard 2 of 8'
+    'part', None, 'run one shard of the jobs: 2/8 is shard 2 of 8'
   )
   flags.DEFINE_integer(
     'workers', 1, 'number of networks trained at the same time'

@@ -1,4 +1,4 @@
-"""Does what is missing of a sweep, or a part of it, and reports."""
+"""Runs the missing jobs of a sweep, or of one shard, and reports."""
 
 import contextlib
 import fcntl
@@ -34,9 +34,9 @@ def _alone(folder: pathlib.Path) -> Iterator[None]:
 def _claimed(
   workdir: pathlib.Path, config: dict[str, Any], part: plan_lib.Part
 ) -> Iterator[None]:
-  """While no other process does the same pieces of a sweep.
+  """Holds the locks of a shard, so that no other process runs its jobs.
 
-  A part runs beside other parts, and not beside itself or the whole.
+  A shard runs beside other shards, but not beside itself or the whole sweep.
   """
   with contextlib.ExitStack() as stack:
     with _alone(workdir.parent):
@@ -62,21 +62,21 @@ def run(
   part: plan_lib.Part = plan_lib.Part(),  # noqa: B008 (immutable)
   workers: int = 1,
 ) -> list[str]:
-  """Does what is missing, or a part of it; see `experiments.sweep`.
+  """Runs the missing jobs, or those of one shard; see `experiments.sweep`.
 
   Args:
     config: a value for every option of `setup.OPTIONS`.
     workdir: where the sweep is kept.
     command: what was typed, for the record.
-    part: of the pieces.
+    part: the shard; the default is all jobs.
     workers: networks trained at a time.
 
   Returns:
-    What was done, in lines.
+    Lines about what was done.
 
   Raises:
     InputError: bad input; nothing was written then.
-    DivergedError: every search did, or every training.
+    DivergedError: every search diverged, or every training.
   """
   prepared = setup.prepare(config, workdir, command)
   setting = prepared.setting
@@ -90,7 +90,7 @@ def run(
 def _done(
   prepared: setup.Prepared, part: plan_lib.Part, workers: int
 ) -> list[str]:
-  """Does the pieces of a part; what was done, in lines."""
+  """Runs the jobs of a shard; returns lines about what was done."""
   levels, sizes, setting, space, *_ = prepared
   members = plan_lib.members(levels, sizes)
   pieces.run_searches(setting, part(members))

@@ -133,10 +133,10 @@ def without(
     plan: of all networks.
     trained: trainings that have a result.
     diverged: those that have none.
-    pieces: searches and controls that diverged, as a line calls them.
+    pieces: names of the searches and controls that diverged.
 
   Returns:
-    The plan with a line for each network and each piece that lacks something.
+    The plan with a line for each network and each job that lacks something.
   """
   counts = collections.Counter(one.folder for one in diverged)
   of_all = counts + collections.Counter(one.folder for one in trained)

@@ -1,10 +1,14 @@
-"""The pieces of a sweep: each is done once, by whoever comes first to it.
+"""Runs the searches and the controls (untrained alphas) of a sweep.
 
-searches/MEMBER/     as `experiments.search` leaves it, and member.json,
-                     which says what it took and is written last
-controls/MEMBER/     finalists as of a search, and architecture.json, the last
-trainings/NAME_seedN/  of `experiments.sweep.trainings`
-inherited/NAME.json  accuracy with the weights of a search's supernet
+Each is one job: a finished job is reused, an interrupted one resumes. Jobs are
+folders of the sweep's workdir:
+
+searches/MEMBER/       the files of `experiments.search`, and member.json with
+                       its steps and seconds, which is written last
+controls/MEMBER/       trained finalists, and architecture.json, which is
+                       written last
+trainings/NAME_seedN/  see `experiments.sweep.trainings`
+inherited/NAME.json    accuracy with the weights of a search's supernet
 """
 
 import pathlib
@@ -51,7 +55,7 @@ _INDIFFERENT = 1e-3  # Nats.
 def compiled_once(
   ready: Callable[[], None] = lambda: None,
 ) -> Callable[..., search_loop.Compiled]:
-  """Like `steps.compile_for`, but compiles only for the first of many searches.
+  """Like `search_loop.compile_for`, but compiles only for the first search.
 
   The others share its programs: their limits and strengths are data.
 
@@ -85,7 +89,7 @@ def is_searched(workdir: pathlib.Path, member: Member) -> bool:
 
 
 def run_searches(setting: Setting, members: Sequence[Member]) -> None:
-  """Runs what is not finished of some members, with one compilation."""
+  """Runs the unfinished searches among some members; compiles once."""
   begun: list[float] = []
   compiled = compiled_once(lambda: begun.append(time.monotonic()))
   left = [m for m in members if not is_searched(setting.workdir, m)]
@@ -125,7 +129,7 @@ def _search(
     progress.note(f'search {member.name}: {e}')
     files.write_json(folder / 'member.json', {'diverged': str(e)})
     return
-  # A kill may have left nothing to do but this record.
+  # After a kill, only this record may be missing.
   now = time.monotonic()
   compiled_at = begun[-1] if begun else now
   taken = metrics_file.read(folder)[-1]['step']
@@ -161,7 +165,7 @@ def is_control_lost(setting: Setting, member: Member) -> bool:
 
 
 def read_searches(setting: Setting, members: Sequence[Member]) -> list[Found]:
-  """What finished searches came to, without those that diverged."""
+  """Reads the results of finished searches, without those that diverged."""
   found = []
   for member in members:
     if has_diverged(setting, member):
@@ -179,7 +183,10 @@ def control_path(workdir: pathlib.Path, member: Member) -> pathlib.Path:
 
 
 def run_controls(setting: Setting, members: Sequence[Member]) -> None:
-  """Chooses among finalists of alphas that are noise, where not done yet."""
+  """Runs unfinished controls: finalists chosen from untrained alphas.
+
+  The alphas are noise, so small that all options are about equally probable.
+  """
   for member in members:
     path = control_path(setting.workdir, member)
     if path.exists() or diverged_file.read(path.parent):
@@ -190,8 +197,8 @@ def run_controls(setting: Setting, members: Sequence[Member]) -> None:
     config = config_of(setting.config, setting.resource, member)
     inputs = search.prepare(config, setting.dataset)
     rng = np.random.default_rng(member.seed)
-    # So little that nothing is likelier than anything else, and enough that
-    # each seed has other leaders.
+    # Noise this small leaves all options about equally probable, and still
+    # gives each seed other leaders.
     alphas = {
       name: _INDIFFERENT * rng.gumbel(size=alpha.shape)
       for name, alpha in space_lib.init_alphas(inputs.space).items()
@@ -207,7 +214,7 @@ def run_controls(setting: Setting, members: Sequence[Member]) -> None:
 
 
 def read_controls(setting: Setting, members: Sequence[Member]) -> list[Found]:
-  """What finished ones came to."""
+  """Reads the architectures of finished controls."""
   paths = {m: control_path(setting.workdir, m) for m in members}
   return [
     Found(m, Architecture.load(path, setting.ops), {})
@@ -223,13 +230,13 @@ def inherited_path(workdir: pathlib.Path, folder: str) -> pathlib.Path:
 def run_inherited(
   setting: Setting, member: Member, plan: Plan, folders: Sequence[str]
 ) -> None:
-  """Measures some networks of the space with a supernet's weights.
+  """Measures the accuracy of some networks with a supernet's weights.
 
   Args:
     setting: of the sweep.
     member: the search whose supernet it is.
     plan: all networks.
-    folders: which of them; those of other spaces are passed over.
+    folders: which of them; networks of other spaces are skipped.
   """
   left = {
     folder: plan.networks[folder].architecture

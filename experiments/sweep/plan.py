@@ -170,7 +170,7 @@ def trainings(folders: Iterable[str], sizes: Sizes) -> tuple[Training, ...]:
 
 
 class Part(NamedTuple):
-  """Every `of`-th piece, from piece `index` on: `2/8` is pieces 2, 10, 18."""
+  """A shard: every `of`-th job from job `index` on; `2/8` is jobs 2, 10, 18."""
 
   index: int = 1
   of: int = 1

@@ -37,7 +37,7 @@ def _finalists(choices: int | None = None) -> schema.Kind:
 
 
 _COST = schema.fields(cost=schema.whole, argmax_cost=schema.whole)
-# What the pieces of a sweep have in the files that a report reads.
+# Fields that a report reads from the files of a sweep.
 _SEARCHED = schema.fields(
   resources=schema.fields(macs=_COST),
   certificate=schema.anything,

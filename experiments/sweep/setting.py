@@ -1,4 +1,4 @@
-"""What the pieces of a sweep share."""
+"""What all jobs of a sweep share."""
 
 import pathlib
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ class Setting(NamedTuple):
   Attributes:
     workdir: claimed.
     config: a value for every option of `experiments.search`, of which those of
-      its members are not looked at.
+      its members are ignored.
     resource: that is limited.
     dataset: without the images for validation.
     valid: those images; None where all others are trained on.

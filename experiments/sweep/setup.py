@@ -39,7 +39,7 @@ ZOO = (
 _SHARED = {*sources.OPTIONS, 'space', 'constraint', 'strength', 'dual_rate'}
 _SHARED |= {'fill'}
 _OWN = {'preset', 'limit', 'seed'}  # A sweep says these itself.
-_OWN |= {*sources.STREAM_OPTIONS}  # All pieces share images that are decoded.
+_OWN |= {*sources.STREAM_OPTIONS}  # All jobs share images that are decoded.
 _OUTER = {'search_seeds': 'outer_seeds', 'random': 'outer_random'}
 _OUTER |= {'zoo': 'outer_zoo'}
 _MOST = 10_000  # Pieces of a kind: each is listed, and takes seconds at least.
@@ -53,7 +53,7 @@ OPTIONS = {
   'strengths': (None, 'prices of MACs instead of limits, such as 0.1,0.3,1'),
   **{name: search.OPTIONS[name] for name in search.OPTIONS if name in _SHARED},
   'space': ('mobile_macro_small', search.OPTIONS['space'][1]),
-  'ops': (None, 'Python module with your ops, where --space uses them'),
+  'ops': (None, 'Python module with your ops, if --space uses them'),
   'search_seeds': (5, 'number of searches at the middle limit or strength'),
   'outer_seeds': (
     int,
@@ -64,7 +64,7 @@ OPTIONS = {
   'control_seeds': (
     0,
     'number of controls at the middle limit: finalists chosen from untrained '
-    'alphas, as a search chooses them',
+    'alphas, by the same procedure as in a search',
   ),
   'random': (
     8,
@@ -83,12 +83,12 @@ OPTIONS = {
   ),
   'train_images': (
     int,
-    'number of training images to use, the same share of each class; not '
+    'number of training images to use, the same fraction of each class; not '
     'given: all',
   ),
   'valid_fraction': (
     0.1,
-    'share of the training images that is held out from all trainings, to '
+    'fraction of the training images that is held out from all trainings, to '
     'choose the best published and the best hand-made network',
   ),
   'seed': (0, 'first seed of the searches and of the trainings'),
@@ -159,7 +159,7 @@ class Prepared(NamedTuple):
   Attributes:
     levels: limits or strengths.
     sizes: how much there is to do.
-    setting: of the pieces; its workdir is not claimed.
+    setting: of the jobs; its workdir is not claimed.
     space: that is searched, at the sizes of the images.
     all_images: training images that there are.
     content: what tells data and space from others of the same names.

@@ -72,8 +72,8 @@ class SearchConfig:
   )
   fill: float = option(
     0.98,
-    'least share of one limit that the derived network uses, where a network '
-    'of the space does',
+    'minimum fraction of at least one limit that the derived network must use, '
+    'if such a network exists',
   )
   supernet: str | None = option(
     None,
@@ -91,10 +91,8 @@ class SearchConfig:
   final_temperature: float = option(
     0.2, 'temperature of the relaxation at the end, reached geometrically'
   )
-  steps: int = option(240, 'steps of the weights in all, warm-up included')
-  warmup_steps: int = option(
-    80, 'first steps, in which the weights learn and the alphas do not'
-  )
+  steps: int = option(240, 'weight steps, warm-up included')
+  warmup_steps: int = option(80, 'warm-up steps: only weights are trained')
   batch_size: int = option(32, 'images per step')
   cutout: int = option(
     0, 'edge in pixels of a black square in each training image; 0: none'
@@ -110,13 +108,13 @@ class SearchConfig:
   )
   warmup: float = option(
     0.05,
-    'share of the steps in which the learning rate of the weights rises '
-    'linearly to its peak',
+    'fraction of the weight steps in which their learning rate rises linearly '
+    'to its peak',
   )
   clip_norm: float = option(
     0.0,
-    'largest norm of the whole gradient, which is scaled down to it; 0: '
-    'no clipping',
+    'largest norm of the whole gradient, which is scaled down to it; 0: no '
+    'clipping',
   )
   dtype: str = option(
     'float32',
@@ -132,7 +130,7 @@ class SearchConfig:
     'the first one ends the run',
   )
   smoothing: float = option(
-    0.0, 'label smoothing: share of each label spread over all classes'
+    0.0, 'label smoothing: fraction of each label spread over all classes'
   )
   weight_decay: float = option(
     1e-4, "weight decay of the supernet's kernels; nothing else decays"
@@ -146,8 +144,8 @@ class SearchConfig:
   )
   order: str = option(
     'first',
-    f'hypergradient of the alphas, {_one_of(ORDERS)}: weights '
-    'held, one optimizer step ahead, or at convergence',
+    f'hypergradient of the alphas, {_one_of(ORDERS)}: with constant weights, '
+    'through one optimizer step, or at convergence of the weights',
   )
   neumann_terms: int = option(
     3, 'terms of the Neumann series of order=implicit'
@@ -157,22 +155,23 @@ class SearchConfig:
   )
   entropy: float | str | piecewise.Points | None = option(
     None,
-    "weight of the entropy in the alphas' loss; positive pushes towards one op "
-    f'per slot, negative towards equal ones: {piecewise.SYNTAX}, such as '
-    '80:0,240:0.1; not given: none',
+    'w of the alpha loss, loss + w * H, with H the entropy of the '
+    'probabilities, summed over all choices; w > 0 pushes towards one op per '
+    f'slot, w < 0 towards equal probabilities: {piecewise.SYNTAX}, such as '
+    '80:0,240:0.1; not given: 0',
     parse=piecewise.parse,
   )
   skip_dropout: float | str | piecewise.Points | None = option(
     None,
-    'probability that a step of the weights drops a skip: '
+    'probability that a weight step drops a skip: '
     f'{piecewise.SYNTAX}, such as 0:0.5,240:0; not given: none',
     parse=piecewise.parse,
   )
   fairness: str = option(
     'none',
-    f'how ops share the steps of the weights, {_one_of(FAIRNESS)}: by the '
-    'probabilities of the alphas, by equal ones, or one op at a time, each '
-    'equally often',
+    f'probabilities of the n ops of a slot in weight steps, '
+    f'{_one_of(FAIRNESS)}: those of the relaxation, 1 / n each, or one-hot, '
+    'with each op once in n steps',
   )
   eigenvalue_every: int | None = option(
     None,
@@ -181,20 +180,21 @@ class SearchConfig:
   )
   stop_skips: int | None = option(
     None,
-    'stop the search once skips win this many slots for '
-    f'{PATIENCE} steps of the alphas in a row; not given: never',
+    'stop the search once skips are the most probable op of this many slots '
+    f'for {PATIENCE} alpha steps in a row; not given: never',
   )
   stop_eigenvalue: float | None = option(
     None,
-    'stop the search once the eigenvalue rises: once its mean over '
-    f'{WINDOW} measurements, divided by the mean {APART} measurements later, '
-    'is below this (R-DARTS: 0.75); the search returns to the '
-    'middle of the earlier window; not given: never',
+    f'stop the search once m(i - {APART}) / m(i) is below this, with m(i) the '
+    f'mean of {WINDOW} measurements of the eigenvalue around measurement i '
+    '(R-DARTS: 0.75); the search returns to the alphas of measurement '
+    f'i - {APART}; not given: never',
   )
   finalists: int = option(
     1,
-    'architectures to train from scratch, of which the most accurate on the '
-    'validation half is taken; 1: the most probable one, without training',
+    'architectures to train from scratch on the weight half, of which the most '
+    'accurate on the alpha half is chosen; 1: the most probable one, without '
+    'training',
   )
   finalist_epochs: int = option(14, 'epochs of the training of each finalist')
   seed: int = option(0, 'seed of everything random in the run')

@@ -61,7 +61,8 @@ class Recipe:
   learning_rate: float = option(0.1, 'peak learning rate')
   warmup: float = option(
     0.05,
-    'share of the steps in which the learning rate rises linearly to its peak',
+    'fraction of the steps in which the learning rate rises linearly to its '
+    'peak',
   )
   stair_epochs: float = option(
     1.0, 'epochs between two drops of the staircase schedule'
@@ -78,7 +79,7 @@ class Recipe:
     'no clipping',
   )
   smoothing: float = option(
-    0.1, 'label smoothing: share of each label spread over all classes'
+    0.1, 'label smoothing: fraction of each label spread over all classes'
   )
   ema_decay: float = option(
     0.0,
@@ -112,11 +113,12 @@ class Recipe:
     0, 'edge in pixels of a black square in each training image; 0: none'
   )
   erasing: float = option(
-    0.0, 'random erasing: share of training images with a rectangle of noise'
+    0.0, 'random erasing: fraction of training images with a noise rectangle'
   )
   mixup: float = option(
     0.0,
-    'mixup: pairs of images mix by a share from Beta(mixup, mixup); 0: none',
+    'mixup: pairs of images mix by a fraction drawn from Beta(mixup, mixup); '
+    '0: none',
   )
   skip_nonfinite: int = option(
     0,
