@@ -13,10 +13,11 @@ class Constraint(NamedTuple):
   """A pair of pure functions.
 
   Attributes:
-    init: `() -> state`.
-    update: `(loss, cost, strict_cost, state) -> (loss, state)`, where
-      loss and costs are `f32[]`, or an AssertionError is raised; a `chain`
-      takes tuples of costs.
+    init: `() -> state`, a pytree of arrays.
+    update: `(loss, cost, strict_cost, state) -> (loss, state)`. Loss and costs
+      are `f32[]`, or an AssertionError is raised; costs are in the cost's unit.
+      `cost` is the expected cost; `strict_cost` is that of the argmax
+      architecture, limits ignored. A `chain` takes tuples of costs.
   """
 
   init: Callable[[], State]
@@ -26,11 +27,21 @@ class Constraint(NamedTuple):
 
 
 def chain(*constraints: Constraint) -> Constraint:
-  """One constraint on several costs: the i-th link takes the i-th cost.
+  """One constraint on several costs: the i-th constraint takes the i-th cost.
 
-  Links are applied in order, each to the loss that the one before it made; so
-  a factor behind a summand multiplies that summand, too. One cost under two
-  constraints is given twice.
+  Constraints are applied in order, each to the loss that the one before it
+  returned. So a constraint that multiplies the loss also multiplies the terms
+  that earlier constraints added. Give a cost under two constraints twice.
+
+  Args:
+    *constraints: one for each cost.
+
+  Returns:
+    A constraint whose `update` takes tuples of costs and a tuple of states.
+
+  Raises:
+    ValueError: by `update`, for another number of costs or states than
+      constraints.
 
   Example:
     >>> from nasjax.constraint import hinge, linear

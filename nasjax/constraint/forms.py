@@ -1,8 +1,8 @@
-"""The named forms of a constraint, and `keep`, which makes what a search takes.
+"""The named forms of a constraint, and `keep`, which makes them for a search.
 
 A form turns a limit into a constraint with one number: the strength of a
-penalty, or the rate of dual ascent. The two `project` forms tilt the alphas
-after each step instead.
+penalty, or the rate of dual ascent. The two `project` forms have no number:
+they move the alphas after each alpha step.
 """
 
 import functools
@@ -23,18 +23,19 @@ Limits = Mapping[Cost, float]
 
 
 class Form(NamedTuple):
-  """One way to keep limits.
+  """One way to steer towards limits.
 
   Attributes:
-    make: `(limit, number) -> constraint`; of the `project` forms for costs that
-      cannot be projected (memory).
-    number: default of the one number that it takes.
-    option: name of that number, `'strength'` or `'dual_rate'`; `'project'`
-      takes none.
-    project: alphas are projected after each step; None, no; else whether a
-      whole limit is to be used.
+    make: `(limit, number) -> constraint`; the `project` forms use it for costs
+      that cannot be projected (memory).
+    number: default of the form's number.
+    option: name of this number, `'strength'` or `'dual_rate'`; `'project'` for
+      the forms without a number.
+    project: None: no projection. False: alphas are projected until every
+      expected cost is at most its limit. True: until one expected cost equals
+      its limit and the others are at most theirs.
     zero: whether the number may be 0.
-    most: the largest number it may be.
+    most: the largest number allowed.
   """
 
   make: Callable[[float, float], Constraint]
@@ -81,11 +82,12 @@ FORMS: Mapping[str, Form] = {
 
 
 class Kept(NamedTuple):
-  """What keeps some limits; `nasjax.search.make` takes both fields.
+  """Constraints and projection for some limits, as `nasjax.search.make` takes.
 
   Attributes:
-    constraints: on the alphas' loss, one for each cost that is not projected.
-    projection: of the alphas; None where the form is no projection.
+    constraints: constraints on the alpha loss, one for each cost that is not
+      projected.
+    projection: projection of the alphas; None if the form is no projection.
   """
 
   constraints: list[tuple[Cost, Constraint]]
@@ -95,13 +97,17 @@ class Kept(NamedTuple):
 def keep(
   limits: Limits, form: str = 'project_equal', number: float | None = None
 ) -> Kept:
-  """Constraints that keep limits, by the name of a form.
+  """Makes the constraints for some limits, by the name of a form.
 
   Args:
     limits: cost to the largest value allowed, positive, in the cost's unit.
       The form `'linear'` is a price per limit, not a limit.
     form: a key of `FORMS`.
     number: its strength or dual rate; None is the form's default.
+
+  Returns:
+    A constraint for each cost, in the order of `limits`. The `project` forms
+    return a projection for additive costs, and a Lagrangian for others.
 
   Raises:
     InputError: no such form, a number or limit out of its range, or no limit.
@@ -141,7 +147,7 @@ def keep(
 
 
 def _check_number(form: Form, name: str, number: float) -> None:
-  """Raises InputError unless the number is one that the form can take."""
+  """Raises InputError unless the form accepts the number."""
   if not 0 <= number <= form.most or (number == 0 and not form.zero):
     least = '0 or more' if form.zero else 'above 0'
     most = 'finite' if form.most == checks.LARGEST else f'at most {form.most:g}'

@@ -38,7 +38,7 @@ def lagrangian(
   """`loss + m (r - 1)`, the multiplier `m` by dual ascent.
 
   After each update `m += rate (r - 1)`: it grows while the cost is above the
-  limit and falls below it, so the limit is met without a strength to tune
+  limit and falls while it is below, so no strength has to be tuned
   (LightNAS, Luo et al. 2022; the method is Platt and Barr's, 1988). With
   `equal=False` the limit is an upper bound and `m` stays at 0 or more; with
   `equal=True`, as in LightNAS, `m` may be negative and the cost is pulled up
@@ -47,11 +47,11 @@ def lagrangian(
   Args:
     limit: positive, in the cost's unit.
     rate: positive, step size of the ascent.
-    multiplier: where it starts; finite, not negative unless `equal`.
-    equal: use the whole limit.
-    follow_strict: the multiplier, not the gradient, looks at the cost of the
-      most probable options. That is a step function of alphas: it knows of
-      what would be derived, and it can make the multiplier cycle.
+    multiplier: first value; finite, not negative unless `equal`.
+    equal: the cost has to equal the limit; False: it may be below.
+    follow_strict: the multiplier sees the cost of the argmax architecture,
+      limits ignored: a step function, which can make it oscillate. The gradient
+      is still that of the expected cost.
 
   Raises:
     ValueError: an argument out of its range.
@@ -100,7 +100,7 @@ def augmented_lagrangian(
     limit: positive, in the cost's unit.
     rate: positive, at most `penalty`, for which it is the textbook's update.
     penalty: `p`, positive.
-    multiplier: where it starts, not negative.
+    multiplier: first value, not negative.
     follow_strict: as in `lagrangian`.
 
   Raises:

@@ -123,12 +123,13 @@ def log_power(
   *,
   additive: bool = False,
 ) -> Constraint:
-  """`loss w (log c / log L) ^ power`, or, additive, `loss + w (...) ^ power`.
+  """`loss w q ^ power`, or, additive, `loss + w q ^ power`.
 
-  FBNet's loss (Wu et al. 2019, eq. 2, where alpha is `w` over a power of
-  `log L`, and beta is `power`), which ProxylessNAS's code has as well. It is a
-  price: the limit only scales it. Both logarithms are of 1 + the cost, so that
-  a cost below one unit has one; of MACs that changes nothing.
+  `q = log(1 + c) / log(1 + L)`. This is FBNet's loss (Wu et al. 2019, eq. 2,
+  where alpha is `w` over a power of `log L`, and beta is `power`), which
+  ProxylessNAS's code has as well. It is a price: the limit only scales it. The
+  papers have `log c / log L`; adding 1 defines it for costs below one unit, and
+  makes no difference for MACs.
 
   Args:
     limit: positive, in the cost's unit.

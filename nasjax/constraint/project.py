@@ -1,4 +1,4 @@
-"""Alphas that meet the limits after every step, without any penalty."""
+"""Projects the alphas to the limits after every alpha step."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -13,12 +13,12 @@ from nasjax.cost import Cost
 
 Tree = Mapping[str, jax.Array]
 
-# The most by which two alphas of one choice are moved apart in one tilt.
+# Largest change of the difference of two alphas of one choice, in one tilt.
 _FARTHEST = 1e3
 
 
 class ProjectState(NamedTuple):
-  duals: jax.Array  # f32[costs], by how much alphas were tilted last, per r
+  duals: jax.Array  # f32[costs], of the last tilt, per unit of r
   limits: jax.Array  # f32[costs], in the units of the costs
 
 
@@ -28,9 +28,8 @@ class Projection(NamedTuple):
   Attributes:
     init: `() -> state`.
     update: `(alphas, distribution, state) -> (alphas, state)`, where
-      `distribution` is the function from alphas to the probabilities that costs
-      take.
-    costs: in the order of the state's duals.
+      `distribution` maps alphas to the probabilities that costs take.
+    costs: the projected costs, in the order of the state's duals.
   """
 
   init: Callable[[], ProjectState]
@@ -48,29 +47,30 @@ def project(
   rounds: int = 4,
   iterations: int = 12,
 ) -> Projection:
-  """Tilts alphas along the gradient of the expected costs until they fit.
+  """Moves alphas along the gradient of the expected costs to the limits.
 
   `alphas - sum_k m_k d r_k / d p`, with one dual `m_k` per limit and `r_k` the
   expected cost over its limit. For additive costs of independent choices these
-  are the closest probabilities, in relative entropy, among those that keep the
-  limits (Csiszar 1975: they are an exponential tilt), and the duals are found
-  one after the other, each by Newton's method inside a bracket. Where widths
-  meet, the gradient depends on the probabilities and is taken anew in every
-  round. HardCoRe-NAS (Nayman et al. 2021) keeps its limit in every step, too,
-  by linear programs on the host; this runs inside `jit`.
+  are the closest probabilities, in relative entropy, among those that satisfy
+  the limits (Csiszar 1975: they are an exponential tilt). The duals are found
+  one after the other, each by Newton's method inside a bracket. Where a cost
+  depends on two choices together, such as adjacent widths, the gradient depends
+  on the probabilities and is computed again in every round. HardCoRe-NAS
+  (Nayman et al. 2021) also satisfies its limit in every step, by linear
+  programs on the host; this runs inside `jit`.
 
   Args:
-    costs: of one space.
-    limits: of each cost, positive, in its unit.
-    equal: use a whole limit: if all expected costs are below their limits, tilt
-      the alphas the other way until the first cost meets its limit. Limits that
-      the largest architecture keeps are ignored.
+    costs: additive costs of one space.
+    limits: the limit of each cost, positive, in its unit.
+    equal: equality: if all expected costs are below their limits, tilt the
+      alphas the other way until the first cost equals its limit. Limits that
+      the largest architecture satisfies are ignored here.
     rounds: passes over the costs.
-    iterations: of Newton's method, in each round for each cost.
+    iterations: steps of Newton's method, in each round for each cost.
 
   Returns:
-    A projection. It approaches a limit that no architecture can keep; alphas
-    stay finite.
+    A projection. If no architecture satisfies a limit, the expected cost
+    approaches its minimum; alphas stay finite.
 
   Raises:
     ValueError: an argument out of its range.
@@ -118,7 +118,7 @@ def project(
       tilted, duals = carry
       for k in range(len(costs)):
         one = functools.partial(ratio, k)
-        # What was tilted too far, for another limit's sake, is taken back.
+        # Undo the part of an earlier tilt that other limits made needless.
         back = -jnp.maximum(duals[k], 0)
         tilted, step = _met(
           one, distribution, tilted, back, jnp.inf, iterations
@@ -151,9 +151,9 @@ def _met(
   high: ArrayLike,
   iterations: int,
 ) -> tuple[Tree, jax.Array]:
-  """Alphas tilted until a ratio of their distribution is 1, and by how much.
+  """Alphas tilted until a ratio of their distribution is 1, and the step.
 
-  Or as near to 1 as tilts from `low` to `high` come.
+  The step stays within `low` and `high`, so the ratio may miss 1.
   """
   way = _centred(jax.grad(ratio)(distribution(alphas)))
   farthest = _FARTHEST / _spread(way)

@@ -1,7 +1,7 @@
-"""What a choice costs: expected, exact, and within which bounds.
+"""Costs of architectures: expected, exact, and their bounds.
 
-A cost is one pure function of probabilities: the expectation where every choice
-is drawn independently, and at a one-hot the exact cost of that network.
+A cost is a pure function of probabilities: the expectation if every choice is
+drawn independently, and at one-hot probs the exact cost of that network.
 """
 
 from nasjax.cost.base import Cost

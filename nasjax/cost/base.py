@@ -1,8 +1,8 @@
-"""What a choice costs: expected, exact, and within which bounds.
+"""Costs of architectures: expected, exact, and their bounds.
 
-A cost is a function of probs and of nothing else. It holds a number for every
-combination of the choices that meet in one part of the network, as the space's
-`tables` give them. No product formula is assumed, nothing is estimated.
+A cost is a pure function of probs. It holds a number for every combination of
+the choices that affect one part of the network, from the space's `tables`. No
+product formula is assumed, nothing is estimated.
 """
 
 import dataclasses
@@ -35,12 +35,14 @@ class Cost:
   """A resource of a space. Static: hashable, holds no arrays.
 
   Attributes:
-    name: of the resource, such as `macs`.
-    unit: what it counts.
+    name: name of the resource, such as `macs`.
+    unit: unit of the numbers, such as `MACs` or `bytes`.
     tables: one for every part of the network, in the order of the space.
-    reduction: `'sum'` for what adds up over the network (MACs, parameters,
-      latency, energy), `'max'` for what is used again by every part (memory).
-    space: whose architectures it is of; None of any with these choices.
+    reduction: `'sum'` for resources that add up over the network (MACs,
+      parameters, latency, energy), `'max'` for a peak that every part can use
+      again (memory).
+    space: the space whose architectures it prices, which `exact` and
+      `nasjax.derive` check; None accepts any space with these choices.
 
   Raises:
     InputError: an architecture may cost more than 63 bits hold, or, where costs
@@ -62,7 +64,7 @@ class Cost:
   unit: str
   tables: tuple[Table, ...]
   reduction: str = 'sum'
-  # What it costs is in the tables, which are compared.
+  # Two costs are equal if their tables are.
   space: SearchSpace | None = dataclasses.field(
     default=None, repr=False, compare=False
   )
@@ -98,6 +100,12 @@ class Cost:
     Args:
       probs: name of a choice to `f32[*shape, options]`, summing to 1 along the
         last axis.
+
+    Returns:
+      `f32[]`, in `unit`.
+
+    Raises:
+      KeyError: `probs` lacks a choice of a table.
     """
     single = rows(probs)
     parts = []
@@ -111,16 +119,24 @@ class Cost:
     return functools.reduce(combine, parts)
 
   def exact(self, architecture: Architecture) -> Number:
-    """Cost of the derived network, to the unit.
+    """Cost of the derived network, an exact number in `unit`.
+
+    Args:
+      architecture: an architecture of `space`.
 
     Raises:
-      ValueError: it is of another space, or of this one at other sizes.
+      ValueError: the architecture is of another space, or of this one at other
+        sizes.
     """
     self.check_space(architecture.space)
     return self.at(architecture.index)
 
   def at(self, index: Mapping[Axis, int]) -> Number:
-    """Exact cost at one option of every single choice."""
+    """Exact cost at one option of every single choice.
+
+    Args:
+      index: single choice to the place of its option.
+    """
     return self._reduce(table.at(index) for table in self.tables)
 
   def given(self, axis: Axis, option: int) -> 'Cost':
@@ -152,13 +168,17 @@ class Cost:
 
   @property
   def constant(self) -> Number:
-    """What the tables without a choice come to; all of it in a network."""
+    """Sum or maximum of the tables without axes, in `unit`.
+
+    No choice affects this part of the cost. For a derived network it is the
+    whole cost.
+    """
     return self._reduce(t.values[0] for t in self.tables if not t.axes)
 
   def bounds(self) -> tuple[Number, Number]:
-    """Smallest and largest cost that an architecture can have.
+    """Smallest and largest cost of any architecture, in `unit`.
 
-    Each is `exact` of an architecture, to the last bit of a float.
+    Each equals `exact` of some architecture, to the last bit of a float.
     """
     return (
       self._extreme(np.min, np.argmin),
@@ -172,7 +192,7 @@ class Cost:
     factors = [Factor(table.axes, table.array()) for table in self.tables]
     combine = np.add if self.reduction == 'sum' else np.maximum
     _, joints = eliminate(factors, combine, best)
-    # Floats depend on the order of a sum, so it is summed again as always.
+    # Float sums depend on their order, so sum again in the usual order.
     index: dict[Axis, int] = {}
     for axes, joint in reversed(joints):
       options = joint[tuple(index[axis] for axis in axes[:-1])]
@@ -182,7 +202,7 @@ class Cost:
 
 @runtime_checkable
 class _Sized(Protocol):
-  """What spaces of images have besides."""
+  """The sizes that spaces of images also have."""
 
   image_size: int
   channels: int

@@ -16,6 +16,12 @@ def macs(space: SearchSpace) -> Cost:
 
   Convolutions and linear layers, padding taps included; see `nasjax.count`.
 
+  Args:
+    space: a search space, or a network: a space without choices.
+
+  Returns:
+    An additive cost in MACs.
+
   Raises:
     InputError: images are too small for the strides.
     ValueError: ops of one slot differ in the shape that leaves them.
@@ -30,6 +36,12 @@ def macs(space: SearchSpace) -> Cost:
 
 def params(space: SearchSpace) -> Cost:
   """Trainable parameters: batch norm's scale and bias in, statistics out.
+
+  Args:
+    space: a search space, or a network: a space without choices.
+
+  Returns:
+    An additive cost in parameters.
 
   Raises:
     InputError: images are too small for the strides.
@@ -47,11 +59,17 @@ def params(space: SearchSpace) -> Cost:
 def memory(space: SearchSpace) -> Cost:
   """Peak bytes of activations of one float32 inference, weights apart.
 
-  What a part of the network needs while it runs, the largest of all; see
-  `nasjax.count.peak_memory` for the rule. It is a maximum, so `cost(probs)` is
-  a lower bound of its expectation, see `Cost.__call__`: a constraint on it may
-  not act at all while the most probable architecture is over the limit.
-  `nasjax.derive` keeps the limit all the same, as a filter on candidates.
+  It is the maximum, over the parts of the network, of the bytes in use while a
+  part runs; `nasjax.count.peak_memory` has the rule. `cost(probs)` is a lower
+  bound of the expected maximum (see `Cost.__call__`). So a constraint may have
+  no effect although the argmax architecture exceeds the limit. `nasjax.derive`
+  still satisfies the limit exactly.
+
+  Args:
+    space: a search space, or a network: a space without choices.
+
+  Returns:
+    A cost in bytes with `reduction='max'`.
 
   Raises:
     InputError: images are too small for the strides.
@@ -76,18 +94,20 @@ def table(
   """A cost of the user's own: one number per candidate.
 
   Args:
-    space: whose candidates they are.
-    name: of the resource.
-    unit: what the numbers are in.
-    candidates: name of a choice to option to number. For a name with a shape
+    space: the space of the candidates.
+    name: name of the resource.
+    unit: unit of the numbers.
+    candidates: name of a choice to option to number. For a name with a shape,
       the numbers are those of each of its choices; `(name, index)` gives one of
-      them numbers of its own.
-    fixed: what every architecture costs besides.
+      these choices other numbers.
+    fixed: cost that every architecture has in addition, in `unit`.
+
+  Returns:
+    An additive cost in `unit`.
 
   Raises:
-    InputError: candidates without a number or with None (all are listed), what
-      is no number, is negative or not finite, or names that the space does not
-      have.
+    InputError: a candidate has no number (all such are listed), a value is no
+      number, negative or not finite, or a name is not in the space.
 
   Example:
     >>> from nasjax import spaces
@@ -158,7 +178,7 @@ def _words(key: Any) -> str:
   return str(key)
 
 
-# By the names that limits have on a command line.
+# Keys are the names of limits on the command line.
 RESOURCES: Mapping[str, Callable[[SearchSpace], Cost]] = {
   'macs': macs,
   'params': params,

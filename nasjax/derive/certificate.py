@@ -1,4 +1,4 @@
-"""What a derived architecture promises, in numbers that one can check."""
+"""The certificate of a derived architecture: costs, limits and the gap."""
 
 from typing import NamedTuple
 
@@ -13,12 +13,12 @@ class Kept(NamedTuple):
   """One limit of a certificate; all numbers in the unit of the cost.
 
   Attributes:
-    unit: of the numbers.
-    cost: of the architecture, exact.
-    limit: the most it may be.
-    slack: what is left of the limit.
-    argmax_cost: of the most probable architecture, limits aside.
-    argmax_excess: by how much that is over the limit; 0 where it is not.
+    unit: unit of the numbers.
+    cost: exact cost of the architecture.
+    limit: the largest cost allowed.
+    slack: limit minus cost.
+    argmax_cost: cost of the most probable architecture, limits ignored.
+    argmax_excess: by how much `argmax_cost` exceeds the limit; 0 within it.
   """
 
   unit: str
@@ -30,20 +30,20 @@ class Kept(NamedTuple):
 
 
 class Certificate(NamedTuple):
-  """What is known of a derived architecture.
+  """Costs, log-probability and optimality of a derived architecture.
 
   Attributes:
-    log_prob: of the architecture under `softmax(alphas)`, nats.
-    argmax_log_prob: of the most probable one, limits aside.
-    kept: name of the cost to what is kept of it.
-    fill: share of one limit on an additive cost that was to be used.
-    filled: largest share of such a limit that is used; below `fill`, that is
-      not kept. None where there is no such limit.
-    gap: nats by which another architecture that was asked for may be more
-      probable at most; 0 where none is, as it was proven; None where it is not
-      known.
-    fill_open: whether one that uses `fill` may exist, though none was found in
-      time.
+    log_prob: log-probability of the architecture under `softmax(alphas)`, nats.
+    argmax_log_prob: log-probability of the most probable architecture, limits
+      ignored, nats.
+    kept: name of each cost with a limit to its numbers.
+    fill: requested minimum fraction of at least one limit on an additive cost.
+    filled: largest used fraction of such a limit; if it is below `fill`, the
+      request was not met. None without such a limit.
+    gap: upper bound, in nats, on how much more probable the best feasible
+      architecture can be. 0: proven optimal. None: unknown.
+    fill_open: True if the solver ran out of time before it found an
+      architecture that uses `fill`, or proved that there is none.
   """
 
   log_prob: float
@@ -64,21 +64,27 @@ def certificate(
   gap: float | None = None,
   fill_open: bool = False,
 ) -> Certificate:
-  """Sets what an architecture costs, by the costs' tables, against the limits.
+  """Compares the exact costs of an architecture with its limits.
 
-  No network is traced for it: `nasjax.count` does that, of the derived one.
+  The costs are read from their tables; no network is traced. To count the
+  derived network itself, use `nasjax.count`.
 
   Args:
     architecture: as `within` returns it.
-    alphas: what it was derived from.
-    limits: what it was derived for.
-    fill: share of one limit that was to be used.
-    gap: as `nasjax.derive.solution` returns it.
+    alphas: name of a choice to `f32[*shape, options]`, finite; the architecture
+      was derived from them.
+    limits: cost of the space to the largest value allowed, in the cost's unit.
+    fill: requested minimum fraction of at least one limit, 0 to 1.
+    gap: as `nasjax.derive.solution` returns it, nats.
     fill_open: as `nasjax.derive.solution` returns it.
 
+  Returns:
+    The certificate; costs, limits and slack are in the costs' units,
+    log-probabilities in nats.
+
   Raises:
-    ValueError: a limit is exceeded, there is no certificate for that; or two
-      costs have one name.
+    ValueError: the architecture exceeds a limit; two costs have one name; a
+      cost is of another space; or alphas are not finite or not of the space.
 
   Example:
     >>> from nasjax import cost, space, spaces

@@ -40,27 +40,28 @@ def leaders(
 ) -> list[Architecture]:
   """The most probable architecture of each option of the drawn choice.
 
-  Its options cannot be mixed (`Choice.drawn`), such as ways to downsample. What
-  a search knows of them are losses of drawn batches, and little: these are for
-  whoever wants to compare them in another way.
+  The options of a drawn choice cannot be mixed (`Choice.drawn`), such as
+  downsampling patterns. A search estimates their probabilities from noisy
+  losses, so it is worth comparing the best architecture of each by training.
 
   Args:
     space: the search space.
     alphas: name of a choice to `f32[*shape, options]`, finite.
-    limits: cost of the space to the largest value allowed.
-    fill: share of one limit that each should use, from 0 to 1.
-    seconds: time limit of the solver, for each of them; an option of which it
-      finds none in time is left out.
+    limits: cost of the space to the largest value allowed, in the cost's unit.
+    fill: minimum fraction of at least one limit that each should use, 0 to 1.
+    seconds: time limit of the solver for each option; an option without a
+      solution in time is left out.
 
   Returns:
-    The most probable first, one for each option of which any architecture keeps
-    the limits, and uses `fill` of one where any option's does. The first is the
-    one that `within` gives; without a drawn choice it is the only one. Of
-    several drawn choices the first one counts.
+    One architecture for each option that satisfies the limits, the most
+    probable first. If any of them uses `fill`, those that do not are left out.
+    The first one is that of `within`; without a drawn choice it is the only
+    one. With several drawn choices, only the first choice counts.
 
   Raises:
-    InputError: no architecture keeps the limits, or none was found in time.
-    ValueError: a number out of its range, or costs of another space.
+    InputError: no architecture satisfies the limits, or none was found in time.
+    ValueError: a number is out of its range, alphas are not finite or not of
+      the space, or a cost is of another space.
 
   Example:
     >>> from nasjax import cost, space, spaces
@@ -77,11 +78,11 @@ def leaders(
   problem = Problem(scores_of(space, alphas), limits)
   found = []
   for i in range(len(split.options)):
-    with contextlib.suppress(InputError):  # None of it keeps the limits.
+    with contextlib.suppress(InputError):  # No architecture fits the limits.
       found.append(_of_option(space, problem, {split.axis: i}, fill, seconds))
   if uses(best, limits, fill):
     found = [a for a in found if uses(a, limits, fill)]
-  # Of equally probable ones the first is that of `within`, too.
+  # Among equally probable ones, that of `within` comes first.
   return sorted(found, key=lambda a: (a != best, -log_prob(a, alphas)))
 
 
@@ -97,28 +98,29 @@ def finalists(
 ) -> list[Architecture]:
   """Architectures near a leader, with its option of the drawn choice.
 
-  They are the most probable ones when every alpha is moved by Gumbel noise
-  (Papandreou and Yuille 2011, Perturb-and-MAP; where no limit binds that draws
-  by the probabilities themselves). So they differ the more, the less the alphas
-  have decided.
+  Each is the most probable architecture after Gumbel noise is added to every
+  alpha (Papandreou and Yuille 2011, Perturb-and-MAP). Without a binding limit
+  this samples from the probabilities. The flatter the probabilities, the more
+  the architectures differ.
 
   Args:
     leader: one of `leaders`.
     alphas: name of a choice to `f32[*shape, options]`, finite.
-    limits: cost of the space to the largest value allowed.
-    number: how many; fewer are returned where no others are found.
-    rng: NumPy's generator; it moves on.
-    fill: share of one limit that each should use, from 0 to 1.
-    seconds: time limit of the solver for each that is asked for, and of all
-      tries together that many times as much; fewer are returned where it ends
-      them, which may depend on the machine.
+    limits: cost of the space to the largest value allowed, in the cost's unit.
+    number: how many; fewer are returned if no others are found.
+    rng: NumPy's generator; its state advances.
+    fill: minimum fraction of at least one limit that each should use, 0 to 1.
+    seconds: time limit of the solver for each try; all tries together take at
+      most `number` times as long. If time runs out, fewer are returned, which
+      may depend on the machine.
 
   Returns:
-    Different architectures, the leader not among them.
+    Different architectures without the leader.
 
   Raises:
-    InputError: no architecture keeps the limits, or none was found in time.
-    ValueError: a number out of its range, or costs of another space.
+    InputError: no architecture satisfies the limits, or none was found in time.
+    ValueError: a number is out of its range, alphas are not finite or not of
+      the space, or a cost is of another space.
 
   Example:
     >>> from nasjax import cost, space, spaces
@@ -149,7 +151,7 @@ def finalists(
       problem = Problem(moved, limits)
       a = _of_option(space, problem, fixed, fill, left)
     except InputError:
-      if kept:  # The leader shows that some can: its time was up.
+      if kept:  # The leader fits the limits, so the solver ran out of time.
         continue
       raise
     if a not in (leader, *found):
@@ -164,7 +166,7 @@ def _of_option(
   fill: float,
   seconds: float,
 ) -> Architecture:
-  """The most probable one with these options, by choice.
+  """The most probable architecture with the fixed options.
 
   Raises:
     InputError: there is none, or none was found in time.

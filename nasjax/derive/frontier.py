@@ -26,7 +26,7 @@ class Point(NamedTuple):
 
 
 class _Front(NamedTuple):
-  """Partial architectures of which none is dominated, cheapest first.
+  """Partial architectures, none of them dominated, cheapest first.
 
   Attributes:
     costs: `[n]`, ascending, in exact numbers.
@@ -43,10 +43,11 @@ def pareto(space: SearchSpace, alphas: Alphas, cost: Cost) -> list[Point]:
   """The most probable architecture for every budget, cheapest first.
 
   Dynamic programming along the tables, over the cost so far and the choices
-  that later tables still meet. Whatever costs as much as something more
-  probable is dropped, as it can be in no answer (Nemhauser and Ullmann 1969).
-  The last point is a cheapest most probable one, limits aside: alphas say
-  nothing about budgets beyond its cost.
+  that later tables depend on. A partial architecture that costs at least as
+  much as one that is at least as probable is dominated: it is in no answer and
+  is dropped (Nemhauser and Ullmann 1969). The last point is the cheapest of the
+  most probable architectures, limits ignored. For budgets beyond its cost the
+  alphas say nothing.
 
   Args:
     space: the search space.
@@ -94,6 +95,13 @@ def pareto(space: SearchSpace, alphas: Alphas, cost: Cost) -> list[Point]:
 def within_budget(points: Sequence[Point], budget: Number) -> Point:
   """The most probable point of a frontier that costs at most `budget`.
 
+  Args:
+    points: what `pareto` returned, of rising cost.
+    budget: the largest cost allowed, in the cost's unit.
+
+  Returns:
+    The last point whose cost is at most `budget`.
+
   Raises:
     InputError: the budget is below the cheapest point, or above the last one.
 
@@ -119,7 +127,7 @@ def within_budget(points: Sequence[Point], budget: Number) -> Point:
 def _front(cost: Cost, scores: Mapping[Axis, np.ndarray]) -> _Front:
   """The front of some choices; trails in the order of `scores`."""
   last = {a: i for i, table in enumerate(cost.tables) for a in table.axes}
-  # Which choices are still open, and with which option, to what was built.
+  # Options of the choices that later tables depend on, to their front.
   fronts = {(): _Front(np.array([0]), np.zeros(1), np.zeros((1, 0), np.int32))}
   made: list[Axis] = []
   opened: tuple[Axis, ...] = ()
@@ -142,7 +150,7 @@ def _front(cost: Cost, scores: Mapping[Axis, np.ndarray]) -> _Front:
     fronts = {key: _merged(group) for key, group in groups.items()}
     opened = tuple(opened[n] for n in kept)
   front = _merged(fronts.values())
-  # What no table names costs nothing: the most probable option.
+  # Choices that no table names cost nothing: take the most probable option.
   for axis in [axis for axis in scores if axis not in made]:
     best = int(scores[axis].argmax())
     (front,) = _branched({(): front}, scores[axis], [best]).values()
@@ -167,7 +175,7 @@ def _branched(
 
 
 def _merged(fronts: Iterable[_Front]) -> _Front:
-  """What of several fronts nothing dominates."""
+  """Merges fronts and drops dominated partial architectures."""
   columns = zip(*fronts, strict=True)
   costs, scores, trails = (np.concatenate(column) for column in columns)
   order = np.lexsort((-scores, costs))

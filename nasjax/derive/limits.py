@@ -1,4 +1,4 @@
-"""Limits on costs: which they can be, and what keeps and uses them."""
+"""Checks of limits and of `fill`: reachable, satisfied, used."""
 
 import math
 from collections.abc import Mapping
@@ -9,19 +9,33 @@ from nasjax.space import Architecture, Axis
 
 
 def finite(limits: Limits) -> Limits:
-  """The limits that are any: an infinite one limits nothing."""
+  """The finite limits; an infinite limit has no effect."""
   return {c: limit for c, limit in limits.items() if limit < math.inf}
 
 
 def uses(architecture: Architecture, limits: Limits, fill: float) -> bool:
-  """Whether it uses `fill` of a limit on an additive cost, if there is one."""
+  """Whether an architecture uses enough of at least one limit.
+
+  Args:
+    architecture: its costs are compared.
+    limits: cost to the largest value allowed, in the cost's unit; only limits
+      on additive costs count.
+    fill: minimum fraction of a limit, 0 to 1.
+
+  Returns:
+    True if at least one cost is at least `fill` times its limit, or if there is
+    no limit on an additive cost.
+
+  Raises:
+    ValueError: a cost is of another space.
+  """
   for cost in limits:
     cost.check_space(architecture.space)
   return uses_at(architecture.index, limits, fill)
 
 
 def uses_at(index: Mapping[Axis, int], limits: Limits, fill: float) -> bool:
-  """The same of one option of every single choice."""
+  """As `uses`, for one option of every single choice."""
   additive = {c: limit for c, limit in limits.items() if c.reduction == 'sum'}
   return not additive or any(
     c.at(index) >= fill * limit for c, limit in additive.items()
@@ -29,7 +43,7 @@ def uses_at(index: Mapping[Axis, int], limits: Limits, fill: float) -> bool:
 
 
 def filled(architecture: Architecture, limits: Limits) -> float | None:
-  """Largest share that is used of a limit on an additive cost, if there is one.
+  """Largest used fraction of a limit on an additive cost; None without one.
 
   Example:
     >>> from nasjax import cost, spaces
@@ -48,13 +62,13 @@ def filled(architecture: Architecture, limits: Limits) -> float | None:
 
 
 def check_fill(fill: float) -> None:
-  """Raises ValueError unless `fill` is a share."""
+  """Raises ValueError unless `fill` is from 0 to 1."""
   if not 0 <= fill <= 1:
     raise ValueError(f'deriving requires a fill of 0 to 1, got {fill}.')
 
 
 def check_reachable(limits: Limits) -> None:
-  """Raises InputError where a limit is NaN or below what its cost reaches."""
+  """Raises InputError if a limit is NaN or below the smallest possible cost."""
   for cost, limit in limits.items():
     if math.isnan(limit):
       raise InputError(f'the limit on {cost.name} is {limit}, not a number')

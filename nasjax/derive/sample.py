@@ -1,17 +1,19 @@
 """Random architectures within limits, uniformly.
 
-Uniform draws from all architectures almost never keep a tight limit. So they
+Uniform draws from all architectures almost never satisfy a tight limit. So they
 are drawn from the exponential tilt `g(a) = exp(sum_k m_k (b_k - r_k(a)))`, with
-`r_k` a cost and `b_k` its limit, which is at least 1 where every limit is kept,
-and accepted with the probability `1 / g(a)` that undoes it (von Neumann 1951).
-The tilt factorises over the tables, so it is drawn exactly, choice by choice;
-the multipliers minimise the sum of all `g`, which makes acceptance as frequent
-as it can be. A limit that no architecture exceeds has none.
+`r_k` a cost and `b_k` its limit. `g(a)` is at least 1 where every limit is
+satisfied, and rejection with the acceptance probability `1 / g(a)` makes the
+draws uniform (von Neumann 1951). The tilt factorises over the tables, so it is
+drawn exactly, choice by choice. The multipliers minimise the sum of all `g`,
+which maximises the acceptance rate. A limit that no architecture exceeds has no
+multiplier.
 
-One of several limits may be asked to be filled. For each there is a tilt of its
-own, which is at least 1 where that one is, and may press upwards: there `b_k`
-is what has to be used. They are drawn from in proportion to their sums, so that
-all together are accepted with `1 / sum g(a)` (Karp and Luby 1983).
+With `fill`, at least one limit must be used. Each limit then has its own tilt,
+which is at least 1 for the architectures that use this limit; its multiplier
+may be negative, with the required use as `b_k`. A tilt is chosen in proportion
+to its sum, and a draw is accepted with `1 / sum g(a)` over all tilts (Karp and
+Luby 1983).
 """
 
 import itertools
@@ -46,24 +48,28 @@ def sample_within(
   distinct: bool = False,
   seconds: float = SECONDS,
 ) -> list[Architecture]:
-  """Draws uniformly from the architectures that keep every limit.
+  """Draws uniformly from the architectures that satisfy every limit.
 
   Args:
-    space: what is drawn from.
-    limits: the largest cost allowed, for any number of costs of `space`; an
-      infinite one is none.
-    number: how many.
-    rng: NumPy's generator; it moves on.
-    fill: 0 to 1; only those are drawn that use at least this share of one
-      limit on an additive cost, if there are any.
+    space: the search space.
+    limits: cost of `space` to the largest value allowed, in the cost's unit; an
+      infinite limit is ignored.
+    number: how many architectures.
+    rng: NumPy's generator; its state advances.
+    fill: 0 to 1; draws only architectures that use at least this fraction of at
+      least one limit on an additive cost. Ignored if no architecture does.
     distinct: draw without replacement.
-    seconds: time limit of the solver that says first what is within the limits,
-      as for `within`. Draws are limited in number, not in time.
+    seconds: time limit of the solver, which first checks that the limits can be
+      satisfied. Draws are limited in number, not in time.
+
+  Returns:
+    `number` architectures in the order of the draws.
 
   Raises:
-    InputError: no architecture keeps the limits, or too few were found in 2
-      million draws: there are too few, or they are too rare.
-    ValueError: a cost is not of the space, or `fill` is out of its range.
+    InputError: no architecture satisfies the limits, or too few were found in 2
+      million draws: too few exist, or they are too rare.
+    ValueError: a cost is not of the space, or `fill` or `seconds` is out of its
+      range.
 
   Example:
     >>> from nasjax import cost, spaces
@@ -75,7 +81,7 @@ def sample_within(
     True
   """
   check_fill(fill)
-  # Says by itself what can be reached, where nothing keeps the limits.
+  # Raises an error that says what can be reached if nothing fits the limits.
   flat = {
     name: np.zeros((*choice.shape, len(choice)))
     for name, choice in space.choices.items()
@@ -98,7 +104,7 @@ def sample_within(
       continue
     seen.add(indices)
     a = Architecture.from_indices(space, indices)
-    # Again in exact numbers: floats may have let too much through.
+    # Check again in exact numbers, since the tilt is computed in floats.
     kept = all(c.exact(a) <= limit for c, limit in limits.items())
     if kept and uses(a, limits, fill):
       found.append(a)

@@ -1,11 +1,11 @@
 """The most probable architecture within limits, exactly.
 
-It maximises the sum of its options' log-probabilities, one option per choice.
-With limits on additive costs that is a multiple-choice knapsack (Kellerer,
-Pferschy and Pisinger 2004, chapter 11). SciPy's HiGHS solves it by branch and
-bound; where much of a limit has to be used, and where branch and bound takes
-long, `nasjax.derive.meet_in_middle` does. Every answer is verified in the
-exact numbers of the costs.
+The solver maximises the sum of log-probabilities, one option per choice. With
+limits on additive costs this is a multiple-choice knapsack (Kellerer, Pferschy
+and Pisinger 2004, chapter 11). SciPy's HiGHS solves it by branch and bound.
+Where much of a limit has to be used, or branch and bound takes long,
+`nasjax.derive.meet_in_middle` solves it. Every answer is verified in the exact
+numbers of the costs.
 """
 
 import functools
@@ -36,10 +36,10 @@ from nasjax.errors import InputError
 from nasjax.space import Architecture, SearchSpace
 
 SECONDS = 10.0
-# Usual cases take less than 100. Counted in nodes, so that every machine turns
-# to the other way at the same place.
+# Usual cases take less than 100. Counted in nodes, so that every machine
+# changes to the other solver at the same node.
 _NODES = 500
-# Branch and bound is slow where more than this share has to be used.
+# Branch and bound is slow where more than this fraction has to be used.
 _NARROW = 0.99
 
 
@@ -48,10 +48,11 @@ class Solution(NamedTuple):
 
   Attributes:
     architecture: the most probable one that was found.
-    gap: another architecture is at most this many nats more probable; 0 where
-      it is proven that none is.
-    fill_open: whether one that uses `fill` may exist, though none was found in
-      time; `architecture` is the most probable one that uses less then.
+    gap: upper bound, in nats, on how much more probable another feasible
+      architecture can be. 0: proven optimal.
+    fill_open: True if the solver ran out of time before it found an
+      architecture that uses `fill`, or proved that there is none;
+      `architecture` then uses less.
   """
 
   architecture: Architecture
@@ -64,10 +65,9 @@ class Answer(NamedTuple):
 
   Attributes:
     index: single choice to the place of its option.
-    gap: other options are at most this many nats more probable; 0 where it is
-      proven that none are.
-    fill_open: whether options that use `fill` may exist, though none were found
-      in time.
+    gap: upper bound, in nats, on how much more probable other feasible options
+      can be. 0: proven optimal.
+    fill_open: as in `Solution`.
   """
 
   index: Index
@@ -76,7 +76,25 @@ class Answer(NamedTuple):
 
 
 def log_prob(architecture: Architecture, alphas: Alphas) -> float:
-  """Log-probability of an architecture under `softmax(alphas)`, float64."""
+  """Log-probability of an architecture under `softmax(alphas)`.
+
+  Args:
+    architecture: one option for every choice.
+    alphas: name of a choice to `f32[*shape, options]`, finite.
+
+  Returns:
+    The sum over all choices, in nats, computed in float64.
+
+  Raises:
+    ValueError: alphas lack a choice, have other shapes, or are not finite.
+
+  Example:
+    >>> from nasjax import space, spaces
+    >>> tiny = spaces.tiny()
+    >>> a = Architecture.from_indices(tiny, (0, 0, 0))
+    >>> round(log_prob(a, space.init_alphas(tiny)), 4)  # log(1 / 2 / 2 / 3)
+    -2.4849
+  """
   scores = scores_of(architecture.space, alphas)
   return Problem(scores, {}).value(architecture.index)
 
@@ -89,30 +107,28 @@ def within(
   fill: float = 0.0,
   seconds: float = SECONDS,
 ) -> Architecture:
-  """The most probable architecture that keeps every limit.
+  """The most probable architecture that satisfies every limit.
 
-  It does not depend on the temperature: dividing alphas by one does not change
-  which architecture is the most probable.
+  It does not depend on the temperature: dividing all alphas by the same number
+  does not change which architecture is the most probable.
 
   Args:
     space: the search space.
     alphas: name of a choice to `f32[*shape, options]`, finite.
-    limits: the largest cost allowed, for any number of costs of `space`; an
-      infinite one is none.
-    fill: 0 to 1. Where the most probable architecture leaves much of every
-      limit unused, the most probable one is returned among those that use at
-      least this share of one limit on an additive cost; if there is no such
-      one, the most probable of all.
-    seconds: time limit. Where it ends the solver, the best architecture that is
-      known is returned, which may depend on the machine then; `solution` says
-      how far from the most probable one it can be. The usual cases are solved
-      in a small part of it, and exactly.
+    limits: cost of `space` to the largest value allowed, in the cost's unit; an
+      infinite limit is ignored.
+    fill: 0 to 1. Returns the most probable architecture among those that use at
+      least this fraction of at least one limit on an additive cost. If there is
+      none, `fill` is ignored.
+    seconds: time limit of the solver. When it is reached, the best architecture
+      so far is returned, which may then depend on the machine; `solution` also
+      returns the gap. Usual cases are solved exactly in a small part of it.
 
   Returns:
-    An architecture; `cost.exact` of it is at most the limit, for every cost.
+    An architecture; its `cost.exact` is at most the limit, for every cost.
 
   Raises:
-    InputError: no architecture keeps the limits; the message names the
+    InputError: no architecture satisfies the limits; the message names the
       smallest cost that can be reached. Or none was found in time, or a limit
       is NaN.
     ValueError: alphas are not finite or not of the space, a cost is not of the
@@ -147,17 +163,21 @@ def solution(
   Args:
     space: the search space.
     alphas: name of a choice to `f32[*shape, options]`, finite.
-    limits: the largest cost allowed, for any number of costs of `space`; an
-      infinite one is none.
-    fill: 0 to 1, the share of one limit that is to be used, as for `within`.
-    seconds: time limit; at least 0. The shortest attempt is made at any.
+    limits: cost of `space` to the largest value allowed, in the cost's unit; an
+      infinite limit is ignored.
+    fill: 0 to 1, minimum fraction of at least one limit, as for `within`.
+    seconds: time limit of the solver, at least 0. Even with 0, the shortest
+      attempt is made.
 
   Returns:
-    The architecture and its gap: 0 unless the time limit ended the solver.
+    The architecture, its gap in nats (0 unless the solver ran out of time), and
+    whether `fill` is still open.
 
   Raises:
-    InputError: no architecture keeps the limits, or none was found in time.
-    ValueError: a number out of its range, or costs of another space.
+    InputError: no architecture satisfies the limits, or none was found in time,
+      or a limit is NaN.
+    ValueError: a number is out of its range, alphas are not finite or not of
+      the space, or a cost is of another space.
 
   Example:
     >>> from nasjax import cost, space, spaces
@@ -184,12 +204,12 @@ def solved(
 
   Args:
     problem: with limits on costs of its choices, and without a floor.
-    split: choice of which each option is solved by itself; None is none.
-    fill: share of one limit to use, from 0 to 1.
+    split: choice whose options are solved one after the other; None without.
+    fill: minimum fraction of at least one limit, 0 to 1.
     seconds: time limit, at least 0.
 
   Raises:
-    InputError: no architecture keeps the limits, or none was found in time.
+    InputError: no architecture satisfies the limits, or none was found in time.
   """
   check_reachable(problem.limits)
   problem = problem._replace(limits=finite(problem.limits))
@@ -244,15 +264,15 @@ def check_seconds(seconds: float) -> None:
 
 
 def _stops(end: float, solves: int) -> Iterator[float]:
-  """When each of so many solves has to stop; what one leaves others have."""
+  """The deadline of each solve; time that one leaves goes to the others."""
   for left in range(solves, 0, -1):
     now = time.monotonic()
-    # Most take next to no time: the first ones may have more than their share.
+    # Most solves are short, so the first ones may take more than an equal part.
     yield now + max(0.0, end - now) / min(left, 3)
 
 
 def _gap(problem: Problem, index: Index, bound: float) -> float:
-  """Nats between what was found and what is possible; 0 within rounding."""
+  """Nats between the value of `index` and the bound; 0 within rounding."""
   value = problem.value(index)
   return 0.0 if closed(bound, value) else float(bound - value)
 
@@ -278,9 +298,9 @@ def _best(problem: Problem, split: Split | None, stops, above: float) -> Found:
 
 
 def _solved(problem: Problem, stop: float, above: float) -> Found:
-  """One problem, by one way after the other.
+  """Solves one problem, by one solver after the other.
 
-  Ranking does not look for what is no better than `above`.
+  Ranking skips architectures that are no better than `above`.
   """
   if not problem.scores:
     return Found({}, 0.0) if problem.kept({}) else NEVER

@@ -21,7 +21,7 @@ class Sampled(NamedTuple):
   Attributes:
     probs: choice to `f32[..., options]`, summing to 1 on the last axis.
     index: slot to `i32[..., m]`, the ops that run, all different; None if all
-      run. Gradients of the other ops' probs are not used.
+      run. Gradients in the probs of other ops are not used.
   """
 
   probs: dict[str, jax.Array]
@@ -37,7 +37,7 @@ class Relaxation(Protocol):
 
 
 class Distribution(Protocol):
-  """Alphas to probabilities; nothing is drawn, and `key` not looked at."""
+  """Alphas to probabilities; deterministic, `key` is ignored."""
 
   def __call__(
     self,
@@ -51,14 +51,17 @@ class Relaxed(NamedTuple):
   """A relaxation with its distribution.
 
   Attributes:
-    probs: what the network mixes its ops with.
+    probs: the relaxation in alpha steps; the network mixes its ops by these
+      probs.
     distribution: the probability of choosing each op, the argument of costs. It
-      is not `probs`, which may be a sample: the expected cost is exact whatever
-      the sample is.
-    weight_probs: what the network mixes its ops with while its weights learn;
-      None is `probs`. It needs no gradient, so it may run fewer ops.
-    logits: `(alphas, temperature) -> logits`, see `logits`; None if the
-      alphas are the logits.
+      differs from `probs` where `probs` is a sample, so that the expected cost
+      is exact for every sample. It is called without a key or with key None,
+      and returns a dict.
+    weight_probs: the relaxation in weight steps; None is `probs`. With the
+      first-order hypergradient it needs no gradient, so it may run fewer ops.
+    logits: `(alphas, temperature) -> logits` of the distribution, see `logits`;
+      None if the distribution is `softmax(alphas / temperature)` or
+      `softmax(alphas)`.
   """
 
   probs: Relaxation
@@ -101,7 +104,10 @@ def is_sampled(relaxed: Relaxed, choices: Mapping[str, Choice]) -> bool:
 
   Args:
     relaxed: a relaxation with its distribution.
-    choices: of a space.
+    choices: name to choice, as in a space.
+
+  Returns:
+    True if `relaxed.probs` returns an index.
 
   Example:
     >>> from nasjax import relax
@@ -125,9 +131,10 @@ def logits(
 ) -> dict[str, jax.Array]:
   """Logits of the distribution; `nasjax.derive` takes them as alphas.
 
-  Where the distribution is a softmax of the alphas they are returned as they
-  are: a temperature does not change which architecture is the most probable.
-  They are finite, and ordered as the alphas, even where the distribution is 0.
+  Where the distribution is a softmax of the alphas, the alphas are returned
+  unchanged: a temperature does not change which architecture is the most
+  probable. The logits are finite, and ordered as the alphas, even where the
+  distribution is 0.
 
   Args:
     relaxed: a relaxation with its distribution.
@@ -136,6 +143,10 @@ def logits(
 
   Returns:
     Choice to `f32[..., options]`.
+
+  Raises:
+    ValueError: `relaxed.logits` divides by the temperature, which is known and
+      not positive.
 
   Example:
     >>> import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Hard forward, soft backward: one op counts, all of them have to run."""
+"""Hard forward, soft backward: probs are one-hot, but all ops have to run."""
 
 import jax
 import jax.numpy as jnp
@@ -25,14 +25,14 @@ def straight_through(
   algorithm 1 of Liu et al. 2023).
 
   The mean of its gradient is that of `E f(one-hot)` to first order: each
-  difference `f(i) - f(j)` is taken for `grad f(j) . (i - j)`, in slot after
-  slot. So it is unbiased where `f` is linear in the probs of each slot, and
-  else its bias is what the differences of `f` have beyond first order.
+  difference `f(i) - f(j)` is replaced by `grad f(j) . (i - j)`, one slot at a
+  time. So it is unbiased where `f` is linear in the probs of each slot;
+  otherwise its bias comes from the terms of `f` beyond first order.
 
   Args:
     alphas: choice to `f32[..., options]`.
-    temperature: positive; of the distribution as well, so that what is said of
-      the gradient is true at every temperature.
+    temperature: positive; also that of the distribution, so that the bias above
+      is the same at every temperature.
     key: PRNG key, consumed.
 
   Returns:
@@ -63,20 +63,20 @@ def reinmax(
 ) -> dict[str, jax.Array]:
   """A one-hot sample `D` of `p = softmax(z)`, `z = alphas / temperature`.
 
-  Forward `D`, backward twice the derivative of softmax at `(D + p) / 2` less
-  half of that at `p` (Liu et al. 2023, ReinMax, algorithm 2, whose own
-  temperature is 1 here: then it is of second order).
+  Forward `D`, backward twice the derivative of softmax at `(D + p) / 2` minus
+  half the derivative at `p` (Liu et al. 2023, ReinMax, algorithm 2, with its
+  own temperature at 1, for which it is second order).
 
   The mean of its gradient is that of `E f(one-hot)` to second order: each
-  difference `f(i) - f(j)` is taken for `(grad f(i) + grad f(j)) / 2 . (i - j)`
-  (Heun's method), in slot after slot. So it is unbiased where `f` is quadratic
-  in the probs of each slot, and else its bias is what the differences of `f`
-  have beyond second order.
+  difference `f(i) - f(j)` is replaced by
+  `(grad f(i) + grad f(j)) / 2 . (i - j)` (Heun's method), one slot at a time.
+  So it is unbiased where `f` is quadratic in the probs of each slot; otherwise
+  its bias comes from the terms of `f` beyond second order.
 
   Args:
     alphas: choice to `f32[..., options]`.
-    temperature: positive; of the distribution as well, so that what is said of
-      the gradient is true at every temperature.
+    temperature: positive; also that of the distribution, so that the bias above
+      is the same at every temperature.
     key: PRNG key, consumed.
 
   Returns:
@@ -103,7 +103,7 @@ def reinmax(
 
 
 def _draw(z: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-  """A one-hot sample of `softmax(z)`, and that."""
+  """A one-hot sample of `softmax(z)`, and `softmax(z)`."""
   return one_hot(jnp.argmax(z + gumbel(key, z), -1), z), jax.nn.softmax(z)
 
 

@@ -1,7 +1,8 @@
 """Estimators on sampled ops, so that no other op has to run.
 
-Each returns the index of the ops with the probs. Of a choice that no op comes
-from, a width or a pattern, the probs are hard as well; its index says nothing.
+Each returns the index of the sampled ops with the probs. Widths and
+downsampling patterns select no op: their probs are one-hot too; ignore their
+entries in `index`.
 """
 
 import jax
@@ -28,12 +29,13 @@ def gdas(alphas: Tree, temperature: ArrayLike, key: jax.Array) -> Sampled:
   `1 + h[k] - stop_gradient(h[k])`: forward one-hot, backward that of `h[k]`.
 
   The mean of its gradient is `E[df/dp_k(one-hot k) dh_k/dalphas]`. That is
-  biased for `E f(one-hot)`, even where `f` is linear, in two ways: the other
-  ops' outputs, as they did not run, count as 0, and `h` is steeper or flatter
-  than the distribution, by the temperature. Where `f` is linear with slopes `c`
-  it is that of `sum_k c_k E[h_k; k is the argmax]`, the boundaries between the
-  argmax regions held fixed. A width, whose options need not run to be known,
-  has the gradient of a straight-through estimator instead.
+  biased for `E f(one-hot)`, even where `f` is linear, for two reasons: the
+  outputs of the other ops count as 0, since these ops did not run; and the
+  temperature makes `h` steeper or flatter than the distribution. Where `f` is
+  linear with slopes `c`, the mean is the gradient of `sum_k c_k E[h_k; k is the
+  argmax]` with fixed boundaries between the argmax regions. The options of a
+  width do not have to run, so a width has the gradient of a straight-through
+  estimator instead.
 
   Args:
     alphas: choice to `f32[..., options]`.
@@ -99,30 +101,29 @@ def binary_gates(
 ) -> Sampled:
   """Two ops, drawn without replacement; one of their gates is open.
 
-  Cai et al. 2019, ProxylessNAS, section 3.2. With `p = softmax(z)`, `z = alphas
-  / temperature` (in the paper 1): two ops are drawn by `p`, the others taken
-  for nonexistent; `q` is the softmax of the two, and by `q` one gate is opened.
-  Forward the open gate is 1 and the others 0; backward, `df/dg_j` of the two
-  gates stands for `df/dq_j` (eq. 4, after BinaryConnect).
+  Cai et al. 2019, ProxylessNAS, section 3.2. With `p = softmax(z)` and `z =
+  alphas / temperature` (the paper has temperature 1): two ops are drawn from
+  `p`; `q` is the softmax over these two, and one of their gates is drawn from
+  `q` and opened. Forward the open gate is 1 and the others are 0; backward,
+  `df/dg_j` of the two gates stands for `df/dq_j` (eq. 4, after BinaryConnect).
 
-  The paper then shifts both alphas so that no other op's probability changes.
-  Here the shift is part of the gradient: what it adds to both is such that the
-  sum of `exp(z)` of the two stays, to first order in a step along the gradient.
-  (An optimizer that remembers, or scales each alpha by itself, takes another
-  step: with it other ops' probabilities change a little.)
-  So the exact gradient of a cost, which moves every alpha, is not shifted away.
+  After each step, the paper rescales the two alphas so that the probabilities
+  of all other ops stay the same. Here this rescaling is part of the gradient:
+  to first order, a step along it keeps the sum of `exp(z)` of the two ops. An
+  optimizer with momentum, or with a rate for each alpha, changes the other
+  probabilities a little. The exact gradient of a cost, which moves every alpha,
+  is not rescaled.
 
-  A gate is open with the sum of `P(pair) q` over its op's pairs. In a slot of
-  two ops that is `p`, else it is near it; by `p`, the distribution, `one_path`
-  draws.
+  The marginal probability that gate i is open equals `p_i` for two ops, and is
+  close to `p_i` for more. Weights sample from `p` exactly (`one_path`).
 
   The mean of its gradient is biased for `E f(one-hot)`: with `v_a = q_a q_b
   (df/dg_a - df/dg_b)` and `v_b = -v_a` it is `E[v_i - q_a v_a - q_b v_b]` over
   pairs and gates. Where `f` is linear with slopes `c`, its part in alpha `i` is
   the sum over `j` of `p_i p_j (c_i - c_j)`, the true one, times
   `P(the pair i, j) 2 p_j / (p_i + p_j)^3`, over the temperature: of every two
-  ops it lowers the costlier against the other. In a slot of two ops it is then
-  exact, but for what it adds to both, which the distribution does not see.
+  ops it lowers the alpha of the one with the larger loss. For two ops it is
+  exact, up to a number added to both alphas, which does not change `p`.
 
   Args:
     alphas: choice to `f32[..., options]`, with at least two ops.
@@ -156,7 +157,7 @@ def _gates(
   _, pair = jax.lax.top_k(z + gumbel(for_pair, z), 2)
   two = jnp.take_along_axis(z, pair, -1)
   q = jax.nn.softmax(two)
-  # In place of `two`, the same value less the shift that keeps the sum.
+  # Equals `two`; its derivative includes the rescaling that keeps the sum.
   moved = (two - jax.lax.stop_gradient(two)).sum(-1, keepdims=True)
   held = two - jax.lax.stop_gradient(q) * moved
   opened = jnp.argmax(two + gumbel(for_gate, two), -1)

@@ -1,4 +1,4 @@
-"""Softmax, with and without noise: every op counts a little."""
+"""Softmax, with and without noise: all ops run and are mixed."""
 
 import jax
 from jax.typing import ArrayLike
@@ -42,6 +42,14 @@ def probabilities(
   alphas: Tree, temperature: ArrayLike = 1.0, key: jax.Array | None = None
 ) -> dict[str, jax.Array]:
   """`softmax(alphas)`, the distribution of the samples at any temperature.
+
+  Args:
+    alphas: choice to `f32[..., options]`.
+    temperature: ignored.
+    key: ignored.
+
+  Returns:
+    Choice to `f32[..., options]`, summing to 1 on the last axis.
 
   Example:
     >>> import jax.numpy as jnp

@@ -155,8 +155,8 @@ class SearchConfig:
   )
   entropy: float | str | piecewise.Points | None = option(
     None,
-    'w of the alpha loss, loss + w * H, with H the entropy of the '
-    'probabilities, summed over all choices; w > 0 pushes towards one op per '
+    'weight w of the entropy H in the alpha loss, loss + w * H; H is summed '
+    'over all choices; w > 0 pushes towards one op per '
     f'slot, w < 0 towards equal probabilities: {piecewise.SYNTAX}, such as '
     '80:0,240:0.1; not given: 0',
     parse=piecewise.parse,

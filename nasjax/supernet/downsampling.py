@@ -1,9 +1,10 @@
-"""The place of downsampling as a choice.
+"""The downsampling pattern as a choice.
 
 The patterns of a space differ in resolution, so their outputs cannot be mixed:
-a step runs one pattern. All patterns share their weights, since the shapes of
-weights do not depend on the resolution. Each pattern has its own running
-statistics of batch norm, since those do.
+a step runs one pattern. `nasjax.search.score_function` draws it and estimates
+the gradient of its probabilities. All patterns share their weights, since the
+shapes of weights do not depend on the resolution. Each pattern has its own
+running statistics of batch norm, since those do.
 """
 
 from collections.abc import Callable, Mapping

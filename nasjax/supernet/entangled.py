@@ -35,18 +35,18 @@ from nasjax.supernet.mixed import channel_mask, check_choices, rematted
 
 
 class NestedBlock(nn.Module):
-  """One block that is all ops of a nest, by masks; without the shortcut.
+  """One block that holds all ops of a nest, by masks; without the shortcut.
 
-  With x the input, extended by channels of 0 where it is seen by more, E and D
-  the expansion and the depthwise convolution, each with its batch norm, S the
-  squeeze-excite and P the projection with its batch norm,
+  With x the input, padded with channels of 0 to the width of the depthwise
+  convolution, E and D the expansion and the depthwise convolution, each with
+  its batch norm, S the squeeze-excite and P the projection with its batch norm,
 
       h = (1 - plain) act(E x) + plain x
       y = P(S(kept act(D h))),  D's kernel times taps
 
-  Up to `kept` each channel is on its own, batch norm's statistics included, so
-  that those which are not there change nothing in the others; after it they
-  are 0.
+  Before `kept`, each channel is computed from itself alone, batch norm
+  included, so channels that an op lacks do not affect the others. `kept` sets
+  them to 0.
   """
 
   nest: Nest
@@ -102,8 +102,8 @@ class EntangledSlot(nn.Module):
   """Sum over a slot's paths of prob times output.
 
   With P the probability of a nest's ops, `block` their `NestedBlock`, `kept`
-  the mask of the output width and s the probability that the output is as wide
-  as the input,
+  the mask of the output width and s the probability that output and input have
+  the same width,
 
       P (kept block(x) + s x) + p_skip x + sum_other p_i kept op_i(x)
 
@@ -169,27 +169,28 @@ class Entangled(nn.Module):
   """The network of a chain space, from images to logits, of shared weights.
 
   Inverted bottlenecks of one slot that differ in kernel and expansion alone are
-  one block (`NestedBlock`); where widths are choices, in the middle of a block
-  only those channels count that belong to the width coming in. Ops that cannot
+  one block (`NestedBlock`). Where widths are choices, a block uses only the
+  middle channels of its input width. Ops that cannot
   share weights (another activation, another block) are mixed as in a
   `nasjax.supernet.Supernet`; `nasjax.supernet.sharing.unentangled` says which.
 
   At one-hot probs it computes the derived network with a part of its weights
   (`nasjax.supernet.inherit.subweights`): with batch statistics, or with running
-  statistics that are re-estimated (`nasjax.supernet.inherit.reestimate`),
-  because those kept here are of mixtures. Between one-hots one kernel is the
-  mixture of the kernels, as in Single-Path NAS (Stamoulis et al. 2019, section
-  3), and expansions and widths are masks of channels, as in FBNetV2 (Wan et al.
-  2020, section 3.1) and TF-NAS (Hu et al. 2020); probabilities have their
-  gradients through kernel and masks. After the projection its batch norm takes
-  out how much was kept in all, so that it is the ratios that count.
+  statistics that are re-estimated (`nasjax.supernet.inherit.reestimate`), since
+  the running statistics of the supernet are those of mixtures. At other probs
+  one kernel is the mixture of the kernels, as in Single-Path NAS (Stamoulis et
+  al. 2019, section 3), and expansions and widths are masks of channels, as in
+  FBNetV2 (Wan et al. 2020, section 3.1) and TF-NAS (Hu et al. 2020). The
+  gradients of the probabilities go through the kernel and the masks. The batch
+  norm after the projection removes the scale of the masks, so only their ratios
+  count.
 
-  Parameters are named `slot / op / ...`, where the op that stands for a nest is
-  its largest.
+  Parameters are named `slot / op / ...`; the weights of a nest have the name of
+  its largest op.
 
   Attributes:
-    space: what the network holds.
-    numerics: how it is computed.
+    space: the search space.
+    numerics: how the network is computed.
 
   Example:
     >>> from nasjax import relax, space, spaces
@@ -225,14 +226,16 @@ class Entangled(nn.Module):
       probs: slot or width to `f32[options]`, for all of `space.choices`.
       train: batch statistics (and `batch_stats` updated) instead of the
         running ones, dropout on.
-      index: None; here for the signature of `Supernet`.
+      index: where the space has patterns, `index['pattern']` may name the one
+        that runs (`nasjax.supernet.downsampling`). There is no index of ops:
+        one-hot probs select them.
 
     Returns:
       `f32[N, num_classes]`.
 
     Raises:
-      ValueError: `probs` lacks a choice, the space still has patterns, or there
-        is an index.
+      InputError: images are too small for the strides.
+      ValueError: `probs` lacks a choice, or `index` names ops.
     """
     if self.space.patterns:
       whole = Downsampling(self.space, self.numerics, Entangled)

@@ -23,25 +23,25 @@ def subweights(
   collection: str = 'params',
   kind: str = 'entangled',
 ) -> Tree:
-  """The part of a supernet's weights that a derived network has.
+  """Cuts the weights of a derived network from those of its supernet.
 
-  Of kernels the middle taps and of each axis of channels the first: what
-  `nasjax.supernet.masks.masks` leaves at one-hot. It is linear in the weights,
-  and may be jitted with all other arguments static.
+  It takes the middle taps of each kernel and the first channels of each axis,
+  as the masks of `nasjax.supernet.masks.masks` do at one-hot. The function is
+  linear in the weights, and may be jitted with all other arguments static.
 
   Args:
-    space: the architecture's.
-    architecture: what was derived.
-    params: of `nasjax.supernet.entangled.Entangled(space)`, or
-      `Supernet(space)`.
-    collection: the collection of `params`; `'batch_stats'` are cut as well.
-      Where the space has patterns, they are those of the derived pattern.
-    kind: of the supernet, `'entangled'` or `'mixed'`.
+    space: the space of the architecture.
+    architecture: the derived architecture.
+    params: variables of `nasjax.supernet.entangled.Entangled(space)` or
+      `Supernet(space)`, `slot / op / ...`.
+    collection: the collection of `params`, `'params'` or `'batch_stats'`. Where
+      the space has patterns, the statistics of the derived pattern are taken.
+    kind: kind of the supernet, `'entangled'` or `'mixed'`.
 
   Returns:
-    The parameters of `Supernet(fix(space, architecture))`. With them it
-    computes what the supernet computes at one-hot, unless a width is a choice
-    and the supernet is mixed, or has ops that
+    The parameters of `Supernet(fix(space, architecture))`. With them, this
+    network computes the same as the supernet at one-hot. Exceptions: a mixed
+    supernet in which a width is a choice, and ops that
     `nasjax.supernet.sharing.unentangled` names.
 
   Raises:
@@ -84,7 +84,7 @@ def subweights(
 def _names(
   space: Space, architecture: Architecture, kind: str
 ) -> dict[str, str]:
-  """Slot to what the chosen op's parameters are called in the supernet."""
+  """Slot to the name of the chosen op's parameters in the supernet."""
   index = dict(zip(space.choices, architecture.indices, strict=True))
   if space.patterns:
     space = at_pattern(space, index['pattern'])
@@ -122,11 +122,14 @@ def statistics(
   space: Space,
   numerics: Numerics = Numerics(),  # noqa: B008 (frozen)
 ) -> Callable[[dict, jax.Array], Mapping]:
-  """A function `(variables, images) -> batch_stats`, of those images alone.
+  """Makes a function that computes batch statistics of given images.
 
   Args:
     space: a network: one op in every slot.
-    numerics: how it is computed; its momentum is not looked at.
+    numerics: how the network is computed; its momentum is ignored.
+
+  Returns:
+    `(variables, images) -> batch_stats`, the statistics of these images alone.
   """
   own = dataclasses.replace(numerics, bn_momentum=0.0)
   net = Supernet(space, own)
@@ -151,20 +154,21 @@ def reestimate(
   variables: dict,
   batches: Iterable[jax.Array],
 ) -> dict:
-  """Running statistics as those of some batches, all of the same weight.
+  """Computes running statistics again, on batches of equal weight.
 
-  What a supernet has kept is of mixtures, and of weights that have moved since.
-  Means are averaged over batches, and variances are those within batches plus
-  that of the means, as if all had been one batch (Wu and Johnson 2021,
-  Rethinking "Batch" in BatchNorm, section 3; after training, as slimmable
-  networks of Yu and Huang 2019 need it). This holds exactly of a first layer;
-  later ones see batches that were each normalised by their own statistics.
+  The statistics of a supernet are those of mixtures and of earlier weights.
+  Means are averaged over batches; variances are the mean of the variances
+  within batches plus the variance of the means, as if all were one batch (Wu
+  and Johnson 2021, Rethinking "Batch" in BatchNorm, section 3; slimmable
+  networks need it after training, Yu and Huang 2019). This is exact for the
+  first layer only: later layers see batches that were each normalised by their
+  own statistics.
 
   Args:
     apply: a (jitted) function of `statistics`.
-    variables: parameters; other collections are kept, `batch_stats` are not
-      looked at.
-    batches: each `f32[N, H, W, C]`, as in training, of equal sizes.
+    variables: parameters; other collections are kept, `batch_stats` are
+      ignored.
+    batches: each `f32[N, H, W, C]`, normalised as in training, of equal sizes.
 
   Returns:
     The variables with new `batch_stats`.
@@ -188,7 +192,7 @@ def reestimate(
 
 
 def _merged(each: Tree) -> Tree:
-  """Of all batches together, from a leading axis of batches."""
+  """Merges statistics over their leading axis of batches."""
   if not isinstance(each, dict):
     return each.mean(0)
   if set(each) == {'mean', 'var'} and not isinstance(each['mean'], dict):

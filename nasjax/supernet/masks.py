@@ -4,7 +4,8 @@ Inverted bottlenecks that differ in kernel and width alone are nested: a small
 kernel is the middle of a larger one (Stamoulis et al. 2019, Single-Path NAS,
 section 3), and a narrow layer is the first channels of a wide one (Yu et al.
 2019, slimmable networks, section 3). So the largest op holds the weights of
-all, and a mask selects another op. Probabilities over ops give expected masks.
+all ops, and a mask selects one of them. Probabilities over ops give expected
+masks.
 """
 
 import dataclasses
@@ -25,11 +26,11 @@ _sum = functools.partial(jnp.einsum, precision='highest')
 
 @dataclasses.dataclass(frozen=True)
 class Nest:
-  """Ops that share weights, and the widths of what comes in.
+  """Ops that share weights, and the possible input widths.
 
   Attributes:
-    ops: which differ in kernel and width in the middle alone.
-    widths: all numbers of channels that come in, ascending.
+    ops: ops that differ only in kernel and middle width.
+    widths: all possible numbers of input channels, ascending.
 
   Example:
     >>> nest = Nest((MBConv(5, 3), MBConv(3, 6)), (4, 8))
@@ -67,22 +68,22 @@ class Nest:
 
   @property
   def name(self) -> str:
-    """That of the op with the largest of everything, in the slot or not."""
+    """Name of an op with the largest width and kernel, in the slot or not."""
     widest = max(self.ops, key=lambda op: op.expanded(self.widths[-1]))
     return dataclasses.replace(widest, kernel=self.kernel).name
 
 
 class Masks(NamedTuple):
-  """What probabilities make of a nest's weights; at one-hot all are 0 or 1.
+  """Expected masks of a nest's weights; at one-hot all are 0 or 1.
 
   Attributes:
-    total: `f32[]`, probability of the nest's ops together.
-    taps: `f32[k, k, 1, mid]`, share of each tap of the depthwise kernel.
-    kept: `f32[mid]`, share of each channel in the middle.
-    plain: `f32[mid]`, share of what is not expanded in what a channel of the
-      depthwise convolution sees.
-    squeezed: `f32[squeezed]`, share of each channel of the squeeze-excite; None
-      without one.
+    total: `f32[]`, probability of all ops of the nest.
+    taps: `f32[k, k, 1, mid]`, factor of each tap of the depthwise kernel.
+    kept: `f32[mid]`, factor of each middle channel.
+    plain: `f32[mid]`, weight of the unexpanded input in the input of each
+      channel of the depthwise convolution.
+    squeezed: `f32[squeezed]`, factor of each channel of the squeeze-excite;
+      None without one.
   """
 
   total: jax.Array
@@ -95,20 +96,23 @@ class Masks(NamedTuple):
 def masks(nest: Nest, probs: jax.Array, widths: jax.Array) -> Masks:
   """Expectations over ops and widths.
 
-  With p_j of op j, P = sum_j p_j, q_j = p_j / P, r_w of the width w coming in,
-  and M_jw channels in the middle,
+  With p_j the probability of op j, P = sum_j p_j, q_j = p_j / P, r_w that of
+  the input width w, and M_jw the middle channels,
 
       kept_c       = sum_jw q_j r_w [c < M_jw]
       taps_c(u, v) = sum_jw q_j r_w [c < M_jw] [(u, v) in kernel j] / kept_c
 
-  that is, the probability that a channel is there, and if it is, that its
-  kernel reaches a tap. So what a channel computes does not depend on ops that
-  lack it. `plain` is of the form of `taps`.
+  `kept` is the probability that the channel exists; `taps` is the probability
+  that its kernel has the tap, given that the channel exists. So the output of a
+  channel does not depend on ops that lack it. `plain` has the form of `taps`.
 
   Args:
-    nest: what shares weights.
-    probs: `f32[ops]`, of the nest's ops; they need not sum to 1.
-    widths: `f32[widths]`, of what comes in.
+    nest: the ops that share weights.
+    probs: `f32[ops]`, probabilities of these ops; they need not sum to 1.
+    widths: `f32[widths]`, probabilities of the input widths.
+
+  Returns:
+    The expected masks.
 
   Example:
     >>> nest = Nest((MBConv(5, 1), MBConv(3, 2)), (2,))
@@ -125,8 +129,8 @@ def masks(nest: Nest, probs: jax.Array, widths: jax.Array) -> Masks:
     """`[mid, n]`: of `[ops, widths, n]`, given that the channel is kept."""
     events = events.astype(probs.dtype)
     both = _sum('jw,jwc,jwn->cn', joint, in_it, events)
-    # Of channels that are nowhere: as if they were, so that the gradient says
-    # what they would add. At one-hot the quotient is exactly 0 or 1.
+    # Channels with zero probability use the unconditional mask, so their
+    # gradient stays informative. At one-hot the quotient is exactly 0 or 1.
     always = _TINY * _sum('jw,jwn->n', joint, events)
     return (both + always[None]) / (kept + _TINY)[:, None]
 
@@ -135,7 +139,7 @@ def masks(nest: Nest, probs: jax.Array, widths: jax.Array) -> Masks:
   shape = *joint.shape, len(sizes)
   size = if_kept(np.broadcast_to(has_size[:, None], shape))
   taps = _sum('cn,nuv->uvc', size, boxes.astype(probs.dtype))[:, :, None]
-  # What is not expanded has no more channels than come in.
+  # The unexpanded input has no more channels than the input.
   comes_in = np.arange(nest.mid) < nest.widths[-1]
   plain = if_kept(nest.plain[..., None])[:, 0] * comes_in.astype(probs.dtype)
   squeezed = None
@@ -145,9 +149,8 @@ def masks(nest: Nest, probs: jax.Array, widths: jax.Array) -> Masks:
 
 
 def _conditional(probs, total):
-  """Given that it is one of these ops which was chosen."""
-  # Where none has a probability all have the same one, so that the gradient
-  # says what the block would add.
+  """Probabilities of the ops, given that one of these ops is chosen."""
+  # If all are zero, use equal ones, so that the block has a gradient.
   is_there = total > _TINY
   ratios = probs / jnp.where(is_there, total, 1)
   return jnp.where(is_there, ratios, 1 / len(probs))
@@ -159,7 +162,7 @@ def _below(sizes, dtype):
 
 
 def _boxes(nest):
-  """Sizes of kernels, and `bool[sizes, k, k]`: what taps each has."""
+  """Kernel sizes, and `bool[sizes, k, k]`: the taps of each."""
   sizes = sorted({op.kernel for op in nest.ops})
   reach = np.abs(np.arange(nest.kernel) - nest.kernel // 2)
   ring = np.maximum(reach[:, None], reach[None])

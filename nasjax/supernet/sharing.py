@@ -17,16 +17,16 @@ from nasjax.ops import (
 from nasjax.space import Slot, Space, Width, at_pattern, channels
 from nasjax.supernet.masks import Nest
 
-# What they compute of channels of 0 they compute of none.
+# Extra input channels that are 0 do not change their output.
 _OF_ANY_WIDTH = (Classifier, Conv, ConvClassifier, MaxPool, Skip)
 
 
 class Path(NamedTuple):
-  """What is computed once in a slot.
+  """Ops of a slot that are computed together, as one block.
 
   Attributes:
-    places: of the ops in the slot.
-    nest: their shared weights; None for a single op with weights of its own.
+    places: indices of these ops in the slot.
+    nest: their shared weights; None for a single op with its own weights.
   """
 
   places: tuple[int, ...]
@@ -37,8 +37,11 @@ def paths(slot: Slot, inputs: int | Width) -> tuple[Path, ...]:
   """The paths of a slot, in the order of their first ops.
 
   Args:
-    slot: of a space.
-    inputs: features of the slot before, or channels of the image.
+    slot: a slot of a space.
+    inputs: features of the previous slot, or channels of the image.
+
+  Returns:
+    Each op of the slot is in one path.
 
   Example:
     >>> ops = MBConv(3, 3), MBConv(3, 6, 'relu'), MBConv(5, 6)
@@ -66,31 +69,31 @@ def _varies(slot: Slot, inputs: int | Width) -> bool:
 
 
 def _in_common(op: Op, slot: Slot, inputs: int | Width) -> MBConv | None:
-  """The same for ops that can share weights; None of those that cannot."""
-  # What inherits may have another module.
+  """A key that is equal for ops that can share weights; else None."""
+  # A subclass may have another module.
   if type(op) is not MBConv:
     return None
-  # Below the stride `SAME` does not align the middles of kernels.
+  # With kernels below the stride, `SAME` padding does not align their centres.
   if op.kernel < max(2, np.max(slot.stride)):
     return None
   if op.groups == 1:
     return dataclasses.replace(op, kernel=3, expand=1, mid=None)
-  # With the width the groups' borders move: first channels are no group.
+  # The groups depend on the width, so the first channels are not whole groups.
   return None if _varies(slot, inputs) else dataclasses.replace(op, kernel=3)
 
 
 def unentangled(space: Space) -> dict[str, tuple[str, ...]]:
-  """The ops that share no weights, by slot: what a log should say.
+  """The ops that share no weights in an entangled supernet, by slot.
 
-  In a slot with several ops they are computed besides the others. Where a width
-  is a choice they see, at one-hot too, channels that are not there, so that the
-  derived network is another one.
+  They cost an extra block in a slot with several ops. Where a width is a
+  choice, they see all channels of the largest width even at one-hot, so the
+  supernet does not compute the derived network.
 
   Args:
-    space: of any kind.
+    space: a chain, with or without patterns.
 
   Returns:
-    Slot to names of ops, for the slots that have such.
+    Slot to names of such ops, for the slots that have any.
 
   Example:
     >>> from nasjax import spaces
@@ -130,12 +133,15 @@ def _unentangled(space: Space) -> dict[str, tuple[str, ...]]:
 
 
 def blocks(space: Space) -> dict[str, int]:
-  """How many blocks are computed in a slot, for those with more than one.
+  """Number of blocks that are computed in a slot, if there are several.
 
-  A skip is none.
+  Skips do not count.
 
   Args:
-    space: of any kind.
+    space: a chain without patterns.
+
+  Returns:
+    Slot to number of blocks, for the slots with more than one.
 
   Example:
     >>> from nasjax import spaces

@@ -1,15 +1,17 @@
 """Per-op weights, stacked along a leading op axis.
 
-A step gathers only the ops that it sampled, and scatters them back. Variables
-of a supernet (`slot / op / ...`) take two other forms:
+A step gathers only the ops that it sampled, and scatters them back. Besides
+the module's form, `slot / op / ...`, the variables of a supernet have two
+forms:
 
-- stacked, `slot / kind / ...`: leaves of the same place and rank are one array
-  `[ops, ...]`, padded with zeros to the largest;
+- stacked, `slot / kind / ...`: leaves with the same path and rank form one
+  array `[ops, ...]`, padded with zeros to the largest; `kind` is the rank, such
+  as `4d`;
 - gathered, `slot / drawn_0 / kind / ...`: the rows of the sampled ops.
   Gradients and optimizer updates have this form.
 
-A slot that is no choice has the same form in all three. An optimizer's state is
-stacked like the weights that it belongs to. `nasjax.supernet.switch` runs the
+A slot with a single op has the same variables in all three. The state of an
+optimizer is stacked like its weights. `nasjax.supernet.switch` runs the
 gathered op.
 """
 
@@ -31,10 +33,10 @@ def stack_ops(each: Sequence[Tree]) -> Tree:
   """The stacked form of the variables of a slot's ops.
 
   Args:
-    each: nested dicts, one of each op.
+    each: the variables of each op, nested dicts.
 
   Returns:
-    `kind / ...`, of arrays `[ops, ...]`; 0 where an op has no such leaf.
+    `kind / ...`, with arrays `[ops, ...]`; zeros where an op has no such leaf.
 
   Example:
     >>> a, b = {'dw': jnp.ones((3, 3))}, {'dw': jnp.ones((5, 5)), 'pw': 7.0}
@@ -59,14 +61,14 @@ def stack_ops(each: Sequence[Tree]) -> Tree:
 
 
 def cut(taken: Tree, shapes: Tree) -> Tree:
-  """The variables of one op, of what was taken at its place.
+  """The variables of one op in the module's form, without the padding.
 
   Args:
-    taken: `kind / ...`.
-    shapes: arrays or shapes of the op, in its own form.
+    taken: the row of the op, `kind / ...`, as `at` returns it.
+    shapes: arrays or shapes of the op, in the module's form.
 
   Returns:
-    The structure of `shapes`, of the first elements of every axis.
+    The structure of `shapes`, with the first elements of every axis.
 
   Example:
     >>> own = {'dw': jnp.ones((1, 2))}
@@ -86,8 +88,11 @@ def fill(taken: Tree, own: Tree) -> Tree:
   """`taken` with the variables of one op at the beginning of every axis.
 
   Args:
-    taken: `kind / ...`.
-    own: arrays of the op, in its own form; `cut` gives them back.
+    taken: the row of the op, `kind / ...`.
+    own: arrays of the op, in the module's form.
+
+  Returns:
+    The structure of `taken`; `cut` returns `own` from it.
   """
   flat = _flat(taken)
   for path, leaf in _kinds(own).items():
@@ -97,11 +102,14 @@ def fill(taken: Tree, own: Tree) -> Tree:
 
 
 def at(stacked: Tree, i: int | jax.Array) -> Tree:
-  """What is kept of one op of a slot.
+  """The row of one op.
 
   Args:
-    stacked: of the slot, arrays `[ops, ...]`.
-    i: `i32[]`, the op's place.
+    stacked: stacked variables of a slot, arrays `[ops, ...]`.
+    i: `i32[]`, index of the op.
+
+  Returns:
+    Arrays `[...]`, without the axis of ops.
   """
 
   def one(whole):
@@ -111,12 +119,15 @@ def at(stacked: Tree, i: int | jax.Array) -> Tree:
 
 
 def set_at(stacked: Tree, new: Tree, i: int | jax.Array) -> Tree:
-  """`stacked` with `new` in the place of one op.
+  """`stacked` with a new row for one op.
 
   Args:
-    stacked: of a slot, arrays `[ops, ...]`.
-    new: arrays `[...]`, as `at` returns them.
-    i: `i32[]`, the op's place.
+    stacked: stacked variables of a slot, arrays `[ops, ...]`.
+    new: the new row, arrays `[...]`.
+    i: `i32[]`, index of the op.
+
+  Returns:
+    Arrays `[ops, ...]`.
   """
 
   def one(whole, x):
@@ -128,7 +139,7 @@ def set_at(stacked: Tree, new: Tree, i: int | jax.Array) -> Tree:
 
 
 def is_taken(slot: Tree) -> bool:
-  """Whether a slot's variables are those of the ops that were drawn."""
+  """Whether the variables of a slot are in the gathered form."""
   return DRAWN.format(0) in slot
 
 
@@ -141,7 +152,7 @@ def stack(choices: Options, tree: Tree) -> Tree:
     tree: params or `batch_stats`, `slot / op / ...`.
 
   Returns:
-    `slot / kind / ...`, of arrays `[ops, ...]`; other slots as they are.
+    `slot / kind / ...`, with arrays `[ops, ...]`; other slots are unchanged.
   """
 
   def own(name):
@@ -154,9 +165,12 @@ def unstack(choices: Options, stacked: Tree, shapes: Tree) -> Tree:
   """Inverts `stack`.
 
   Args:
-    choices: as `stack` had them.
-    stacked: what `stack` returned.
-    shapes: arrays or shapes of the tree that `stack` was given.
+    choices: those given to `stack`.
+    stacked: the result of `stack`.
+    shapes: arrays or shapes of the tree given to `stack`.
+
+  Returns:
+    `slot / op / ...`, the module's form.
 
   Example:
     >>> ops = {'slot': ('a', 'b')}
@@ -179,8 +193,8 @@ def take(choices: Options, stacked: Tree, index: Index) -> Tree:
   """Gathers the ops that run.
 
   Args:
-    choices: as `stack` had them.
-    stacked: variables, or anything of the same structure.
+    choices: those given to `stack`.
+    stacked: stacked variables, or a tree of the same structure.
     index: slot to `i32[m]`, all different.
 
   Returns:
@@ -205,10 +219,13 @@ def put(choices: Options, stacked: Tree, taken: Tree, index: Index) -> Tree:
   """Scatters gathered ops back into `stacked`; in place under `jit`.
 
   Args:
-    choices: as `stack` had them.
-    stacked: as `take` had it.
-    taken: what `take` returned, changed.
-    index: as `take` had it.
+    choices: those given to `stack`.
+    stacked: the tree given to `take`.
+    taken: gathered variables, of the structure that `take` returns.
+    index: the index given to `take`.
+
+  Returns:
+    The stacked form, with new rows for the gathered ops.
 
   Example:
     >>> rows = {'slot': {'1d': {'x': jnp.array([[1.0], [2.0]])}}}
@@ -229,12 +246,12 @@ def put(choices: Options, stacked: Tree, taken: Tree, index: Index) -> Tree:
 
 
 def _kinds(tree: Tree) -> dict[tuple[str, ...], jax.Array]:
-  """Leaves by their place, below what they can be stacked with."""
+  """Leaves by their path, below their rank."""
   return {(f'{jnp.ndim(x)}d', *path): x for path, x in _flat(tree).items()}
 
 
 def _flat(tree: Tree) -> dict[tuple[str, ...], jax.Array]:
-  """Leaves by their place."""
+  """Leaves by their path."""
   flat = traverse_util.flatten_dict(tree)
   return flat  # pyrefly: ignore[bad-return] # flax: no empty nodes here
 

@@ -1,9 +1,8 @@
-"""Runs one op of a slot: a conditional that recomputes in its gradient.
+"""Runs one op of a slot by `lax.switch`, with rematerialisation.
 
-A supernet that runs one op of a slot has weights of all. A gradient of all of
-them is zeros but for one op, and costs more the more candidates there are. So
-the weights of that op are gathered from stacked ones first
-(`nasjax.supernet.stacked`).
+Without gathering, the gradient of a step would have an array for the weights of
+every candidate, all zeros but those of the op that ran. So the weights of this
+op are gathered first from the stacked weights (`nasjax.supernet.stacked`).
 """
 
 import functools
@@ -20,9 +19,9 @@ from nasjax.supernet import stacked
 def one_of(slot: Slot, numerics: Numerics, train: bool) -> Callable[..., Any]:
   """Runs one op of a slot; the time does not depend on how many there are.
 
-  A conditional whose branches keep what their gradients need hands out,
-  whichever ran, what all of them keep. So the gradient computes the one op
-  again, from its input, in a conditional of its own.
+  Differentiating `lax.switch` saves the residuals of all branches, whichever
+  ran. So the backward pass recomputes the chosen op in a second switch
+  (rematerialisation).
 
   Args:
     slot: its ops are the branches.
@@ -30,9 +29,10 @@ def one_of(slot: Slot, numerics: Numerics, train: bool) -> Callable[..., Any]:
     train: as in `nasjax.supernet.Supernet`.
 
   Returns:
-    `(params, x, i, stats, key) -> (y, stats)`: taken parameters and statistics
-    (`nasjax.supernet.stacked`), the input, `i32[]`, and a key or None. It has
-    gradients in `params` and `x`, by reverse mode alone.
+    `(params, x, i, stats, key) -> (y, stats)`, with the gathered parameters and
+    statistics of the op (`nasjax.supernet.stacked`), the input, its place
+    `i32[]`, and a PRNG key or None. It has gradients in `params` and `x`, in
+    reverse mode only.
 
   Example:
     >>> import jax.numpy as jnp
