@@ -15,7 +15,7 @@ class Point(NamedTuple):
   """One architecture of a frontier.
 
   Attributes:
-    cost: exact, in the cost's unit.
+    cost: exact cost, in the cost's unit.
     log_prob: nats; no architecture of this or a lower cost has a higher one.
     architecture: of the space.
   """

@@ -1,11 +1,11 @@
-"""A random generator that compiles fast, for what is drawn once at a start.
+"""A PRNG that compiles fast, for the initial weights of a network.
 
-JAX's own ones are made for long streams; XLA's CPU backend compiles a draw of
-theirs for 50 ms, and a supernet draws hundreds. Here 32 bits are a hash of the
-key and of their position: two rounds of a mixing function that changes half of
-the output bits with any input bit (Wellons 2018, "Prospecting for Hash
-Functions", lowbias32). It is a `jax.random` generator like any other, tested as
-such, and no more than initial weights should depend on it.
+On a CPU, XLA takes 50 ms to compile one draw of JAX's default generator, and
+the initialisation of a supernet has hundreds of draws. Here each 32-bit word is
+a hash of the key and the word's position: two rounds of a mixing function in
+which every input bit changes about half of the output bits (Wellons 2018,
+"Prospecting for Hash Functions", lowbias32). It is a PRNG implementation for
+`jax.random`, with tests of its statistics; use it for initial weights only.
 """
 
 import math
@@ -19,12 +19,14 @@ from jax.extend import random
 
 
 def drawn_quickly(init: Callable) -> Callable:
-  """`init`, whose first argument is a key, with this generator's numbers.
-
-  Keys that it returns are of the given key's kind again.
+  """Wraps an `init` so that it draws from this generator.
 
   Args:
-    init: a pure function; what it returns is a pytree of arrays.
+    init: a pure function `(key, ...) -> pytree of arrays`.
+
+  Returns:
+    A function with the arguments of `init`. Keys in its result have the
+    implementation of the key that was given.
 
   Example:
     >>> init = drawn_quickly(lambda key: jax.random.normal(key, (2,)))
@@ -35,7 +37,7 @@ def drawn_quickly(init: Callable) -> Callable:
 
   def run(key: jax.Array, *args: Any) -> Any:
     kind = jax.random.key_impl(key)
-    # Any kind of key, to the two words of this one.
+    # From a key of any implementation to the two words of this one.
     words = jax.random.bits(key, (2,), 'uint32')
     out = init(jax.random.wrap_key_data(words, impl=IMPL), *args)
 
@@ -59,13 +61,13 @@ def _mixed(x):
 
 
 def _hash(key, x):
-  """A word for every word of `x`."""
+  """Hashes every word of `x` with the key, `u32[...]`."""
   golden = jnp.uint32(0x9E3779B9)  # Spreads neighbours (Knuth 1998, 6.4).
   return _mixed(_mixed(x * golden + key[0]) + key[1])
 
 
 def _key(word):
-  """Two words from one, along a last axis."""
+  """Two words from one, along a new last axis."""
   return jnp.stack([word, _mixed(word + jnp.uint32(0x85EBCA6B))], -1)
 
 
@@ -82,7 +84,7 @@ def _split(key, shape):
 
 
 def _fold_in(key, data):
-  # The words the other way round, or a split would give the same keys.
+  # Swap the words of the key; otherwise a split would give the same keys.
   return _key(_hash(key[::-1], jnp.asarray(data).astype(jnp.uint32)))
 
 

@@ -1,13 +1,14 @@
-"""The last stage of a search: trains a few likely architectures.
+"""The last stage of a search: trains a few probable architectures.
 
-What the alphas of a short search know is little, and a shared supernet ranks
-networks that cost the same poorly. So the likeliest one of each pattern within
-the limits is trained by itself, on the images of the weights, then others near
-the best of these, and the one is taken that labels most images of the alphas
-right. No other image has a part in it.
+The alphas of a short search say little, and a supernet with shared weights
+ranks networks of equal cost poorly. So this stage trains the most probable
+architecture of each downsampling pattern within the limits, then more
+architectures near the best one. They train from scratch on the weight half, and
+the one with the best accuracy on the alpha half is chosen. No other images are
+used.
 
-finalists/N/      as `experiments.train` leaves it; its test images are those of
-                  the alphas
+finalists/N/      the files of `experiments.train`; its test images are the
+                  alpha half
 """
 
 import itertools
@@ -31,12 +32,12 @@ from nasjax.space import Alphas, Architecture
 
 
 def images_of(config: SearchConfig, networks: int, images: int) -> int:
-  """Number of images that finalists see in all epochs together.
+  """Number of images that all finalists see in all epochs.
 
   Args:
-    config: of a search.
-    networks: how many are trained.
-    images: that each is trained on.
+    config: configuration of the search.
+    networks: number of trained finalists.
+    images: number of training images of each.
   """
   return networks * config.finalist_epochs * images
 
@@ -49,13 +50,19 @@ def chosen(
   """The best of the finalists; finished trainings are read.
 
   Args:
-    inputs: of the search; test images are not looked at.
-    logits: logits of the distribution at the end of the search.
-    workdir: of the search; None writes nothing.
+    inputs: inputs of the search; test images are ignored.
+    logits: logits of the distribution at the end of the search, name of a
+      choice to `f32[*shape, options]`.
+    workdir: workdir of the search; None writes nothing.
 
   Returns:
-    The architecture, and of each finalist its choice, log-probability and
-    accuracy; nothing of a single one, which is not trained.
+    The chosen architecture, and a record for each finalist: `choice`,
+    `log_prob` (nats) and `valid_accuracy` (0 to 1; None if its training
+    diverged). With one finalist, nothing is trained and the list is empty.
+
+  Raises:
+    InputError: no architecture satisfies the limits.
+    DivergedError: all trainings diverged.
   """
   config, space, limits = inputs.config, inputs.space, inputs.limits
   number, fill = config.finalists, config.fill
@@ -81,10 +88,10 @@ def chosen(
 
 
 def _best(accuracies: list[float | None]) -> int:
-  """Index of the highest accuracy; of equal ones the more probable.
+  """Index of the highest accuracy; ties go to the first.
 
   Raises:
-    DivergedError: there is none, as all trainings diverged.
+    DivergedError: all trainings diverged.
   """
   trained = [-1.0 if value is None else value for value in accuracies]
   if max(trained) < 0:
@@ -98,7 +105,7 @@ def _best(accuracies: list[float | None]) -> int:
 def _trained_by(
   inputs: Inputs, workdir: pathlib.Path | None
 ) -> Callable[[Architecture], float | None]:
-  """Trains one after the other; accuracies, None where one diverged."""
+  """Makes `architecture -> accuracy`, by training; None if it diverged."""
   config = inputs.config
   halves = holdout.as_training(inputs.dataset, inputs.train, inputs.valid)
   recipe = config.finalist_recipe

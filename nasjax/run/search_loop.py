@@ -47,8 +47,8 @@ class Programs(NamedTuple):
   """Functions of `search.Search` that are compiled in threads.
 
   Attributes:
-    weight_step: future of the compiled step of the weights.
-    alpha_step: future of the compiled step of the alphas.
+    weight_step: future of the compiled weight step.
+    alpha_step: future of the compiled alpha step.
     eigenvalue: future of the compiled eigenvalue; None where it is not
       measured.
   """
@@ -66,10 +66,9 @@ class Compiled(NamedTuple):
 
   Attributes:
     programs: the compiled steps.
-    start: `key -> state`, with the limits and strengths of the search that it
-      was compiled for.
+    start: `key -> state`, with the limits and strengths of the search.
     costs_of: `(alphas, step)` to the costs under limits.
-    described: `(alphas, step)` to what else is logged.
+    described: `(alphas, step)` to further values that are logged.
   """
 
   programs: Programs
@@ -85,22 +84,22 @@ def run(
   rows: list[dict[str, Any]],
   compiled: Callable[..., Compiled] | None = None,
 ) -> tuple[search.State, dict[str, Any] | None]:
-  """Takes all steps of a search, or those that are left to take.
+  """Takes the steps of a search, from its newest checkpoint on.
 
   Args:
     inputs: inputs of the search.
     parts: the search's pure functions.
     workdir: claimed; None writes nothing.
-    rows: lines of metrics are added here where there is no workdir.
-    compiled: returns the same as `compile_for`, for searches that share it,
-      with a start at their own limits.
+    rows: without a workdir, lines of metrics are added here.
+    compiled: like `compile_for`, for searches that share programs; its `start`
+      has the limits of this search. None is `compile_for`.
 
   Returns:
-    The state to derive from, and where and why a rule stopped the search; None
-    where it went to its end.
+    `(state, stopped)`: the state to derive from, and the step and reason if a
+    rule stopped the search; None if it took all steps.
 
   Raises:
-    DivergedError: the search did, now or before: its `diverged.json` says so.
+    DivergedError: the search diverged, now or in an earlier process.
   """
   told = contextlib.nullcontext()
   if workdir is not None:
@@ -181,7 +180,7 @@ def identity(inputs: Inputs) -> str:
   )
 
 
-# What of a state has to be finite. Limits, which constraints keep, need not.
+# Fields of a state that have to be finite; limits may be infinite.
 _FINITE = 'params', 'batch_stats', 'opt_state', 'alphas', 'alpha_opt_state'
 _LARGE = 1e4  # A loss that is finite, but will not be for long.
 
@@ -189,9 +188,9 @@ _LARGE = 1e4  # A loss that is finite, but will not be for long.
 def _diverged(config: SearchConfig, bad: divergence.Bad) -> str:
   """The message of a diverged search, which names the rate to lower.
 
-  A step moves the weights first, then computes the loss of the alphas with
-  these weights. So if the loss of the alphas was finite and the next loss of
-  the weights is not, the step of the alphas caused it.
+  A weight step comes first; the alpha step uses the new weights. So if the
+  alpha loss was finite and the next weight loss is not, the alpha step caused
+  it.
   """
   weights, alphas = 'learning_rate', 'alpha_learning_rate'
   price = 'strength' if config.dual_rate is None else 'dual_rate'
@@ -254,9 +253,10 @@ def compile_for(
 
 
 def fed(inputs: Inputs) -> tuple[feeds.Feed, feeds.Feed]:
-  """How images come to the weights, and to the alphas.
+  """The feeds of the weight half and of the alpha half.
 
-  Alphas are judged on images as they are: of what streams, on the middle.
+  Alpha steps use images without augmentation: streamed images keep their
+  centre.
   """
   batches, shape = inputs.batches, inputs.dataset.image_shape
   area = getattr(inputs.dataset, 'crop_area', None)
@@ -283,10 +283,10 @@ def programs(
   train: data.Arrays,
   valid: data.Arrays,
 ) -> Programs:
-  """What the steps call, compiled in `pool`, in the order of first use.
+  """Compiles the steps in `pool`, in the order of first use.
 
-  The program of the alphas is ready when the warm-up, which does without it,
-  has run. Of `state` only the shapes are used.
+  The alpha step compiles while the warm-up runs. Only the shapes of `state` are
+  used.
   """
   compiled = functools.partial(pool.submit, compilation.compiled)
   weight_step = compiled('weight step', parts.weight_step, state, train)
@@ -308,16 +308,25 @@ def stepper(
   valid: feeds.Feed,
   tick: Callable[[], None] = lambda: None,
 ) -> Callable[[Run, int], tuple[Run, dict[str, Any]]]:
-  """`(run, step) -> (run, metrics)`: a step, measured and looked at.
+  """Makes `(run, step) -> (run, metrics)`: here the steps alternate.
 
-  `costs` are those of the alphas in the warm-up; `tick` is called while a
-  program is waited for.
+  A weight step comes first. After the warm-up, an alpha step follows, then the
+  measurement of the eigenvalue, if it is due, and the stopping rule.
+
+  Args:
+    warmup_steps: steps without an alpha step.
+    guarded: the stopping rule, and when to measure.
+    run_by: the compiled programs.
+    costs: costs of the first alphas, logged during the warm-up.
+    train: batches of the weight half.
+    valid: batches of the alpha half.
+    tick: called while a program compiles.
   """
 
   def advance(run, step):
     learns = step > warmup_steps
-    # All of them before the first runs: a signal while they are waited for
-    # leaves the state as it was.
+    # Wait for all programs before the first runs: a signal meanwhile leaves the
+    # state unchanged.
     weight_step = interrupts.wait(run_by.weight_step, tick)
     alpha_step = interrupts.wait(run_by.alpha_step, tick) if learns else None
     measure = None

@@ -37,7 +37,7 @@ from nasjax.run.workdir import (
 from nasjax.space import Architecture, SearchSpace, Space, as_chain
 
 FIGURES = ('alphas', 'cost', 'architecture')
-# What else of a record `Found` has.
+# Further fields of a record that `Found` reads.
 _RECORD = schema.fields(
   finalists=schema.each(schema.fields(log_prob=schema.number)),
   stopped=schema.anything,
@@ -52,13 +52,12 @@ class Found:
     architecture: the derived architecture, within the limits.
     alphas: logits of the probabilities at the end, name of a choice to
       `f32[*shape, options]`.
-    metrics: logged steps, a dict each: `step`, losses, costs, `probs`.
-    limits: cost to the largest value allowed.
+    metrics: a dict for each logged step: `step`, losses, costs, `probs`.
+    limits: cost to the largest value allowed, in the cost's unit.
     config: how the search was run.
-    weights: the supernet's weights, `slot / op / ...`; None where the search
-      was read from a workdir that was finished before.
-    finalists: a record of each architecture that was trained to choose among
-      them; empty where none was.
+    weights: the supernet's weights, `slot / op / ...`; None if the search was
+      finished before and was read from its workdir.
+    finalists: a record of each trained finalist; empty without finalists.
     stopped: step and reason if a rule stopped the search; None if none did.
     record: the content of `architecture.json`; {} without a workdir.
   """
@@ -98,12 +97,19 @@ class Found:
     """The most probable architecture within other limits, same alphas.
 
     Args:
-      limits: cost to the largest value allowed.
-      fill: share of one limit to use, where one can; None is that of the
-        search.
+      limits: cost of the space to the largest value allowed, in the cost's
+        unit.
+      fill: minimum fraction of at least one limit, 0 to 1, if an architecture
+        uses it; None is that of the search.
+
+    Returns:
+      The same search with this architecture and these limits, without
+      finalists.
 
     Raises:
-      InputError: no architecture keeps the limits.
+      InputError: no architecture satisfies the limits, or none was found in
+        time.
+      ValueError: `fill` is out of its range, or a cost is of another space.
     """
     fill = self.config.fill if fill is None else fill
     a = derive.within(self.space, self.alphas, limits, fill=fill)
@@ -124,7 +130,8 @@ class Found:
         limits) or `'architecture'` (the derived network).
 
     Raises:
-      InputError: another word.
+      InputError: another word, or `'architecture'` for a space that is no
+        chain; or matplotlib is not installed.
     """
     if what not in FIGURES:
       raise InputError(
@@ -153,11 +160,11 @@ def search(
     space: the search space, at the sizes of the images.
     dataset: a data set, or training images `uint8[n, height, width, channels]`
       with labels `int[n]`. Test images are not used.
-    limits: cost of `space` to the largest value allowed.
+    limits: cost of `space` to the largest value allowed, in the cost's unit.
     config: how to search; None is the default.
-    workdir: where the run is kept, so that it can be resumed after a kill, bit
-      for bit. None writes nothing.
-    progress: whether it is shown on stderr, or in a notebook.
+    workdir: folder of the run. The same call resumes a killed run; the result
+      is bit-identical. None writes nothing.
+    progress: whether progress is shown, on stderr or in a notebook.
     **fields: fields of `SearchConfig` that replace those of `config`.
 
   Returns:
@@ -165,7 +172,7 @@ def search(
 
   Raises:
     InputError: bad input; nothing was written then.
-    DivergedError: the search did.
+    DivergedError: the search diverged.
 
   Example:
     >>> import nasjax as nj
@@ -198,16 +205,16 @@ def run(
   Args:
     inputs: inputs of the search.
     workdir: where the run is kept; None writes nothing.
-    told: values that identify the run, for `config.json`: a workdir with others
-      is refused. None is the configuration.
+    told: values that identify the run, for `config.json`. A workdir with other
+      values is refused. None is the configuration.
     command: the command line, for the record.
-    compiled: see `steps.run`; for searches that share it.
+    compiled: compiles the steps, see `search_loop.run`; searches can share it.
     keep_supernet: whether all weights of the supernet are kept, in
       `weights/supernet`.
 
   Raises:
     InputError: bad input; nothing was written then.
-    DivergedError: the search did.
+    DivergedError: the search diverged.
   """
   if workdir is None:
     return _search(inputs, None, command, compiled, keep_supernet)
@@ -282,7 +289,7 @@ def _search(inputs, workdir, command, compiled, keep_supernet) -> Found:
   params_of = functools.partial(inputs_lib.params_of, inputs, parts, state)
   if workdir is not None and keep_supernet:
     weights.store(workdir, supernets.WHOLE, {'params': params_of()})
-  # Costs used this distribution, which is not always a softmax of the alphas.
+  # The distribution that costs take is not always a softmax of the alphas.
   logits = relax.logits(
     config.relaxation, state.alphas, config.heat(state.step)
   )
@@ -329,7 +336,7 @@ def _draw(workdir: pathlib.Path, found: Found) -> None:
   try:
     search_figures = report.search_figures
     architecture_figure = report.architecture_figure
-  except InputError as e:  # Without matplotlib a search is worth as much.
+  except InputError as e:  # Without matplotlib, the search is still valid.
     bars.note(f'no figures: {e}')
     return
   search_figures(workdir, found.metrics, found.space, found.limits)

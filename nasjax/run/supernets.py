@@ -29,7 +29,7 @@ def kind_of(config: SearchConfig, space: SearchSpace) -> str:
   """The configured kind of supernet, or that of the relaxation.
 
   Raises:
-    InputError: the kind does not go with the relaxation.
+    InputError: the kind does not fit the relaxation or the space.
   """
   drawn = relax.is_sampled(config.relaxation, space.choices)
   kind = config.supernet

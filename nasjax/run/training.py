@@ -37,7 +37,7 @@ from nasjax.train.recipe import Recipe
 class Built(NamedTuple):
   """The pure functions of a training.
 
-  Trainings that share them, such as those of several seeds, are traced once.
+  Trainings that share them, such as several seeds, are traced only once.
 
   Attributes:
     parts: its `init` and its `step`.
@@ -111,7 +111,7 @@ def run(
 
   Raises:
     InputError: the workdir holds another network.
-    DivergedError: the training did, now or before: its `diverged.json` says so.
+    DivergedError: the training diverged, now or in an earlier process.
   """
   steps = datasets.steps_of(recipe, dataset)
   if workdir is not None:
@@ -325,17 +325,17 @@ def train_network(
     dataset: a data set, or images `uint8[n, height, width, channels]` with
       labels `int[n]`, of which about a fifth is held out for the test.
     recipe: how to train; None is the default.
-    workdir: where the run is kept, so that it can be resumed after a kill, bit
-      for bit. None writes nothing.
-    progress: whether it is shown on stderr, or in a notebook.
+    workdir: folder of the run. The same call resumes a killed run; the result
+      is bit-identical. None writes nothing.
+    progress: whether progress is shown, on stderr or in a notebook.
     seed: seed of the initial weights, the order and the augmentation.
-    valid_fraction: share of the training images that is held out to choose the
-      best weights; 0 tests the last ones.
+    valid_fraction: fraction of the training images that is held out to choose
+      the best weights; 0 tests the last weights.
     taught: a teacher to learn from besides the labels, see
       `nasjax.run.finished.teacher`.
     record: further values of `result.json`.
-    told: values that identify the run, for `config.json`: a workdir with others
-      is refused. None is the recipe.
+    told: values that identify the run, for `config.json`. A workdir with other
+      values is refused. None is the recipe.
     **fields: fields of `Recipe` that replace those of `recipe`.
 
   Returns:
@@ -343,7 +343,7 @@ def train_network(
 
   Raises:
     InputError: bad input; nothing was written then.
-    DivergedError: the training did.
+    DivergedError: the training diverged.
 
   Example:
     >>> import nasjax as nj

@@ -1,4 +1,4 @@
-"""Puts a search together."""
+"""Makes the functions of a search; `step` alternates weights and alphas."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence

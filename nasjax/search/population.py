@@ -1,12 +1,12 @@
 """Several searches in one program.
 
 Limits, strengths and seeds are data in the state of a search. So one compiled
-step serves any number of searches that differ in those: one after the other, or
-all at once along a new first axis of every array. The latter is for
+step serves any number of searches that differ only in these: one after the
+other, or all at once along a new first axis of every array. Run them at once on
 accelerators, which a single small search does not fill.
 
-On a CPU, run one after the other: there a step over 8 members took 5 times as
-long as 8 steps.
+On a CPU, run them one after the other: there a step over 8 members took 5 times
+as long as 8 steps.
 """
 
 import operator
@@ -32,11 +32,14 @@ def member(
   """A first state with other limits and strengths.
 
   Args:
-    state: of `Search.init`.
-    constraints: of the same forms, in the same order, as those that the search
-      was made with; their numbers replace those in the state.
-    projection: of the same form as that of the search; its numbers replace
-      those in the state.
+    state: the result of `Search.init`.
+    constraints: constraints of the same forms, in the same order, as those of
+      the search; their numbers replace those in the state.
+    projection: projection of the same form as that of the search; its numbers
+      replace those in the state.
+
+  Returns:
+    The state with other limits and strengths.
 
   Raises:
     ValueError: the forms are not those of the search.
@@ -66,12 +69,26 @@ def member(
 
 
 def stack(states: Sequence[State]) -> State:
-  """States of one search, side by side: every array gets a first axis."""
+  """Stacks the states of members: every array gets a first axis.
+
+  Args:
+    states: states of one search (`Search.init`, `member`), at least one.
+
+  Returns:
+    A state whose arrays are `[members, ...]`.
+  """
   return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
 
 
 def unstack(states: State) -> list[State]:
-  """The states that `stack` was given."""
+  """Inverts `stack`.
+
+  Args:
+    states: a state whose arrays are `[members, ...]`.
+
+  Returns:
+    The state of each member, without the first axis.
+  """
   members = range(len(states.step))
   return [jax.tree.map(operator.itemgetter(i), states) for i in members]
 
@@ -85,20 +102,21 @@ def together(
   """A search of many members at once: states and metrics have a member axis.
 
   Args:
-    search: of one member, not jitted.
-    choices: that it was made with.
-    relaxation: that it was made with.
-    mesh: devices over whose one axis the members are split, evenly. Each device
-      has all the images; nothing is communicated.
+    search: the functions of one member, not jitted.
+    choices: the choices of this search.
+    relaxation: the relaxation of this search.
+    mesh: devices along one axis. The members are split evenly over them, so
+      their number has to be a multiple of the devices. Every device has all
+      images; nothing is communicated. None: all members on one device.
 
   Returns:
-    Functions like those of `Search`, of stacked states; `init` takes keys,
+    Functions like those of `Search`, on stacked states; `init` takes keys,
     `[members]`. `stack` makes such a state from the states of members.
 
   Raises:
-    ValueError: the members draw which ops or options run. A conditional under
-      `vmap` computes all its branches, so drawing would save nothing: run one
-      member after the other.
+    ValueError: the relaxation samples ops, or options are drawn. A conditional
+      under `vmap` computes all of its branches, so sampling would save nothing:
+      run one member after the other.
   """
   names = [name for name, choice in choices.items() if choice.drawn]
   drawn = f'options of {", ".join(names)} are drawn' if names else None

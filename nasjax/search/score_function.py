@@ -75,16 +75,16 @@ def score(
   """Adds the score-function gradient in the probabilities to a loss.
 
   Args:
-    loss: `f32[]`, of the drawn options.
-    probs: name to `f32[*shape, options]`, what they were drawn from.
-    index: name to `i32[*shape]`, what `draw` returned.
-    baseline: running mean of the losses before this one.
-    decay: of the running mean.
+    loss: `f32[]`, the loss with the drawn options.
+    probs: name to `f32[*shape, options]`, from which the options were drawn.
+    index: name to `i32[*shape]`, as `draw` returned it.
+    baseline: running mean of the earlier losses.
+    decay: decay of the running mean, 0 to 1.
 
   Returns:
-    The loss with the same value, to whose gradient `(loss - mean) d log p` is
-    added, p being the probability of all drawn options together, and the next
-    baseline. The first loss is its own mean, so it adds 0.
+    `(loss, baseline)`. The value of the loss is the same; its gradient has the
+    additional term `(loss - mean) d log p`, with p the joint probability of the
+    drawn options. The first loss is its own mean, so the term is 0 then.
 
   Example:
     >>> def loss(p):

@@ -1,4 +1,9 @@
-"""The steps of a search."""
+"""One weight step and one alpha step of a search.
+
+They alternate elsewhere: `nasjax.search.make` puts both into `Search.step`, and
+`nasjax/run/search_loop.py` calls them one by one, after a warm-up of weight
+steps alone.
+"""
 
 import dataclasses
 import functools
@@ -73,17 +78,17 @@ def _draw_train(setting, state, train, key):
 
 
 def _draw_valid(setting, state, valid):
-  # Alphas are judged on images as they are: augmentation is for weights.
+  # Alpha steps use images without augmentation; that is for weight steps.
   plain = dataclasses.replace(setting.batches, policy=Augment())
   return _draw(plain, state.valid, valid, state.key)
 
 
 class _Drawn(NamedTuple):
-  """What the relaxation and the drawn choices give to the network.
+  """The sampled probs and options of one step.
 
   Attributes:
     sampled: probs, and the index of the options that run.
-    options: name to `i32[*shape]`, of choices with `drawn` alone.
+    options: name to `i32[*shape]`, of choices with `drawn` only.
     dropout: PRNG key of the network.
   """
 
@@ -93,7 +98,7 @@ class _Drawn(NamedTuple):
 
 
 def _draws(setting, state, alphas, key, relaxation, guards=None):
-  """Draws what a batch is run through."""
+  """Samples the probs and options for a batch."""
   for_relax, for_dropout, for_options, for_guards = jax.random.split(key, 4)
   temperature = setting.temperature(state.step)
   sampled = relax.draw(relaxation, alphas, temperature, for_relax)
@@ -169,7 +174,7 @@ def _valid_loss(setting, state, alphas, params, picked):
 def weight_step(
   setting: Setting, state: State, train: data.Arrays
 ) -> tuple[State, Metrics]:
-  """One step of the weights; see `Search.weight_step`."""
+  """One weight step; see `Search.weight_step`."""
   picked, sampler, key = _draw_train(setting, state, train, state.key)
   drawn = _draws_train(setting, state, state.alphas, picked.key)
   (value, (logits, stats)), params, opt_state = setting.form.update(
@@ -197,7 +202,7 @@ def weight_step(
 def alpha_step(
   setting: Setting, state: State, train: data.Arrays, valid: data.Arrays
 ) -> tuple[State, Metrics]:
-  """One step of the alphas; see `Search.alpha_step`."""
+  """One alpha step; see `Search.alpha_step`."""
   picked, sampler, key = _draw_valid(setting, state, valid)
   # The batch and the noise of the next weight step, as in DARTS. The position
   # in `train` stays, so that this step will draw them as well.
@@ -273,7 +278,19 @@ def _projected(setting, state, alphas):
 
 
 def harden(probs: Alphas) -> Alphas:
-  """One-hot at the most probable op of every choice, without a gradient."""
+  """One-hot probs at the most probable option of every choice.
+
+  Args:
+    probs: name to `f32[*shape, options]`, such as a distribution.
+
+  Returns:
+    Name to `f32[*shape, options]`, without a gradient. A cost of them is the
+    strict cost of a constraint.
+
+  Example:
+    >>> harden({'slot': jnp.array([0.25, 0.75])})['slot'].tolist()
+    [0.0, 1.0]
+  """
   return {
     name: jax.nn.one_hot(p.argmax(-1), p.shape[-1], dtype=p.dtype)
     for name, p in probs.items()

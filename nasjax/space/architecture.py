@@ -1,4 +1,4 @@
-"""What was chosen: one option for every choice of a space."""
+"""An architecture: one option for every choice of a space."""
 
 import dataclasses
 import itertools
@@ -20,12 +20,16 @@ from nasjax.space.protocol import SearchSpace
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-  """One option for every choice that a space leaves.
+  """One option for every choice of a space.
 
   Attributes:
-    space: what was chosen from.
+    space: the search space.
     choice: names of the chosen options, one for each of
       `nasjax.space.axes(space.choices)`, in that order.
+
+  Raises:
+    InputError: another number of names than the space has choices, or a name
+      that is no option of its choice.
 
   Example:
     >>> from nasjax import spaces
@@ -56,7 +60,17 @@ class Architecture:
   def from_indices(
     cls, space: SearchSpace, indices: Iterable[SupportsInt]
   ) -> 'Architecture':
-    """From the place of the chosen option in every single choice, in order."""
+    """Makes an architecture from the indices of the chosen options.
+
+    Args:
+      space: the search space.
+      indices: place of the chosen option in every single choice, in the order
+        of `nasjax.space.axes(space.choices)`.
+
+    Raises:
+      IndexError: an index is no option.
+      ValueError: another number of indices than the space has choices.
+    """
     pairs = zip(axes(space.choices).values(), indices, strict=True)
     return cls(space, tuple(names[int(i)] for names, i in pairs))
 
@@ -64,11 +78,12 @@ class Architecture:
   def from_named(
     cls, space: SearchSpace, named: Mapping[str, Any]
   ) -> 'Architecture':
-    """From name to option, or for a name with a shape to nested lists.
+    """Makes an architecture from the names of choices and options.
 
     Args:
-      space: what was chosen from.
-      named: as the property `named` gives it.
+      space: the search space.
+      named: name of a choice to option; for a name with a shape, to nested
+        lists of options. The property `named` returns it.
 
     Raises:
       InputError: other names, lengths or options than the space has.
@@ -109,12 +124,13 @@ class Architecture:
     """Writes a self-contained JSON file, whole or not at all.
 
     Args:
-      path: where.
-      **record: what else is to be kept (costs, limits, command, seed,
-        versions), as JSON values; `read_record` gives it back.
+      path: the file.
+      **record: further JSON values to keep (costs, limits, command, seed,
+        versions); `read_record` returns them.
 
     Raises:
-      InputError: its space is no `nasjax.space.Space`.
+      InputError: its space is no `nasjax.space.Space`, or the file cannot be
+        written.
     """
     if not isinstance(self.space, Space):
       raise InputError(
@@ -132,8 +148,8 @@ class Architecture:
 
     Args:
       path: the file.
-      ops: op classes beyond `nasjax.ops.BUILTIN` that it may name. The file
-        alone never makes anything be imported.
+      ops: op classes beyond `nasjax.ops.BUILTIN` that it may name. Loading a
+        file never imports code.
 
     Raises:
       InputError: the file is missing, truncated, of another format version,
@@ -159,7 +175,7 @@ def fix(space: SearchSpace, architecture: Architecture) -> SearchSpace:
   Args:
     space: the architecture's space, or the same at another image size or
       number of classes (`resize`).
-    architecture: what to keep.
+    architecture: one option for every choice.
 
   Raises:
     InputError: `space` has other choices than `architecture`.
@@ -183,10 +199,10 @@ def one_hot(architecture: Architecture, dtype=None) -> Alphas:
 def argmax(
   space: SearchSpace, alphas: Mapping[str, jax.Array | np.ndarray]
 ) -> Architecture:
-  """The most probable architecture, limits aside.
+  """The most probable architecture, limits ignored.
 
   Args:
-    space: what is chosen from.
+    space: the search space.
     alphas: name of a choice to `f32[*shape, options]`.
   """
   best = [np.ravel(jnp.argmax(alphas[name], -1)) for name in space.choices]

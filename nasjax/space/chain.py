@@ -28,17 +28,18 @@ class Space:
   """A chain of slots over square images.
 
   Attributes:
-    name: for people and file names.
+    name: name in messages and file names.
     image_size: height and width of the input.
-    channels: of the input images.
+    channels: channels of the input images.
     slots: from the image to the logits; the last slot's `features` is the
       number of classes.
-    patterns: names of ways to downsample, one of which is chosen; none where
-      every stride is one number. See `at_pattern`.
+    patterns: names of the downsampling patterns, one of which is chosen; empty
+      if every stride is one number. See `at_pattern`.
 
   Raises:
-    InputError: images without a pixel or a channel, or larger than any array.
-    ValueError: slots that do not go together.
+    InputError: image size or channels below 1 or too large.
+    ValueError: slots do not fit together: equal names, an op that does not fit
+      its slot, or strides that do not match the patterns.
 
   Example:
     >>> from nasjax import spaces
@@ -109,10 +110,10 @@ class Space:
   def places(
     self, before: Slot | None, slot: Slot
   ) -> Iterator[tuple[Op, int, int]]:
-    """Every `(op, channels in, channels out)` that can come about in a slot.
+    """Every `(op, input channels, output channels)` that a slot can have.
 
     Args:
-      before: the slot that feeds it; None for the image.
+      before: the slot before it; None for the image.
       slot: one of `slots`.
     """
     inputs = self.channels if before is None else before.features
@@ -128,8 +129,8 @@ class Space:
   def choices(self) -> dict[str, Choice]:
     """Every slot and width with more than one option, and the pattern.
 
-    In the order of the chain, the pattern first; a width stands before the
-    first slot of it.
+    They are in the order of the chain, the pattern first; a width comes before
+    the first slot that has it.
     """
     found = {}
     if self.patterns:
@@ -146,21 +147,21 @@ class Space:
 
   def network(self, numerics: Numerics = _NUMERICS) -> nn.Module:
     """The chain as a module, called `(images, probs, *, train, index=None)`."""
-    # The modules of supernets are made of spaces, and so come after them.
+    # Imported here, since the modules of supernets import spaces.
     from nasjax.supernet import Supernet
 
     return Supernet(self, numerics)
 
   def search_network(self, numerics: Numerics = _NUMERICS) -> nn.Module:
-    """The same as `network`: a chain is searched at its own size."""
+    """The same as `network`: a chain is searched at full size."""
     return self.network(numerics)
 
   def fix(self, architecture: 'Architecture') -> 'Space':
-    """The derived network: the chosen op and width alone in every slot.
+    """The derived network: only the chosen op and width in every slot.
 
     Args:
-      architecture: what to keep, of this space or of the same at another image
-        size or number of classes (`resize`).
+      architecture: of this space, or of this space at another image size or
+        number of classes (`resize`).
 
     Raises:
       InputError: the architecture has other choices than this space.
@@ -185,14 +186,14 @@ class Space:
     return dataclasses.replace(space, slots=tuple(map(fixed, space.slots)))
 
   def tables(self, measure: Measure) -> tuple[Table, ...]:
-    """What every block measures, a table for every slot.
+    """Measures every block; returns a table for every slot.
 
     Args:
       measure: `measure(block, input shape) -> number`, such as
         `nasjax.cost.measure_macs`; blocks are `nasjax.space.OpBlock`s.
 
     Returns:
-      Tables in the order of the chain; where patterns differ in one, its first
+      Tables in the order of the chain. If patterns differ in a table, its first
       axis is the pattern.
 
     Raises:
@@ -210,7 +211,14 @@ class Space:
 
 
 def at_pattern(space: Space, index: int) -> Space:
-  """The space with one of its patterns chosen: its choices are the others.
+  """The space with one pattern chosen; the other choices stay open.
+
+  Args:
+    space: a space with patterns; without patterns it is returned unchanged.
+    index: place of the pattern in `space.patterns`.
+
+  Returns:
+    A space without patterns, in which every stride is one number.
 
   Example:
     >>> from nasjax import spaces
@@ -248,13 +256,13 @@ def as_chain(space: 'SearchSpace') -> Space:
 
 
 def check_image_size(space: Space) -> None:
-  """Refuses a space that would halve images of a single pixel.
+  """Checks that images are large enough for the strides.
 
-  Costs and networks do so; that a space itself may be made leaves room to adapt
-  its strides first (`nasjax.zoo.small_images`).
+  Costs and networks call it. A space itself may be made with small images, so
+  that its strides can be adapted first (`nasjax.zoo.small_images`).
 
   Raises:
-    InputError: with the least size that it takes.
+    InputError: images are too small; the message has the smallest size.
 
   Example:
     >>> from nasjax import spaces
@@ -277,7 +285,22 @@ def resize(
   channels: int | None = None,
   num_classes: int | None = None,
 ) -> Space:
-  """The same slots for other images or classes; None leaves a thing as is."""
+  """The same slots for other images or another number of classes.
+
+  Args:
+    space: the space to copy.
+    image_size: height and width of the images in pixels; None keeps it.
+    channels: channels of the images; None keeps them.
+    num_classes: number of classes; None keeps it.
+
+  Returns:
+    The space with these sizes; alphas and choices stay valid.
+
+  Raises:
+    InputError: a size is below 1 or too large.
+    ValueError: an op does not fit its slot at these channels, or `num_classes`
+      is no positive number.
+  """
   *slots, last = space.slots
   if num_classes is not None:
     last = dataclasses.replace(last, features=num_classes)

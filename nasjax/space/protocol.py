@@ -1,4 +1,4 @@
-"""What a search space is to everything that searches, prices and derives."""
+"""The protocol of a search space: choices, networks and tables of costs."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
@@ -17,42 +17,66 @@ if TYPE_CHECKING:
 class SearchSpace(Protocol):
   """Choices, networks and tables of costs. Static: hashable, holds no arrays.
 
-  Costs, constraints and `nasjax.derive` ask for nothing else. A chain of slots,
-  `nasjax.space.Space`, is one kind; a space of your own is another.
+  Searches, costs, constraints and `nasjax.derive` use these six members only. A
+  chain of slots, `nasjax.space.Space`, implements them; you can write another
+  space. A network is a space without choices.
+
+  A search trains `search_network`. A derived network, `fix(architecture)`, is
+  trained as its `network`. They may differ: a space of cells can search a
+  network with fewer cells than it derives. For a chain they are the same.
   """
 
   @property
   def name(self) -> str:
-    """For people and file names."""
+    """Name of the space in messages and file names."""
     ...
 
   @property
   def choices(self) -> Mapping[str, Choice]:
-    """What is open, by name; alphas and probs have the same names."""
+    """The open choices by name; alphas and probs have the same names."""
     ...
 
   def network(self, numerics: Numerics) -> nn.Module:
-    """The network that is trained alone.
+    """The module of the derived network, at full size.
 
-    It is called `(images, probs, *, train, index=None)` and gives logits;
-    `probs` has an entry for each of `choices`; without choices it is `{}`.
+    It is called `(images, probs, *, train, index=None)` and returns logits
+    `f32[N, num_classes]`. `images` are `f32[N, H, W, C]`, normalised. `probs`
+    maps each of `choices` to `f32[*shape, options]`; without choices it is
+    `{}`. `index` is explained in `nasjax.search.make`.
+
+    Args:
+      numerics: how the network is computed.
     """
     ...
 
   def search_network(self, numerics: Numerics) -> nn.Module:
-    """The network that is searched; called as `network` is."""
+    """The module that a search trains; it is called like `network`.
+
+    Args:
+      numerics: how the network is computed.
+    """
     ...
 
   def fix(self, architecture: 'Architecture') -> 'SearchSpace':
-    """The space that is left when every choice is made."""
+    """The derived network: the space without choices.
+
+    Args:
+      architecture: one option for every choice of this space.
+
+    Raises:
+      InputError: the architecture has other choices than this space.
+    """
     ...
 
   def tables(self, measure: Measure) -> tuple[Table, ...]:
-    """What each part of the network measures, over the choices that meet there.
+    """Measures each part of the network, for all choices that affect it.
 
     Args:
-      measure: `measure(block, *input_shapes) -> number`. Tables are reduced by
-        a sum, or, of a peak such as memory, by a maximum: then a table has to
-        hold all that is live while its block runs.
+      measure: `measure(block, *input_shapes) -> number`.
+
+    Returns:
+      One table for each part. Costs sum the tables; a peak such as memory takes
+      their maximum, so its numbers have to include all arrays that are live
+      while the block runs.
     """
     ...

@@ -1,4 +1,4 @@
-"""What a chain is made of: slots, and widths that are choices."""
+"""The parts of a chain: slots, and widths that are choices."""
 
 import dataclasses
 import itertools
@@ -15,8 +15,12 @@ class Width:
   """A number of channels that is a choice; slots of one stage share it.
 
   Attributes:
-    name: of the choice; unique among slots and widths of a space.
-    options: channels, ascending.
+    name: name of the choice; unique among slots and widths of a space.
+    options: numbers of channels, ascending.
+
+  Raises:
+    ValueError: fewer than two options, or options that are not positive whole
+      numbers in ascending order.
 
   Example:
     >>> Width('width1', (16, 24)).largest
