@@ -101,7 +101,7 @@ def run(
 
   Raises:
     InputError: bad input; nothing was written then.
-    DivergedError: the search did.
+    DivergedError: the search diverged.
   """
   prepared = prepare(values, more.pop('dataset', None))
   for line in warnings(prepared.limits):

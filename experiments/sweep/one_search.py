@@ -69,7 +69,7 @@ def plan(
     fractions: of its limit on MACs.
     randoms: random networks at the middle level.
     seed: of their draw.
-    fill: share of a limit that a network is to use.
+    fill: minimum fraction of a limit that networks use.
 
   Raises:
     InputError: a budget is out of the reach of the space or of MobileNetV2, or

@@ -65,7 +65,7 @@ def write(
   Args:
     setting: of the trainings.
     rows: of `rows`.
-    fill: share of a limit that networks use.
+    fill: minimum fraction of a limit that networks use.
     diverged: networks whose training did; the page names them.
   """
   workdir, recipe = setting.workdir, setting.recipe

@@ -66,7 +66,7 @@ class Sizes(NamedTuple):
     train_seeds: trainings of a network.
     middle: what else is compared at the middle level.
     outer: at the others.
-    fill: share of a limit that a network is to use.
+    fill: minimum fraction of a limit that networks use.
     controls: at the middle level; see `controls`.
   """
 

@@ -44,7 +44,7 @@ def within(
     space: the search space.
     name: which.
     limits: the largest cost allowed.
-    fill: share of one limit that is to be used, where one can.
+    fill: minimum fraction of at least one limit, 0 to 1, if possible.
 
   Raises:
     InputError: the space has no such blocks, or none within the limits.

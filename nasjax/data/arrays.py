@@ -26,11 +26,11 @@ def from_arrays(
   Args:
     images: `uint8[n, height, width, channels]`, 0 to 255.
     labels: `int[n]`, from 0.
-    test: images and labels for the test; None holds out a share of the training
-      images, the same of each class.
+    test: images and labels for the test; None holds out a fraction of the
+      training images, the same of each class.
     name: for records.
     class_names: one per class; None numbers them.
-    test_fraction: share of the images that is held out where `test` is None.
+    test_fraction: fraction of the images that is held out where `test` is None.
 
   Raises:
     InputError: arrays of other types or shapes, labels without images of their

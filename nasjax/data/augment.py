@@ -39,8 +39,8 @@ class Augment:
     flip: mirror left and right, half of the images.
     cutout: edge in pixels of a black square (DeVries and Taylor 2017, section
       3.2: its centre is anywhere, so part of it may be outside).
-    erasing: share of the images in which a rectangle is overwritten with noise
-      (Zhong et al. 2020, algorithm 1).
+    erasing: fraction of the images in which a rectangle is overwritten with
+      noise (Zhong et al. 2020, algorithm 1).
     mixup: how evenly two images are mixed, the parameter of a symmetric Beta
       distribution; 0 mixes none (Zhang et al. 2018, eq. 2). Done by `mix`.
 

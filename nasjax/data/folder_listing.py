@@ -136,7 +136,7 @@ def is_test(file: str, fraction: float) -> bool:
 
   Args:
     file: class folder and file name, with '/'.
-    fraction: share of the images that is for the test.
+    fraction: fraction of the images that is for the test.
 
   Example:
     >>> files = [f'cat/{i}.jpg' for i in range(1000)]

@@ -109,8 +109,8 @@ def open_folder(
       user's own cache folder.
     image_size: edge in pixels of what each image's middle is resized to; None
       is that of the images if they are square and of one size, else 64.
-    test_fraction: share of the images that is for the test, about; of no effect
-      on a folder that is split.
+    test_fraction: approximate fraction of test images; no effect on a folder
+      that is split.
     broken: what to do with files that cannot be read: 'refuse' or 'skip'.
     write: whether what is decoded is kept in the cache.
 

@@ -225,7 +225,7 @@ def random_square(
     image: of 8 bits.
     size: edge of the result in pixels.
     rng: what is drawn from.
-    area: least and largest share of the image's area, drawn uniformly.
+    area: smallest and largest fraction of the image's area, drawn uniformly.
     aspect: longest edge over the other one, at least 1; its logarithm is drawn
       uniformly. The part is stretched to a square by so much.
 

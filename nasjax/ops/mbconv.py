@@ -93,8 +93,8 @@ class MBConv:
     se_divisor: the reduced width is rounded to a multiple of it.
     se_activation: between the two layers of the squeeze-excite.
     se_gate: after them, `'hard_sigmoid'` or `'sigmoid'`.
-    drop_path: share of the images of a training batch in which only the input
-      is left of input and block; no part of the name, see
+    drop_path: fraction of the images of a training batch for which the block is
+      dropped and only the shortcut is left; no part of the name, see
       `nasjax.train.drop_path`.
 
   Example:

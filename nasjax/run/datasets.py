@@ -159,7 +159,7 @@ def batches_of(
     size: images per batch.
     most: number of images of the smallest part that batches are drawn from.
     cutout: edge in pixels of a black square in each image; 0: none.
-    erasing: share of the images with a rectangle of noise.
+    erasing: fraction of the images with a rectangle of noise.
     mixup: images mix by a share from Beta(mixup, mixup); 0: none.
 
   Raises:

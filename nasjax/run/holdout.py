@@ -47,7 +47,7 @@ def held_out(
 
   Args:
     dataset: decoded or streamed.
-    fraction: share of the training images; 0 is none.
+    fraction: fraction of the training images; 0 is none.
 
   Returns:
     `(dataset, valid)`: the data set without the held-out images, and these;

@@ -30,7 +30,7 @@ class Inputs(NamedTuple):
   Attributes:
     config: how to search.
     space: the search space, at the data set's sizes.
-    limits: cost to the largest value allowed.
+    limits: cost to the largest value allowed, in the cost's unit.
     kept: constraints and projection that keep the limits.
     guarded: guards against collapse.
     supernet: one of `config.SUPERNETS`.
@@ -66,7 +66,7 @@ def check(
     config: how to search.
     space: at the sizes of the images.
     opened: the data set, of which only the sizes are read.
-    limited: cost to the largest value allowed.
+    limited: cost to the largest value allowed, in the cost's unit.
 
   Returns:
     `kept`, `guarded` and `supernet` of `Inputs`.
@@ -100,8 +100,8 @@ def prepare(
   Args:
     config: how to search.
     space: at the sizes of the images.
-    dataset: training images; test images are not looked at.
-    limited: cost to the largest value allowed.
+    dataset: training images; test images are ignored.
+    limited: cost to the largest value allowed, in the cost's unit.
 
   Raises:
     InputError: bad input.

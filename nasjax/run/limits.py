@@ -15,7 +15,8 @@ def check(config: SearchConfig, space: SearchSpace, limits: Limits) -> None:
   """Checks before a search that some architecture keeps the limits.
 
   Raises:
-    InputError: no architecture keeps the limits, or the constraint needs one.
+    InputError: no architecture satisfies the limits, or the constraint needs a
+      limit and there is none.
   """
   if not isinstance(limits, Mapping) or not all(
     isinstance(one, cost.Cost) for one in limits

@@ -39,7 +39,7 @@ def resources(
   Args:
     architecture: the derived architecture.
     plain: the most probable architecture, without limits.
-    limits: cost to the largest value allowed.
+    limits: cost to the largest value allowed, in the cost's unit.
   """
   # Trace two networks, not the space: it has tables over pairs of widths.
   derived, probable = (a.space.fix(a) for a in (architecture, plain))
@@ -75,8 +75,8 @@ def save(
     workdir: folder of the file.
     architecture: the derived architecture.
     logits: logits of the distribution at the end of the search.
-    limits: cost to the largest value allowed.
-    fill: share of one limit that the architecture should use.
+    limits: cost to the largest value allowed, in the cost's unit.
+    fill: minimum fraction of at least one limit, 0 to 1.
     finalists: a record of each trained finalist; [] where none was trained.
     **record: further JSON values.
   """
@@ -226,7 +226,7 @@ def unproven(certificate: Mapping[str, Any]) -> list[str]:
 
 
 def _most_used(certificate: Mapping[str, Any]) -> float | None:
-  """Largest share of a limit that is used; None where there is no limit."""
+  """Largest used fraction of a limit; None without a limit."""
   rows = map(_fields, certificate.get('kept', {}).values())
   return max((row['cost'] / row['limit'] for row in rows), default=None)
 

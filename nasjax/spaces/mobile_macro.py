@@ -1,4 +1,4 @@
-"""Chains in which the place of downsampling is a choice, too."""
+"""Chains in which the downsampling pattern is a choice, too."""
 
 from collections.abc import Sequence
 
@@ -28,11 +28,11 @@ def mobile_macro(
   num_classes: int = 1000,
   multipliers: Sequence[float] = (0.5, 0.75, 1.0, 1.25),
 ) -> Space:
-  """Preset for photographs: kernel, expansion, widths, and where to downsample.
+  """Preset for photographs: kernel, expansion, widths, downsampling pattern.
 
   `mobile_width` with three patterns of strides: MobileNetV2's, one that reaches
   the last resolution a stage earlier, and one that leaves the second last a
-  stage later. At equal MACs the place of downsampling decides more than kernel
+  stage later. At equal MACs the downsampling pattern decides more than kernel
   and expansion do; in most spaces of the literature it is fixed.
 
   Args:
@@ -73,7 +73,7 @@ def mobile_macro_small(
   num_classes: int = 10,
   multipliers: Sequence[float] = (0.5, 0.75, 1.0, 1.5),
 ) -> Space:
-  """Preset for images of 28 to 32 pixels: ops, widths, places to downsample.
+  """Preset for images of 28 to 32 pixels: ops, widths, patterns.
 
   The slots and candidates of `mobile_small`; widths are multiples of 4.
 

@@ -52,7 +52,7 @@ def tiny_width(
 def tiny_macro(
   *, image_size: int = 8, channels: int = 1, num_classes: int = 10
 ) -> Space:
-  """Three slots, and two places to downsample first: 24 architectures.
+  """Three slots and two downsampling patterns: 24 architectures.
 
   Example:
     >>> tiny_macro().choices['pattern'].options

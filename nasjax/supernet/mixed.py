@@ -28,7 +28,7 @@ class Mixed(nn.Module):
     train: bool,
     index: jax.Array | None = None,
   ) -> jax.Array:
-    """`probs`: `f32[ops]`; of a slot with one op it is not looked at.
+    """`probs`: `f32[ops]`; ignored in a slot with one op.
 
     `index`: `i32[m]`, the ops to run; None runs all.
     """
@@ -156,7 +156,7 @@ class Supernet(nn.Module):
       train: batch statistics (and `batch_stats` updated) instead of the
         running ones, dropout on.
       index: slot to `i32[m]`, the ops that run there, all different; those of
-        widths are not looked at. None runs all. Ops that do not run have no
+        widths are ignored. None runs all. Ops that do not run have no
         part in the output, whatever their probs, so that probs and parameters
         of theirs have gradients of 0, and their `batch_stats` stay. When
         parameters are made all ops run. A step costs what m networks cost, as

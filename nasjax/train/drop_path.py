@@ -17,7 +17,7 @@ def with_dropout(space: SearchSpace, rate: float) -> Space:
 
   Args:
     space: a network or a search space.
-    rate: share of the activations that are dropped, in [0, 1).
+    rate: fraction of the activations that are dropped, in [0, 1).
 
   Raises:
     InputError: the rate is out of its range, or no op of the space has a

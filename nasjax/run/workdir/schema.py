@@ -154,7 +154,7 @@ def values(kind: Kind, among: Collection[str] | None = None) -> Kind:
 
 
 def fields(**kinds: Kind) -> Kind:
-  """An object with fields, and others that are not looked at.
+  """An object with these fields; other fields are ignored.
 
   Example:
     >>> fields(step=whole)({'steps': 3})
