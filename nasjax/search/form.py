@@ -65,6 +65,9 @@ def whole(
     net: the network, `(images, probs, *, train, index=None) -> logits`.
     choices: not used; all forms are made by the same arguments.
     tx: optimizer of the weights.
+
+  Returns:
+    The four functions; `params` have the form of the network's `init`.
   """
   del choices
 
@@ -106,9 +109,13 @@ def sampled(
     choices: name to choice.
     tx: optimizer of the weights.
 
+  Returns:
+    The four functions; `params`, `batch_stats` and `opt_state` are stacked, and
+    the objective of `update` takes gathered params.
+
   Raises:
-    ValueError: by `init`, where weights of options are elsewhere; here, where
-      one name holds several choices.
+    ValueError: one name holds several choices; or, raised by `init`, the
+      weights of options are not at `params[choice][option]`.
   """
   for name, choice in choices.items():
     if choice.shape:
