@@ -9,11 +9,18 @@ without the imports that define its flags.
 import importlib
 import pathlib
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from absl import flags
 
 SCRIPTS = ('search', 'train', 'count', 'compare', 'sweep')
+# Of a sweep unless it has --report, of a training unless it has --evaluate.
+REQUIRED = {
+  'search': ('workdir',),
+  'train': ('workdir',),
+  'compare': ('workdir', 'search'),
+  'sweep': ('workdir',),
+}
 _WIDTH = 79
 _INDENT = ' ' * 6
 
@@ -135,6 +142,7 @@ def text(script: str) -> str:
   own = [name for name in flags.FLAGS if name not in before]
   lines = [module.__doc__.strip(), '']
   found = {name: flags.FLAGS[name] for name in own}
+  needed = REQUIRED.get(script, ())
   for heading, names in (*GROUPS.items(), (_SEARCHES, ()), (_REST, ())):
     if heading == _SEARCHES:
       names = [name for name in found if name.startswith('search_')]
@@ -142,22 +150,26 @@ def text(script: str) -> str:
       names = list(found)
     shown = [found.pop(name) for name in names if name in found]
     if shown:
-      lines += [f'{heading}:', *map(_line, shown), '']
+      lines += [f'{heading}:', *(_line(flag, needed) for flag in shown), '']
   for name in own:
     delattr(flags.FLAGS, name)
   lines.append('--version prints the version; --helpfull, all flags of absl.')
   return '\n'.join(lines) + '\n'
 
 
-def _line(flag: flags.Flag) -> str:
+def _line(flag: flags.Flag, required: Sequence[str]) -> str:
   """A flag: its name and default, and what it is, in one or two lines."""
   default = flag.default
   shown = '' if default in (None, [], '') else f'={default}'
   if flag.boolean:
     shown = f'={str(bool(default)).lower()}'
   head = f'  --{flag.name}{shown}'
+  if flag.name in required:
+    head += ' (required)'
   words, *_ = flag.help.split(';\n')  # absl adds that it is repeatable.
-  words = f'{words[:1].upper()}{words[1:]}'
+  first = words.split(maxsplit=1)[0]
+  if first.isalpha() and first.islower():  # No name of a file or the like.
+    words = f'{words[:1].upper()}{words[1:]}'
   body = textwrap.fill(
     words,
     _WIDTH,

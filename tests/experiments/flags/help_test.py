@@ -17,7 +17,7 @@ def test_help_lists_the_flags():
   _, out, err = finish(start('search', '--help'))
   named = [*search.OPTIONS, 'workdir', 'compile_cache']
   for name in named:
-    assert re.search(rf'^  --{name}(=|$)', out, re.MULTILINE), name
+    assert re.search(rf'^  --{name}(=| |$)', out, re.MULTILINE), name
   words = ' '.join(out.split())
   kinds = config_lib.SUPERNETS
   orders, relaxations = config_lib.ORDERS, config_lib.RELAXATIONS
