@@ -10,7 +10,8 @@ trap 'rm -rf "$work"' EXIT
 "${PYTHON:-python3}" -m venv "$work/venv"
 export PATH="$work/venv/bin:$PATH"
 mkdir "$work/source" "$work/elsewhere"
-git -C "$root" archive HEAD | tar -x -C "$work/source"
+tar -C "$root" --exclude=./.git --exclude=./.venv --exclude=./runs -c . |
+  tar -x -C "$work/source"
 pip wheel --quiet --no-deps --wheel-dir "$work" "$work/source"
 wheel=$(echo "$work"/nasjax-*.whl)
 kernel=$(sed -n 's/^ *\(ipykernel\|nbclient\)==/\1==/p' "$root/setup.cfg")
