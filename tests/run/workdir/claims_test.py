@@ -3,6 +3,8 @@
 import json
 import os
 
+import pytest
+
 from nasjax.run.workdir import claims
 from tests.conftest import refused
 
@@ -53,3 +55,19 @@ def test_a_workdir_belongs_to_one_run(tmp_path):
   latin = tmp_path / os.fsdecode(b'caf\xe9')
   refused('not in UTF-8', claims.claim, latin, {})
   assert not latin.exists()
+
+
+@pytest.mark.parametrize('change', [{'extra': None}, {'limit': None}])
+def test_a_null_that_one_side_lacks_changes_nothing(tmp_path, change):
+  """Neither the file, nor what the run has found."""
+  workdir = tmp_path / 'run'
+  claims.claim(workdir, {'steps': 3, 'limit': None})
+  (workdir / 'metrics.jsonl').write_text('{"step": 3}\n')
+  (workdir / 'architecture.json').write_text('{}')
+  kept = json.loads((workdir / 'config.json').read_text())
+  del kept['limit']
+  text = json.dumps(kept | change)
+  (workdir / 'config.json').write_text(text)
+  claims.claim(workdir, {'steps': 3, 'limit': None})
+  assert (workdir / 'config.json').read_text() == text
+  assert (workdir / 'architecture.json').read_text() == '{}'
