@@ -57,16 +57,19 @@ def test_a_workdir_belongs_to_one_run(tmp_path):
   assert not latin.exists()
 
 
-@pytest.mark.parametrize('change', [{'extra': None}, {'limit': None}])
-def test_a_null_that_one_side_lacks_changes_nothing(tmp_path, change):
+@pytest.mark.parametrize('lacks', ['file', 'command'])
+def test_a_null_that_one_side_lacks_changes_nothing(tmp_path, lacks):
   """Neither the file, nor what the run has found."""
   workdir = tmp_path / 'run'
   claims.claim(workdir, {'steps': 3, 'limit': None})
   (workdir / 'metrics.jsonl').write_text('{"step": 3}\n')
   (workdir / 'architecture.json').write_text('{}')
   kept = json.loads((workdir / 'config.json').read_text())
-  del kept['limit']
-  text = json.dumps(kept | change)
+  if lacks == 'file':
+    del kept['limit']
+  else:
+    kept['extra'] = None
+  text = json.dumps(kept)
   (workdir / 'config.json').write_text(text)
   claims.claim(workdir, {'steps': 3, 'limit': None})
   assert (workdir / 'config.json').read_text() == text
