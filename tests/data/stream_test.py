@@ -367,4 +367,4 @@ def test_sets_that_cannot_be_streamed_are_refused(tmp_path, monkeypatch):
   for given, message in cases:
     _refused(message, opened, **given)
   monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
-  _refused(r"pip install 'nasjax\[stream\]'", opened)
+  _refused('pip install grain', opened)

@@ -1,6 +1,7 @@
 """The script that compares: budgets, networks, and the report."""
 
 import json
+import re
 import types
 
 import numpy as np
@@ -128,8 +129,10 @@ def test_a_comparison_is_trained_once_and_reported(tmp_path, capsys):
   rows, diverged = compare.train(setting, plan, 0, 2)
   assert not diverged
   progress = capsys.readouterr().err
+  # Which of them is at the front when a line is due, is open.
+  assert re.search('(one|two): loss ', progress)
   for one in entries:
-    assert f'{one.name}: loss ' in progress
+    assert f'{one.name}: step: traced' in progress
   for one, row in zip(entries, rows, strict=True):
     assert (row['name'], row['kind']) == (one.name, one.kind)
     assert row['limit'] == limit

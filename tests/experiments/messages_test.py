@@ -23,6 +23,10 @@ def some(monkeypatch):
       '--fairness=strict needs --order=first: weights',
     ),
     ('set few, width=0.25: (steps=4)', 'set few, --width=0.25: (--steps=4)'),
+    (
+      'steps is 0; it must be at least 1',
+      '--steps is 0; it must be at least 1',
+    ),
     ('dataset=folder:a/steps=3 is', '--dataset=folder:a/steps=3 is'),
   ],
 )
@@ -40,7 +44,8 @@ def test_a_field_with_its_value_is_a_flag(message, said):
     "limit 'steps=3': unknown resource 'steps'",  # As it was typed.
     'unknown network "width=2"',
     'runs/a-width=0.5_steps=4.json: No such file',
-    'steps is 0; it must be at least 1',
+    'the steps is 0; it must be at least 1',
+    'seed is 0; it is no flag of this script',
     'steps = 3, steps=',
   ],
 )

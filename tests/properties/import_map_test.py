@@ -70,9 +70,13 @@ def test_the_library_imports_neither_scripts_nor_flags():
       assert not foreign & (found | rooms), path
 
 
-@pytest.mark.parametrize('name', sorted(set(PLACES) - {'errors'}))
+PACKAGES = sorted(p.parent.name for p in PACKAGE.glob('*/__init__.py'))
+
+
+@pytest.mark.parametrize('name', PACKAGES)
 def test_what_a_package_lists_is_there(name):
   module = __import__(f'nasjax.{name}', fromlist=['_'])
+  assert module.__all__
   for public in module.__all__:
     assert hasattr(module, public)
 

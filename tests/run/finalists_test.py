@@ -265,7 +265,7 @@ def test_bad_flags_are_one_line(given, message):
 
 
 def test_finalists_are_not_trained_on_a_stream():
-  s = spaces.tiny()
+  s = spaces.tiny(num_classes=2)
   shape = s.image_size, s.image_size, s.channels
   rows = [None] * 64
   streamed = stream.Streamed('set', rows, rows, ('a', 'b'), 'test', shape)
