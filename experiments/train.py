@@ -25,10 +25,10 @@ from nasjax.run import (
   datasets,
   finished,
   holdout,
-  training,
 )
 from nasjax.run import record as record_lib
 from nasjax.run.hosts import processes
+from nasjax.run.train_network import train_network
 from nasjax.run.trained import Trained
 from nasjax.run.workdir import (
   schema,
@@ -135,7 +135,7 @@ def train_as_told(
   check_image_size(network)
   recipe.of_network(network)
   taught = teacher_for(config, opened)
-  return training.train_network(
+  return train_network(
     network,
     datasets.read(opened),
     recipe,

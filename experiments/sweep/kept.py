@@ -1,4 +1,4 @@
-"""What is kept of a study: its page, its table and its architectures.
+"""The files of a study that are kept: page, table and architectures.
 
 report.md           the page, with two of its figures
 results.csv         every training

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
   from nasjax.run.config import Recipe, SearchConfig
   from nasjax.run.searching import Found, search
+  from nasjax.run.train_network import train_network as train
   from nasjax.run.trained import Trained
-  from nasjax.run.training import train_network as train
 
 _PLACES = {
   'Found': ('searching', 'Found'),
@@ -29,7 +29,7 @@ _PLACES = {
   'SearchConfig': ('config', 'SearchConfig'),
   'Trained': ('trained', 'Trained'),
   'search': ('searching', 'search'),
-  'train': ('training', 'train_network'),
+  'train': ('train_network', 'train_network'),
 }
 
 __all__ = ['Found', 'Recipe', 'SearchConfig', 'Trained', 'search', 'train']

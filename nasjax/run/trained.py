@@ -95,7 +95,7 @@ def accuracies(
   test: Callable[[train.Weights], float],
   state: train.State,
 ) -> dict[str, Any]:
-  """On the test images, which had no part in what is chosen here.
+  """Accuracies on the test images, which choose nothing.
 
   `test_accuracy` is that of the weights which were best on the images held
   out, or of the last ones where none were; `evaluated` says which. Beside it

@@ -4,33 +4,31 @@ import contextlib
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from nasjax import checks, cost, data, files, train
+from nasjax import data, files, train
 from nasjax.data import stream
-from nasjax.errors import DivergedError, InputError
+from nasjax.errors import DivergedError
 from nasjax.run import (
   compilation,
   datasets,
   divergence,
   feeds,
   finished,
-  holdout,
   interrupts,
   loop,
 )
 from nasjax.run import progress as bars
 from nasjax.run import record as record_lib
-from nasjax.run.config import configured
 from nasjax.run.hosts import devices, processes
 from nasjax.run.trained import Trained, accuracies, facts
-from nasjax.run.workdir import claims, diverged_file, metrics_file, weights
-from nasjax.space import Architecture, SearchSpace, Space
+from nasjax.run.workdir import diverged_file, metrics_file, weights
+from nasjax.space import Architecture, SearchSpace
 from nasjax.train.recipe import Recipe
 
 
@@ -145,7 +143,6 @@ def run(
   )
   rows: list[dict[str, Any]] = []
   store, told = loop.in_memory(rows), contextlib.nullcontext()
-  log_every = max(1, steps // recipe.epochs // 4)
   if workdir is not None:
     identity = record_lib.fingerprint(
       network,
@@ -155,7 +152,9 @@ def run(
       datasets.content_of(dataset),
       taught.record and taught.record['content'],
     )
-    store = loop.in_workdir(workdir, identity, log_every, feed.position)
+    store = loop.in_workdir(
+      workdir, identity, _log_every(recipe, steps), feed.position
+    )
     told = diverged_file.written(workdir)
   watch = divergence.Watch(
     functools.partial(_diverged, recipe, steps), recipe.skip_nonfinite
@@ -167,14 +166,13 @@ def run(
       built.parts,
       feed,
       taught,
-      seed,
-      steps,
       recipe,
+      steps,
+      seed,
       bar,
       who,
       watch,
       checked,
-      log_every,
     )
   last = devices.own(train.weights(state))
   if processes.first():
@@ -231,19 +229,13 @@ def _before(workdir, network, among, bar, steps) -> Trained | None:
   return None
 
 
+def _log_every(recipe: Recipe, steps: int) -> int:
+  """Steps between lines of metrics: four lines an epoch."""
+  return max(1, steps // recipe.epochs // 4)
+
+
 def _steps(
-  store,
-  parts,
-  feed,
-  taught,
-  seed,
-  steps,
-  recipe,
-  bar,
-  who,
-  watch,
-  checked,
-  log_every,
+  store, parts, feed, taught, recipe, steps, seed, bar, who, watch, checked
 ):
   """Takes all missing steps; returns the last state."""
   key, sharding = jax.random.key(seed), feed.sharding
@@ -269,7 +261,7 @@ def _steps(
       state,
       lambda state, i: step(state, feed.next(), of_teacher),
       steps=steps,
-      log_every=log_every,
+      log_every=_log_every(recipe, steps),
       checkpoint_every=steps // recipe.epochs,
       describe=lambda metrics: who + described(metrics),
       name='train',
@@ -302,106 +294,3 @@ def described(metrics: dict[str, Any]) -> str:
   if 'valid_accuracy' in metrics:
     text += f', valid {100 * metrics["valid_accuracy"]:.2f} %'
   return text
-
-
-def train_network(
-  network: SearchSpace,
-  dataset: data.Dataset | stream.Streamed | tuple[Any, Any],
-  recipe: Recipe | None = None,
-  *,
-  workdir: str | pathlib.Path | None = None,
-  progress: bool = True,
-  seed: int = 0,
-  valid_fraction: float = 0.0,
-  taught: finished.Taught = finished.Taught(),  # noqa: B008 (immutable)
-  record: Mapping[str, Any] | None = None,
-  told: Mapping[str, Any] | None = None,
-  **fields: Any,
-) -> Trained:
-  """Trains a network from scratch, and tests it once, at the end.
-
-  Args:
-    network: one op in every slot, at the sizes of the images.
-    dataset: a data set, or images `uint8[n, height, width, channels]` with
-      labels `int[n]`, of which about a fifth is held out for the test.
-    recipe: how to train; None is the default.
-    workdir: folder of the run. The same call resumes a killed run; the result
-      is bit-identical. None writes nothing.
-    progress: whether progress is shown, on stderr or in a notebook.
-    seed: seed of the initial weights, the order and the augmentation.
-    valid_fraction: fraction of the training images that is held out to choose
-      the best weights; 0 tests the last weights.
-    taught: a teacher to learn from besides the labels, see
-      `nasjax.run.finished.teacher`.
-    record: further values of `result.json`.
-    told: values that identify the run, for `config.json`. A workdir with other
-      values is refused. None is the recipe.
-    **fields: fields of `Recipe` that replace those of `recipe`.
-
-  Returns:
-    The network with its weights and its test accuracy.
-
-  Raises:
-    InputError: bad input; nothing was written then.
-    DivergedError: the training diverged.
-
-  Example:
-    >>> import nasjax as nj
-    >>> dataset = nj.data.load('fashion_mnist_5k')
-    >>> tiny = nj.spaces.tiny(**dataset.sizes)
-    >>> a = nj.space.argmax(tiny, nj.space.init_alphas(tiny))
-    >>> net = train_network(
-    ...   tiny.fix(a), dataset, epochs=1, batch_size=2500, progress=False)
-    >>> net.predict(dataset.test.images[:3]).shape
-    (3,)
-  """
-  recipe = configured(recipe or Recipe(), fields)
-  checks.check_seed(seed)
-  holdout.check_fraction(valid_fraction)
-  with bars.shown(progress):
-    if network.choices:
-      raise InputError(
-        f'{network.name} leaves a choice in {", ".join(network.choices)}; '
-        'train the network of an architecture'
-      )
-    dataset = datasets.of(dataset)
-    datasets.check_sizes(network, dataset)
-    datasets.check_recipe(recipe, dataset)
-    cost.macs(network)  # Refuses images that are too small.
-    recipe.of_network(network)
-    fit, valid = holdout.held_out(dataset, valid_fraction)
-    one = functools.partial(
-      run,
-      network=network,
-      dataset=fit,
-      batches=datasets.batches_for(recipe, fit),
-      recipe=recipe,
-      seed=seed,
-      record=dict(record or {}),
-      valid=valid,
-      taught=taught,
-    )
-    if workdir is None:
-      return one(None)
-    if not isinstance(network, Space):
-      raise InputError(
-        f'network {network.name!r} is no chain of slots and cannot be written '
-        'to a file; train without a workdir'
-      )
-    if told is None:
-      told = {
-        **dataclasses.asdict(recipe),
-        'seed': seed,
-        'valid_fraction': valid_fraction,
-        'dataset': dataset.name,
-        'crop_area': getattr(dataset, 'crop_area', None),
-        'teacher': taught.record,
-      }
-    content = {
-      'content': record_lib.fingerprint(network),
-      'data_content': datasets.content_of(dataset),
-      'teacher_content': taught.record and taught.record['content'],
-      **processes.content(),
-    }
-    with claims.claimed(workdir, {**told, **content}) as claimed:
-      return one(claimed)

@@ -64,7 +64,7 @@ class OpBlock:
 
   def _form(self, resource: str, shape: Shape) -> Callable | None:
     """The method of the op's class, where it has one that can be trusted."""
-    # An inherited one knows nothing of the module that may be overridden.
+    # An inherited closed form may not fit a module that is overridden.
     form = vars(type(self.op)).get(resource)
     square = len(shape) == 4 and shape[0] == 1 and shape[1] == shape[2]
     return form if square and callable(form) else None

@@ -31,6 +31,7 @@ ELSEWHERE = {
   'nasjax/run/holdout.py': 'data/splits_test.py',
   'nasjax/run/piecewise.py': 'run/training_test.py',
   'nasjax/run/search_loop.py': 'experiments/search_test.py',
+  'nasjax/run/train_network.py': 'run/searching_test.py',
   'nasjax/run/trained.py': 'run/training_test.py',
   'nasjax/run/workdir/checkpoint_digest.py': 'run/workdir/checkpoints_test.py',
   'nasjax/run/workdir/diverged_file.py': 'run/divergence_test.py',

@@ -14,7 +14,7 @@ import pytest
 from nasjax import constraint, cost, data, derive, run, search, space
 from nasjax.errors import InputError
 
-# From here to `Net` is all that a space of one's own has to be.
+# Everything that your own space needs stands from here to `Net`.
 OPTIONS = {'edge': ('conv1', 'conv3'), 'act': ('relu', 'tanh')}
 OPTIONS['last'] = 'conv1', 'conv3', 'conv5'
 SHAPES, WIDTH, CLASSES = {'edge': (2,), 'act': (), 'last': ()}, 6, 3
@@ -125,6 +125,7 @@ def test_its_cost_is_that_of_the_network_that_is_built():
     run_net = functools.partial(net.apply, train=False)
     assert MACS.exact(a) == count.macs(run_net, variables, images, {})
     assert cost.macs(FORK.fix(a)).constant == MACS.exact(a)
+    assert float(MACS(space.one_hot(a))) == MACS.exact(a)
 
 
 @pytest.mark.slow

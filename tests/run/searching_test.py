@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from nasjax import constraint, cost, data, space, spaces
-from nasjax.run import searching, training
+from nasjax.run import searching
 from nasjax.run.config import SearchConfig
 from nasjax.run.finished import Taught
+from nasjax.run.train_network import train_network
 from tests.conftest import images, refused
 
 TINY = spaces.tiny(num_classes=3)
@@ -31,9 +32,7 @@ def _search(workdir=None, limits=None, **fields):
 
 
 def _train(network, workdir=None, **given):
-  return training.train_network(
-    network, SET, workdir=workdir, **TRAINED | given
-  )
+  return train_network(network, SET, workdir=workdir, **TRAINED | given)
 
 
 @pytest.fixture(scope='module')

@@ -97,7 +97,7 @@ def test_a_network_trains_and_derives_like_any_other(name):
   assert count.params(after.params) == cost.params(network).constant
   # Batch norm keeps statistics where a network has any.
   assert bool(jax.tree.leaves(after.batch_stats)) == (name not in NO_NORM)
-  # With nothing to choose it is what is derived, if it keeps the limit.
+  # Without choices the network itself is derived, if it satisfies the limit.
   macs = cost.macs(network)
   found = derive.within(network, {}, {macs: macs.constant})
   assert fix(network, found) == network

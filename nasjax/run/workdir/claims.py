@@ -114,7 +114,7 @@ def _decide(workdir: pathlib.Path, config: dict[str, Any]) -> bool:
         raise InputError(f'{path} is not what a run writes: no JSON object')
       if found != config and not _untouched(workdir):
         _check_same(workdir, found, config)
-        return False  # A null that one side lacks makes no other run.
+        return False  # One side lacks a field that is null: the same run.
       return found != config
     if workdir.exists() and not workdir.is_dir():
       raise InputError(f'workdir {workdir} is a file; give a directory')

@@ -1,4 +1,4 @@
-"""What is kept of a study is enough to make the rest of it again."""
+"""The kept files of a study are enough to build the others again."""
 
 import json
 import pathlib
