@@ -13,13 +13,13 @@ from nasjax.run import (
   datasets,
   finished,
   holdout,
+  training,
 )
 from nasjax.run import progress as bars
 from nasjax.run import record as record_lib
 from nasjax.run.config import configured
 from nasjax.run.hosts import processes
 from nasjax.run.trained import Trained
-from nasjax.run.training import run
 from nasjax.run.workdir import claims
 from nasjax.space import SearchSpace, Space
 from nasjax.train.recipe import Recipe
@@ -92,7 +92,7 @@ def train_network(
     recipe.of_network(network)
     fit, valid = holdout.held_out(dataset, valid_fraction)
     one = functools.partial(
-      run,
+      training.run,
       network=network,
       dataset=fit,
       batches=datasets.batches_for(recipe, fit),
