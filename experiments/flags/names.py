@@ -26,6 +26,7 @@ SPACES = {
   'mobile_width_small': spaces.mobile_width_small,
   'mobile_macro': spaces.mobile_macro,
   'mobile_macro_small': spaces.mobile_macro_small,
+  'nasbench_macro': spaces.nasbench_macro,
   'tiny': spaces.tiny,
 }
 NETWORKS = {

@@ -47,6 +47,7 @@ from nasjax.space.choices import (
 )
 from nasjax.space.json_file import read_record
 from nasjax.space.protocol import SearchSpace
+from nasjax.space.proxy import Proxy
 from nasjax.space.slots import LARGEST_SIZE, Slot, Width, channels, pairs
 from nasjax.space.table import Number, Table
 
@@ -60,6 +61,7 @@ __all__ = [
   'Measure',
   'Number',
   'OpBlock',
+  'Proxy',
   'SearchSpace',
   'Shape',
   'Slot',

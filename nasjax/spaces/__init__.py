@@ -11,6 +11,7 @@ from nasjax.spaces.mobile import (
 from nasjax.spaces.mobile_macro import mobile_macro, mobile_macro_small
 from nasjax.spaces.mobile_width import mobile_width, mobile_width_small
 from nasjax.spaces.mobilenet_v3 import mobilenet_v3
+from nasjax.spaces.nasbench_macro import nasbench_macro
 from nasjax.spaces.proxylessnas import proxylessnas
 from nasjax.spaces.tiny import tiny, tiny_macro, tiny_width
 
@@ -26,6 +27,7 @@ __all__ = [
   'mobile_width',
   'mobile_width_small',
   'mobilenet_v3',
+  'nasbench_macro',
   'proxylessnas',
   'tiny',
   'tiny_macro',

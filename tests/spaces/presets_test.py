@@ -53,6 +53,7 @@ PRESETS = [
   spaces.mobilenet_v3,
   *WIDTH_PRESETS,
   *MACRO_PRESETS,
+  spaces.nasbench_macro,
 ]
 
 
