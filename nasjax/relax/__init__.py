@@ -20,6 +20,7 @@ mean:
 | `reinmax` | all | of `E f(one-hot)`, to second order |
 | `gdas` | one | biased, see `help(gdas)` |
 | `binary_gates` | two | biased, see `help(binary_gates)` |
+| `one_path` | one | 0: for weights; see `nasjax.search.contributions` |
 
 All but `gumbel_softmax`, `gdas` and `binary_gates` are exact for `E f(one-hot)`
 where `f` is linear in the probs of each slot.
@@ -43,6 +44,7 @@ from nasjax.relax.hard import (
 from nasjax.relax.sampled import (
   BINARY_GATES,
   GDAS,
+  PATHS,
   binary_gates,
   gdas,
   one_path,
@@ -67,6 +69,7 @@ __all__ = [
   'DIRICHLET',
   'GDAS',
   'GUMBEL_SOFTMAX',
+  'PATHS',
   'REINMAX',
   'SOFTMAX',
   'SPARSEMAX',

@@ -177,3 +177,4 @@ def _each(drawn, logits: dict[str, jax.Array]) -> Sampled:
 
 GDAS = Relaxed(gdas, probabilities)
 BINARY_GATES = Relaxed(binary_gates, softmax, weight_probs=one_path)
+PATHS = Relaxed(one_path, softmax)

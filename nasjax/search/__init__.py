@@ -7,10 +7,10 @@ Linen module and its choices. Jit the two steps apart: then a warm-up, in which
 only the weights learn, compiles nothing more.
 """
 
-from nasjax.search import form, hypergradient, population
+from nasjax.search import contributions, form, hypergradient, population
+from nasjax.search.constrained import harden
 from nasjax.search.make import Search, adam, make
 from nasjax.search.state import Loss, Metrics, Setting, State
-from nasjax.search.step import harden
 from nasjax.train import cross_entropy
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
   'Setting',
   'State',
   'adam',
+  'contributions',
   'cross_entropy',
   'form',
   'harden',

@@ -1,6 +1,7 @@
 """Makes the functions of a search; `step` alternates weights and alphas."""
 
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,7 +15,9 @@ from nasjax.constraint import Constraint, Projection, chain
 from nasjax.cost import Cost
 from nasjax.guard import Guards, finite
 from nasjax.search import form as forms
+from nasjax.search import judge
 from nasjax.search import step as steps
+from nasjax.search.contributions import Sampling
 from nasjax.search.hypergradient import Hypergradient, first
 from nasjax.search.state import Loss, Metrics, Setting, State
 from nasjax.space import Choice
@@ -40,6 +43,10 @@ class Search(NamedTuple):
     eigenvalue: `(state, valid) -> f32[]`, the largest eigenvalue of the Hessian
       of the task's loss in the alphas, on the batch of the next alpha step.
       Measuring it does not change the search.
+    losses: `(state, valid, options) -> f32[number]`, the losses of networks
+      with the weights of the state, each network alone; `options` maps the name
+      of a choice to `i32[number, *shape]`. Only of a search with `sampling`,
+      which says on which images.
     params: `(state, images) -> params` as the network made them, whatever form
       the state keeps them in; only the shape of the images is used,
       `[..., H, W, C]`.
@@ -50,6 +57,7 @@ class Search(NamedTuple):
   alpha_step: Callable[[State, data.Arrays, data.Arrays], tuple[State, Metrics]]
   step: Callable[[State, data.Arrays, data.Arrays], tuple[State, Metrics]]
   eigenvalue: Callable[[State, data.Arrays], jax.Array]
+  losses: Callable[[State, data.Arrays, dict[str, jax.Array]], jax.Array]
   params: Callable[[State, Any], dict]
 
 
@@ -68,6 +76,7 @@ def make(
   loss: Loss = cross_entropy,
   guards: Guards = Guards(),  # noqa: B008 (frozen)
   form: forms.MakeForm | None = None,
+  sampling: Sampling | None = None,
   skip_nonfinite: bool = False,
 ) -> Search:
   """Puts a search together.
@@ -109,6 +118,11 @@ def make(
     guards: against collapse.
     form: how the weights are kept, `nasjax.search.form.whole` or `sampled`;
       None is `sampled` where the weight step samples ops, else `whole`.
+    sampling: None: an alpha step learns from one batch and the probs of the
+      relaxation. Otherwise it judges networks that it draws, each alone and all
+      on the same first images of `valid`, and learns from a regression of their
+      losses, see `nasjax.search.contributions`. Weights train as the relaxation
+      says; with `relax.PATHS` one network a step.
     skip_nonfinite: whether to skip steps whose result is not finite; see
       `nasjax.guard.finite.skipping`.
 
@@ -136,6 +150,7 @@ def make(
   """
   guards.check(choices, relaxation)
   _check(net, choices, hypergradient, relaxation, guards)
+  _check_sampling(choices, hypergradient, sampling)
   if form is None:
     samples = _weights_are_sampled(relaxation, choices)
     form = forms.sampled if samples else forms.whole
@@ -153,6 +168,7 @@ def make(
     loss=loss,
     guards=guards,
     form=form(net, choices, weight_tx),
+    sampling=sampling,
   )
   weight_step = functools.partial(steps.weight_step, setting)
   alpha_step = functools.partial(steps.alpha_step, setting)
@@ -167,8 +183,9 @@ def make(
 
   init = functools.partial(steps.init, setting)
   eigenvalue = functools.partial(steps.eigenvalue, setting)
+  losses = functools.partial(judge.losses, setting)
   params = functools.partial(steps.params, setting)
-  return Search(init, weight_step, alpha_step, step, eigenvalue, params)
+  return Search(init, weight_step, alpha_step, step, eigenvalue, losses, params)
 
 
 def _weights_are_sampled(relaxation, choices) -> bool:
@@ -196,6 +213,37 @@ def _check(net, choices, hypergradient, relaxation, guards) -> None:
     raise ValueError(
       'guards.fairness requires hypergradient.first, got '
       f'{_name(hypergradient)}: fair weight steps do not depend on the alphas.'
+    )
+
+
+def _check_sampling(choices, hypergradient, sampling) -> None:
+  if sampling is None:
+    return
+  if hypergradient is not first:
+    raise ValueError(
+      f'hypergradient is {_name(hypergradient)}; with sampling it must be '
+      'hypergradient.first: the regression sees weights that are constant.'
+    )
+  options = sum(math.prod(c.shape) * (len(c) - 1) for c in choices.values())
+  if not 1 <= sampling.per_step <= sampling.memory:
+    raise ValueError(
+      f'sampling.per_step is {sampling.per_step}; it must be 1 to '
+      f'sampling.memory, {sampling.memory}.'
+    )
+  if sampling.memory <= options:
+    raise ValueError(
+      f'sampling.memory is {sampling.memory}; the choices have {options} free '
+      'options, and a regression on them requires more networks than that.'
+    )
+  if sampling.images < 1 or not sampling.ridge > 0:
+    raise ValueError(
+      'sampling requires images >= 1 and ridge > 0, got '
+      f'{sampling.images} and {sampling.ridge}.'
+    )
+  if not 0 < sampling.floor < 1:
+    raise ValueError(
+      f'sampling.floor is {sampling.floor}; it must be above 0 and below 1, so '
+      'that every option is drawn.'
     )
 
 

@@ -13,9 +13,7 @@ from nasjax import data, relax
 from nasjax.constraint import Constraint, Projection
 from nasjax.cost import Cost
 from nasjax.guard import Guards
-from nasjax.search import (
-  score_function,
-)
+from nasjax.search import contributions, score_function
 from nasjax.search.form import Form
 from nasjax.search.hypergradient import Hypergradient
 from nasjax.space import Alphas, Choice
@@ -24,11 +22,25 @@ Loss = Callable[[jax.Array, jax.Array], jax.Array]
 Metrics = dict[str, jax.Array]
 
 
+class Batch(NamedTuple):
+  """The data of one loss.
+
+  Attributes:
+    images: `f32[N, height, width, channels]`.
+    labels: `i32[N]`.
+    key: PRNG key of all draws, those of the network included.
+  """
+
+  images: jax.Array
+  labels: jax.Array
+  key: jax.Array
+
+
 class State(NamedTuple):
   """Everything that the next step depends on: a pytree of arrays.
 
   Attributes:
-    step: `i32[]`, weight steps done.
+    step: `i32[]`, weight steps done, and alpha steps with frozen weights.
     key: PRNG key of the next step.
     params: the network's weights, as the search's form keeps them
       (`nasjax.search.form`); `Search.params` returns them as the network made
@@ -45,6 +57,8 @@ class State(NamedTuple):
     valid: position in the images of the alphas; () where batches are given.
     skipped: `'weights'` and `'alphas'` to `i32[]`: steps in a row that were
       skipped because they were not finite.
+    judged: networks that alphas learn from, see
+      `nasjax.search.contributions`; () where they learn from mixtures.
   """
 
   step: jax.Array
@@ -60,6 +74,7 @@ class State(NamedTuple):
   train: data.Sampler | tuple[()]
   valid: data.Sampler | tuple[()]
   skipped: dict[str, jax.Array]
+  judged: contributions.Judged | tuple[()] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +94,7 @@ class Setting:
   loss: Loss
   guards: Guards
   form: Form
+  sampling: contributions.Sampling | None = None
 
   def distribution(self, state: State, alphas: Alphas) -> Alphas:
     """The probabilities that costs take."""

@@ -15,11 +15,11 @@ import optax
 
 from nasjax import data, guard, relax
 from nasjax.data.augment import Augment
-from nasjax.search import (
-  score_function as drawn_lib,
-)
-from nasjax.search.state import Metrics, Setting, State
-from nasjax.space import Alphas, init_alphas
+from nasjax.search import contributions, judge
+from nasjax.search import score_function as drawn_lib
+from nasjax.search.constrained import with_limits
+from nasjax.search.state import Batch, Metrics, Setting, State
+from nasjax.space import init_alphas
 from nasjax.train import accuracy
 
 
@@ -49,21 +49,10 @@ def init(
     train=setting.batches.begin(for_train, train),
     valid=setting.batches.begin(for_valid, valid),
     skipped={'weights': jnp.int32(0), 'alphas': jnp.int32(0)},
+    judged=()
+    if setting.sampling is None
+    else contributions.empty(setting.choices, setting.sampling.memory),
   )
-
-
-class Batch(NamedTuple):
-  """The data of one loss.
-
-  Attributes:
-    images: `f32[N, height, width, channels]`.
-    labels: `i32[N]`.
-    key: PRNG key of all draws, those of the network included.
-  """
-
-  images: jax.Array
-  labels: jax.Array
-  key: jax.Array
 
 
 def _draw(batches, sampler, arrays, key):
@@ -160,15 +149,8 @@ def _valid_loss(setting, state, alphas, params, picked):
   total, baseline = drawn_lib.score(
     task, distribution, drawn.options, state.baseline
   )
-  total, kept, more = _constrained(
-    setting, total, distribution, state.constraints
-  )
-  if setting.guards.entropy is not None:
-    weight = setting.guards.entropy(state.step)
-    total = total + weight * guard.total_entropy(distribution)
-    metrics['entropy_weight'] = jnp.asarray(weight)
-  metrics |= {**more, 'total_loss': total}
-  return total, (kept, baseline, metrics)
+  total, kept, more = with_limits(setting, state, total, distribution)
+  return total, (kept, (baseline, state.judged), {**metrics, **more})
 
 
 def weight_step(
@@ -203,15 +185,18 @@ def alpha_step(
   setting: Setting, state: State, train: data.Arrays, valid: data.Arrays
 ) -> tuple[State, Metrics]:
   """One alpha step; see `Search.alpha_step`."""
-  picked, sampler, key = _draw_valid(setting, state, valid)
+  judging = _draw_valid if setting.sampling is None else judge.images
+  picked, sampler, key = judging(setting, state, valid)
   # The batch and the noise of the next weight step, as in DARTS. The position
   # in `train` stays, so that this step will draw them as well.
   ahead, _, _ = _draw_train(setting, state, train, key)
   estimate = setting.hypergradient(
     functools.partial(_train_loss, setting, state),
-    functools.partial(_valid_loss, setting, state),
+    functools.partial(
+      _valid_loss if setting.sampling is None else judge.loss, setting, state
+    ),
   )
-  g, (kept, baseline, metrics) = estimate(
+  g, (kept, (baseline, judged), metrics) = estimate(
     state.alphas, state.params, state.opt_state, ahead, picked
   )
   updates, opt_state = setting.alpha_tx.update(
@@ -233,6 +218,7 @@ def alpha_step(
     projection=projection,
     baseline=baseline,
     valid=sampler,
+    judged=judged,
   )
   return state, metrics
 
@@ -252,46 +238,8 @@ def eigenvalue(setting: Setting, state: State, valid: data.Arrays) -> jax.Array:
   return guard.largest_eigenvalue(task, state.alphas, key)
 
 
-def _constrained(setting, loss, distribution, before):
-  """The constrained loss, the constraints' states, and metrics of the costs."""
-  hard = harden(distribution)
-  expected = [cost(distribution) for cost in setting.costs]
-  strict = [cost(hard) for cost in setting.costs]
-  number = len(before)  # The other costs are kept by the projection.
-  loss, kept = setting.constraint.update(
-    loss, tuple(expected[:number]), tuple(strict[:number]), before
-  )
-  metrics = {}
-  for cost, e, s in zip(setting.costs, expected, strict, strict=True):
-    metrics |= {cost.name: e, f'{cost.name}_strict': s}
-  for cost, k in zip(setting.costs, kept, strict=False):
-    if hasattr(k, 'multiplier'):
-      metrics[f'{cost.name}_multiplier'] = k.multiplier
-  return loss, kept, metrics
-
-
 def _projected(setting, state, alphas):
   if setting.projection is None:
     return alphas, state.projection
   distribution = functools.partial(setting.distribution, state)
   return setting.projection.update(alphas, distribution, state.projection)
-
-
-def harden(probs: Alphas) -> Alphas:
-  """One-hot probs at the most probable option of every choice.
-
-  Args:
-    probs: name to `f32[*shape, options]`, such as a distribution.
-
-  Returns:
-    Name to `f32[*shape, options]`, without a gradient. A cost of them is the
-    strict cost of a constraint.
-
-  Example:
-    >>> harden({'slot': jnp.array([0.25, 0.75])})['slot'].tolist()
-    [0.0, 1.0]
-  """
-  return {
-    name: jax.nn.one_hot(p.argmax(-1), p.shape[-1], dtype=p.dtype)
-    for name, p in probs.items()
-  }

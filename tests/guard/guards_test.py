@@ -324,7 +324,7 @@ def test_guards_that_need_all_ops_are_refused_where_few_run():
       needs.check(MOBILE.choices, relax.GDAS)
 
 
-HARD = {'STRAIGHT_THROUGH', 'REINMAX', 'GDAS', 'BINARY_GATES'}
+HARD = {'STRAIGHT_THROUGH', 'REINMAX', 'GDAS', 'BINARY_GATES', 'PATHS'}
 
 
 def test_where_one_op_counts_no_skip_is_ever_dropped_and_dropping_refused():

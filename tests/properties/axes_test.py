@@ -312,7 +312,7 @@ RELAXED = {
   name: getattr(relax, name)
   for name in (
     'SOFTMAX GUMBEL_SOFTMAX STRAIGHT_THROUGH REINMAX GDAS BINARY_GATES '
-    'DIRICHLET SPARSEMAX'
+    'DIRICHLET SPARSEMAX PATHS'
   ).split()
 }
 every_relaxed = pytest.mark.parametrize(
@@ -341,7 +341,7 @@ def test_rows_of_a_shape_are_drawn_independently(relaxed):
 @every_relaxed
 def test_every_single_choice_has_a_gradient_of_the_cost(relaxed):
   assert relax.is_sampled(relaxed, SPACE.choices) == (
-    relaxed in (relax.GDAS, relax.BINARY_GATES)
+    relaxed in (relax.GDAS, relax.BINARY_GATES, relax.PATHS)
   )
   alphas = _alphas(1)
   expected = lambda a: MACS(relaxed.distribution(a, 1.0, None))  # noqa: E731

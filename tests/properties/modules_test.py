@@ -10,6 +10,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 ELSEWHERE = {
   'nasjax/baselines/adapted.py': 'baselines/scaled_test.py',
   'nasjax/constraint/forms.py': 'run/limits_test.py',
+  'nasjax/search/constrained.py': 'search/step_test.py',
+  'nasjax/search/judge.py': 'search/contributions_test.py',
   'nasjax/derive/finalists.py': 'run/finalists_test.py',
   'nasjax/derive/found.py': 'derive/certificate_test.py',
   'nasjax/derive/halves.py': 'derive/sample_test.py',
