@@ -1,0 +1,170 @@
+"""The small form of NAS-Bench-Macro's networks, and supernets of it.
+
+Networks have a quarter of the channels and see 16 x 16 pixels: the means of
+2 x 2 pixels of CIFAR-10. Choices, costs and limits are those of the full size.
+Of the 50,000 training images weights learn from 45,000; networks are judged on
+the others. Test images are not read.
+"""
+
+import dataclasses
+import functools
+import pathlib
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import optax
+
+from nasjax import constraint, cost, data, guard, relax, search, spaces
+from nasjax.run import compilation, loop
+from nasjax.run import record as record_lib
+from nasjax.search.contributions import Sampling
+from nasjax.space import Proxy
+from nasjax.train import optimizers
+
+IMAGE_SIZE, WIDTH, VALID = 16, 0.25, 5000
+SPACE = Proxy(
+  spaces.nasbench_macro(),
+  spaces.nasbench_macro(image_size=IMAGE_SIZE, width=WIDTH),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+  """How a supernet is trained.
+
+  Attributes:
+    steps: weight steps; each trains one network, drawn uniformly.
+    strict: whether each option runs once in as many steps as there are options
+      (`nasjax.guard.strict`), instead of independent draws.
+    batch_size: images per step.
+    learning_rate: of SGD with Nesterov momentum 0.9; it falls to 0 on a cosine.
+    weight_decay: of kernels.
+    augment: whether images are flipped and shifted by up to 2 pixels.
+    images: training images; 0 is all.
+  """
+
+  steps: int = 6000
+  strict: bool = False
+  batch_size: int = 64
+  learning_rate: float = 0.1
+  weight_decay: float = 0.0
+  augment: bool = False
+  images: int = 0
+
+
+class Images(NamedTuple):
+  """Images of the proxy: `uint8[n, 16, 16, 3]` with labels."""
+
+  train: data.Arrays
+  valid: data.Arrays
+
+
+def halved(images: np.ndarray) -> np.ndarray:
+  """The means of 2 x 2 pixels, `uint8[n, height / 2, width / 2, 3]`."""
+  n, height, width, channels = images.shape
+  shape = n, height // 2, 2, width // 2, 2, channels
+  means = images.reshape(shape).mean((2, 4), dtype=np.float32)
+  return np.rint(means).astype(np.uint8)
+
+
+@functools.cache
+def images(data_dir: str) -> Images:
+  """CIFAR-10 from a folder where TFDS has prepared it."""
+  whole = data.load('cifar10', data_dir).train
+  small = data.Arrays(halved(np.asarray(whole.images)), whole.labels)
+  return Images(*data.split(small, 1 - VALID / len(whole.labels), seed=0))
+
+
+class Built(NamedTuple):
+  """A search on the proxy, and its images on the device."""
+
+  parts: search.Search
+  images: Images
+
+
+def build(
+  recipe: Recipe, data_dir: str, sampling: Sampling | None, **options: Any
+) -> Built:
+  """The functions of a search with the weights of a recipe.
+
+  Args:
+    recipe: of the weights.
+    data_dir: where CIFAR-10 is prepared.
+    sampling: how networks are judged.
+    **options: further arguments of `nasjax.search.make`.
+  """
+  train, valid = images(data_dir)
+  if recipe.images:
+    kept = np.random.default_rng(0).permutation(len(train.labels))
+    kept = kept[: recipe.images]
+    train = data.Arrays(train.images[kept], train.labels[kept])
+  policy = data.Augment(pad=2, flip=True) if recipe.augment else data.Augment()
+  batches = data.Batches(
+    recipe.batch_size, *data.statistics(train.images), policy
+  )
+  given: dict[str, Any] = {
+    'constraints': [],
+    'alpha_tx': optax.sgd(0.0),
+    'relaxation': relax.PATHS,
+    'weight_tx': optimizer(recipe),
+    **options,
+  }
+  if recipe.strict:
+    given['guards'] = guard.Guards(fairness=guard.strict)
+  parts = search.make(
+    SPACE.search_network(),
+    SPACE.choices,
+    batches,
+    given.pop('constraints'),
+    sampling=sampling,
+    **given,
+  )
+  return Built(parts, jax.device_put(Images(train, valid)))
+
+
+def optimizer(recipe: Recipe) -> optax.GradientTransformation:
+  """SGD with Nesterov momentum on a cosine; kernels decay."""
+  rate = optimizers.cosine(recipe.learning_rate, recipe.steps)
+  return optimizers.sgd(rate, weight_decay=recipe.weight_decay)
+
+
+def supernet(
+  folder: pathlib.Path, recipe: Recipe, data_dir: str, seed: int
+) -> search.State:
+  """The state of a search after its warm-up: weights that have learnt.
+
+  Checkpoints are kept every 1,000 steps. A finished one is read.
+
+  Args:
+    folder: of all supernets.
+    recipe: how it is trained.
+    data_dir: where CIFAR-10 is prepared.
+    seed: of everything random in it.
+  """
+  macs = cost.macs(SPACE)
+  # A projection whose numbers `start` replaces: its state has the same shapes.
+  limit = {macs: sum(macs.bounds()) / 2}
+  kept = constraint.keep(limit)
+  own = build(recipe, data_dir, Sampling(), projection=kept.projection)
+  train, valid = own.images
+  key = jax.random.key(seed)
+  shapes, start = compilation.initial(
+    lambda k: own.parts.init(k, train, valid), key
+  )
+  step = compilation.compiled(
+    'weight step', own.parts.weight_step, shapes, train
+  )
+  name = f'{record_lib.fingerprint(recipe)[:12]}_{recipe.steps}_{seed}'
+  workdir = folder / name
+  workdir.mkdir(parents=True, exist_ok=True)
+  return loop.run(
+    loop.in_workdir(workdir, record_lib.fingerprint(recipe, seed), 500),
+    start(),
+    lambda state, _: step(state, train),
+    steps=recipe.steps,
+    log_every=500,
+    checkpoint_every=1000,
+    describe=lambda metrics: f'train {metrics["train_loss"]:.3f}',
+    name=f'supernet {seed}',
+  )
