@@ -24,7 +24,7 @@ def loss(
   Losses are in standard deviations of the networks' losses, so that weights of
   constraints and of the entropy mean the same on every data set.
   """
-  sampling = setting.sampling
+  sampling = _sampling(setting)
   distribution = setting.distribution(state, alphas)
   for_options, for_net = jax.random.split(batch.key)
   chances = contributions.floored(
@@ -36,7 +36,9 @@ def loss(
   losses = path_losses(
     setting, state, params, batch._replace(key=for_net), options
   )
-  judged = contributions.add(state.judged, options, losses, log_probs)
+  before = state.judged
+  assert isinstance(before, contributions.Judged)
+  judged = contributions.add(before, options, losses, log_probs)
   effects = contributions.effects(judged, chances, sampling.ridge)
   scale = jnp.maximum(effects.deviation, 1e-6)
   total = effects.mean / scale
@@ -104,11 +106,17 @@ def images(
     The batch, the position in `valid`, which stays, and the next key.
   """
   key, for_net = jax.random.split(state.key)
-  number = min(setting.sampling.images, len(valid.labels))
-  chosen = data.normalise(
-    valid.images[:number], setting.batches.mean, setting.batches.std
-  )
-  return Batch(chosen, valid.labels[:number], for_net), state.valid, key
+  number = min(_sampling(setting).images, len(valid.labels))
+  first = jnp.asarray(valid.images[:number])
+  chosen = data.normalise(first, setting.batches.mean, setting.batches.std)
+  labels = jnp.asarray(valid.labels[:number])
+  return Batch(chosen, labels, for_net), state.valid, key
+
+
+def _sampling(setting: Setting) -> contributions.Sampling:
+  if setting.sampling is None:
+    raise ValueError('to judge networks, make the search with sampling.')
+  return setting.sampling
 
 
 def losses(

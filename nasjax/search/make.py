@@ -43,13 +43,13 @@ class Search(NamedTuple):
     eigenvalue: `(state, valid) -> f32[]`, the largest eigenvalue of the Hessian
       of the task's loss in the alphas, on the batch of the next alpha step.
       Measuring it does not change the search.
+    params: `(state, images) -> params` as the network made them, whatever form
+      the state keeps them in; only the shape of the images is used,
+      `[..., H, W, C]`.
     losses: `(state, valid, options) -> f32[number]`, the losses of networks
       with the weights of the state, each network alone; `options` maps the name
       of a choice to `i32[number, *shape]`. Only of a search with `sampling`,
       which says on which images.
-    params: `(state, images) -> params` as the network made them, whatever form
-      the state keeps them in; only the shape of the images is used,
-      `[..., H, W, C]`.
   """
 
   init: Callable[[jax.Array, data.Arrays, data.Arrays], State]
@@ -57,8 +57,8 @@ class Search(NamedTuple):
   alpha_step: Callable[[State, data.Arrays, data.Arrays], tuple[State, Metrics]]
   step: Callable[[State, data.Arrays, data.Arrays], tuple[State, Metrics]]
   eigenvalue: Callable[[State, data.Arrays], jax.Array]
-  losses: Callable[[State, data.Arrays, dict[str, jax.Array]], jax.Array]
   params: Callable[[State, Any], dict]
+  losses: Callable[[State, data.Arrays, dict[str, jax.Array]], jax.Array]
 
 
 def make(
@@ -185,7 +185,7 @@ def make(
   eigenvalue = functools.partial(steps.eigenvalue, setting)
   losses = functools.partial(judge.losses, setting)
   params = functools.partial(steps.params, setting)
-  return Search(init, weight_step, alpha_step, step, eigenvalue, losses, params)
+  return Search(init, weight_step, alpha_step, step, eigenvalue, params, losses)
 
 
 def _weights_are_sampled(relaxation, choices) -> bool:

@@ -149,4 +149,5 @@ def together(
     step=mapped(search.step, 2),
     eigenvalue=mapped(search.eigenvalue, 1),
     params=mapped(search.params, 1),
+    losses=mapped(search.losses, 2),
   )

@@ -166,7 +166,13 @@ def _drifting():
     return 1.2 ** (state.step - 24.0).clip(0)
 
   return search_lib.Search(
-    init, weight_step, alpha_step, weight_step, eigenvalue, lambda *_: {}
+    init,
+    weight_step,
+    alpha_step,
+    weight_step,
+    eigenvalue,
+    params=lambda *_: {},
+    losses=lambda *_: None,
   )
 
 
