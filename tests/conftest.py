@@ -140,6 +140,17 @@ def refused(match, function, *args, **kwargs):
   assert '\n' not in str(caught.value)
 
 
+def counted(function):
+  """The function, jitted, and a list that grows each time it is traced."""
+  traces = []
+
+  def counting(*args):
+    traces.append(None)
+    return function(*args)
+
+  return jax.jit(counting), traces
+
+
 COLOURS = ('red', 'green', 'blue')
 
 

@@ -14,6 +14,7 @@ from nasjax.constraint import Kept
 from nasjax.ops import Classifier, Conv, Skip
 from nasjax.run import config as config_lib
 from nasjax.space import Slot, Space
+from tests.conftest import counted
 
 # So small that a step compiles in a second.
 SPACE = Space(
@@ -55,13 +56,13 @@ def _weights(name):
   """A start and a weight step, in which forms have no part: compiled once."""
   parts = _search(name, Kept([], None))
   start = jax.jit(parts.init)(jax.random.key(0), _arrays(), _arrays())
-  return start, jax.jit(parts.weight_step)
+  return start, *counted(parts.weight_step)
 
 
 def _five_steps(name, kept):
   """Where a search starts, and every state and all metrics of five steps."""
-  bare, weight_step = _weights(name)
-  alpha_step = jax.jit(_search(name, kept).alpha_step)
+  bare, weight_step, weight_traces = _weights(name)
+  alpha_step, alpha_traces = counted(_search(name, kept).alpha_step)
   state = bare._replace(
     constraints=tuple(c.init() for _, c in kept.constraints),
     projection=() if kept.projection is None else kept.projection.init(),
@@ -77,7 +78,7 @@ def _five_steps(name, kept):
     state, more = alpha_step(state, _arrays(), _arrays())
     states.append(state)
     metrics.append(one | more)
-  assert alpha_step._cache_size() == weight_step._cache_size() == 1
+  assert len(alpha_traces) == len(weight_traces) == 1
   return states, metrics
 
 
