@@ -1,5 +1,6 @@
 """Streamed sets: every row once, the same for whoever goes on, no two twice."""
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -17,6 +18,7 @@ from nasjax import data, space, spaces
 from nasjax.data import stream
 from nasjax.run import record as record_lib
 from nasjax.run.workdir import metrics_file
+from tests.children import child
 from tests.conftest import images as _images
 from tests.conftest import prepare_tfds
 from tests.conftest import refused as _refused
@@ -140,16 +142,13 @@ def _numbered(root, n=60, **options):
 
 def test_two_processes_have_no_row_in_common_and_all_of_them_together(tmp_path):
   _numbered(tmp_path)
-  running = [
-    subprocess.Popen(
-      [sys.executable, '-c', PROCESS, tmp_path, str(i)],
-      cwd=ROOT,
-      stdout=subprocess.PIPE,
-      text=True,
-    )
-    for i in range(2)
-  ]
-  drawn = [json.loads(p.communicate(timeout=200)[0]) for p in running]
+  command = [sys.executable, '-c', PROCESS, tmp_path]
+  options = {'cwd': ROOT, 'stdout': subprocess.PIPE, 'text': True}
+  with contextlib.ExitStack() as ends:
+    running = [
+      ends.enter_context(child([*command, str(i)], **options)) for i in range(2)
+    ]
+    drawn = [json.loads(p.communicate(timeout=200)[0]) for p in running]
   one, other = (set(np.ravel(rows).tolist()) for rows in drawn)
   assert len(one) == len(other) == 30
   assert not one & other
@@ -271,14 +270,14 @@ def test_a_killed_streamed_training_ends_where_it_would_have(tmp_path):
   _numbered(tmp_path)
   again, whole = tmp_path / 'again', tmp_path / 'whole'
   options = {'cwd': ROOT, 'stderr': subprocess.PIPE, 'text': True}
-  process = subprocess.Popen(_training(tmp_path, again), **options)
   checkpoints = again / 'checkpoints'
-  while process.poll() is None:
-    if any(p.name.isdigit() for p in checkpoints.glob('[0-9]*')):
-      process.send_signal(signal.SIGKILL)
-      break
-    time.sleep(0.002)
-  _, err = process.communicate()
+  with child(_training(tmp_path, again), **options) as process:
+    while process.poll() is None:
+      if any(p.name.isdigit() for p in checkpoints.glob('[0-9]*')):
+        process.send_signal(signal.SIGKILL)
+        break
+      time.sleep(0.002)
+    _, err = process.communicate()
   assert process.returncode == -signal.SIGKILL, err
   assert not (again / 'result.json').exists()
   for workdir in (again, whole):

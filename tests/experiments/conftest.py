@@ -8,7 +8,7 @@ import termios
 
 import pytest
 
-from tests.experiments.script_cases import SMALL, finish, start
+from tests.experiments.script_cases import SMALL, start
 
 
 @pytest.fixture(scope='session')
@@ -18,15 +18,17 @@ def searched_and_said(tmp_path_factory):
   ours, theirs = os.openpty()
   size = struct.pack('HHHH', 40, 120, 0, 0)  # Rows and columns.
   fcntl.ioctl(theirs, termios.TIOCSWINSZ, size)
-  process = start('search', f'--workdir={workdir}', *SMALL, stderr=theirs)
-  os.close(theirs)
   said = b''
-  with contextlib.suppress(OSError):  # So a terminal ends.
-    while more := os.read(ours, 2**16):
-      said += more
-  os.close(ours)
-  code, _, _ = finish(process)
-  assert code == 0, said
+  with start(
+    'search', f'--workdir={workdir}', *SMALL, stderr=theirs
+  ) as process:
+    os.close(theirs)
+    with contextlib.suppress(OSError):  # So a terminal ends.
+      while more := os.read(ours, 2**16):
+        said += more
+    os.close(ours)
+    process.communicate(timeout=300)
+  assert process.returncode == 0, said
   return workdir, said.decode()
 
 

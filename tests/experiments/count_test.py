@@ -15,6 +15,7 @@ from nasjax import (
   space,
   spaces,
 )
+from tests.children import child
 from tests.conftest import refused
 from tests.experiments.script_cases import ROOT, call
 
@@ -119,7 +120,7 @@ def test_networks_count_at_usual_sizes_and_for_small_images(name):
 
 
 def start(*args, unbuffered=''):
-  return subprocess.Popen(
+  return child(
     [sys.executable, *args],
     cwd=ROOT,
     env=os.environ | {'PYTHONUNBUFFERED': unbuffered},
@@ -135,9 +136,10 @@ def start(*args, unbuffered=''):
   [('--network=squeezenet_1_1', '--image_size=64', '--table'), ('--help',)],
 )
 def test_a_pipe_that_nobody_reads_ends_the_script_quietly(args, unbuffered):
-  process = start('-m', 'experiments.count', *args, unbuffered=unbuffered)
-  process.stdout.close()  # As `| head` does once it has its lines.
-  _, err = process.communicate(timeout=120)
+  command = '-m', 'experiments.count', *args
+  with start(*command, unbuffered=unbuffered) as process:
+    process.stdout.close()  # As `| head` does once it has its lines.
+    _, err = process.communicate(timeout=120)
   assert err == ''
   assert process.returncode == 128 + signal.SIGPIPE
 
@@ -149,8 +151,8 @@ def main():
   raise BrokenPipeError('of a worker')
 cli.run(main)
 """
-  process = start('-c', program)
-  _, err = process.communicate(timeout=120)
+  with start('-c', program) as process:
+    _, err = process.communicate(timeout=120)
   assert 'Traceback' in err
   assert 'of a worker' in err
   assert process.returncode == 1

@@ -12,6 +12,8 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from tests.children import child
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SMALL = '--space=tiny --limit=macs=60k --steps=24 --warmup_steps=6'.split()
 SMALL += '--log_every=3 --checkpoint_every=4 --batch_size=16'.split()
@@ -20,7 +22,7 @@ SMALL += '--log_every=3 --checkpoint_every=4 --batch_size=16'.split()
 def start(module, *args, quick=False, stderr=subprocess.PIPE):
   # As a person runs it: with the compiler's own settings. Or as tests do.
   env = {k: v for k, v in os.environ.items() if quick or k != 'XLA_FLAGS'}
-  return subprocess.Popen(
+  return child(
     [sys.executable, '-m', f'experiments.{module}', *args],
     cwd=ROOT,
     env=env,
@@ -30,8 +32,10 @@ def start(module, *args, quick=False, stderr=subprocess.PIPE):
   )
 
 
-def finish(process):
-  out, err = process.communicate(timeout=300)
+def finish(started):
+  """The exit code of a process that was started, and what it wrote."""
+  with started as process:
+    out, err = process.communicate(timeout=300)
   return process.returncode, out, err
 
 
@@ -41,16 +45,17 @@ def call(module, *args, quick=False):
   return out
 
 
-def kill_after(process, metrics, lines):
+def kill_after(started, metrics, lines):
   """`kill -9` after so many lines and a checkpoint; False if it was over."""
-  while process.poll() is None:
-    kept = list((metrics.parent / 'checkpoints').glob('[0-9]*'))
-    kept = [path for path in kept if path.name.isdigit()]
-    if kept and metrics.read_text().count('\n') >= lines:
-      process.send_signal(signal.SIGKILL)
-      process.communicate()
-      return True
-    time.sleep(0.002)
+  with started as process:
+    while process.poll() is None:
+      kept = list((metrics.parent / 'checkpoints').glob('[0-9]*'))
+      kept = [path for path in kept if path.name.isdigit()]
+      if kept and metrics.read_text().count('\n') >= lines:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        return True
+      time.sleep(0.002)
   return False
 
 

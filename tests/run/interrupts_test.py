@@ -1,13 +1,16 @@
 """Ctrl-C and SIGTERM end a script in one line, wherever it is."""
 
-import os
+import contextlib
 import pathlib
+import re
 import signal
 import subprocess
 import sys
 import time
 
 import pytest
+
+from tests.children import child
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -44,16 +47,14 @@ cli.run(eval(sys.argv.pop()))
 """
 
 
-def _run(what):
-  process = subprocess.Popen(
-    [sys.executable, '-c', _SCRIPT, what],
-    cwd=ROOT,
-    stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE,
-    text=True,
-  )
-  assert process.stdout.readline() == 'ready\n'
-  return process
+@contextlib.contextmanager
+def _run(what, *before, script=_SCRIPT):
+  """A process that is where a signal is to find it."""
+  pipes = {'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE}
+  command = [*before, sys.executable, '-c', script, what]
+  with child(command, cwd=ROOT, text=True, **pipes) as process:
+    assert process.stdout.readline() == 'ready\n'
+    yield process
 
 
 def _end(process, number):
@@ -69,7 +70,8 @@ CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 @pytest.mark.parametrize('number', CODES)
 @pytest.mark.parametrize('what', ['native', 'waits'])
 def test_code_that_is_not_pythons_ends_in_a_line(what, number):
-  took, code, _, err = _end(_run(what), number)
+  with _run(what) as process:
+    took, code, _, err = _end(process, number)
   assert code == CODES[number]
   assert len(err) == 1
   assert err[0].startswith('stopped')
@@ -78,7 +80,8 @@ def test_code_that_is_not_pythons_ends_in_a_line(what, number):
 
 @pytest.mark.parametrize('number', CODES)
 def test_a_loop_ends_at_the_end_of_its_step(number):
-  took, code, out, err = _end(_run('lambda: loop(0.05)'), number)
+  with _run('lambda: loop(0.05)') as process:
+    took, code, out, err = _end(process, number)
   assert code == CODES[number]
   assert out.startswith('saved ')
   assert err == [f'stopped at step {out.split()[1]}']
@@ -86,9 +89,9 @@ def test_a_loop_ends_at_the_end_of_its_step(number):
 
 
 def test_a_step_that_takes_long_is_left_at_its_checkpoint():
-  process = _run('lambda: loop(60)')
-  time.sleep(0.3)
-  took, code, out, err = _end(process, signal.SIGINT)
+  with _run('lambda: loop(60)') as process:
+    time.sleep(0.3)
+    took, code, out, err = _end(process, signal.SIGINT)
   assert code == 130
   assert out == ''
   assert err == ['stopped at step 7; the same command goes on']
@@ -96,10 +99,10 @@ def test_a_step_that_takes_long_is_left_at_its_checkpoint():
 
 
 def test_a_second_signal_ends_it_at_once():
-  process = _run('lambda: loop(60)')
-  process.send_signal(signal.SIGTERM)
-  time.sleep(0.3)
-  took, code, _, err = _end(process, signal.SIGINT)
+  with _run('lambda: loop(60)') as process:
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.3)
+    took, code, _, err = _end(process, signal.SIGINT)
   assert code == 143  # The first one counts.
   assert len(err) == 1
   assert took < 1
@@ -112,49 +115,45 @@ def test_a_run_that_is_over_keeps_its_exit_code(number):
 import atexit, time
 atexit.register(lambda: (print('ready', flush=True), time.sleep(0.5)))
 """
-  process = subprocess.Popen(
-    [sys.executable, '-c', before + _SCRIPT, 'lambda: None'],
-    cwd=ROOT,
-    stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE,
-    text=True,
-  )
-  assert process.stdout.readline() == 'ready\n'
-  _, code, _, err = _end(process, number)
+  with _run('lambda: None', script=before + _SCRIPT) as process:
+    _, code, _, err = _end(process, number)
   assert (code, err) == (0, [])
 
 
 def test_what_the_caller_ignores_stays_ignored():
   """As under nohup, or for a background job of a shell without job control."""
-  process = subprocess.Popen(
-    ['bash', '-c', 'trap \'\' INT; exec "$@"', '-', sys.executable, '-c']
-    + [_SCRIPT, 'lambda: loop(0.05)'],
-    cwd=ROOT,
-    stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE,
-    text=True,
-  )
-  assert process.stdout.readline() == 'ready\n'
-  process.send_signal(signal.SIGINT)
-  time.sleep(1)
-  assert process.poll() is None
-  assert _end(process, signal.SIGTERM)[1] == 143
+  ignoring = 'bash', '-c', 'trap \'\' INT; exec "$@"', '-'
+  with _run('lambda: loop(0.05)', *ignoring) as process:
+    process.send_signal(signal.SIGINT)
+    time.sleep(1)
+    assert process.poll() is None
+    assert _end(process, signal.SIGTERM)[1] == 143
+
+
+# An error at once, if no signal comes before it.
+_WRONG = [sys.executable, '-X', 'importtime', '-m', 'experiments.search']
+_WRONG += ['--limit=wrong']
 
 
 @pytest.mark.parametrize('number', CODES)
-@pytest.mark.parametrize('seconds', [0.1, 0.4, 0.8, 1.6])
-def test_imports_end_in_a_line_or_none(seconds, number):
+@pytest.mark.parametrize('module', ['numpy', 'jax'])
+def test_imports_end_in_a_line(tmp_path, module, number):
+  """In the middle of them, as Python says itself, however long they take."""
+  said = tmp_path / 'said'
+  with said.open('w') as file, child(_WRONG, cwd=ROOT, stderr=file) as process:
+    while not re.search(rf'\| +{module}\n', said.read_text()):
+      assert process.poll() is None, said.read_text()
+      time.sleep(0.01)
+    process.send_signal(number)
+    assert process.wait(timeout=60) == CODES[number]
+  lines = [x for x in said.read_text().splitlines() if 'import time' not in x]
+  assert lines == ['stopped before the run began; the same command goes on']
+
+
+@pytest.mark.parametrize('number', CODES)
+def test_a_process_that_has_hardly_begun_ends(number):
   """Before Python has started its own, the system ends it without a word."""
-  process = subprocess.Popen(
-    [sys.executable, '-m', 'experiments.search', '--help'],
-    cwd=ROOT,
-    stdout=subprocess.DEVNULL,
-    stderr=subprocess.PIPE,
-    text=True,
-    env=os.environ | {'PYTHONUNBUFFERED': '1'},
-  )
-  time.sleep(seconds)
-  _, code, _, err = _end(process, number)
-  assert code in (CODES[number], -number, 0, 1)
-  assert 'Traceback' not in '\n'.join(err[:1]) or seconds == 0.1
-  assert len(err) <= 1 or seconds == 0.1
+  with child(_WRONG, cwd=ROOT, stderr=subprocess.DEVNULL) as process:
+    time.sleep(0.02)
+    process.send_signal(number)
+    assert process.wait(timeout=60) in (CODES[number], -number, 1)

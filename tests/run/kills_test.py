@@ -21,6 +21,7 @@ import orbax.checkpoint as ocp
 import pytest
 
 from nasjax import space, spaces
+from tests.children import child
 
 pytestmark = pytest.mark.slow
 
@@ -58,7 +59,7 @@ def _start(script, workdir, network):
   command += [f'--workdir={workdir}', *COMMANDS[script].split()]
   if script == 'train':
     command.append(f'--architecture={network}')
-  return subprocess.Popen(
+  return child(
     command,
     cwd=ROOT,
     stdout=subprocess.PIPE,
@@ -68,8 +69,8 @@ def _start(script, workdir, network):
 
 
 def _finish(script, workdir, network):
-  process = _start(script, workdir, network)
-  _, err = process.communicate(timeout=400)
+  with _start(script, workdir, network) as process:
+    _, err = process.communicate(timeout=400)
   assert process.returncode == 0, err
 
 
@@ -175,10 +176,10 @@ def test_a_killed_run_ends_bit_for_bit_where_it_would_have(
   print(said)
   wanted, seconds = whole(script)
   workdir = tmp_path / 'run'
-  process = _start(script, workdir, network)
-  hit = _kill(process, workdir, number, rng, seconds, writing)
-  asked = time.monotonic()
-  _, err = process.communicate(timeout=120)
+  with _start(script, workdir, network) as process:
+    hit = _kill(process, workdir, number, rng, seconds, writing)
+    asked = time.monotonic()
+    _, err = process.communicate(timeout=120)
   took = time.monotonic() - asked
   if hit and process.returncode != 0:  # It may have ended meanwhile.
     assert process.returncode == CODES[number], (said, err)

@@ -22,6 +22,7 @@ from nasjax.run import feeds
 from nasjax.run import record as record_lib
 from nasjax.run.hosts import processes, rendezvous
 from nasjax.run.workdir import metrics_file
+from tests.children import child
 from tests.conftest import prepare_tfds, refused
 
 pytest.importorskip('grain')
@@ -81,9 +82,8 @@ def _started(root, workdir):
   with contextlib.ExitStack() as ends:
     running = []
     for i in range(2):
-      process = subprocess.Popen([*command, f'--process={i}'], **options)
+      process = child([*command, f'--process={i}'], **options)
       running.append(ends.enter_context(process))
-      ends.callback(process.kill)
     yield running
 
 
@@ -187,7 +187,7 @@ def _met(*what):
   with contextlib.ExitStack() as ends:
     running = []
     for i, told in enumerate(what):
-      process = subprocess.Popen(
+      process = child(
         [sys.executable, '-c', textwrap.dedent(PROGRAM)]
         + [str(len(what)), str(i), where, told],
         cwd=ROOT,
@@ -196,7 +196,6 @@ def _met(*what):
         text=True,
       )
       running.append(ends.enter_context(process))
-      ends.callback(process.kill)
     for process in running:
       lines = iter(process.stdout.readline, '')
       assert any(line == 'met, with 7\n' for line in lines)

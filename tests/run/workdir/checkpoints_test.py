@@ -25,6 +25,7 @@ from nasjax.run.workdir import (
   checkpoints,
   stored,
 )
+from tests.children import child
 from tests.conftest import refused
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -617,7 +618,7 @@ def test_two_processes_decide_as_one(tmp_path):
   with contextlib.ExitStack() as ends:
     running = []
     for i in '01':
-      process = subprocess.Popen(
+      process = child(
         [sys.executable, '-c', TOGETHER, i, address, path],
         cwd=ROOT,
         env=os.environ | {'JAX_PLATFORMS': 'cpu'},
@@ -626,7 +627,6 @@ def test_two_processes_decide_as_one(tmp_path):
         text=True,
       )
       running.append(ends.enter_context(process))
-      ends.callback(process.kill)
     said = [process.communicate(timeout=90) for process in running]
   assert [process.returncode for process in running] == [0, 0], said
   first, second = (json.loads(out.splitlines()[-1]) for out, _ in said)

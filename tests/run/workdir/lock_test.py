@@ -16,6 +16,7 @@ import time
 import pytest
 
 from nasjax.run.workdir import holder, lock
+from tests.children import child
 from tests.conftest import refused
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -32,15 +33,10 @@ except ValueError as e:
 """
 
 
-@contextlib.contextmanager
 def _holder(workdir, code=HOLD):
   command = [sys.executable, '-c', code, str(workdir)]
   pipes = {'stdin': subprocess.PIPE, 'stdout': subprocess.PIPE, 'text': True}
-  with subprocess.Popen(command, cwd=ROOT, **pipes) as process:
-    try:
-      yield process
-    finally:
-      process.kill()
+  return child(command, cwd=ROOT, **pipes)
 
 
 def _enter(workdir):
@@ -65,8 +61,8 @@ def _without_flock(monkeypatch, code=errno.ENOLCK):
 
 def _ended():
   """The number of a process that was here."""
-  process = subprocess.Popen(['true'])
-  process.wait()
+  with child(['true']) as process:
+    process.wait()
   return process.pid
 
 
