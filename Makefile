@@ -17,7 +17,7 @@ demo: .venv/installed
 test: .venv/installed
 	$(RUN) -m pytest -q -n 2
 
-# Without tests that take more than about 3 seconds each.
+# Without tests that take more than about 2 seconds each.
 quick: .venv/installed
 	$(RUN) -m pytest -q -n 2 -m 'not slow'
 

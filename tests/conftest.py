@@ -2,6 +2,7 @@
 
 # ruff: noqa: E402 (JAX reads the environment while it is imported)
 
+import collections
 import io
 import os
 import pathlib
@@ -54,6 +55,14 @@ from nasjax.errors import InputError
 # What a caller may switch on must not break the library.
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 
+# Examples that compile a search or a training.
+SLOW_EXAMPLES = {
+  'nasjax.run',
+  'nasjax.run.searching.search',
+  'nasjax.run.train_network.train_network',
+  'nasjax.search.make.make',
+}
+
 SHARED = pathlib.Path(__file__).resolve().parents[2] / 'shared'
 
 
@@ -66,7 +75,17 @@ def pytest_terminal_summary(terminalreporter):
     )
 
 
+@pytest.hookimpl(tryfirst=True)  # Before `-m` looks at marks.
 def pytest_collection_modifyitems(config, items):
+  cases = collections.Counter()
+  for item in items:
+    if few := item.get_closest_marker('quick_every'):
+      test = item.nodeid.partition('[')[0]
+      if cases[test] % few.args[0] != few.kwargs.get('first', 0):
+        item.add_marker(pytest.mark.slow)
+      cases[test] += 1
+    if item.name in SLOW_EXAMPLES:
+      item.add_marker(pytest.mark.slow)
   if SHARED.is_dir():
     return
   left_out = [item for item in items if item.get_closest_marker('shared')]

@@ -18,6 +18,7 @@ def _largest(pattern):
   return MACS.exact(space.Architecture(SPACE, tuple(choice)))
 
 
+@pytest.mark.quick_every(2)
 @pytest.mark.parametrize('limit', [1e6, 5e6])
 def test_hand_made_networks_are_what_their_names_say(limit):
   for name in handmade.names_for(SPACE):

@@ -60,6 +60,7 @@ def test_what_is_too_little_for_any_width_says_what_is_not():
   )
 
 
+@pytest.mark.quick_every(14, first=3)
 @pytest.mark.parametrize('smallest', [2, 4])
 @pytest.mark.parametrize('name', setup.ZOO.split(','))
 def test_every_family_of_a_sweep_scales_to_a_small_budget(name, smallest):

@@ -25,6 +25,7 @@ def _case(s, costs, seed, temperature):
   return alphas, jnp.array(limits, jnp.float32)
 
 
+@pytest.mark.quick_every(5)
 @pytest.mark.parametrize(
   'preset',
   [spaces.tiny, spaces.tiny_width, spaces.tiny_macro, spaces.mobile_small],
@@ -107,6 +108,7 @@ def test_equal_projection_uses_the_whole_limit():
     assert np.sign(round(float(state.duals[0]), 4)) == np.sign(1 - factor)
 
 
+@pytest.mark.quick_every(2)
 @pytest.mark.parametrize('preset', [spaces.mobile_small, spaces.tiny_width])
 def test_equal_projection_meets_the_first_of_two_limits(preset):
   """All are kept, and one is used whole, wherever the alphas came from."""
@@ -134,6 +136,7 @@ def test_equal_projection_meets_the_first_of_two_limits(preset):
   assert set(first) == {0, 1}
 
 
+@pytest.mark.quick_every(2)
 @pytest.mark.parametrize('factor', [1.0, 2.0])
 def test_equal_projection_presses_towards_no_limit_that_all_keep(factor):
   s = spaces.mobile_small()

@@ -24,6 +24,7 @@ def _random_alphas(s, seed, scale=1.0):
   return space.init_alphas(s, jax.random.key(seed), scale)
 
 
+@pytest.mark.quick_every(3)
 @pytest.mark.parametrize(
   'preset', [spaces.tiny, spaces.tiny_width, spaces.tiny_macro]
 )
@@ -55,6 +56,7 @@ def test_expected_cost_is_the_mean_over_all_architectures(
     )
 
 
+@pytest.mark.quick_every(2)
 @pytest.mark.parametrize('temperature', [0.3, 1.0, 4.0])
 def test_gradient_is_the_closed_form_and_finite_differences(x64, temperature):
   s = spaces.mobile_small()
@@ -129,6 +131,7 @@ assert all(g.any() for g in jax.tree.leaves(sharded[1]))
 """
 
 
+@pytest.mark.slow
 def test_costs_and_gradients_are_the_same_over_several_devices():
   flags = os.environ['XLA_FLAGS']
   several = '--xla_force_host_platform_device_count=3'

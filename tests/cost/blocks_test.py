@@ -66,6 +66,7 @@ def test_a_closed_form_goes_before_the_program_where_there_is_one():
   assert space.traced_shape(block, *SHAPES) == (1, 5)
 
 
+@pytest.mark.quick_every(2)
 @pytest.mark.parametrize('make', [spaces.tiny_width, spaces.tiny_macro])
 def test_tables_are_asked_for_every_block_with_its_input(make):
   s = make()
@@ -106,6 +107,7 @@ def test_a_block_of_a_chain_is_counted_as_its_op():
   )
 
 
+@pytest.mark.slow
 def test_a_space_makes_its_networks():
   s = spaces.tiny()
   a = space.Architecture.from_indices(s, (0, 1, 2))

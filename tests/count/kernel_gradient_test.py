@@ -139,6 +139,7 @@ def test_the_example_of_a_transposed_convolution_in_a_layout_of_kernels():
     assert counts(conv, layout)[0] == 27_648
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('seed', range(2))
 def test_two_axes_count_alike_in_every_layout(seed):
   conv = convolution(seed, 2, grouped=1 + seed)
@@ -150,6 +151,7 @@ def test_two_axes_count_alike_in_every_layout(seed):
     assert counts(conv, layout) == expected, (seed, conv, layout)
 
 
+@pytest.mark.quick_every(7)
 @pytest.mark.parametrize('axes', [1, 2, 3])
 @pytest.mark.parametrize('seed', range(25))
 def test_convolutions_count_alike_in_any_layout(seed, axes):

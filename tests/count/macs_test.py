@@ -331,6 +331,7 @@ def test_keyword_arguments_are_traced_or_static_by_their_type():
   assert count.macs(fn, SQUARE, train=False, scale=scale, mode='eval') == 64
 
 
+@pytest.mark.quick_every(2)
 @pytest.mark.parametrize('remat', [False, True])
 @pytest.mark.parametrize('train', [False, True])
 def test_a_resnet_against_a_count_by_hand(remat, train):

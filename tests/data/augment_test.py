@@ -138,6 +138,7 @@ def _batch(n=32, classes=5):
   return images, jax.nn.one_hot(np.arange(n) % classes, classes)
 
 
+@pytest.mark.slow
 def test_mixing_conserves_the_mass_of_images_and_labels():
   images, labels = _batch()
   for key in range(10):
@@ -175,6 +176,7 @@ def test_the_share_is_of_a_beta_distribution(mixup):
   assert drawn.var() == pytest.approx(variance, rel=0.1)
 
 
+@pytest.mark.slow
 def test_nothing_of_it_touches_what_is_evaluated():
   network = spaces.tiny(image_size=8, num_classes=3)
   network = space.fix(

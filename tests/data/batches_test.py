@@ -133,6 +133,7 @@ def test_normalised_images_have_mean_0_and_deviation_1():
   np.testing.assert_allclose(out.std(axis=(0, 1, 2)), 1, rtol=1e-5)
 
 
+@pytest.mark.quick_every(2)
 @pytest.mark.parametrize('mixup', [0.0, 0.2])
 def test_a_step_runs_under_strict_promotion_and_float64(mixup):
   images = _images(8, 8, 3)

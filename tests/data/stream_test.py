@@ -140,6 +140,7 @@ def _numbered(root, n=60, **options):
   return root
 
 
+@pytest.mark.slow
 def test_two_processes_have_no_row_in_common_and_all_of_them_together(tmp_path):
   _numbered(tmp_path)
   command = [sys.executable, '-c', PROCESS, tmp_path]
@@ -219,6 +220,7 @@ def test_mocked_data_are_streamed():
   assert len(set(one.tolist())) > 3
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_the_real_mnist_is_streamed_and_gone_on_with(tmp_path, shared):
   stage = shared / 'tools' / 'stage_datasets.py'

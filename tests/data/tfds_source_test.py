@@ -173,6 +173,7 @@ def test_damaged_files_are_refused(tmp_path):
   _refused('missing or damaged', data.load, 'colours', tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_the_real_mnist_comes_as_published(tmp_path, shared):
   script = shared / 'tools' / 'stage_datasets.py'

@@ -42,6 +42,7 @@ def test_pareto_is_brute_force_at_every_budget(preset):
       assert below.log_prob < above.log_prob
 
 
+@pytest.mark.quick_every(3)
 @pytest.mark.parametrize('preset', PRESETS)
 def test_pareto_and_the_solver_agree(preset):
   """Two independent algorithms, on spaces too large to enumerate."""

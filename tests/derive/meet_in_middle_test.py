@@ -76,6 +76,7 @@ def _kept(a, limits):
 # --- Ranking, against enumeration --------------------------------------------
 
 
+@pytest.mark.quick_every(5)
 @pytest.mark.parametrize('preset', [spaces.tiny, spaces.tiny_width])
 @pytest.mark.parametrize('widths', [(1,), (3,), (1, 4), meet_in_middle.WIDTHS])
 def test_ranking_is_below_the_optimum_and_its_bound_above(preset, widths):
@@ -124,6 +125,7 @@ def test_ranking_is_below_the_optimum_and_its_bound_above(preset, widths):
     assert found_gap > 0
 
 
+@pytest.mark.quick_every(5)
 @pytest.mark.parametrize('preset', TINY)
 @pytest.mark.parametrize('fill', FILLS)
 def test_what_is_proven_is_the_best_of_all(preset, fill):
@@ -159,6 +161,7 @@ def test_what_is_proven_is_the_best_of_all(preset, fill):
         assert (gap, fill_open) == (0.0, False)
 
 
+@pytest.mark.quick_every(4)
 @pytest.mark.parametrize('preset', TINY)
 @pytest.mark.parametrize('scale', [1e-3, 1e-7])
 @pytest.mark.parametrize('fill', [0.98, 1.0])
@@ -281,6 +284,7 @@ def test_two_limits_are_filled_as_enumeration_says(fill):
   assert score == pytest.approx(scores[allowed & used].max(), abs=1e-9)
 
 
+@pytest.mark.quick_every(2)
 @pytest.mark.parametrize('scale', [0.0, 1.0])
 def test_widths_and_patterns_fill_a_limit_to_the_unit(scale):
   s = spaces.mobile_macro_small()
@@ -322,6 +326,7 @@ def ten():
   return s, alphas, {c: 0.8 * c.exact(kept) for c in costs}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('fill', [0.0, 0.98, 1.0])
 def test_ten_limits_end_in_time_with_a_gap_that_holds(ten, fill):
   s, alphas, limits = ten
@@ -337,6 +342,7 @@ def test_ten_limits_end_in_time_with_a_gap_that_holds(ten, fill):
       assert value + gap >= max(values) - 1e-9
 
 
+@pytest.mark.slow
 def test_finalists_of_ten_limits_end_in_time(ten):
   s, alphas, limits = ten
   start = time.monotonic()

@@ -12,6 +12,7 @@ from tests.conftest import refused
 from tests.derive.derive_cases import TINY, costs_of, every_architecture
 
 
+@pytest.mark.quick_every(7)
 @pytest.mark.parametrize('preset', TINY)
 @pytest.mark.parametrize(
   ('number', 'fill'), [(1, 0.0), (1, 0.8), (2, 0.0), (2, 0.8), (3, 0.0)]

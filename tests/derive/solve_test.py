@@ -24,6 +24,7 @@ def _limit(c, rng):
   return int(low + rng.uniform(-0.1, 1.1) * (high - low))
 
 
+@pytest.mark.quick_every(3)
 @pytest.mark.parametrize('preset', TINY)
 def test_200_random_cases_equal_brute_force(preset):
   s = preset()
@@ -63,6 +64,7 @@ def test_200_random_cases_equal_brute_force(preset):
   assert 0 < infeasible < 100  # Both outcomes were seen.
 
 
+@pytest.mark.quick_every(4)
 @pytest.mark.parametrize('preset', TINY)
 @pytest.mark.parametrize('scale', [1e-3, 1e-6, 1e-7])
 def test_alphas_that_hardly_differ_are_told_apart(preset, scale):
@@ -105,6 +107,7 @@ def test_one_to_three_limits_are_never_exceeded(preset, derivations):
         assert derive.log_prob(filled, alphas) <= score + 1e-9
 
 
+@pytest.mark.quick_every(4)
 @pytest.mark.parametrize('preset', TINY)
 @pytest.mark.parametrize('fill', [0.7, 0.95, 1.0])
 def test_filled_is_the_most_probable_that_uses_its_limit(preset, fill):

@@ -130,6 +130,7 @@ def start(*args, unbuffered=''):
   )
 
 
+@pytest.mark.quick_every(2)
 @pytest.mark.parametrize('unbuffered', ['', '1'])
 @pytest.mark.parametrize(
   'args',

@@ -38,6 +38,7 @@ def study(request, tmp_path_factory):
   return folder, paths, kept.read(folder, paths)
 
 
+@pytest.mark.quick_every(6)
 def test_every_network_is_kept_and_keeps_its_budget(study):
   folder, paths, _ = study
   rows = _rows(folder)

@@ -56,6 +56,7 @@ def _first_images(arrays, batches):
   return batches(sampler, arrays, jax.random.key(1))[0]
 
 
+@pytest.mark.quick_every(2)
 @pytest.mark.parametrize('script', ['search', 'train'])
 def test_a_cutout_is_black_in_images_that_are_otherwise_the_same(script):
   arrays = data.load().train

@@ -35,6 +35,7 @@ def test_the_eigenvalue_is_that_of_the_whole_hessian(x64, spectrum):
   np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_the_eigenvalue_is_that_at_the_given_alphas(x64):
   """Of a loss through softmax, against the eigenvalues of `jax.hessian`."""
   target = jnp.array([0.7, 0.2, 0.1])

@@ -3,11 +3,13 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from nasjax import guard, relax
 from tests.guard.guard_cases import drawn_alphas
 
 
+@pytest.mark.slow
 def test_strict_fairness_never_lets_an_option_lead_by_more_than_one():
   probs = relax.softmax(drawn_alphas()) | {'edges': jnp.full((3, 5), 0.2)}
   chosen = jax.jit(jax.vmap(lambda step: guard.strict(probs, step)))(

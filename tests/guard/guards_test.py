@@ -72,6 +72,7 @@ def _begun():
   return state._replace(alphas={k: 500 * a for k, a in state.alphas.items()})
 
 
+@pytest.mark.slow
 def test_the_entropy_term_follows_its_schedule():
   """Its slope at the weight of the step, and nothing else, is added."""
   schedule = optax.linear_schedule(0.0, 0.4, 4, transition_begin=2)
@@ -89,6 +90,7 @@ def test_the_entropy_term_follows_its_schedule():
       np.testing.assert_allclose(moved, weight * g, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_skips_are_dropped_in_weight_steps_alone():
   def dropping(rate):
     parts = _make(guards=guard.Guards(skip_dropout=lambda step: rate(step)))
@@ -139,6 +141,7 @@ def _trained(guards, steps=12):
   return counts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('fairness', 'share'),
   [
@@ -263,6 +266,7 @@ def _search(rule, start, steps=60):
   return math.inf, None
 
 
+@pytest.mark.slow
 def test_a_search_driven_to_skips_is_stopped():
   """By a price alone: the skip is the cheapest op of its slot, and must win."""
   start = _begun()._replace(
@@ -327,6 +331,7 @@ def test_guards_that_need_all_ops_are_refused_where_few_run():
 HARD = {'STRAIGHT_THROUGH', 'REINMAX', 'GDAS', 'BINARY_GATES', 'PATHS'}
 
 
+@pytest.mark.slow
 def test_where_one_op_counts_no_skip_is_ever_dropped_and_dropping_refused():
   """Both from the same probs: what is refused would have changed nothing."""
   dropping = guard.Guards(skip_dropout=lambda step: 0.5)

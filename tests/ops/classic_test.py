@@ -17,6 +17,7 @@ def test_shuffle_passes_half_of_the_channels_on():
   chex.assert_trees_all_equal(out[..., ::2], x[..., :4])
 
 
+@pytest.mark.quick_every(4)
 @pytest.mark.parametrize('padding', ['same', 'ceil'])
 @pytest.mark.parametrize('stride', [1, 2])
 def test_pooling_has_a_second_derivative(x64, padding, stride):
@@ -32,6 +33,7 @@ def test_pooling_has_a_second_derivative(x64, padding, stride):
   np.testing.assert_allclose(along, difference, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('kernel', [2, 3])
 def test_pooling_up_sees_every_pixel_once_it_begins(kernel):
   for size in range(2, 14):

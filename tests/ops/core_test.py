@@ -15,6 +15,7 @@ from nasjax.space import Architecture, Slot, Space
 from tests.ops.ops_cases import PLACES, apply, features_in, init, jit, place
 
 
+@pytest.mark.quick_every(5)
 @place
 def test_ops_compute_and_learn(op, features, stride):
   """Finite values of the right shape, gradients, and statistics that move."""

@@ -53,6 +53,7 @@ def _values_and_gradients(cases, form, **steps):
   return run(cases)
 
 
+@pytest.mark.quick_every(5)
 @pytest.mark.parametrize('dilation', [1, 2])
 @pytest.mark.parametrize('stride', [1, 2, 3])
 @pytest.mark.parametrize('k', [3, 5, 7])

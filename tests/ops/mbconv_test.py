@@ -75,6 +75,7 @@ def _drawn_blocks(number):
       yield op, features, stride, (1, size, size, inputs)
 
 
+@pytest.mark.slow
 def test_closed_forms_are_what_is_traced():
   for block in _drawn_blocks(100):
     traced = [cost.traced(r, *block) for r in ('macs', 'params', 'memory')]

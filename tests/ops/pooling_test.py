@@ -24,6 +24,7 @@ def _images(size):
   return jnp.asarray(rng.integers(-2, 3, shape), 'float32')
 
 
+@pytest.mark.quick_every(6)
 @pytest.mark.parametrize(('kernel', 'stride', 'size', 'padding'), CASES)
 def test_taps_are_the_native_form(kernel, stride, size, padding):
   """Values and gradient, exactly, ties included: nothing is rounded."""

@@ -245,6 +245,7 @@ def test_expected_cost_is_the_mean_over_all(x64, c, seed):
   assert found == pytest.approx(float(_by_enumeration(c, alphas)), rel=1e-12)
 
 
+@pytest.mark.quick_every(2)
 @pytest.mark.parametrize('temperature', [0.5, 2.0])
 def test_gradient_is_the_closed_form_and_finite_differences(x64, temperature):
   alphas = _alphas(3)
@@ -338,6 +339,7 @@ def test_rows_of_a_shape_are_drawn_independently(relaxed):
     np.testing.assert_allclose(found.mean(0), mean, atol=0.03)
 
 
+@pytest.mark.quick_every(4)
 @every_relaxed
 def test_every_single_choice_has_a_gradient_of_the_cost(relaxed):
   assert relax.is_sampled(relaxed, SPACE.choices) == (
@@ -397,6 +399,7 @@ def test_a_penalty_pushes_along_the_gradient_of_the_cost():
 # --- Deriving ----------------------------------------------------------------
 
 
+@pytest.mark.quick_every(3)
 @pytest.mark.parametrize('fill', [0.0, 0.9, 1.0])
 def test_the_derived_one_is_the_best_of_all(fill):
   rng = np.random.default_rng(int(10 * fill))

@@ -44,6 +44,7 @@ def test_sizes_that_no_array_has_are_refused(size, flag, table):
     refused(str(size), run, network=name, table=table, **{flag: size})
 
 
+@pytest.mark.quick_every(3)
 @pytest.mark.parametrize('name', names.NETWORKS)
 def test_the_largest_images_cost_more_than_can_be_computed_with(name):
   flags = {'network': name, 'image_size': space.LARGEST_SIZE}

@@ -66,6 +66,7 @@ def test_computed_again_it_is_the_same_at_a_forward_pass_more(net):
   assert 0.3 * forward < more <= forward
 
 
+@pytest.mark.quick_every(2)
 @pytest.mark.parametrize('net', NETS)
 def test_bfloat16_is_close_and_weights_and_statistics_stay_float32(net):
   variables = _variables(net)

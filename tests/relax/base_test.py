@@ -28,6 +28,7 @@ every_relaxed = pytest.mark.parametrize('name', RELAXED)
 every_noisy = pytest.mark.parametrize('name', NOISY)
 
 
+@pytest.mark.quick_every(3)
 @every
 @pytest.mark.parametrize('temperature', [0.1, 1.0, 10.0])
 def test_probs_sum_to_1_and_keep_the_structure(name, temperature):
@@ -54,6 +55,7 @@ def test_the_index_says_where_probs_may_differ_from_0(name):
     np.testing.assert_array_equal(jnp.take_along_axis(p, i[..., :1], -1), 1)
 
 
+@pytest.mark.quick_every(3)
 @warm
 def test_when_cold_it_is_one_hot(name):
   cold = relaxed_samples(name, ALPHAS, 1e-6, 100)
@@ -71,6 +73,7 @@ def test_without_noise_it_is_argmax_when_cold_and_uniform_when_hot(name):
 FAR = [[50, -50, 0], [-50, -50, -50], [-200, 200, 199], [50, 50, 49]]
 
 
+@pytest.mark.quick_every(2)
 @every
 def test_far_out_values_and_gradients_are_finite(name):
   weights = jnp.array([1.0, -2.0, 3.0])
@@ -87,6 +90,7 @@ def test_far_out_values_and_gradients_are_finite(name):
   assert all(jnp.isfinite(x).all() for x in both)
 
 
+@pytest.mark.quick_every(3)
 @every
 def test_the_temperature_is_data(name):
   """One program for all temperatures, the same as with each as a number."""
@@ -98,6 +102,7 @@ def test_the_temperature_is_data(name):
     chex.assert_trees_all_close(own, ALL[name](ALPHAS, t, key), atol=1e-5)
 
 
+@pytest.mark.quick_every(3)
 @every_noisy
 def test_the_key_decides(name):
   a, b = (relaxed_probs(name, ALPHAS, 1.0, jax.random.key(4)) for _ in range(2))
@@ -106,6 +111,7 @@ def test_the_key_decides(name):
   assert len(np.unique(samples, axis=0)) > 1
 
 
+@pytest.mark.quick_every(3)
 @every_noisy
 def test_noise_of_a_slot_does_not_depend_on_the_others(name):
   alphas = {'a': ALPHAS['a']}
@@ -115,6 +121,7 @@ def test_noise_of_a_slot_does_not_depend_on_the_others(name):
   chex.assert_trees_all_equal(both, alone)
 
 
+@pytest.mark.quick_every(3)
 @every_noisy
 def test_slots_are_drawn_independently(name):
   alphas = {'a': jnp.zeros(4), 'b': jnp.zeros(4)}
@@ -130,6 +137,7 @@ def test_a_number_that_is_no_temperature_is_refused(name, temperature):
     ALL[name](ALPHAS, temperature, jax.random.key(0))
 
 
+@pytest.mark.quick_every(4)
 @pytest.mark.parametrize('temperature', [0.5, 2.0])
 @pytest.mark.parametrize(
   'name', ['straight_through', 'reinmax', 'gdas', 'one_path', 'dirichlet']
@@ -165,6 +173,7 @@ def test_softmax_of_the_logits_is_the_law_at_temperature_1(name):
   chex.assert_trees_all_close(relax.softmax(logits), distribution, atol=1e-6)
 
 
+@pytest.mark.quick_every(4)
 @every_relaxed
 def test_a_projection_keeps_a_limit_under_every_law(name):
   """With the cost's gradient through the distribution, whichever it is."""

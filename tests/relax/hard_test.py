@@ -215,6 +215,7 @@ def _farthest(estimate, expected):
   )
 
 
+@pytest.mark.quick_every(9)
 @pytest.mark.parametrize(('name', 'kind'), ESTIMATES)
 def test_the_mean_gradient_is_the_one_that_is_stated(x64, name, kind):
   """Within 5 standard errors over 100,000 draws.
@@ -232,6 +233,7 @@ def test_the_mean_gradient_is_the_one_that_is_stated(x64, name, kind):
     assert _farthest(estimate, _mean_gradient(loss, true, alphas)) > 10
 
 
+@pytest.mark.slow
 def test_a_colder_gumbel_softmax_has_less_bias_and_more_variance(x64):
   loss, alphas = LOSSES['any'], jax.tree.map(jnp.array, TINY)
   true = _mean_gradient(loss, enumerated, alphas)

@@ -15,6 +15,7 @@ def test_two_gates_need_two_ops():
     relax.binary_gates({'only': jnp.zeros(1)}, 1.0, jax.random.key(0))
 
 
+@pytest.mark.slow
 def test_two_gates_leave_the_probability_of_the_others(x64):
   """To first order in a step along the gradient (Cai et al. 2019)."""
   alphas = {'a': jnp.array([0.3, -1.0, 0.9, 0.2, 0.5])}

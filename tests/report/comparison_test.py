@@ -71,6 +71,7 @@ def test_comparison_draws_limits_only_over_what_they_limit():
   assert figure.axes[0].get_xlabel() == 'parameters'
 
 
+@pytest.mark.quick_every(3)
 @pytest.mark.parametrize('rows', [[], ROWS[:1], ROWS])
 @pytest.mark.parametrize('x', ['macs', 'params'])
 def test_comparison_figure_is_written(tmp_path, rows, x):

@@ -74,6 +74,7 @@ def kept(monkeypatch):
   return figures
 
 
+@pytest.mark.quick_every(3)
 @pytest.mark.parametrize(
   'name', [r'$\frac$', '$$', r'\$x$', '\x1b[31m', '', '_hidden']
 )

@@ -128,6 +128,7 @@ def test_cost_says_that_a_warmup_has_measured_nothing():
   assert list(lines(figure.axes[0])) == ['limit 8.50k']
 
 
+@pytest.mark.quick_every(4)
 @pytest.mark.parametrize('limits', [{}, {MACS: 8500.0}])
 @pytest.mark.parametrize(
   'rows', [[], metrics(1, 0), metrics(1, 1), metrics(3, 3), metrics(30, 10)]

@@ -50,6 +50,7 @@ def _kept(path):
   return [p for p in path.rglob('*') if p.is_file()]
 
 
+@pytest.mark.slow
 def test_a_second_start_reads_what_the_first_compiled(tmp_path):
   where = tmp_path / 'new' / 'cache'
   printed, said = _run(str(where))

@@ -153,6 +153,7 @@ def test_a_training_that_diverges_has_no_accuracy(tmp_path, network):
     train.train_as_told(config, tmp_path / 'run', '')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('rate', 'ends'), [(0.05, True), (1e30, False)])
 def test_a_training_counts_the_steps_that_it_leaves_out(
   tmp_path, network, rate, ends

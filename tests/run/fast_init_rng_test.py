@@ -27,6 +27,7 @@ def _streams():
   yield jax.random.split(jax.random.split(key)[0])[1]
 
 
+@pytest.mark.slow
 def test_every_bit_is_even_and_goes_its_own_way():
   """Of each stream, between neighbours, and between any two streams."""
   draws = [np.asarray(jax.random.bits(k, (N,), 'uint32')) for k in _streams()]

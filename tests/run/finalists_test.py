@@ -103,6 +103,7 @@ def test_finalists_keep_limits_and_the_pattern_and_all_differ():
     assert all(0.5 * limit <= macs.exact(a) <= limit for a in found)
 
 
+@pytest.mark.slow
 def test_without_limits_they_are_drawn_by_their_probabilities():
   s = spaces.tiny()
   alphas = _alphas(s, np.random.default_rng(3))
@@ -189,6 +190,7 @@ def test_no_test_image_has_a_part_in_it(few, searched, tmp_path):
   assert first == second
 
 
+@pytest.mark.slow
 def test_what_is_trained_is_not_trained_again(few, searched, tmp_path):
   workdir = tmp_path / 'run'
   shutil.copytree(searched[0], workdir)

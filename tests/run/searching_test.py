@@ -48,6 +48,7 @@ def network():
   return space.fix(TINY, a)
 
 
+@pytest.mark.slow
 def test_a_search_is_the_same_with_a_workdir_and_without(
   kept, tmp_path, monkeypatch, capsys
 ):
@@ -100,6 +101,7 @@ def test_a_constraint_is_described_alike_in_every_process():
   ]
 
 
+@pytest.mark.slow
 def test_a_training_is_the_same_with_a_workdir_and_without(
   network, tmp_path, monkeypatch
 ):

@@ -249,11 +249,13 @@ def _check_implicit(sign=1.0, terms=4):
   np.testing.assert_allclose(gradient, _differences(unrolled, a), rtol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('terms', [1, 4])
 def test_implicit_is_unrolling_at_the_optimum(x64, terms):
   _check_implicit(terms=terms)
 
 
+@pytest.mark.quick_every(3)
 @pytest.mark.parametrize('factor', [-1.0, 0.0, 1.01])
 def test_a_wrong_implicit_is_caught(x64, factor):
   with pytest.raises(AssertionError, match='Not equal to tolerance'):

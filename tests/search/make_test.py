@@ -148,6 +148,7 @@ def test_second_order_is_that_of_differences_through_a_weight_step(x64):
     np.testing.assert_allclose(metrics[name], ahead[name], rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('factor', [-1.0, 0.0, 0.5, 1.01, 2.0])
 def test_a_wrong_second_term_is_caught(x64, factor):
   """A sign, none, and factors, on what passes with 1."""
@@ -236,6 +237,7 @@ def test_every_order_leaves_weights_and_statistics_to_the_weights(x64, order):
   chex.assert_trees_all_equal(gradient, again)
 
 
+@pytest.mark.slow
 def test_orders_differ_and_first_alone_takes_no_training_images(x64):
   other = data.Arrays(TRAIN.images[::-1].copy(), TRAIN.labels)
   gradients = []

@@ -88,6 +88,7 @@ def _make(**kwargs):
   return search.make(**given)
 
 
+@pytest.mark.slow
 def test_every_choice_moves_and_the_limit_is_approached():
   arrays = _arrays()
   guards = guard.Guards(

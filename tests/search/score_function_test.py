@@ -118,6 +118,7 @@ def test_choices_are_drawn_independently_and_others_not_at_all():
   assert np.abs(correlation).max() < 5 / 4000**0.5
 
 
+@pytest.mark.slow
 def test_a_search_learns_the_pattern():
   """Without a task, the price alone: the cheaper pattern gains probability."""
   images = np.random.default_rng(0).integers(0, 256, (32, 8, 8, 1), np.uint8)

@@ -95,6 +95,7 @@ def test_each_step_changes_its_own_part_alone():
     assert (alphas.alphas[slot] != weights.alphas[slot]).any()
 
 
+@pytest.mark.slow
 def test_weights_learn_through_the_ops_that_alphas_choose():
   """Where an op has no probability, its weights get no gradient."""
   parts, arrays = _default(), _arrays()
@@ -160,6 +161,7 @@ def test_alpha_gradient_is_that_of_finite_differences(x64, relaxation):
       assert gradient == pytest.approx(slope, rel=1e-5, abs=1e-7)
 
 
+@pytest.mark.slow
 def test_without_a_task_the_expected_cost_falls_below_the_limit():
   """The multiplier rises from 0 while the limit is exceeded, and then rests."""
   low, high = MACS.bounds()
@@ -203,6 +205,7 @@ def test_the_search_is_more_than_its_cost_term():
   assert distance(task, price) > 0.2
 
 
+@pytest.mark.slow
 def test_a_projection_keeps_the_limit_after_every_step():
   low, high = MACS.bounds()
   limit = low + 0.3 * (high - low)
@@ -320,6 +323,7 @@ def _shapes(probs):
   )
 
 
+@pytest.mark.slow
 def test_what_alphas_are_judged_on_is_not_augmented():
   """A cutout of nearly all leaves weights blind, and alphas not."""
   blind = dataclasses.replace(BATCHES, policy=augment.Augment(cutout=8))

@@ -144,6 +144,7 @@ def test_exact_is_the_count_of_the_built_network(preset, draw, architectures):
     assert exact_counts(preset, a) == built_counts(space.fix(s, a)), a.choice
 
 
+@pytest.mark.quick_every(7)
 @pytest.mark.parametrize('network', NETWORKS)
 def test_a_published_cost_is_the_count_of_the_built_network(network):
   nothing_to_choose = space.Architecture(network(), ())
@@ -164,6 +165,7 @@ def test_drawing_weights_is_not_counted():
   )
 
 
+@pytest.mark.quick_every(5)
 @pytest.mark.parametrize('resource', Counts._fields)
 @pytest.mark.parametrize('preset', [*COUNTED, *TINY])
 def test_cost_at_one_hot_is_exact(preset, resource, draw):
@@ -190,6 +192,7 @@ def test_expected_cost_is_within_bounds(preset):
     assert low < float(macs(relax.softmax(alphas))) < high
 
 
+@pytest.mark.quick_every(4)
 @pytest.mark.parametrize('preset', [*WIDTH_PRESETS, *MACRO_PRESETS])
 def test_expected_cost_is_the_mean_over_drawn_architectures(preset):
   """Widths that meet are independent; their product is in the tables."""

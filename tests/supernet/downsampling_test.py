@@ -44,6 +44,7 @@ def _row(stats, i):
   return jax.tree.map(lambda x: x[i], stats)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('kind', KINDS)
 def test_variables_are_those_of_every_pattern(kind):
   """Weights as any pattern has them; statistics with one row per pattern."""
@@ -73,6 +74,7 @@ def test_weights_are_drawn_as_those_of_one_pattern():
   chex.assert_trees_all_close(found['params'], own['params'], rtol=1e-6)
 
 
+@pytest.mark.quick_every(4)
 @pytest.mark.parametrize('kind', KINDS)
 @pytest.mark.parametrize('train', [True, False])
 def test_a_pattern_is_the_network_of_that_pattern(kind, train):
@@ -137,6 +139,7 @@ def test_macs_of_a_known_pattern_are_those_of_its_network():
   assert found[0] < found[1]
 
 
+@pytest.mark.slow
 def test_the_preset_with_patterns_is_a_network():
   """Traced in training mode: logits, and statistics of the same structure."""
   space = spaces.mobile_macro_small()

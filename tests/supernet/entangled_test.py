@@ -60,6 +60,7 @@ def _run(net, train):
   return jax.jit(jax.value_and_grad(loss, has_aux=True))
 
 
+@pytest.mark.quick_every(9, first=2)
 @pytest.mark.parametrize(
   ('name', 'train', 'number'),
   [*((name, True, 1) for name in SPACES), ('widths', False, 3)],
@@ -89,6 +90,7 @@ def test_at_one_hot_it_is_the_derived_network(x64, draw, name, train, number):
     close(g, expected)
 
 
+@pytest.mark.slow
 def test_a_slot_is_linear_in_the_probabilities_of_block_and_skip(x64):
   """Closed form: P block + p_skip x, where ratios within the block stay."""
   s = make_cut([Stage(4, 1)], (MBConv(3, 3), MBConv(5, 1), ops.Skip()))
@@ -144,6 +146,7 @@ def test_probabilities_have_the_gradient_of_the_loss(x64):
     assert abs(along) > 1e-6, name
 
 
+@pytest.mark.slow
 def test_gradients_are_finite_and_informed_at_extreme_probabilities(draw):
   """Straight-through asks for them where a block or a channel has none."""
   s = SPACES['kernels, expansions, skip, strides']
@@ -162,6 +165,7 @@ def test_gradients_are_finite_and_informed_at_extreme_probabilities(draw):
     assert all((p != 0).any() for p in g.values())
 
 
+@pytest.mark.quick_every(2)
 @pytest.mark.parametrize('widths', [False, True])
 def test_it_has_the_size_of_the_largest_network(widths):
   """Parameters, and MACs per image: probabilities are mixed once a batch."""

@@ -90,6 +90,7 @@ def test_weights_of_another_network_are_refused():
     inherit.subweights(wider, CHOSEN, _params())
 
 
+@pytest.mark.slow
 def test_reestimated_on_one_batch_it_computes_what_batch_statistics_give(x64):
   """Though statistics were of anything before, and however often it is seen."""
   net, params = _derived()
@@ -113,6 +114,7 @@ def test_of_the_first_layer_statistics_are_those_of_all_images_at_once(x64):
   assert found['other'] is variables['other']
 
 
+@pytest.mark.slow
 def test_running_statistics_approach_those_of_a_batch_as_batches_grow():
   """Of one distribution: the outputs' distance falls as 1 / sqrt(images)."""
   net, params = _derived()

@@ -15,6 +15,7 @@ NATIVE = ops.Numerics(lowering='native')
 TAPS = ops.Numerics(lowering='taps')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('train', [False, True])
 def test_at_one_hot_it_is_the_derived_network(x64, draw, train):
   stages = [spaces.Stage(4, 1), spaces.Stage(6, 2, 2)]
@@ -63,6 +64,7 @@ def test_mixing_is_the_weighted_sum_of_the_ops(x64):
   chex.assert_trees_all_close(one[2], x)  # the skip
 
 
+@pytest.mark.slow
 def test_an_op_with_probability_0_learns_nothing():
   a = space.Architecture(
     spaces.tiny(), ('mbconv_k3_e1', 'mbconv_k3_e3', 'skip')
@@ -97,6 +99,7 @@ def test_at_initialisation_every_op_makes_its_parameters():
   chex.assert_trees_all_equal(every, sampled)
 
 
+@pytest.mark.slow
 def test_fast_and_native_forms_compute_the_same(x64):
   """Values and gradients of a whole supernet, in float64."""
   tiny = spaces.tiny(image_size=9)

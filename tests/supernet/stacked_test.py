@@ -9,6 +9,7 @@ from nasjax.supernet import stacked
 from tests.search.sparse_cases import CHOICES, SPACE, index_of, init_variables
 
 
+@pytest.mark.quick_every(2)
 @pytest.mark.parametrize('collection', ['params', 'batch_stats'])
 def test_stacked_variables_are_all_there(collection):
   tree = init_variables()[collection]

@@ -96,6 +96,7 @@ def _shapes():
   return jax.eval_shape(init, jax.random.key(0), images, probs)['params']
 
 
+@pytest.mark.quick_every(3)
 @pytest.mark.parametrize('name', ALL)
 def test_only_kernels_decay_in_a_real_network(name):
   """Kernels of all kinds shrink; what is called scale or bias stays."""

@@ -13,6 +13,7 @@ from nasjax.train import distill
 from tests.train.train_cases import ARRAYS, BATCHES, make_network, run_states
 
 
+@pytest.mark.slow
 def test_averages_are_of_weights_and_statistics_and_move_nothing_else():
   plain, _ = run_states(3)
   averaged, _ = run_states(3, decay=0.15)
@@ -37,6 +38,7 @@ def test_averages_are_of_weights_and_statistics_and_move_nothing_else():
   assert train.weights(plain[-1]).params is plain[-1].params
 
 
+@pytest.mark.slow
 def test_bfloat16_is_computed_in_and_float32_is_kept():
   numerics = ops.Numerics(dtype=jnp.bfloat16)
   (first, last), metrics = run_states(1, numerics=numerics, decay=0.9)

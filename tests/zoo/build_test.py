@@ -18,6 +18,7 @@ from tests.zoo.zoo_cases import TOTALS, count_totals, last_map
 NO_NORM = {'squeezenet_1_1'}
 
 
+@pytest.mark.quick_every(3)
 @pytest.mark.parametrize('name', TOTALS)
 def test_any_image_size_and_number_of_classes(name):
   network = names.NETWORKS[name](image_size=97, channels=1, num_classes=7)
@@ -32,6 +33,7 @@ def test_any_image_size_and_number_of_classes(name):
   assert per_class == (hidden or width) + 1
 
 
+@pytest.mark.quick_every(3)
 @pytest.mark.parametrize('name', TOTALS)
 def test_small_images_change_the_earliest_strides_alone(name):
   published = names.NETWORKS[name](image_size=32, num_classes=10)
@@ -76,6 +78,7 @@ KINDS = (
 )
 
 
+@pytest.mark.quick_every(6)
 @pytest.mark.parametrize('name', KINDS)
 def test_a_network_trains_and_derives_like_any_other(name):
   """A step of its training, gradients and statistics, is traced, not run."""

@@ -24,6 +24,7 @@ def test_every_network_is_in_the_table():
   assert made - {'small_images', 'scale_widths'} == set(TOTALS)
 
 
+@pytest.mark.quick_every(5)
 @pytest.mark.parametrize('name', TOTALS)
 def test_totals(name):
   network = names.NETWORKS[name]()
@@ -233,6 +234,7 @@ BY_TORCHVISION = {
 }
 
 
+@pytest.mark.quick_every(4)
 @pytest.mark.parametrize('name', SCALED)
 def test_widths_have_the_counts_of_other_implementations(name):
   make = names.NETWORKS[name]

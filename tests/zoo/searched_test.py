@@ -5,6 +5,7 @@ import pytest
 from tests.zoo.zoo_cases import TOTALS, layer_table
 
 
+@pytest.mark.quick_every(3)
 @pytest.mark.parametrize(
   ('name', 'macs', 'pooled', 'weights'),
   [

@@ -124,6 +124,7 @@ def test_who_imports_the_package_is_left_alone(monkeypatch):
   assert not _restarted(monkeypatch, ['python3', '-c', 'x'], act)
 
 
+@pytest.mark.slow
 def test_it_says_the_same_after_a_restart():
   """And has one: a script that is started has what it asked for."""
   environment = {k: v for k, v in os.environ.items() if k != allocator.VARIABLE}

@@ -27,6 +27,7 @@ def folder(tmp_path):
   return own
 
 
+@pytest.mark.slow
 def test_a_report_is_made_again_with_all_of_its_figures(folder):
   assert kept.restore(folder) == [
     folder / 'report.html',
@@ -128,6 +129,7 @@ def test_a_file_of_the_same_name_is_not_overwritten(folder):
   assert list((folder / 'architectures').iterdir()) == [own]
 
 
+@pytest.mark.quick_every(4)
 @pytest.mark.parametrize(
   ('flags', 'message'),
   [

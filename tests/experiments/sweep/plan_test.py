@@ -51,6 +51,7 @@ def test_published_networks_have_two_last_maps_where_images_are_small():
     assert networks_lib.last_maps(own) == expected
 
 
+@pytest.mark.slow
 def test_strengths_are_compared_at_what_their_networks_cost():
   own = config(limits=None, strengths='0.1,2', constraint='linear')
   prepared = setup.prepare(own, 'nowhere', '')

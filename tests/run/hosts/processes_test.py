@@ -262,6 +262,7 @@ def test_each_says_its_own_error_where_all_have_one():
       assert process.returncode == 1
 
 
+@pytest.mark.slow
 def test_an_end_that_others_come_to_later_is_none_too_early():
   with _met('ends', 'ends', 'ends') as running:
     for process in running:
@@ -269,6 +270,7 @@ def test_an_end_that_others_come_to_later_is_none_too_early():
       assert process.returncode == 0
 
 
+@pytest.mark.slow
 def test_sigterm_is_the_scripts_and_not_jaxs():
   with _met('terminates', 'computes') as running:
     errors = [process.communicate(timeout=20)[1] for process in running]

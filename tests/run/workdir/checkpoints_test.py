@@ -166,6 +166,7 @@ def _files(path):
   return [p.relative_to(path) for p in sorted(path.rglob('*')) if p.is_file()]
 
 
+@pytest.mark.quick_every(9)
 @pytest.mark.parametrize('damage', DAMAGE)
 def test_each_file_of_the_newest_may_be_damaged(saved, tmp_path, capfd, damage):
   """Of either step, the state is one that was saved; one line says which."""
@@ -209,6 +210,7 @@ def test_each_file_of_the_newest_may_be_damaged(saved, tmp_path, capfd, damage):
     assert capfd.readouterr().err == ''
 
 
+@pytest.mark.slow
 def test_bytes_that_orbax_takes_are_not_taken(saved, tmp_path, capfd):
   """Somewhere in the largest file, which has the data of arrays."""
   original, options = saved
@@ -282,6 +284,7 @@ def _other_identity(path):
   assert file.read_text() != text
 
 
+@pytest.mark.quick_every(5)
 @pytest.mark.parametrize(
   'change',
   [
@@ -453,6 +456,7 @@ except InputError as e:
 """
 
 
+@pytest.mark.quick_every(4)
 @pytest.mark.parametrize('limit', [0, 80, 400, 3000])
 def test_a_full_disk_is_one_line_and_the_last_one_stays(tmp_path, limit):
   """At whichever file it happens; with space, all is as it would have been."""
@@ -525,6 +529,7 @@ def test_the_digest_is_of_every_bit():
   assert jax.tree.structure(same) == jax.tree.structure(state.params)
 
 
+@pytest.mark.slow
 def test_the_same_is_hashed_wherever_it_lies():
   """On one device, on all of several, or on the host."""
   code = """

@@ -330,6 +330,7 @@ def test_names_of_classes_are_kept_beside_the_weights(root):
     assert record['classes'] == [*CLASSES]
 
 
+@pytest.mark.slow
 def test_names_of_classes_need_not_be_in_utf_8(tmp_path, monkeypatch):
   names = os.fsdecode(b'caf\xe9'), 'b', 'c'
   own = dataclasses.replace(SET, class_names=names)
