@@ -84,9 +84,9 @@ def test_looking_at_all_of_mnist_takes_well_under_a_second():
   sides = {'training': _side(pixels[:60_000]), 'test': _side(pixels[60_000:])}
   times = []
   for _ in range(3):
-    start = time.monotonic()
+    start = time.process_time()
     assert oddities(sides, CLASSES) == ()
-    times.append(time.monotonic() - start)
+    times.append(time.process_time() - start)
   assert min(times) < 1
 
 
