@@ -55,11 +55,11 @@ def test_a_killed_search_ends_bit_for_bit_where_it_would_have(
   assert without_command(first) == without_command(second)
 
 
-STOPPED = '--space=tiny --limit=macs=90k --steps=60 --warmup_steps=4'.split()
-STOPPED += '--log_every=1 --checkpoint_every=3 --batch_size=16'.split()
-STOPPED += '--constraint=linear --strength=20 --alpha_weight_decay=1e-3'.split()
-STOPPED += '--entropy=0:0,60:0.1 --skip_dropout=0.2'.split()
-STOPPED += '--eigenvalue_every=1 --stop_skips=1 --stop_eigenvalue=1e-6'.split()
+STOPPED = {'space': 'tiny', 'steps': 60, 'warmup_steps': 4, 'batch_size': 16}
+STOPPED |= {'log_every': 1, 'checkpoint_every': 3, 'alpha_weight_decay': 1e-3}
+STOPPED |= {'constraint': 'linear', 'strength': '20', 'skip_dropout': '0.2'}
+STOPPED |= {'entropy': '0:0,60:0.1', 'eigenvalue_every': 1, 'stop_skips': 1}
+STOPPED |= {'stop_eigenvalue': 1e-6}
 
 
 @pytest.mark.slow
@@ -68,13 +68,13 @@ def test_a_search_that_is_stopped_says_why_and_resumes_to_the_same(
 ):
   """Driven to skips by their price, with every guard on, and killed once."""
   whole, again = tmp_path / 'whole', tmp_path / 'again'
-  out = call('search', f'--workdir={whole}', *STOPPED, quick=True)
+  given = cli.defaults(search.OPTIONS) | STOPPED | {'limit': ['macs=90k']}
+  search.run(given, whole)  # In this process, and the others in theirs.
   record = space.read_record(whole / 'architecture.json')
   at, reason = record['stopped']['step'], record['stopped']['reason']
   assert 14 <= at < 60  # Ten steps in a row of the alphas, at least.
   assert 'skips won 1 of the choices' in reason
   assert record['stopped']['returned_to'] == at
-  assert f'stopped at step {at}: {reason}\n' in out
   assert 'skip' in record['choice'].values()
   rows = metrics_file.read(whole)
   assert [row['step'] for row in rows] == list(range(1, at + 1))
@@ -89,11 +89,14 @@ def test_a_search_that_is_stopped_says_why_and_resumes_to_the_same(
     assert row['skips'] == int(np.argmax(row['probs']['stage2_2']) == 2)
     assert np.isfinite(row['eigenvalue'])
   assert all(row['skips'] == 1 for row in rows[-10:])
-  process = start('search', f'--workdir={again}', *STOPPED, quick=True)
+  args = [f'--{name}={value}' for name, value in STOPPED.items()]
+  args += [f'--workdir={again}', '--limit=macs=90k']
+  process = start('search', *args, quick=True)
   lines = drawn.randint(6, 12)
   assert kill_after(process, again / 'metrics.jsonl', lines), lines
   assert not (again / 'architecture.json').exists()
-  call('search', f'--workdir={again}', *STOPPED, quick=True)
+  out = call('search', *args, quick=True)
+  assert f'stopped at step {at}: {reason}\n' in out
   first, second = (d / 'metrics.jsonl' for d in (whole, again))
   assert first.read_text() == second.read_text()
   assert newest_state(whole) == newest_state(again)

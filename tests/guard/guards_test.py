@@ -157,10 +157,9 @@ def test_fair_steps_train_ops_that_alphas_have_given_up(fairness, share):
   assert counts == {key: 12 * share(*key) for key in counts}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('preferred', [0, 1])
-def test_strict_fairness_trains_every_pattern_as_often(preferred):
-  """By whose statistics change, whatever the alphas prefer."""
+@functools.cache
+def _fair_patterns():
+  """A first state, and a weight step in which patterns take turns."""
   macro = spaces.tiny_macro(num_classes=4)
   macs = cost.macs(macro)
   parts = search.make(
@@ -173,9 +172,17 @@ def test_strict_fairness_trains_every_pattern_as_often(preferred):
     guards=guard.Guards(fairness=guard.strict),
   )
   state = jax.jit(parts.init)(jax.random.key(0), ARRAYS, ARRAYS)
+  return state, jax.jit(parts.weight_step)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('preferred', [0, 1])
+def test_strict_fairness_trains_every_pattern_as_often(preferred):
+  """By whose statistics change, whatever the alphas prefer."""
+  state, step = _fair_patterns()
   decided = 200.0 * jax.nn.one_hot(preferred, 2)
   state = state._replace(alphas={**state.alphas, 'pattern': decided})
-  step, turns = jax.jit(parts.weight_step), []
+  turns = []
   for _ in range(12):
     before, (state, _) = state.batch_stats, step(state, ARRAYS)
     pairs = [

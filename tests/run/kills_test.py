@@ -29,7 +29,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 KILLS = int(os.environ.get('KILLS', '6'))
 SEED = int(os.environ['SEED'])
 
-_SEARCH = '--space=tiny --limit=macs=60k --steps=60 --warmup_steps=6 '
+_SEARCH = '--space=tiny --limit=macs=60k --steps=36 --warmup_steps=6 '
 _SEARCH += '--log_every=3 --checkpoint_every=4 --batch_size=16'
 _TRAIN = '--epochs=4 --batch_size=250 '
 _TRAIN += '--valid_fraction=0.2 --ema_decay=0.9'

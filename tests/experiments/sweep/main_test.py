@@ -18,40 +18,26 @@ from experiments.sweep import networks as networks_lib
 from experiments.sweep import plan as plan_lib
 from experiments.sweep import report as report_lib
 from experiments.sweep.setting import config_of
-from nasjax import cost, report, space
-from nasjax.errors import DivergedError, InputError
+from nasjax import cost, space
+from nasjax.errors import InputError
 from nasjax.run import (
-  finalists,
   search_loop,
   training,
 )
 from tests.conftest import refused
-from tests.experiments.sweep.sweep_cases import SPACE, config, known
-
-COMPILE_FOR = search_loop.compile_for
+from tests.experiments.sweep.sweep_cases import (
+  COMPILE_FOR,
+  SPACE,
+  compiled_once,
+  config,
+  known,
+)
 
 
 @pytest.fixture(scope='module', autouse=True)
-def compiled_once():
-  """What searches and trainings compile is made once for all tests."""
-  with known() as patch:
-    patch.setattr(search_loop, 'compile_for', _once(COMPILE_FOR))
-    patch.setattr(training, 'build', _once(training.build, lambda net: net))
-    # What a search draws is looked at elsewhere.
-    patch.setattr(report, 'search_figures', lambda *_: None)
+def _small():
+  with compiled_once():
     yield
-
-
-def _once(function, key=lambda first: None):
-  """The function, called once for each key, which is of its first argument."""
-  made = {}
-
-  def call(first, *args):
-    if key(first) not in made:
-      made[key(first)] = function(first, *args)
-    return made[key(first)]
-
-  return call
 
 
 @pytest.fixture(scope='module')
@@ -438,26 +424,3 @@ def test_a_part_is_not_done_twice_at_once_and_not_beside_the_whole(tmp_path):
         with main._claimed(workdir, given, second):
           pass
   assert not list(workdir.glob('lock*'))
-
-
-@pytest.mark.slow
-def test_a_control_of_which_all_finalists_diverge_is_left_out(tmp_path):
-  given = config(
-    control_seeds=1, search_finalists=2, search_finalist_epochs=1, zoo=''
-  )
-  run = training.run
-
-  def diverges(workdir, *args, **kwargs):
-    if 'controls' in workdir.parts:
-      raise DivergedError('the training diverged')
-    return run(workdir, *args, **kwargs)
-
-  with known() as patch:
-    patch.setattr(training, 'run', diverges)
-    lines = main.run(given, tmp_path / 'run')
-    # No finalist is tried again.
-    patch.setattr(finalists, 'chosen', None)
-    assert main.run(given, tmp_path / 'run') == lines
-  page = (tmp_path / 'run' / 'report.md').read_text()
-  assert 'control' in page
-  assert 'which diverged' in page

@@ -7,18 +7,21 @@ import pytest
 from experiments import search, train
 from experiments.flags import cli, limits, sources
 from experiments.sweep import main, networks, plan, setup
-from nasjax import data, derive, report
+from nasjax import data, derive
 from nasjax.errors import DivergedError, InputError
-from nasjax.run import finalists
+from nasjax.run import finalists, search_loop
 from nasjax.run.workdir import diverged_file, lock
 from tests.conftest import refused
-from tests.experiments.sweep.sweep_cases import config, known
+from tests.experiments.sweep.sweep_cases import (
+  COMPILE_FOR,
+  compiled_once,
+  config,
+)
 
 
 @pytest.fixture(scope='module', autouse=True)
 def small():
-  with known() as patch:
-    patch.setattr(report, 'search_figures', lambda *_: None)
+  with compiled_once():
     yield
 
 
@@ -26,7 +29,10 @@ def small():
 
 
 @pytest.mark.slow
-def test_a_sweep_whose_searches_all_diverge_trains_nothing(tmp_path):
+def test_a_sweep_whose_searches_all_diverge_trains_nothing(
+  tmp_path, monkeypatch
+):
+  monkeypatch.setattr(search_loop, 'compile_for', COMPILE_FOR)
   told = config(search_learning_rate=1e30, search_seeds=1)
   workdir = tmp_path / 'run'
   refused('all 2 searches diverged', main.run, told, workdir)
@@ -37,6 +43,7 @@ def test_a_sweep_whose_searches_all_diverge_trains_nothing(tmp_path):
 
 FINALISTS = {'search_finalists': 2, 'search_finalist_epochs': 1}
 FINALISTS |= {'search_seeds': 1, 'control_seeds': 1, 'train_seeds': 1}
+FINALISTS |= {'zoo': ''}
 
 
 def _diverge(monkeypatch, within):
@@ -61,7 +68,7 @@ def test_pieces_without_finalists_are_named_in_the_report(
   with monkeypatch.context() as patch:
     _diverge(patch, f'searches/{outer}')
     _diverge(patch, 'controls/')
-    main.run(told, workdir)
+    lines = main.run(told, workdir)
   text = (workdir / 'report.md').read_text()
   control = next((workdir / 'controls').iterdir())
   for name in (f'search {outer}_seed0', f'control {control.name}'):
@@ -70,7 +77,9 @@ def test_pieces_without_finalists_are_named_in_the_report(
     assert not (folder / 'architecture.json').exists()
     assert 'no finalist is left' in diverged_file.read(folder)
   # Nothing of them is done again, though it would succeed now.
-  main.run(told, workdir)
+  with monkeypatch.context() as patch:
+    patch.setattr(finalists, 'chosen', None)
+    assert main.run(told, workdir) == lines
   assert not (control / 'architecture.json').exists()
   assert (workdir / 'report.md').read_text() == text
 

@@ -7,7 +7,8 @@ import pytest
 
 from experiments.flags import cli, names, sources
 from experiments.sweep import setup
-from nasjax import cost, data, ops, spaces, zoo
+from nasjax import cost, data, ops, report, spaces, zoo
+from nasjax.run import search_loop, training
 from tests.conftest import images
 
 
@@ -27,6 +28,7 @@ def speck(*, image_size=8, channels=1, num_classes=10):
 
 
 SPACE = speck()
+COMPILE_FOR = search_loop.compile_for
 
 
 def few(n=120, test=50):
@@ -90,3 +92,29 @@ def known():
     patch.setitem(names.NETWORKS, 'pocket', pocket)
     patch.setitem(names.SPACES, 'speck', speck)
     yield patch
+
+
+@contextlib.contextmanager
+def compiled_once():
+  """As `known`; what searches and trainings compile is made once meanwhile.
+
+  A search whose recipe is another one has to be given `COMPILE_FOR` again.
+  """
+  with known() as patch:
+    patch.setattr(search_loop, 'compile_for', _once(COMPILE_FOR))
+    patch.setattr(training, 'build', _once(training.build, lambda net: net))
+    # What a search draws is looked at elsewhere.
+    patch.setattr(report, 'search_figures', lambda *_: None)
+    yield patch
+
+
+def _once(function, key=lambda first: None):
+  """The function, called once for each key, which is of its first argument."""
+  made = {}
+
+  def call(first, *args):
+    if key(first) not in made:
+      made[key(first)] = function(first, *args)
+    return made[key(first)]
+
+  return call
