@@ -186,8 +186,10 @@ def repeated(eqn: core.JaxprEqn) -> tuple[core.Jaxpr, int] | None:
   if eqn.primitive.name == primitives.scan_p.name:
     times = int(eqn.params['length'])
   elif eqn.primitive.name == 'shard_map':
-    sizes = dict(eqn.params['mesh'].shape)
-    times = size(sizes[axis] for axis in eqn.params['newly_manual_axes'])
+    mesh, params = eqn.params['mesh'], eqn.params
+    # JAX before 0.10.2 has `manual_axes`, with those of an outer `shard_map`.
+    axes = params.get('newly_manual_axes', params.get('manual_axes'))
+    times = size(mesh.shape[axis] for axis in set(axes) - set(mesh.manual_axes))
   else:
     return None
   return open_jaxpr(eqn.params['jaxpr']), times

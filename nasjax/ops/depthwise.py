@@ -263,7 +263,11 @@ _depthwise = Primitive('depthwise')
 
 def _bind(part, a, b, **params):
   # Inside shard_map both arguments have to vary over the same axes of the mesh.
-  varying = [jax.typeof(z).manual_axis_type.varying for z in (a, b)]
+  # JAX before 0.10 calls these axes `vma`.
+  types = jax.typeof(a), jax.typeof(b)
+  varying = [
+    t.vma if hasattr(t, 'vma') else t.manual_axis_type.varying for t in types
+  ]
   a = lax.pcast(a, tuple(varying[1] - varying[0]), to='varying')
   b = lax.pcast(b, tuple(varying[0] - varying[1]), to='varying')
   return _depthwise.bind(a, b, part=part, **params)

@@ -76,6 +76,19 @@ def test_a_shard_map_repeats_on_the_devices_that_it_maps(devices):
   assert (names(body), times) == (['sin'], devices)
 
 
+def test_a_nested_shard_map_repeats_on_its_own_axes_alone():
+  mesh = jax.sharding.AbstractMesh((3, 2), ('d', 'e'))
+  spec = PartitionSpec()
+  inner = jax.shard_map(jnp.sin, mesh=None, in_specs=spec, out_specs=spec)
+  outer = jax.shard_map(
+    inner, mesh=mesh, in_specs=spec, out_specs=spec, axis_names={'d'}
+  )
+  body, times = program.repeated(only_eqn(outer))
+  assert (names(body), times) == (['shard_map'], 3)
+  body, times = program.repeated(body.eqns[0])
+  assert (names(body), times) == (['sin'], 2)
+
+
 def test_branches_are_in_the_order_of_the_index():
   eqn = program.trace(
     lambda x: lax.switch(1, [jnp.sin, jnp.cos, jnp.tan], x), X
