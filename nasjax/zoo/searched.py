@@ -117,6 +117,14 @@ def fbnet_a(
     image_size: height and width of the images.
     channels: of the images.
     num_classes: of the classifier.
+
+  Example:
+    The paper prints 249 million MACs and 4.3 million parameters.
+
+    >>> from nasjax import cost
+    >>> network = fbnet_a()
+    >>> cost.macs(network).constant, cost.params(network).constant
+    (244452664, 4321232)
   """
   return _fbnet('fbnet_a', _FBNET_A, 1504, image_size, channels, num_classes)
 
@@ -130,6 +138,14 @@ def fbnet_b(
     image_size: height and width of the images.
     channels: number of channels of the images.
     num_classes: number of classes.
+
+  Example:
+    The paper prints 295 million MACs and 4.5 million parameters.
+
+    >>> from nasjax import cost
+    >>> network = fbnet_b()
+    >>> cost.macs(network).constant, cost.params(network).constant
+    (291004424, 4818216)
   """
   return _fbnet('fbnet_b', _FBNET_B, 1984, image_size, channels, num_classes)
 
@@ -143,6 +159,14 @@ def fbnet_c(
     image_size: height and width of the images.
     channels: number of channels of the images.
     num_classes: number of classes.
+
+  Example:
+    The paper prints 375 million MACs and 5.5 million parameters.
+
+    >>> from nasjax import cost
+    >>> network = fbnet_c()
+    >>> cost.macs(network).constant, cost.params(network).constant
+    (378136224, 5592784)
   """
   return _fbnet('fbnet_c', _FBNET_C, 1984, image_size, channels, num_classes)
 
@@ -180,6 +204,14 @@ def spnasnet(
     image_size: height and width of the images.
     channels: of the images.
     num_classes: of the classifier.
+
+  Example:
+    timm prints 4.42 million parameters.
+
+    >>> from nasjax import cost
+    >>> network = spnasnet()
+    >>> cost.macs(network).constant, cost.params(network).constant
+    (333467072, 4421616)
   """
   block = functools.partial(MBConv, activation='relu')
   return build.mobile(
@@ -204,6 +236,12 @@ def proxylessnas_mobile(
     image_size: height and width of the images.
     channels: of the images.
     num_classes: of the classifier.
+
+  Example:
+    >>> from nasjax import cost
+    >>> network = proxylessnas_mobile()
+    >>> cost.macs(network).constant, cost.params(network).constant
+    (320427584, 4080512)
   """
   widths = 32, (16, 32, 40, 80, 96, 192, 320), 1280
   return _proxylessnas(
@@ -220,6 +258,12 @@ def proxylessnas_cpu(
     image_size: height and width of the images.
     channels: number of channels of the images.
     num_classes: number of classes.
+
+  Example:
+    >>> from nasjax import cost
+    >>> network = proxylessnas_cpu()
+    >>> cost.macs(network).constant, cost.params(network).constant
+    (439243864, 4361648)
   """
   widths = 40, (24, 32, 48, 88, 104, 216, 360), 1432
   return _proxylessnas(
@@ -236,6 +280,12 @@ def proxylessnas_gpu(
     image_size: height and width of the images.
     channels: number of channels of the images.
     num_classes: number of classes.
+
+  Example:
+    >>> from nasjax import cost
+    >>> network = proxylessnas_gpu()
+    >>> cost.macs(network).constant, cost.params(network).constant
+    (465260160, 7119848)
   """
   widths = 40, (24, 32, 56, 112, 128, 256, 432), 1728
   return _proxylessnas(
@@ -252,6 +302,12 @@ def proxylessnas_mobile_14(
     image_size: height and width of the images.
     channels: number of channels of the images.
     num_classes: number of classes.
+
+  Example:
+    >>> from nasjax import cost
+    >>> network = proxylessnas_mobile_14()
+    >>> cost.macs(network).constant, cost.params(network).constant
+    (580883408, 6857568)
   """
   widths = 48, (24, 40, 56, 112, 136, 256, 448), 1792
   return _proxylessnas(
@@ -285,6 +341,14 @@ def hardcorenas_a(
     image_size: height and width of the images.
     channels: of the images.
     num_classes: of the classifier.
+
+  Example:
+    timm prints 5.26 million parameters.
+
+    >>> from nasjax import cost
+    >>> network = hardcorenas_a()
+    >>> cost.macs(network).constant, cost.params(network).constant
+    (224227936, 5260232)
   """
   return _hardcorenas(
     'hardcorenas_a', _HARDCORE_A, image_size, channels, num_classes
@@ -300,6 +364,14 @@ def hardcorenas_f(
     image_size: height and width of the images.
     channels: number of channels of the images.
     num_classes: number of classes.
+
+  Example:
+    timm prints 8.20 million parameters.
+
+    >>> from nasjax import cost
+    >>> network = hardcorenas_f()
+    >>> cost.macs(network).constant, cost.params(network).constant
+    (341905696, 8199688)
   """
   return _hardcorenas(
     'hardcorenas_f', _HARDCORE_F, image_size, channels, num_classes
