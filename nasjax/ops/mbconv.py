@@ -23,7 +23,19 @@ from nasjax.ops.core import (
 
 
 class MBConvModule(nn.Module):
-  """Pointwise expansion, depthwise convolution, linear projection."""
+  """Pointwise expansion, depthwise convolution, linear projection.
+
+  Example:
+    >>> from nasjax import count
+    >>> module = MBConvModule(MBConv(3, 2), 16, 2, Numerics('native'))
+    >>> x = jax.ShapeDtypeStruct((1, 8, 8, 8), 'float32')
+    >>> variables = count.module_shapes(module, x, train=False)
+    >>> count.params(variables)  # 3 kernels, 3 batch norms
+    624
+    >>> macs = count.macs(module, variables, x, train=False)
+    >>> macs == 8*8 * 128 + 4*4 * (9*16 + 256)
+    True
+  """
 
   op: 'MBConv'
   features: int
