@@ -82,6 +82,16 @@ def architecture_figure(
   Raises:
     InputError: the architecture's space is no chain of slots.
     ValueError: the space leaves a choice.
+
+  Example:
+    >>> import tempfile
+    >>> from nasjax import space, spaces
+    >>> tiny = spaces.tiny()
+    >>> found = space.argmax(tiny, space.init_alphas(tiny))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...   path = architecture_figure(f'{folder}/a.png', found)
+    ...   path.name, path.stat().st_size > 1000
+    ('a.png', True)
   """
   if isinstance(network, Architecture):
     title = title or f'Architecture derived from {network.space.name}'
@@ -98,6 +108,13 @@ def draw_network(space: Space, title: str | None = None) -> Figure:
 
   Raises:
     ValueError: the space leaves a choice.
+
+  Example:
+    >>> from nasjax import space, spaces
+    >>> tiny = spaces.tiny()
+    >>> network = tiny.fix(space.argmax(tiny, space.init_alphas(tiny)))
+    >>> draw_network(network).axes[0].texts[1].get_text()
+    '3,160 MACs, 752 parameters'
   """
   rows = blocks(space)
   height = _ROW * (len(rows) + 1) + 1.15

@@ -47,6 +47,15 @@ def comparison_figure(
 
   Returns:
     The path, written whole.
+
+  Example:
+    >>> import tempfile
+    >>> row = {'name': 'a', 'kind': 'searched', 'macs': 1500, 'params': 20}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...   path = comparison_figure(
+    ...     f'{folder}/c.png', [{**row, 'limit': 2000, 'test_accuracy': 0.9}])
+    ...   path.name, path.stat().st_size > 1000
+    ('c.png', True)
   """
   figure = _comparison(rows, x=x, limited=limited, title=title)
   return canvas.save(figure, path)

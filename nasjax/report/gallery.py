@@ -47,6 +47,16 @@ def gallery_figure(
 
   Returns:
     The path, written whole.
+
+  Example:
+    >>> import tempfile
+    >>> from nasjax import space, spaces
+    >>> tiny = spaces.tiny()
+    >>> network = tiny.fix(space.argmax(tiny, space.init_alphas(tiny)))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...   path = gallery_figure(f'{folder}/g.png', [Picture(network, 'tiny')])
+    ...   path.name, path.stat().st_size > 1000
+    ('g.png', True)
   """
   return canvas.save(_gallery(pictures), path)
 

@@ -45,6 +45,15 @@ def search_figures(
 
   Returns:
     The files, written whole.
+
+  Example:
+    >>> import tempfile
+    >>> from nasjax import cost, spaces
+    >>> tiny = spaces.tiny()
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...   paths = search_figures(folder, [], tiny, {cost.macs(tiny): 6000})
+    ...   [path.name for path in paths]
+    ['alphas.png', 'cost.png']
   """
   workdir = pathlib.Path(workdir)
   return [
@@ -59,6 +68,12 @@ def draw_alphas(rows: Rows, space: SearchSpace) -> Figure:
   Args:
     rows: of `metrics.jsonl`, see `search_figures`.
     space: what was searched.
+
+  Example:
+    >>> from nasjax import spaces
+    >>> figure = draw_alphas([], spaces.tiny())
+    >>> [axes.get_title(loc='left') for axes in figure.axes if axes.axison]
+    ['stage1_1', 'stage2_1', 'stage2_2']
   """
   choices = axes_of(space.choices)
   if not choices:
@@ -178,6 +193,14 @@ def draw_costs(rows: Rows, limits: Mapping[Cost, float]) -> Figure:
   Args:
     rows: of `metrics.jsonl`, see `search_figures`.
     limits: of the costs.
+
+  Example:
+    >>> from nasjax import cost, spaces
+    >>> macs = cost.macs(spaces.tiny())
+    >>> rows = [{'step': 0, 'macs': 6213, 'macs_strict': 5000}]
+    >>> figure = draw_costs(rows, {macs: 6000})
+    >>> figure.axes[0].get_title(loc='left')
+    'Cost in MACs against the limit of 6.00k'
   """
   units = UNITS | {cost.name: cost.unit for cost in limits}
   values = {cost.name: limit for cost, limit in limits.items()}

@@ -78,6 +78,14 @@ def accuracy_figure(
 
   Returns:
     The path, written whole.
+
+  Example:
+    >>> import tempfile
+    >>> marks = [Mark('searched', 'searched', 1e6, 0.9, 0.89, 0.91)]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...   path = accuracy_figure(f'{folder}/a.png', marks, limits=[1.2e6])
+    ...   path.name, path.stat().st_size > 1000
+    ('a.png', True)
   """
   return canvas.save(_accuracy(marks, x, limits, known), path)
 
@@ -210,6 +218,16 @@ def differences_figure(
 
   Returns:
     The path, written whole.
+
+  Example:
+    >>> import tempfile
+    >>> from nasjax.report.intervals import welch
+    >>> found = welch([0.91, 0.92, 0.93], [0.89, 0.90, 0.91])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...   rows = [('searched less random', found, bool(found.sign))]
+    ...   path = differences_figure(f'{folder}/d.png', rows)
+    ...   path.name, path.stat().st_size > 1000
+    ('d.png', True)
   """
   return canvas.save(_differences(found), path)
 
@@ -277,6 +295,17 @@ def ranks_figure(
 
   Returns:
     The path, written whole.
+
+  Example:
+    >>> import tempfile
+    >>> from nasjax.report.intervals import spearman
+    >>> shared, trained = [0.5, 0.6, 0.7, 0.8], [0.90, 0.91, 0.93, 0.92]
+    >>> rows = [('random', *pair) for pair in zip(shared, trained)]
+    >>> rho = spearman(shared, trained)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...   path = ranks_figure(f'{folder}/r.png', rows, rho)
+    ...   path.name, path.stat().st_size > 1000
+    ('r.png', True)
   """
   return canvas.save(_ranks(found, correlation), path)
 
