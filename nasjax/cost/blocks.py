@@ -135,5 +135,11 @@ def traced(
 
 
 def traced_shape(op: Op, features: int, stride: int, shape: Shape) -> Shape:
-  """The shape that leaves one op, closed forms or not."""
+  """The shape that leaves one op, closed forms or not.
+
+  Example:
+    >>> from nasjax import ops
+    >>> traced_shape(ops.Conv(3), 16, 2, (1, 8, 8, 3))
+    (1, 4, 4, 16)
+  """
   return traced_block_shape(OpBlock(op, features, stride), shape)

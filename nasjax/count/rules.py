@@ -36,6 +36,15 @@ def conv_macs(eqn: core.JaxprEqn, to_kernel: bool = False) -> int:
     eqn: the equation.
     to_kernel: whether its result is the gradient to a kernel. Only where its
       input is dilated does that make a difference.
+
+  Example:
+    >>> import jax
+    >>> from nasjax.count.jaxpr import trace
+    >>> x = jax.numpy.zeros((1, 3, 8, 8))
+    >>> kernel = jax.numpy.zeros((16, 3, 3, 3))
+    >>> conv = lambda x, kernel: jax.lax.conv(x, kernel, (2, 2), 'SAME')
+    >>> conv_macs(trace(conv, x, kernel).eqns[0])  # 4*4*16 * 3*3*3
+    6912
   """
   lhs, rhs = (array(atom).shape for atom in eqn.invars)
   out = array(eqn.outvars[0]).shape
@@ -85,14 +94,32 @@ def _pairs(n, n_step, start, m, m_step, modulus):
 
 
 def dot_macs(eqn: core.JaxprEqn) -> int:
-  """MACs of an equation of the primitive `dot_general`."""
+  """MACs of an equation of the primitive `dot_general`.
+
+  Example:
+    >>> import jax
+    >>> from nasjax.count.jaxpr import trace
+    >>> a, b = jax.numpy.zeros((2, 3)), jax.numpy.zeros((3, 5))
+    >>> dot_macs(trace(jax.lax.dot, a, b).eqns[0])  # 2*5 * 3
+    30
+  """
   (contract, _), _ = eqn.params['dimension_numbers']
   lhs, out = array(eqn.invars[0]).shape, array(eqn.outvars[0]).shape
   return size(out) * size(lhs[axis] for axis in contract)
 
 
 def ragged_dot_macs(eqn: core.JaxprEqn) -> int:
-  """MACs of a `ragged_dot_general`: every row meets one group."""
+  """MACs of a `ragged_dot_general`: every row meets one group.
+
+  Example:
+    >>> import jax
+    >>> from nasjax.count.jaxpr import trace
+    >>> rows, groups = jax.numpy.zeros((4, 3)), jax.numpy.zeros((2, 3, 5))
+    >>> sizes = jax.numpy.array([1, 3])
+    >>> eqn = trace(jax.lax.ragged_dot, rows, groups, sizes).eqns[-1]
+    >>> ragged_dot_macs(eqn)  # 4*5 * 3
+    60
+  """
   ragged = eqn.params['ragged_dot_dimension_numbers']
   (contract, _), _ = ragged.dot_dimension_numbers
   lhs, _, group_sizes = (array(atom).shape for atom in eqn.invars[:3])

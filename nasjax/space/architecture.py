@@ -179,6 +179,13 @@ def fix(space: SearchSpace, architecture: Architecture) -> SearchSpace:
 
   Raises:
     InputError: `space` has other choices than `architecture`.
+
+  Example:
+    >>> from nasjax import spaces
+    >>> tiny = spaces.tiny()
+    >>> network = fix(tiny, Architecture.from_indices(tiny, (0, 0, 0)))
+    >>> len(tiny.choices), len(network.choices)
+    (3, 0)
   """
   return space.fix(architecture)
 
@@ -188,6 +195,12 @@ def one_hot(architecture: Architecture, dtype=None) -> Alphas:
 
   Returns:
     A dict from the name of a choice to `f32[*shape, options]`.
+
+  Example:
+    >>> from nasjax import spaces
+    >>> probs = one_hot(Architecture.from_indices(spaces.tiny(), (0, 1, 2)))
+    >>> [p.tolist() for p in probs.values()]
+    [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0, 1.0]]
   """
   found, left = {}, iter(architecture.indices)
   for name, choice in architecture.space.choices.items():
@@ -204,6 +217,13 @@ def argmax(
   Args:
     space: the search space.
     alphas: name of a choice to `f32[*shape, options]`.
+
+  Example:
+    >>> from nasjax import spaces
+    >>> tiny = spaces.tiny()
+    >>> architecture = Architecture.from_indices(tiny, (0, 1, 2))
+    >>> argmax(tiny, one_hot(architecture)) == architecture
+    True
   """
   best = [np.ravel(jnp.argmax(alphas[name], -1)) for name in space.choices]
   return Architecture.from_indices(space, list(itertools.chain(*best)))

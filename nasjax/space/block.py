@@ -60,6 +60,14 @@ def program(block: Block, *shapes: Shape) -> tuple[Callable, Any, list]:
   Returns:
     A function `(variables, *inputs) -> outputs` of the block in inference, and
     what it takes, as `jax.ShapeDtypeStruct`.
+
+  Example:
+    >>> from nasjax import count, ops
+    >>> from nasjax.cost.blocks import OpBlock
+    >>> block = OpBlock(ops.Conv(3), 16, 2)
+    >>> apply, variables, inputs = program(block, (1, 8, 8, 3))
+    >>> count.macs(apply, variables, *inputs)  # 4*4*16 * 3*3*3
+    6912
   """
   module = block.module(_COUNTED)
   inputs = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
@@ -72,12 +80,26 @@ def program(block: Block, *shapes: Shape) -> tuple[Callable, Any, list]:
 
 
 def output_shape(block: Block, *shapes: Shape) -> Shape:
-  """The shape that leaves a block, by its closed form if it has one."""
+  """The shape that leaves a block, by its closed form if it has one.
+
+  Example:
+    >>> from nasjax import ops
+    >>> from nasjax.cost.blocks import OpBlock
+    >>> output_shape(OpBlock(ops.Conv(3), 16, 2), (1, 8, 8, 3))
+    (1, 4, 4, 16)
+  """
   known = getattr(block, 'output_shape', None)
   return known(*shapes) if known else traced_shape(block, *shapes)
 
 
 def traced_shape(block: Block, *shapes: Shape) -> Shape:
-  """The shape that leaves a block's module."""
+  """The shape that leaves a block's module.
+
+  Example:
+    >>> from nasjax import ops
+    >>> from nasjax.cost.blocks import OpBlock
+    >>> traced_shape(OpBlock(ops.Conv(3), 16, 2), (1, 8, 8, 3))
+    (1, 4, 4, 16)
+  """
   apply, variables, inputs = program(block, *shapes)
   return jax.eval_shape(apply, variables, *inputs).shape

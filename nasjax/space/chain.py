@@ -300,6 +300,12 @@ def resize(
     InputError: a size is below 1 or too large.
     ValueError: an op does not fit its slot at these channels, or `num_classes`
       is no positive number.
+
+  Example:
+    >>> from nasjax import spaces
+    >>> small = resize(spaces.mobile_small(), image_size=32, channels=3)
+    >>> small.image_size, small.channels, small.num_classes
+    (32, 3, 10)
   """
   *slots, last = space.slots
   if num_classes is not None:

@@ -20,7 +20,13 @@ def op_types(space: Any) -> tuple[type, ...]:
 
 
 def slot_ops(space: Any) -> dict[str, tuple[Op, ...]]:
-  """The candidate ops of every slot of a chain; {} of other kinds of spaces."""
+  """The candidate ops of every slot of a chain; {} of other kinds of spaces.
+
+  Example:
+    >>> from nasjax import spaces
+    >>> [len(ops) for ops in slot_ops(spaces.tiny()).values()]
+    [1, 2, 2, 3, 1, 1]
+  """
   if not isinstance(space, Space):
     return {}
   return {slot.name: slot.ops for slot in space.slots}
@@ -31,6 +37,13 @@ def chosen_ops(network: Any) -> dict[str, str]:
 
   Args:
     network: one op in every slot.
+
+  Example:
+    >>> from nasjax import space, spaces
+    >>> tiny = spaces.tiny()
+    >>> network = tiny.fix(space.Architecture.from_indices(tiny, (0, 0, 0)))
+    >>> chosen_ops(network)['stage1_1']
+    'mbconv_k3_e1'
   """
   if not isinstance(network, Space):
     return {}
@@ -43,6 +56,17 @@ def difference(network: Any, other: Any) -> str:
   Args:
     network: one op in every slot.
     other: one op in every slot.
+
+  Example:
+    >>> from nasjax import space, spaces
+    >>> tiny = spaces.tiny()
+    >>> one, other = (
+    ...   tiny.fix(space.Architecture.from_indices(tiny, (i, 0, 0)))
+    ...   for i in (0, 1))
+    >>> difference(one, one)
+    ''
+    >>> difference(one, other)
+    'slot stage1_1 is mbconv_k3_e1 to 6 features, not mbconv_k3_e3 to 6'
   """
   if network == other:
     return ''

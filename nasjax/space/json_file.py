@@ -50,6 +50,17 @@ def read_record(path: str | pathlib.Path) -> dict[str, Any]:
   Raises:
     InputError: the file cannot be read, is no JSON object, or has a format
       version that this version of nasjax does not know.
+
+  Example:
+    >>> import tempfile
+    >>> from nasjax import space, spaces
+    >>> tiny = spaces.tiny()
+    >>> architecture = space.Architecture.from_indices(tiny, (0, 0, 0))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...   architecture.save(f'{folder}/a.json')
+    ...   record = read_record(f'{folder}/a.json')
+    >>> record['format'], record['choice']['stage1_1']
+    (1, 'mbconv_k3_e1')
   """
   try:
     document = json.loads(files.read_text(path))

@@ -24,6 +24,15 @@ class SearchSpace(Protocol):
   A search trains `search_network`. A derived network, `fix(architecture)`, is
   trained as its `network`. They may differ: a space of cells can search a
   network with fewer cells than it derives. For a chain they are the same.
+
+  Example:
+    >>> from nasjax import cost, space, spaces
+    >>> tiny = spaces.tiny()
+    >>> [len(choice) for choice in tiny.choices.values()]
+    [2, 2, 3]
+    >>> network = tiny.fix(space.Architecture.from_indices(tiny, (0, 0, 0)))
+    >>> len(network.choices), len(tiny.tables(cost.measure_macs))
+    (0, 6)
   """
 
   @property

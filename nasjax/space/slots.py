@@ -45,7 +45,12 @@ class Width:
 
 
 def channels(features: int | Width) -> tuple[int, ...]:
-  """All numbers of channels that `features` can be."""
+  """All numbers of channels that `features` can be.
+
+  Example:
+    >>> channels(24), channels(Width('stage1_width', (16, 24)))
+    ((24,), (16, 24))
+  """
   return features.options if isinstance(features, Width) else (features,)
 
 
@@ -78,6 +83,12 @@ class Slot:
   Raises:
     InputError: features or strides that no array has.
     ValueError: no ops, two of one name, or sizes that are not positive.
+
+  Example:
+    >>> from nasjax.ops import MBConv, Skip
+    >>> slot = Slot('stage1_2', (MBConv(3, 6), Skip()), 24)
+    >>> slot.op_names, slot.widths
+    (('mbconv_k3_e6', 'skip'), (24,))
   """
 
   name: str

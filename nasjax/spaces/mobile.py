@@ -23,6 +23,13 @@ class Stage:
     stride: of the first one; one for each pattern where the space has any.
     candidates: ops of this stage; None is those of the whole space. With a
       single one the stage is fixed.
+
+  Example:
+    >>> space = mobile(
+    ...   [Stage(16, 1), Stage((24, 32), 2, stride=2)],
+    ...   image_size=32, num_classes=10, stem=16, stem_stride=1, head=64)
+    >>> list(space.choices)
+    ['stage1_1', 'stage2_width', 'stage2_1', 'stage2_2']
   """
 
   features: int | tuple[int, ...]
@@ -116,6 +123,12 @@ def mobile_small(
 
   Widths are about half of MobileNetV2's, and the first reduction is the
   second stage's, not the stem's: at this size resolution is dear.
+
+  Example:
+    >>> from nasjax import cost
+    >>> space = mobile_small()
+    >>> len(space.choices), cost.macs(space).bounds()
+    (8, (251984, 4840624))
   """
   return mobile(
     [Stage(16, 1), Stage(24, 2, 2), Stage(40, 3, 2), Stage(64, 2)],
@@ -132,7 +145,14 @@ def mobile_small(
 def mobile_224(
   *, image_size: int = 224, channels: int = 3, num_classes: int = 1000
 ) -> Space:
-  """Preset for photographs: MobileNetV2's stages, 17 searched slots."""
+  """Preset for photographs: MobileNetV2's stages, 17 searched slots.
+
+  Example:
+    >>> from nasjax import cost
+    >>> space = mobile_224()
+    >>> len(space.choices), cost.macs(space).bounds()
+    (17, (49800192, 496962432))
+  """
   return mobile(
     [
       Stage(16, 1),

@@ -108,6 +108,15 @@ class EntangledSlot(nn.Module):
       P (kept block(x) + s x) + p_skip x + sum_other p_i kept op_i(x)
 
   The shortcut has no mask: x has its own.
+
+  Example:
+    >>> from nasjax.ops import MBConv
+    >>> slot = Slot('slot', (MBConv(3, 1), MBConv(5, 3)), 8)
+    >>> x, probs = jnp.zeros((1, 4, 4, 8)), {'slot': jnp.array([0.5, 0.5])}
+    >>> init = functools.partial(EntangledSlot(slot, 8).init, train=False)
+    >>> variables = jax.eval_shape(init, jax.random.key(0), x, probs)
+    >>> list(variables['params'])
+    ['mbconv_k5_e3']
   """
 
   slot: Slot

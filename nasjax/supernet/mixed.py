@@ -15,7 +15,16 @@ from nasjax.supernet.downsampling import Downsampling
 
 
 class Mixed(nn.Module):
-  """Sum over a slot's ops of prob times output (Liu et al. 2019, eq. 2)."""
+  """Sum over a slot's ops of prob times output (Liu et al. 2019, eq. 2).
+
+  Example:
+    >>> from nasjax.ops import MaxPool, Skip
+    >>> mixed = Mixed(Slot('slot', (Skip(), MaxPool(2)), 1))
+    >>> x = jnp.array([1.0, 3.0]).reshape(1, 1, 2, 1)
+    >>> y = mixed.apply({}, x, jnp.array([0.75, 0.25]), train=False)
+    >>> y.ravel().tolist()  # 0.75 * 1 + 0.25 * 3, and 3
+    [1.5, 3.0]
+  """
 
   slot: Slot
   numerics: Numerics = Numerics()
