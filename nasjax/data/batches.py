@@ -71,7 +71,15 @@ def sampler_init(key: jax.Array, n: int) -> Sampler:
 
 
 def check_size(batch_size: int, examples: int) -> None:
-  """Raises InputError for a batch larger than the number of examples."""
+  """Raises InputError for a batch larger than the number of examples.
+
+  Example:
+    >>> check_size(100, examples=100)
+    >>> check_size(200, examples=100)
+    Traceback (most recent call last):
+    ...
+    nasjax.errors.InputError: batch_size is 200; with 100 examples it must ...
+  """
   if not 1 <= batch_size <= examples:
     raise InputError(
       f'batch_size is {batch_size}; with {examples} examples it must be 1 to '
@@ -226,6 +234,15 @@ class Batches:
 
   Raises:
     InputError: the policy has `mixup`, and `num_classes` is not given.
+
+  Example:
+    >>> batches = Batches(32, mean=(0.5,), std=(0.5,))
+    >>> arrays = Arrays(np.zeros((100, 8, 8, 1), np.uint8), np.arange(100))
+    >>> key = jax.random.key(0)
+    >>> sampler = jax.eval_shape(batches.begin, key, arrays)
+    >>> images, _, _ = jax.eval_shape(batches, sampler, arrays, key)
+    >>> images.shape, images.dtype.name
+    ((32, 8, 8, 1), 'float32')
   """
 
   size: int

@@ -40,6 +40,11 @@ class Arrays(NamedTuple):
   Attributes:
     images: `uint8[n, height, width, channels]`, 0 to 255.
     labels: `int32[n]`, the class of each image, from 0.
+
+  Example:
+    >>> black = Arrays(np.zeros((3, 8, 8, 1), np.uint8), np.array([0, 1, 1]))
+    >>> black.images.shape, black.labels.tolist()
+    ((3, 8, 8, 1), [0, 1, 1])
   """
 
   images: jax.Array | np.ndarray
@@ -61,6 +66,13 @@ class Dataset:
     valid: images that a folder holds for choosing weights or alphas, apart from
       the others; None where it holds none.
     remarks: what a user should know of the images, a line for each.
+
+  Example:
+    >>> dataset = load()
+    >>> dataset.num_train, dataset.num_test, dataset.num_classes
+    (5000, 10000, 10)
+    >>> dataset.sizes
+    {'image_size': 28, 'channels': 1, 'num_classes': 10}
   """
 
   name: str
@@ -109,6 +121,11 @@ class Opened:
     num_train: training images; files that cannot be read may be among them.
     num_test: test images; files that cannot be read may be among them.
     read: decodes all images; raises InputError where they cannot be used.
+
+  Example:
+    >>> opened = open_set()
+    >>> opened.num_train, len(opened.read().train.labels)
+    (5000, 5000)
   """
 
   name: str

@@ -26,6 +26,13 @@ class Trained:
     load: returns the evaluated weights.
     metrics: logged steps, a dict each; empty where the training was read from a
       workdir that was finished before.
+
+  Example:
+    >>> from nasjax import zoo
+    >>> result = {'test_accuracy': 0.875, 'classes': ['cat', 'dog']}
+    >>> trained = Trained(zoo.mobilenet_v2(), result, load=lambda: None)
+    >>> trained.test_accuracy, trained.classes
+    (0.875, ['cat', 'dog'])
   """
 
   network: SearchSpace

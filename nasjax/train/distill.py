@@ -61,6 +61,13 @@ class Teacher:
 
   Raises:
     ValueError: a number out of its range.
+
+  Example:
+    >>> from nasjax import zoo
+    >>> teacher = Teacher(zoo.resnet18(), (0.5,) * 3, (0.5,) * 3, weight=0.25)
+    >>> logits = jnp.array([[1.0, 2.0]])
+    >>> float(teacher.combined(jnp.float32(1.0), logits, logits))  # 0.75 * 1
+    0.75
   """
 
   network: Space

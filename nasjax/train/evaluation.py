@@ -20,6 +20,17 @@ def predict(net: nn.Module, batches: data.Batches) -> Labels:
   Args:
     net: as in `nasjax.train.make`.
     batches: only its normalisation is used; nothing is augmented.
+
+  Example:
+    >>> import jax.numpy as jnp
+    >>> class Brightness(nn.Module):
+    ...   def __call__(self, images, probs, *, train):
+    ...     mean = images.mean((1, 2, 3))
+    ...     return jnp.stack([-mean, mean], axis=-1)
+    >>> labels = predict(Brightness(), data.Batches(1, (0.5,), (0.5,)))
+    >>> images = np.array([10, 250], np.uint8).reshape(2, 1, 1, 1)
+    >>> labels({}, {}, images).tolist()
+    [0, 1]
   """
 
   def labels(params, batch_stats, images):
@@ -51,6 +62,13 @@ def evaluate(
 
   Raises:
     AssertionError: there are not as many labels as images.
+
+  Example:
+    >>> bright = lambda params, stats, images: images.mean((1, 2, 3)) > 127
+    >>> images = np.array([10, 250, 240], np.uint8).reshape(3, 1, 1, 1)
+    >>> arrays = data.Arrays(images, np.array([0, 1, 0]))
+    >>> round(evaluate(bright, {}, {}, arrays, size=2), 3)
+    0.667
   """
   chex.assert_equal_shape_prefix(list(arrays), 1)
   starts = range(0, len(arrays.labels), size)
@@ -74,6 +92,13 @@ def score(
     batches: images and labels, at most `size` at a time.
     size: smaller batches are padded to it with copies of their first image,
       which are not counted.
+
+  Example:
+    >>> bright = lambda params, stats, images: images.mean((1, 2, 3)) > 127
+    >>> images = np.array([10, 250], np.uint8).reshape(2, 1, 1, 1)
+    >>> batches = [data.Arrays(images, [0, 1]), data.Arrays(images[:1], [1])]
+    >>> round(score(bright, {}, {}, batches, size=2), 3)
+    0.667
   """
   right = total = 0
   for images, wanted in batches:

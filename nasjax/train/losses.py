@@ -45,6 +45,12 @@ def accuracy(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
   Raises:
     AssertionError: logits or labels have another shape.
+
+  Example:
+    >>> import jax.numpy as jnp
+    >>> logits = jnp.array([[0.0, 1.0], [2.0, 0.0]])
+    >>> float(accuracy(logits, jnp.array([1, 1])))
+    0.5
   """
   _check_shapes(logits, labels)
   if labels.ndim == logits.ndim:

@@ -24,7 +24,7 @@ class State(NamedTuple):
     params: weights.
     batch_stats: running statistics.
     opt_state: of the optimizer.
-    average: EMA of `params` and `batch_stats`; () without one.
+    ema: EMA of `params` and `batch_stats`; () without one.
     train: position in the training images; () where batches are given.
     skipped: `{'weights': i32[]}`, consecutive steps that were skipped because
       they were not finite.
@@ -68,7 +68,16 @@ class Weights(NamedTuple):
 
 
 def weights(state: State) -> Weights:
-  """The weights to evaluate: the EMA where there is one."""
+  """The weights to evaluate: the EMA where there is one.
+
+  Example:
+    >>> state = State(0, None, {'w': 1.0}, {}, (), (), (), {})
+    >>> weights(state)
+    Weights(params={'w': 1.0}, batch_stats={})
+    >>> average = {'params': {'w': 0.9}, 'batch_stats': {}}
+    >>> weights(state._replace(ema=average)).params
+    {'w': 0.9}
+  """
   if state.ema:
     return Weights(**state.ema)
   return Weights(state.params, state.batch_stats)
@@ -105,6 +114,22 @@ def make(
   Raises:
     ValueError: `decay` is out of its range; by `init`, the network of a space
       has choices left.
+
+  Example:
+    >>> from nasjax import ops, space, spaces
+    >>> tiny = spaces.tiny(image_size=8)
+    >>> network = tiny.fix(space.Architecture.from_indices(tiny, (0, 0, 0)))
+    >>> training = make(
+    ...   network.network(ops.Numerics()),
+    ...   data.Batches(4, (0.5,), (0.5,)),
+    ...   tx=optax.sgd(0.1))
+    >>> arrays = data.Arrays(
+    ...   jax.ShapeDtypeStruct((8, 8, 8, 1), 'uint8'),
+    ...   jax.ShapeDtypeStruct((8,), 'int32'))
+    >>> state = jax.eval_shape(training.init, jax.random.key(0), arrays)
+    >>> state, metrics = jax.eval_shape(training.step, state, arrays)
+    >>> sorted(metrics), metrics['train_loss'].shape
+    (['train_accuracy', 'train_loss'], ())
   """
   if not 0 <= decay < 1:
     raise ValueError(f'training requires a decay in [0, 1), got {decay}.')
