@@ -37,6 +37,13 @@ def within(
 
   Raises:
     InputError: none of its widths is within.
+
+  Example:
+    >>> from nasjax import cost, spaces
+    >>> network = within(
+    ...   zoo.mobilenet_v2, spaces.mobile_small(), cost.macs, 2_000_000)
+    >>> network.name, cost.macs(network).constant
+    ('mobilenet_v2@0.27_small_images', 1890240)
   """
 
   def network(width: float, divisor: int) -> Space:

@@ -18,6 +18,13 @@ class Constraint(NamedTuple):
       are `f32[]`, or an AssertionError is raised; costs are in the cost's unit.
       `cost` is the expected cost; `strict_cost` is that of the argmax
       architecture, limits ignored. A `chain` takes tuples of costs.
+
+  Example:
+    >>> from nasjax.constraint import hinge
+    >>> constraint = hinge(limit=2.0, strength=1.0)
+    >>> loss, _ = constraint.update(1.0, 3.0, 3.0, constraint.init())
+    >>> float(loss)  # 1 + (3 / 2 - 1)
+    1.5
   """
 
   init: Callable[[], State]

@@ -36,6 +36,12 @@ class Form(NamedTuple):
       its limit and the others are at most theirs.
     zero: whether the number may be 0.
     most: the largest number allowed.
+
+  Example:
+    >>> FORMS['hinge'].option, FORMS['hinge'].number
+    ('strength', 1.0)
+    >>> FORMS['project_equal'].project
+    True
   """
 
   make: Callable[[float, float], Constraint]

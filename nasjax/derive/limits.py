@@ -28,6 +28,14 @@ def uses(architecture: Architecture, limits: Limits, fill: float) -> bool:
 
   Raises:
     ValueError: a cost is of another space.
+
+  Example:
+    >>> from nasjax import cost, spaces
+    >>> tiny = spaces.tiny()
+    >>> a, macs = Architecture.from_indices(tiny, (0, 0, 0)), cost.macs(tiny)
+    >>> half = {macs: 2 * macs.exact(a)}
+    >>> uses(a, half, 0.5), uses(a, half, 0.6)
+    (True, False)
   """
   for cost in limits:
     cost.check_space(architecture.space)
@@ -68,7 +76,19 @@ def check_fill(fill: float) -> None:
 
 
 def check_reachable(limits: Limits) -> None:
-  """Raises InputError if a limit is NaN or below the smallest possible cost."""
+  """Raises InputError if a limit is NaN or below the smallest possible cost.
+
+  Example:
+    >>> from nasjax import cost, spaces
+    >>> macs = cost.macs(spaces.tiny())
+    >>> macs.bounds()
+    (2616, 10248)
+    >>> check_reachable({macs: macs.bounds()[0]})
+    >>> check_reachable({macs: 1})
+    Traceback (most recent call last):
+    ...
+    nasjax.errors.InputError: no architecture has macs <= 1; ...
+  """
   for cost, limit in limits.items():
     if math.isnan(limit):
       raise InputError(f'the limit on {cost.name} is {limit}, not a number')

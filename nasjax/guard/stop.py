@@ -39,6 +39,14 @@ class Rule(NamedTuple):
     update: `(step, metrics, alphas, state) -> state`, after each step of the
       alphas.
     verdict: `(state) -> Verdict`, or None where the search is to go on.
+
+  Example:
+    >>> stop_at_3 = Rule(
+    ...   init=lambda alphas: 0,
+    ...   update=lambda step, metrics, alphas, state: step,
+    ...   verdict=lambda state: Verdict('3 steps') if state >= 3 else None)
+    >>> stop_at_3.verdict(2), stop_at_3.verdict(3).reason
+    (None, '3 steps')
   """
 
   init: Callable[[Alphas], State]
@@ -103,6 +111,14 @@ def too_many_skips(limit: int, patience: int = 10) -> Rule:
 
   Raises:
     ValueError: a number is below 1.
+
+  Example:
+    >>> rule = too_many_skips(limit=2, patience=2)
+    >>> state = rule.update(1, {'skips': 2}, {}, rule.init({}))
+    >>> rule.verdict(state) is None
+    True
+    >>> rule.verdict(rule.update(2, {'skips': 3}, {}, state)).reason
+    'skips won 3 of the choices, for 2 steps in a row'
   """
   if limit < 1 or patience < 1:
     raise ValueError(

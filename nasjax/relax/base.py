@@ -22,6 +22,13 @@ class Sampled(NamedTuple):
     probs: choice to `f32[..., options]`, summing to 1 on the last axis.
     index: slot to `i32[..., m]`, the ops that run, all different; None if all
       run. Gradients in the probs of other ops are not used.
+
+  Example:
+    >>> from nasjax import relax
+    >>> alphas = {'slot': jnp.array([0.0, 99.0])}
+    >>> probs, index = relax.GDAS.probs(alphas, 1.0, jax.random.key(0))
+    >>> probs['slot'].tolist(), index['slot'].tolist()
+    ([0.0, 1.0], [1])
   """
 
   probs: dict[str, jax.Array]
@@ -29,7 +36,15 @@ class Sampled(NamedTuple):
 
 
 class Relaxation(Protocol):
-  """Alphas to probs; `key` is consumed."""
+  """Alphas to probs; `key` is consumed.
+
+  Example:
+    >>> from nasjax import relax
+    >>> relaxation = relax.softmax
+    >>> alphas = {'slot': jnp.zeros(2)}
+    >>> relaxation(alphas, 1.0, jax.random.key(0))['slot'].tolist()
+    [0.5, 0.5]
+  """
 
   def __call__(
     self, alphas: Tree, temperature: ArrayLike, key: jax.Array
@@ -62,6 +77,15 @@ class Relaxed(NamedTuple):
     logits: `(alphas, temperature) -> logits` of the distribution, see `logits`;
       None if the distribution is `softmax(alphas / temperature)` or
       `softmax(alphas)`.
+
+  Example:
+    >>> from nasjax import relax
+    >>> alphas = {'slot': jnp.zeros(2)}
+    >>> relax.GDAS.distribution(alphas, 1.0)['slot'].tolist()
+    [0.5, 0.5]
+    >>> sample = relax.GDAS.probs(alphas, 1.0, jax.random.key(0))
+    >>> sorted(sample.probs['slot'].tolist())
+    [0.0, 1.0]
   """
 
   probs: Relaxation
