@@ -123,12 +123,6 @@ def _begun(given: Given) -> search.State:
   )
 
 
-def _scores(state: search.State) -> tuple[Scores, contributions.Effects]:
-  probs = contributions.floored(relax.softmax(state.alphas), SAMPLING.floor)
-  effects = contributions.effects(state.judged, probs, SAMPLING.ridge)
-  return {n: -np.asarray(g) for n, g in effects.gradient.items()}, effects
-
-
 def by_contributions(given: Given) -> Found:
   """Alphas follow contributions under the limit; deriving takes the last."""
   step = _alpha_step(given.data_dir, given.recipe)
@@ -138,15 +132,12 @@ def by_contributions(given: Given) -> Found:
   for _ in range(ALPHA_STEPS):
     state, _ = step(state, train, valid)
   jax.block_until_ready(state)
-  scores, effects = _scores(state)
+  probs = relax.softmax(state.alphas)
+  scores = contributions.scores(state.judged, probs, SAMPLING)
+  scores = {name: np.asarray(s) for name, s in scores.items()}
   seconds = time.process_time() - start
   more = {
-    'deviation': float(effects.deviation),
-    'shrinkage': float(effects.shrinkage),
-    'probs': {
-      n: np.asarray(p).round(3).tolist()
-      for n, p in relax.softmax(state.alphas).items()
-    },
+    'probs': {n: np.asarray(p).round(3).tolist() for n, p in probs.items()}
   }
   return Found(by_scores(scores, given.limits), seconds, more)
 

@@ -28,6 +28,7 @@ from nasjax.run.config_checks import (
   SUPERNETS,
   WINDOW,
 )
+from nasjax.search.contributions import Sampling
 from nasjax.train.recipe import Recipe
 
 _STRENGTHS = ', '.join(
@@ -36,6 +37,9 @@ _STRENGTHS = ', '.join(
   if form.option == 'strength'
 )
 
+
+# Of the entropy, with losses in standard deviations of the networks' losses.
+_ENTROPY = -2.0
 
 Config = TypeVar('Config', 'SearchConfig', Recipe)
 
@@ -85,6 +89,19 @@ class SearchConfig:
     'softmax',
     f'relaxation from alphas to probabilities, {_one_of(RELAXATIONS)}',
   )
+  networks_per_step: int | None = option(
+    None,
+    'networks that each alpha step of relax=contributions judges; not given: 8',
+  )
+  networks: int | None = option(
+    None,
+    'networks that relax=contributions remembers, the newest; not given: 800',
+  )
+  network_images: int | None = option(
+    None,
+    'images of the alphas on which relax=contributions judges networks; not '
+    'given: 1000',
+  )
   temperature: float = option(
     1.0, 'temperature of the relaxation during the warm-up steps'
   )
@@ -99,6 +116,13 @@ class SearchConfig:
   )
   learning_rate: float = option(
     0.05, "peak learning rate of the supernet's weights"
+  )
+  weight_rate: float | None = option(
+    None,
+    "learning rate of the supernet's weights after the warm-up, as a fraction "
+    'of the peak; it falls to 0 before, over the warm-up; 0 freezes the '
+    'weights; not given: the rate falls over all steps',
+    parse=checks.parse_number,
   )
   optimizer: str = option(
     'sgd', "optimizer of the supernet's weights, one of sgd, rmsprop, adamw"
@@ -158,7 +182,7 @@ class SearchConfig:
     'weight w of the entropy H in the alpha loss, loss + w * H; H is summed '
     'over all choices; w > 0 pushes towards one op per '
     f'slot, w < 0 towards equal probabilities: {piecewise.SYNTAX}, such as '
-    '80:0,240:0.1; not given: 0',
+    '80:0,240:0.1; not given: 0, with relax=contributions -2',
     parse=piecewise.parse,
   )
   skip_dropout: float | str | piecewise.Points | None = option(
@@ -206,6 +230,7 @@ class SearchConfig:
     config_checks.check_schedule(self)
     config_checks.check_constraint(self)
     config_checks.check_names(self)
+    config_checks.check_sampling(self)
     config_checks.check_order(self)
     config_checks.check_learnt(self)
     config_checks.check_measurements(self)
@@ -246,7 +271,7 @@ class SearchConfig:
   def entropy_points(self) -> piecewise.Points | None:
     """`entropy` as points `(step, value)`; None without."""
     if self.entropy is None:
-      return None
+      return None if self.sampling is None else ((0, _ENTROPY),)
     return piecewise.points(self.entropy, 'entropy', self.steps)
 
   @property
@@ -263,8 +288,31 @@ class SearchConfig:
     return found
 
   @property
+  def sampling(self) -> Sampling | None:
+    """How networks are judged; None without `relax='contributions'`."""
+    if self.relax != 'contributions':
+      return None
+    given = {
+      'per_step': self.networks_per_step,
+      'memory': self.networks,
+      'images': self.network_images,
+    }
+    return Sampling(**{k: n for k, n in given.items() if n is not None})
+
+  @property
+  def weight_tx(self) -> optax.GradientTransformation:
+    """Optimizer of the supernet's weights, with its schedule."""
+    if self.weight_rate is None:
+      return self.recipe.tx(self.steps)
+    return self.recipe.tx(
+      self.warmup_steps, after=self.weight_rate * self.learning_rate
+    )
+
+  @property
   def heat(self) -> optax.Schedule:
     """Schedule of the temperature: constant in the warm-up, then geometric."""
+    if self.sampling is not None:  # Its entropy keeps probs from one-hot.
+      return optax.constant_schedule(self.temperature)
     return optax.exponential_decay(
       self.temperature,
       transition_steps=max(1, self.steps - self.warmup_steps),

@@ -22,6 +22,7 @@ RELAXATIONS: Mapping[str, Relaxed] = {
   'dirichlet': relax.DIRICHLET,
   'reinmax': relax.REINMAX,
   'sparsemax': relax.SPARSEMAX,
+  'contributions': relax.PATHS,
 }
 ORDERS = 'first', 'second', 'implicit'
 FAIRNESS: Mapping[str, Callable[..., Any] | None] = {
@@ -46,6 +47,14 @@ def check_schedule(config: 'SearchConfig') -> None:
     raise InputError(
       f'warmup_steps is {config.warmup_steps}; with steps {config.steps} it '
       f'must be 0 to {most}'
+    )
+  rate = config.weight_rate
+  if rate is not None and not 0 <= rate <= 1:
+    raise InputError(f'weight_rate is {rate}; it must be 0 to 1')
+  if rate is not None and config.warmup_steps < 1:
+    raise InputError(
+      f'weight_rate={rate} needs weights that have learnt; give at least 1 '
+      'warmup_steps'
     )
   rates = ('learning_rate', 'alpha_learning_rate')
   temperatures = ('temperature', 'final_temperature')
@@ -96,6 +105,26 @@ def check_names(config: 'SearchConfig') -> None:
   checks.lookup('fairness', config.fairness, FAIRNESS)
   if config.supernet is not None:
     checks.lookup('supernet', config.supernet, dict.fromkeys(SUPERNETS))
+
+
+def check_sampling(config: 'SearchConfig') -> None:
+  """Raises InputError for numbers of networks that cannot be judged."""
+  fields = ('networks_per_step', 'networks', 'network_images')
+  if config.relax != 'contributions':
+    given = config.described()['relax']
+    checks.refuse_ignored(config, fields, f'with relax={given}')
+    return
+  checks.refuse_ignored(
+    config, ['final_temperature'], 'with relax=contributions'
+  )
+  numbers = {name: getattr(config, name) for name in fields}
+  checks.check_least(1, **{k: n for k, n in numbers.items() if n is not None})
+  sampling = config.sampling
+  if sampling is not None and sampling.per_step > sampling.memory:
+    raise InputError(
+      f'networks_per_step is {sampling.per_step}; it must be at most networks, '
+      f'{sampling.memory}'
+    )
 
 
 def check_order(config: 'SearchConfig') -> None:

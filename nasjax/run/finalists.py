@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from nasjax import derive
+from nasjax.derive.problem import Alphas
 from nasjax.errors import DivergedError
 from nasjax.run import (
   datasets,
@@ -28,7 +29,7 @@ from nasjax.run import (
 )
 from nasjax.run.config import SearchConfig
 from nasjax.run.inputs import Inputs
-from nasjax.space import Alphas, Architecture
+from nasjax.space import Architecture
 
 
 def images_of(config: SearchConfig, networks: int, images: int) -> int:

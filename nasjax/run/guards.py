@@ -1,6 +1,7 @@
 """Guards against collapse, from the configuration of a search."""
 
 import functools
+import math
 from typing import NamedTuple
 
 from nasjax import guard, relax
@@ -38,6 +39,7 @@ def of(config: SearchConfig, space: SearchSpace) -> Guarded:
     InputError: a guard has nothing to act on there.
   """
   _check_sampled(config, space)
+  _check_networks(config, space)
   _check_dropout(config, space)
   fairness = FAIRNESS[config.fairness]
   if fairness is guard.strict:
@@ -66,6 +68,21 @@ def _check_sampled(config: SearchConfig, space: SearchSpace) -> None:
         f'{_given(config, name)} needs a relaxation that runs all ops, and '
         f'{_given(config, "relax")} draws which ones run; {instead}'
       )
+
+
+def _check_networks(config: SearchConfig, space: SearchSpace) -> None:
+  """Raises InputError if a regression has too few networks for a space."""
+  if config.sampling is None:
+    return
+  sizes = [
+    math.prod(choice.shape) * (len(choice) - 1)
+    for choice in space.choices.values()
+  ]
+  if config.sampling.memory <= sum(sizes):
+    raise InputError(
+      f'networks is {config.sampling.memory}; {space.name} has {sum(sizes)} '
+      'free options, and a regression on them needs more networks than that'
+    )
 
 
 def _given(config: SearchConfig, name: str) -> str:

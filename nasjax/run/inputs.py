@@ -139,7 +139,7 @@ def build(inputs: Inputs) -> search.Search:
     inputs.batches,
     inputs.kept.constraints,
     projection=inputs.kept.projection,
-    weight_tx=recipe.tx(config.steps),
+    weight_tx=config.weight_tx,
     alpha_tx=config.alpha_tx,
     hypergradient=_hypergradient(config),
     relaxation=config.relaxation,
@@ -147,6 +147,7 @@ def build(inputs: Inputs) -> search.Search:
     guards=inputs.guarded.guards,
     loss=functools.partial(cross_entropy, smoothing=config.smoothing),
     skip_nonfinite=recipe.skip_nonfinite > 0,
+    sampling=config.sampling,
   )
 
 
@@ -162,7 +163,7 @@ def _hypergradient(config: SearchConfig) -> hypergradient.Hypergradient:
       ),
     )
   if config.order == 'second':
-    return functools.partial(hypergradient.second, tx=recipe.tx(config.steps))
+    return functools.partial(hypergradient.second, tx=config.weight_tx)
   return hypergradient.first
 
 

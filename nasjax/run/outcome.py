@@ -19,9 +19,11 @@ from nasjax.space import Architecture, SearchSpace, argmax
 
 def describe(limits: Limits, metrics: dict[str, Any]) -> str:
   """Text of the progress bar: losses, and expected costs against limits."""
-  words = [f'train {metrics["train_loss"]:.3f}']
-  if 'valid_loss' in metrics:
-    words.append(f'valid {metrics["valid_loss"]:.3f}')
+  words = [
+    f'{half} {metrics[loss]:.3f}'
+    for half, loss in (('train', 'train_loss'), ('valid', 'valid_loss'))
+    if loss in metrics
+  ]
   for c, limit in limits.items():
     if c.name in metrics:
       expected = report.si(metrics[c.name])

@@ -148,6 +148,7 @@ def _take_steps(inputs, parts, workdir, rows, compiled):
       train,
       valid,
       bar.wait,
+      frozen=config.weight_rate == 0,
     )
     run = loop.run(
       store,
@@ -307,6 +308,7 @@ def stepper(
   train: feeds.Feed,
   valid: feeds.Feed,
   tick: Callable[[], None] = lambda: None,
+  frozen: bool = False,
 ) -> Callable[[Run, int], tuple[Run, dict[str, Any]]]:
   """Makes `(run, step) -> (run, metrics)`: here the steps alternate.
 
@@ -321,6 +323,7 @@ def stepper(
     train: batches of the weight half.
     valid: batches of the alpha half.
     tick: called while a program compiles.
+    frozen: whether weights stay after the warm-up: alpha steps alone.
   """
 
   def advance(run, step):
@@ -332,7 +335,11 @@ def stepper(
     measure = None
     if learns and guarded.measures(step) and run_by.eigenvalue is not None:
       measure = interrupts.wait(run_by.eigenvalue, tick)
-    state, metrics = weight_step(run.search, train.next())
+    if learns and frozen:
+      state, metrics = run.search, {}
+      state = state._replace(step=state.step + 1)
+    else:
+      state, metrics = weight_step(run.search, train.next())
     if alpha_step is None:
       return Run(state, run.stop), {**costs, **metrics}
     images = train.peek(), valid.next()

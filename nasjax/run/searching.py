@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
 import numpy as np
 
 from nasjax import cost, data, derive, relax, report
@@ -34,6 +35,7 @@ from nasjax.run.workdir import (
   schema,
   weights,
 )
+from nasjax.search import State, contributions
 from nasjax.space import Architecture, SearchSpace, Space, as_chain
 
 FIGURES = ('alphas', 'cost', 'architecture')
@@ -51,7 +53,9 @@ class Found:
   Attributes:
     architecture: the derived architecture, within the limits.
     alphas: logits of the probabilities at the end, name of a choice to
-      `f32[*shape, options]`.
+      `f32[*shape, options]`. With `relax='contributions'`: scores, by how much
+      an option lowers the mean loss, in standard deviations; they do not know
+      of the limits.
     metrics: a dict for each logged step: `step`, losses, costs, `probs`.
     limits: cost to the largest value allowed, in the cost's unit.
     config: how the search was run.
@@ -289,10 +293,7 @@ def _search(inputs, workdir, command, compiled, keep_supernet) -> Found:
   params_of = functools.partial(inputs_lib.params_of, inputs, parts, state)
   if workdir is not None and keep_supernet:
     weights.store(workdir, supernets.WHOLE, {'params': params_of()})
-  # The distribution that costs take is not always a softmax of the alphas.
-  logits = relax.logits(
-    config.relaxation, state.alphas, config.heat(state.step)
-  )
+  logits = _logits(config, state)
   if workdir is None:
     architecture, trained = finalists.chosen(inputs, logits, None)
     return Found(
@@ -327,6 +328,17 @@ def _search(inputs, workdir, command, compiled, keep_supernet) -> Found:
   )
   found = _read(inputs, workdir)
   return dataclasses.replace(found, weights=params_of())
+
+
+def _logits(config: SearchConfig, state: State) -> Alphas:
+  """What the architecture is derived from."""
+  temperature = config.heat(state.step)
+  if config.sampling is None:
+    # The distribution that costs take is not always a softmax of the alphas.
+    return relax.logits(config.relaxation, state.alphas, temperature)
+  probs = config.relaxation.distribution(state.alphas, temperature)
+  scores = functools.partial(contributions.scores, sampling=config.sampling)
+  return jax.jit(scores)(state.judged, probs)
 
 
 def _draw(workdir: pathlib.Path, found: Found) -> None:

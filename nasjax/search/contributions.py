@@ -234,3 +234,23 @@ def effects(judged: Judged, probs: Alphas, ridge: float = 1.0) -> Effects:
     gradient[name] = own - (p * own).sum(-1, keepdims=True)
     start += p.size
   return Effects(gradient, mean, deviation, ridge / (ridge + strongest))
+
+
+def scores(judged: Judged, probs: Alphas, sampling: Sampling) -> Alphas:
+  """Scores of the options, to derive from: higher is better.
+
+  They say nothing of costs, so `nasjax.derive` finds from them the best network
+  within any limits near those of the search.
+
+  Args:
+    judged: networks and their losses.
+    probs: name to `f32[*shape, options]`, at the end of the search.
+    sampling: of the search.
+
+  Returns:
+    Name to `f32[*shape, options]`: by how much an option lowers the mean loss,
+    in standard deviations of the losses.
+  """
+  found = effects(judged, floored(probs, sampling.floor), sampling.ridge)
+  scale = jnp.maximum(found.deviation, 1e-6)
+  return {name: -g / scale for name, g in found.gradient.items()}

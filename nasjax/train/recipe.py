@@ -180,8 +180,15 @@ class Recipe:
       network = drop_path_lib.with_drop_path(network, self.drop_path)
     return network
 
-  def tx(self, steps: int) -> optax.GradientTransformation:
-    """The optimizer of a whole training."""
+  def tx(
+    self, steps: int, after: float | None = None
+  ) -> optax.GradientTransformation:
+    """The optimizer of a whole training.
+
+    Args:
+      steps: of the training, over which the learning rate falls.
+      after: learning rate of all later steps; None goes on with the last one.
+    """
     own = {'weight_decay': self.weight_decay}
     if self.clip_norm:
       own['clip_norm'] = self.clip_norm
@@ -189,7 +196,11 @@ class Recipe:
       own['momentum'] = self.momentum
     if self.optimizer == 'rmsprop':
       own |= {'decay': self.rms_decay, 'epsilon': self.rms_epsilon}
-    return OPTIMIZERS[self.optimizer](self.rate(steps), **own)
+    rate = self.rate(steps)
+    if after is not None:
+      later = optax.constant_schedule(after)
+      rate = optax.join_schedules([rate, later], [steps])
+    return OPTIMIZERS[self.optimizer](rate, **own)
 
   def rate(self, steps: int) -> optax.Schedule:
     """Schedule of the learning rate, from step 0."""

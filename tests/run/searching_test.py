@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nasjax import constraint, cost, data, space, spaces
-from nasjax.run import searching
+from nasjax.run import search_loop, searching
 from nasjax.run.config import SearchConfig
 from nasjax.run.finished import Taught
 from nasjax.run.train_network import train_network
@@ -78,6 +78,73 @@ def test_other_limits_are_those_of_the_same_alphas(kept):
   assert cheap.certificate.kept['macs'].limit == low
   assert (cheap.alphas, cheap.record) == (found.alphas, {})
   refused('no architecture', found.within, {MACS: low - 1})
+
+
+PATHS = {'relax': 'contributions', 'weight_rate': 0.0, 'network_images': 20}
+PATHS |= {'networks_per_step': 4, 'networks': 12, 'constraint': 'project_equal'}
+
+
+def _by_paths(workdir=None, **fields):
+  given = {**SMALL, **PATHS, 'steps': 8, 'warmup_steps': 3, **fields}
+  return searching.search(TINY, SET, limits=LIMITS, workdir=workdir, **given)
+
+
+@pytest.mark.slow
+def test_frozen_weights_stay_and_alphas_learn_from_networks(
+  tmp_path, monkeypatch
+):
+  found = _by_paths()
+  shorter = _by_paths(steps=4)
+  # One more alpha step or five: the weights are those of the warm-up.
+  chex.assert_trees_all_equal(found.weights, shorter.weights)
+  assert ['train_loss' in row for row in found.metrics] == [True] * 3 + [
+    False
+  ] * 5
+  assert all('valid_loss' in row for row in found.metrics[3:])
+  assert found.metrics[-1]['macs'] == pytest.approx(LIMITS[MACS], rel=1e-3)
+  for score in found.alphas.values():
+    assert 0 < abs(score).max() < 10
+  assert MACS.exact(found.architecture) <= LIMITS[MACS]
+  # Scores know nothing of the limit: another one is derived from them.
+  low, _ = MACS.bounds()
+  assert MACS.exact(found.within({MACS: low}).architecture) == low
+
+  # Stopped among the alpha steps, it goes on bit for bit.
+  step_of = search_loop.stepper
+
+  def until_six(*args, **kwargs):
+    advance = step_of(*args, **kwargs)
+
+    def or_stopped(run, step):
+      if step == 7:
+        raise KeyboardInterrupt
+      return advance(run, step)
+
+    return or_stopped
+
+  with monkeypatch.context() as patch:
+    patch.setattr(search_loop, 'stepper', until_six)
+    with pytest.raises(KeyboardInterrupt):
+      _by_paths(tmp_path / 'run', checkpoint_every=2)
+  resumed = _by_paths(tmp_path / 'run', checkpoint_every=2)
+  assert resumed.architecture == found.architecture
+  assert resumed.metrics == found.metrics
+  chex.assert_trees_all_equal(resumed.alphas, found.alphas)
+  chex.assert_trees_all_equal(resumed.weights, found.weights)
+
+
+def test_numbers_of_networks_are_checked():
+  for fields, says in (
+    ({'networks_per_step': 13}, 'networks_per_step is 13; it must be at most'),
+    ({'networks': 0}, 'networks is 0'),
+    ({'networks': 4}, 'networks is 4; tiny has 4 free options'),
+    ({'weight_rate': 1.5}, 'weight_rate is 1.5; it must be 0 to 1'),
+    ({'warmup_steps': 0}, 'weight_rate=0.0 needs weights that have learnt'),
+    ({'relax': 'gdas'}, 'has no effect with relax=gdas'),
+    ({'final_temperature': 0.5}, 'final_temperature=0.5 has no effect'),
+    ({'order': 'second'}, 'order=second needs a relaxation that runs all ops'),
+  ):
+    refused(says, _by_paths, **fields)
 
 
 def test_a_cost_of_the_same_name_is_another_run(kept):
