@@ -15,11 +15,12 @@ import jax
 import numpy as np
 import optax
 
-from nasjax import constraint, cost, data, guard, relax, search, spaces
+from nasjax import data, guard, relax, search, spaces
 from nasjax.run import compilation, loop
 from nasjax.run import record as record_lib
 from nasjax.search.contributions import Sampling
-from nasjax.space import Proxy
+from nasjax.space import Proxy, as_chain, init_alphas
+from nasjax.supernet import Entangled
 from nasjax.train import optimizers
 
 IMAGE_SIZE, WIDTH, VALID = 16, 0.25, 5000
@@ -34,9 +35,8 @@ class Recipe:
   """How a supernet is trained.
 
   Attributes:
-    steps: weight steps; each trains one network, drawn uniformly.
-    strict: whether each option runs once in as many steps as there are options
-      (`nasjax.guard.strict`), instead of independent draws.
+    steps: weight steps.
+    draw: which networks they train, a key of `DRAWS`.
     batch_size: images per step.
     learning_rate: of SGD with Nesterov momentum 0.9; it falls to 0 on a cosine.
     weight_decay: of kernels.
@@ -45,12 +45,21 @@ class Recipe:
   """
 
   steps: int = 6000
-  strict: bool = False
+  draw: str = 'uniform'
   batch_size: int = 64
   learning_rate: float = 0.1
   weight_decay: float = 0.0
   augment: bool = False
   images: int = 0
+
+
+DRAWS = {
+  'uniform': 'one network a step, drawn uniformly',
+  'strict': 'one network a step, each option once in three steps',
+  'largest_first': 'the largest network for half of the steps, then uniform',
+  'mixture': 'all options at once, mixed by equal probabilities',
+  'entangled': 'uniform, with weights that the options of a slot share',
+}
 
 
 class Images(NamedTuple):
@@ -110,10 +119,16 @@ def build(
     'weight_tx': optimizer(recipe),
     **options,
   }
-  if recipe.strict:
+  net = SPACE.search_network()
+  if recipe.draw == 'strict':
     given['guards'] = guard.Guards(fairness=guard.strict)
+  elif recipe.draw == 'mixture':
+    given['relaxation'] = relax.SOFTMAX
+  elif recipe.draw == 'entangled':
+    net = Entangled(as_chain(SPACE.small))
+    given['relaxation'] = relax.STRAIGHT_THROUGH
   parts = search.make(
-    SPACE.search_network(),
+    net,
     SPACE.choices,
     batches,
     given.pop('constraints'),
@@ -130,7 +145,11 @@ def optimizer(recipe: Recipe) -> optax.GradientTransformation:
 
 
 def supernet(
-  folder: pathlib.Path, recipe: Recipe, data_dir: str, seed: int
+  folder: pathlib.Path,
+  recipe: Recipe,
+  data_dir: str,
+  seed: int,
+  built: Built | None = None,
 ) -> search.State:
   """The state of a search after its warm-up: weights that have learnt.
 
@@ -141,12 +160,9 @@ def supernet(
     recipe: how it is trained.
     data_dir: where CIFAR-10 is prepared.
     seed: of everything random in it.
+    built: of this recipe; None makes it.
   """
-  macs = cost.macs(SPACE)
-  # A projection whose numbers `start` replaces: its state has the same shapes.
-  limit = {macs: sum(macs.bounds()) / 2}
-  kept = constraint.keep(limit)
-  own = build(recipe, data_dir, Sampling(), projection=kept.projection)
+  own = built or build(recipe, data_dir, Sampling())
   train, valid = own.images
   key = jax.random.key(seed)
   shapes, start = compilation.initial(
@@ -155,16 +171,32 @@ def supernet(
   step = compilation.compiled(
     'weight step', own.parts.weight_step, shapes, train
   )
-  name = f'{record_lib.fingerprint(recipe)[:12]}_{recipe.steps}_{seed}'
-  workdir = folder / name
+  # Alphas so far apart that the last option of each choice is drawn.
+  largest = {
+    name: 1e3 * jax.nn.one_hot(len(c) - 1, len(c))
+    for name, c in SPACE.choices.items()
+  }
+
+  def advance(state, number):
+    if recipe.draw == 'largest_first':
+      first = number <= recipe.steps // 2
+      state = state._replace(
+        alphas=largest if first else init_alphas(SPACE.choices)
+      )
+    return step(state, train)
+
+  name = f'{recipe.draw}_{recipe.steps}_{seed}'
+  identity = record_lib.fingerprint(recipe, seed)
+  workdir = folder / f'{name}_{identity[:8]}'
   workdir.mkdir(parents=True, exist_ok=True)
+  begun = start()._replace(alphas=init_alphas(SPACE.choices))
   return loop.run(
-    loop.in_workdir(workdir, record_lib.fingerprint(recipe, seed), 500),
-    start(),
-    lambda state, _: step(state, train),
+    loop.in_workdir(workdir, identity, 500),
+    begun,
+    advance,
     steps=recipe.steps,
     log_every=500,
     checkpoint_every=1000,
     describe=lambda metrics: f'train {metrics["train_loss"]:.3f}',
-    name=f'supernet {seed}',
+    name=f'supernet {name}',
   )

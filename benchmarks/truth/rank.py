@@ -1,0 +1,197 @@
+"""How well supernets rank: Kendall's tau with the accuracies of the table.
+
+  python -m benchmarks.truth.rank --workdir=runs/truth --data_dir=DIR \
+    --draws=uniform,strict --steps=1500,6000 --seeds=0
+
+trains supernets of the proxy, and judges the same networks by each: 200 of all,
+and in bands of 80 to 100 % of each development limit 200 more. Prints a
+Markdown table of taus: of the losses themselves, and of a regression of them on
+the options, which takes their noise out. Trivial rankers stand beside them.
+What is finished is kept in the workdir.
+"""
+
+import pathlib
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import app, flags
+from scipy import stats
+
+from benchmarks.truth import proxy, table
+from benchmarks.truth.kept import Rows
+from nasjax.errors import InputError
+from nasjax.run import compilation
+from nasjax.search.contributions import Sampling
+
+NETWORKS = 200  # Of all, and of each band.
+BAND = 0.8  # Least share of the limit.
+IMAGES = 1000
+CHUNK = 100  # Networks in one call.
+
+
+def networks() -> dict[str, np.ndarray]:
+  """The networks that all are judged on: name of a set to rows."""
+  truth, rng = table.load(), np.random.default_rng(0)
+  found = {'all': rng.choice(len(truth.indices), NETWORKS, replace=False)}
+  for q in table.DEVELOPMENT:
+    band = truth.keeping({'macs': truth.quantile(q)}, BAND)
+    found[f'band {q}'] = rng.choice(band, NETWORKS, replace=False)
+  return found
+
+
+def additive(
+  rows: np.ndarray, losses: np.ndarray, predicted: np.ndarray
+) -> np.ndarray:
+  """Losses of other networks, by a regression on one-hot options."""
+  one_hot = table.load().one_hot
+  x = one_hot.reshape(len(one_hot), -1).astype(float)
+  own = x[rows] - x[rows].mean(0)
+  ridge = own.T @ own + np.eye(own.shape[1])
+  found = np.linalg.solve(ridge, own.T @ (losses - losses.mean()))
+  return x[predicted] @ found
+
+
+def taus(losses: Mapping[str, np.ndarray]) -> dict[str, dict[str, float]]:
+  """Kendall's tau with the truth, for each set: raw, and of the regression.
+
+  The regression is judged on the whole band, not only on what it was fitted to.
+  Signs are such that 1 is perfect.
+  """
+  truth, found = table.load(), {}
+  for name, rows in networks().items():
+    accuracy = truth.accuracy
+    whole = np.arange(len(accuracy))
+    if name != 'all':
+      limit = {'macs': truth.quantile(float(name.split()[1]))}
+      whole = truth.keeping(limit, BAND)
+    fitted = additive(rows, losses[name], whole)
+    depth = (truth.indices[whole] > 0).sum(1)
+    found[name] = {
+      'raw': _tau(-losses[name], accuracy[rows]),
+      'regression': _tau(-fitted, accuracy[whole]),
+      'depth': _tau(depth, accuracy[whole]),
+      'macs': _tau(truth.costs['macs'][whole], accuracy[whole]),
+    }
+  return found
+
+
+def _tau(a: np.ndarray, b: np.ndarray) -> float:
+  return float(stats.kendalltau(a, b).statistic)
+
+
+def halves(losses: Mapping[str, np.ndarray]) -> float:
+  """A gate without truth: two halves of the networks rank the bands alike.
+
+  Returns:
+    Mean over the bands of Kendall's tau between the regressions on both halves.
+  """
+  truth, found = table.load(), []
+  for name, rows in networks().items():
+    if name == 'all':
+      continue
+    limit = {'macs': truth.quantile(float(name.split()[1]))}
+    band = truth.keeping(limit, BAND)
+    half = len(rows) // 2
+    both = [
+      additive(rows[part], losses[name][part], band)
+      for part in (slice(half), slice(half, None))
+    ]
+    found.append(_tau(*both))
+  return float(np.mean(found))
+
+
+def judge(
+  workdir: pathlib.Path, recipe: proxy.Recipe, data_dir: str, seed: int
+) -> dict[str, Any]:
+  """Trains a supernet, and compares its losses with the truth."""
+  built = proxy.build(recipe, data_dir, Sampling(images=IMAGES))
+  start = time.process_time()
+  state = proxy.supernet(workdir / 'supernets', recipe, data_dir, seed, built)
+  trained = time.process_time() - start
+  judged = jax.jit(built.parts.losses)
+  truth, losses = table.load(), {}
+  for name, rows in networks().items():
+    parts = []
+    for i in range(0, len(rows), CHUNK):
+      indices = truth.indices[rows[i : i + CHUNK]].astype(np.int32)
+      options = {
+        choice: jnp.asarray(indices[:, j])
+        for j, choice in enumerate(truth.space.choices)
+      }
+      parts.append(np.asarray(judged(state, built.images.valid, options)))
+    losses[name] = np.concatenate(parts)
+  rising = stats.spearmanr(
+    truth.costs['macs'][networks()['all']], -losses['all']
+  ).statistic
+  return {
+    **recipe.__dict__,
+    'seed': seed,
+    'taus': taus(losses),
+    'halves': halves(losses),
+    'rises_with_macs': float(rising),
+    'seconds': trained,
+    'losses': {name: x.round(5).tolist() for name, x in losses.items()},
+  }
+
+
+def table_of(rows: Sequence[Mapping[str, Any]]) -> str:
+  """A row per supernet; bands are averaged."""
+  lines = [
+    '| draw | steps | seed | raw, all | raw, bands | regression, all '
+    '| regression, bands | halves agree | rises with MACs | CPU s |',
+    '|---|' + '---:|' * 9,
+  ]
+
+  def bands(row, key):
+    values = [t[key] for name, t in row['taus'].items() if name != 'all']
+    return f'{np.mean(values):.2f}'
+
+  for row in rows:
+    whole = row['taus']['all']
+    lines.append(
+      f'| {row["draw"]} | {row["steps"]} | {row["seed"]} | {whole["raw"]:.2f} '
+      f'| {bands(row, "raw")} | {whole["regression"]:.2f} '
+      f'| {bands(row, "regression")} | {row["halves"]:.2f} '
+      f'| {row["rises_with_macs"]:.2f} | {row["seconds"]:.0f} |'
+    )
+  for name in 'depth', 'macs':
+    whole = rows[0]['taus']['all'][name]
+    lines.append(
+      f'| {name} alone | | | {whole:.2f} | {bands(rows[0], name)} | | | | | |'
+    )
+  return '\n'.join(lines)
+
+
+_WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the results.')
+_DATA_DIR = flags.DEFINE_string('data_dir', None, 'Where CIFAR-10 is prepared.')
+_DRAWS = flags.DEFINE_list('draws', list(proxy.DRAWS), 'Ways to train.')
+_STEPS = flags.DEFINE_list('steps', ['1500', '6000', '24000'], 'Weight steps.')
+_SEEDS = flags.DEFINE_list('seeds', ['0'], 'Seeds.')
+
+
+def main(argv: Sequence[str]) -> None:
+  del argv
+  compilation.keep(None)
+  workdir = pathlib.Path(_WORKDIR.value)
+  unknown = [draw for draw in _DRAWS.value if draw not in proxy.DRAWS]
+  if unknown:
+    raise InputError(
+      f'draw {unknown[0]!r} is not known; choose from {", ".join(proxy.DRAWS)}'
+    )
+  rows, found = Rows(workdir / 'ranks.jsonl'), []
+  for steps in map(int, _STEPS.value):
+    for draw in _DRAWS.value:
+      for seed in map(int, _SEEDS.value):
+        recipe = proxy.Recipe(steps=steps, draw=draw)
+        make = lambda r=recipe, s=seed: judge(workdir, r, _DATA_DIR.value, s)  # noqa: E731
+        found.append(rows.get(f'{recipe}, seed {seed}', make))
+  print(table_of(found))
+
+
+if __name__ == '__main__':
+  flags.mark_flags_as_required(['workdir', 'data_dir'])
+  app.run(main)
