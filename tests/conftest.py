@@ -61,6 +61,7 @@ SLOW_EXAMPLES = {
   'nasjax.run.searching.search',
   'nasjax.run.train_network.train_network',
   'nasjax.search.make.make',
+  'nasjax.supernet.mixed.Supernet',
 }
 
 SHARED = pathlib.Path(__file__).resolve().parents[2] / 'shared'

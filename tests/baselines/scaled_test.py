@@ -22,6 +22,7 @@ def _prices(name, make, divisor):
     yield make(network).constant
 
 
+@pytest.mark.quick_every(3)
 @pytest.mark.parametrize(
   ('name', 'make', 'budget'),
   [

@@ -52,6 +52,7 @@ def _record(seed, towards_cost):
   return a, record
 
 
+@pytest.mark.quick_every(3)
 @pytest.mark.parametrize('seed', range(3))
 def test_the_demo_compares_what_it_says(seed):
   a, record = _record(seed, towards_cost=1)

@@ -192,6 +192,7 @@ def test_a_projection_keeps_a_limit_under_every_law(name):
   assert 0.95 * limit < float(macs(distribution(alphas))) < (1 + 1e-4) * limit
 
 
+@pytest.mark.quick_every(3)
 @pytest.mark.parametrize('name', ['softmax', 'gumbel_softmax', 'dirichlet'])
 def test_one_temperature_is_taken_for_all_options(name):
   with pytest.raises(ValueError, match='one temperature'):

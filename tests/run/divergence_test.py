@@ -142,6 +142,7 @@ def network(tmp_path):
   return str(path)
 
 
+@pytest.mark.slow
 def test_a_training_that_diverges_has_no_accuracy(tmp_path, network):
   config = cli.defaults(train.OPTIONS) | TRAIN | {'architecture': network}
   config |= {'epochs': 2, 'learning_rate': 1e30}

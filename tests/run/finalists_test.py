@@ -205,6 +205,7 @@ def test_what_is_trained_is_not_trained_again(few, searched, tmp_path):
   assert space.read_record(workdir / 'architecture.json') == record
 
 
+@pytest.mark.slow
 def test_another_network_of_a_finalist_is_refused(few, searched, tmp_path):
   workdir = tmp_path / 'run'
   shutil.copytree(searched[0], workdir)

@@ -70,6 +70,7 @@ def test_a_search_is_the_same_with_a_workdir_and_without(
   assert found.certificate.kept['macs'].cost == MACS.exact(found.architecture)
 
 
+@pytest.mark.slow
 def test_other_limits_are_those_of_the_same_alphas(kept):
   _, found = kept
   low, _ = MACS.bounds()

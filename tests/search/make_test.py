@@ -159,6 +159,7 @@ def test_a_wrong_second_term_is_caught(x64, factor):
     _check_unrolled(wrong)
 
 
+@pytest.mark.slow
 def test_the_first_term_alone_is_not_first_order_of_the_old_weights(x64):
   with pytest.raises(AssertionError, match='Not equal to tolerance'):
     _check_unrolled(_gradient(_alpha_step('first'), _start())[0])

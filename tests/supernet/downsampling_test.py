@@ -65,6 +65,7 @@ def test_variables_are_those_of_every_pattern(kind):
     )
 
 
+@pytest.mark.slow
 def test_weights_are_drawn_as_those_of_one_pattern():
   net = Supernet(at_pattern(SPACE, 0), TAPS)
   own = jax.jit(functools.partial(net.init, train=False))(

@@ -78,7 +78,7 @@ KINDS = (
 )
 
 
-@pytest.mark.quick_every(6)
+@pytest.mark.quick_every(12)
 @pytest.mark.parametrize('name', KINDS)
 def test_a_network_trains_and_derives_like_any_other(name):
   """A step of its training, gradients and statistics, is traced, not run."""

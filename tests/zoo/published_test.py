@@ -42,6 +42,7 @@ def test_totals_are_those_of_independent_counters():
     assert TOTALS[name] == (row['macs'], row['params']), name
 
 
+@pytest.mark.quick_every(4)
 @pytest.mark.parametrize(
   'name', ['efficientnet_b0', 'mnasnet_b1', 'mobilenet_v2', 'shufflenet_v2']
 )
@@ -88,6 +89,7 @@ def _built(row):
 REFERENCE = [name for name in TOTALS if name[:6] not in ('squeez', 'resnet')]
 
 
+@pytest.mark.quick_every(5)
 @pytest.mark.parametrize('name', REFERENCE)
 def test_convolutions_are_those_of_the_reference(name):
   network = _json('blocks.json')[name]
