@@ -1,32 +1,39 @@
 #!/usr/bin/env bash
 # Runs the quick tests with the oldest versions that setup.cfg and
-# requirements.txt allow, and with the newest that resolve, and writes the
-# versions and results to tools/bounds.log.
+# requirements.txt allow, and with the newest that resolve. Writes versions and
+# results to tools/bounds.log. WORKERS is the number of processes, 2 if unset.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 log="$root/tools/bounds.log"
-date -u +%Y-%m-%d > "$log"
+cd "$root"
+# Nothing in the tests needs TensorFlow, which prepares data sets.
+bounds=$(cat requirements.txt
+  sed -n 's/^ *\(\(matplotlib\|grain\)>=.*\)/\1/p' setup.cfg | sort -u)
+names=$(sed 's/>=.*//' <<< "$bounds" | paste -sd'|')
+status=0
+: > "$work/log"
 
-for which in oldest newest; do
-  "${PYTHON:-python3}" -m venv "$work/$which"
-  pip="$work/$which/bin/pip"
-  constraints="$work/$which.txt"
-  : > "$constraints"
-  if [ "$which" = oldest ]; then
-    sed 's/>=/==/' "$root/requirements.txt" > "$constraints"
-    sed -n 's/^ *\(matplotlib\|grain\)>=/\1==/p' "$root/setup.cfg" |
-      sort -u >> "$constraints"
+for end in oldest newest; do
+  "${PYTHON:-python3}" -m venv "$work/$end"
+  python="$work/$end/bin/python"
+  : > "$work/constraints.txt"
+  if [ "$end" = oldest ]; then
+    sed 's/>=/==/' <<< "$bounds" > "$work/constraints.txt"
   fi
-  "$pip" install --quiet --constraint "$constraints" --editable "$root[dev]"
+  "$python" -m pip install --quiet --no-compile \
+    --constraint "$work/constraints.txt" --editable '.[dev]'
+  "$python" -m pytest -q -n "${WORKERS:-2}" -m 'not slow' \
+    > "$work/tests.txt" 2>&1 || { status=1; tail -50 "$work/tests.txt" >&2; }
+  # Names and counts only: messages have paths of this machine.
   {
+    echo "== $end, $(date -u +%Y-%m-%d), $("$python" --version)"
+    "$python" -m pip list --format=freeze | grep -iE "^($names|jaxlib)=="
+    sed -nE 's/ - .*//; /^(FAILED|ERROR) /p; / (passed|failed|error)/p' \
+      "$work/tests.txt"
     echo
-    echo "== $which"
-    "$pip" list --format=freeze | grep -i -E \
-      "^($(sed 's/[>=].*//' "$root/requirements.txt" | paste -sd'|')|jaxlib|matplotlib|grain)=="
-    cd "$root"
-    "$work/$which/bin/python" -m pytest -q -n 2 -m 'not slow' \
-      --durations=0 --durations-min=1000 2>&1 | tail -4
-  } | tee -a "$log"
+  } | tee -a "$work/log"
 done
+cp "$work/log" "$log"
+exit "$status"
