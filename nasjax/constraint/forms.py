@@ -94,6 +94,13 @@ class Kept(NamedTuple):
     constraints: constraints on the alpha loss, one for each cost that is not
       projected.
     projection: projection of the alphas; None if the form is no projection.
+
+  Example:
+    >>> from nasjax import cost, spaces
+    >>> macs = cost.macs(spaces.tiny())
+    >>> kept = Kept([(macs, penalty.hinge(6000.0, 1.0))], projection=None)
+    >>> [own.name for own, _ in kept.constraints]
+    ['macs']
   """
 
   constraints: list[tuple[Cost, Constraint]]
