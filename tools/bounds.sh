@@ -22,7 +22,7 @@ for end in oldest newest; do
   if [ "$end" = oldest ]; then
     sed 's/>=/==/' <<< "$bounds" > "$work/constraints.txt"
   fi
-  "$python" -m pip install --quiet --no-compile \
+  "$python" -m pip install -qq --no-compile \
     --constraint "$work/constraints.txt" --editable '.[dev]'
   "$python" -m pytest -q -n "${WORKERS:-2}" -m 'not slow' \
     > "$work/tests.txt" 2>&1 || { status=1; tail -50 "$work/tests.txt" >&2; }
