@@ -9,214 +9,37 @@ kept in the workdir: killed and typed again, it goes on. `plan.md` beside this
 file says what is tried, and what is quoted.
 """
 
-import functools
 import pathlib
-import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
 
-from benchmarks.truth import proxy, table
+from benchmarks.truth import (
+  by_contributions,
+  by_gradient,
+  controls,
+  proxy,
+  table,
+)
+from benchmarks.truth.given import Found, Given
 from benchmarks.truth.kept import Rows
-from nasjax import constraint, cost, guard, relax, search
 from nasjax.errors import InputError
 from nasjax.run import compilation
-from nasjax.search import contributions
-from nasjax.search.contributions import Sampling
-from nasjax.space import init_alphas
-
-FILL = 0.9  # Share of the limit on MACs that a network uses at least.
-FINALISTS = 8
-ALPHA_STEPS = 100
-ENTROPY = -2.0  # Weight, with losses in standard deviations.
-SAMPLING = Sampling(per_step=8, memory=800, images=1000)
-
-Scores = dict[str, np.ndarray]
-
-
-class Found(NamedTuple):
-  """What a method found under one limit.
-
-  Attributes:
-    rows: rows of the table, best first by the method's own scores, of networks
-      within the limits.
-    seconds: CPU seconds, without those of the supernet.
-    more: further values to keep.
-  """
-
-  rows: list[int]
-  seconds: float
-  more: dict[str, Any]
-
-
-class Given(NamedTuple):
-  """What a method gets.
-
-  Attributes:
-    data_dir: where CIFAR-10 is prepared.
-    recipe: of the supernet.
-    state: after the warm-up.
-    limits: resource to limit.
-    seed: of everything random.
-  """
-
-  data_dir: str
-  recipe: proxy.Recipe
-  state: search.State
-  limits: Mapping[str, float]
-  seed: int
-
-
-def by_scores(scores: Scores, limits: Mapping[str, float]) -> list[int]:
-  """The networks within limits with the highest sums of scores, best first.
-
-  The table is small enough to look at every network; `nasjax.derive` finds the
-  same without.
-  """
-  truth = table.load()
-  stacked = np.stack([scores[name] for name in truth.space.choices])
-  total = np.einsum('nco,co->n', truth.one_hot, stacked)
-  rows = truth.keeping(limits, FILL)
-  order = np.argsort(-total[rows], kind='stable')
-  return rows[order[:FINALISTS]].tolist()
-
-
-@functools.cache
-def _built(data_dir: str, recipe: proxy.Recipe) -> proxy.Built:
-  macs = cost.macs(proxy.SPACE)
-  kept = constraint.keep({macs: sum(macs.bounds()) / 2})
-  return proxy.build(
-    recipe,
-    data_dir,
-    SAMPLING,
-    projection=kept.projection,
-    alpha_tx=search.adam(0.05),
-    guards=guard.Guards(entropy=lambda step: jnp.float32(ENTROPY)),
-  )
-
-
-@functools.cache
-def _alpha_step(data_dir: str, recipe: proxy.Recipe) -> Callable:
-  parts, (train, valid) = _built(data_dir, recipe)
-  key = jax.random.key(0)
-  shapes = jax.eval_shape(lambda k: parts.init(k, train, valid), key)
-  step = functools.partial(compilation.compiled, 'alpha step', donate=False)
-  return step(parts.alpha_step, shapes, train, valid)
-
-
-def _begun(given: Given) -> search.State:
-  """The state after the warm-up, with the limits and without alphas' moves."""
-  costs = {getattr(cost, n)(proxy.SPACE): v for n, v in given.limits.items()}
-  kept = constraint.keep(costs)
-  assert kept.projection is not None
-  state, alphas = given.state, init_alphas(proxy.SPACE)
-  return state._replace(
-    key=jax.random.fold_in(jax.random.key(given.seed), 1),
-    alphas=alphas,
-    alpha_opt_state=search.adam(0.05).init(alphas),
-    projection=kept.projection.init(),
-    judged=contributions.empty(proxy.SPACE.choices, SAMPLING.memory),
-  )
-
-
-def by_contributions(given: Given) -> Found:
-  """Alphas follow contributions under the limit; deriving takes the last."""
-  step = _alpha_step(given.data_dir, given.recipe)
-  _, (train, valid) = _built(given.data_dir, given.recipe)
-  state = _begun(given)
-  start = time.process_time()
-  for _ in range(ALPHA_STEPS):
-    state, _ = step(state, train, valid)
-  jax.block_until_ready(state)
-  probs = relax.softmax(state.alphas)
-  scores = contributions.scores(state.judged, probs, SAMPLING)
-  scores = {name: np.asarray(s) for name, s in scores.items()}
-  seconds = time.process_time() - start
-  more = {
-    'probs': {n: np.asarray(p).round(3).tolist() for n, p in probs.items()}
-  }
-  return Found(by_scores(scores, given.limits), seconds, more)
-
-
-@functools.cache
-def _judge(data_dir: str, recipe: proxy.Recipe) -> Callable:
-  """`(state, options) -> losses`, compiled once for 100 networks."""
-  parts, (_, valid) = _built(data_dir, recipe)
-  compiled = jax.jit(parts.losses)
-  return lambda state, options: compiled(state, valid, options)
-
-
-def by_regression(given: Given) -> Found:
-  """The same number of networks at uniform probs; no alphas, no limit."""
-  key = given.data_dir, given.recipe, given.seed
-  if key not in _regressed:  # The same for every limit.
-    _regressed.clear()
-    _regressed[key] = _regression(given)
-  scores, deviation, seconds = _regressed[key]
-  found = by_scores(scores, given.limits)
-  return Found(found, seconds, {'deviation': deviation})
-
-
-_regressed: dict[Any, tuple[Scores, float, float]] = {}
-
-
-def _regression(given: Given) -> tuple[Scores, float, float]:
-  judged = _judge(given.data_dir, given.recipe)
-  probs = relax.softmax(init_alphas(proxy.SPACE))
-  key = jax.random.fold_in(jax.random.key(given.seed), 2)
-  start = time.process_time()
-  options, log_probs = contributions.draw(key, probs, SAMPLING.memory)
-  losses = [
-    judged(given.state, {n: o[i : i + 100] for n, o in options.items()})
-    for i in range(0, SAMPLING.memory, 100)
-  ]
-  buffer = contributions.add(
-    contributions.empty(proxy.SPACE.choices, SAMPLING.memory),
-    options,
-    jnp.concatenate(losses),
-    log_probs,
-  )
-  effects = contributions.effects(buffer, probs, SAMPLING.ridge)
-  scores = {n: -np.asarray(g) for n, g in effects.gradient.items()}
-  seconds = time.process_time() - start
-  return scores, float(effects.deviation), seconds
-
-
-def by_noise(given: Given) -> Found:
-  """Control: alphas that learnt nothing."""
-  rng = np.random.default_rng(given.seed)
-  scores = {n: rng.normal(size=len(c)) for n, c in proxy.SPACE.choices.items()}
-  return Found(by_scores(scores, given.limits), 0.0, {})
-
-
-def at_random(given: Given) -> Found:
-  """Control: random networks that use 90 % of the limit."""
-  rng = np.random.default_rng(given.seed)
-  rows = table.load().keeping(given.limits, FILL)
-  return Found(rng.permutation(rows)[:FINALISTS].tolist(), 0.0, {})
-
-
-def by_depth(given: Given) -> Found:
-  """Control: most options that are not the identity, then most MACs."""
-  truth = table.load()
-  rows = truth.keeping(given.limits, FILL)
-  depth = (truth.indices[rows] > 0).sum(1)
-  order = np.lexsort((-truth.costs['macs'][rows], -depth))
-  return Found(rows[order[:FINALISTS]].tolist(), 0.0, {})
-
 
 METHODS: Mapping[str, Callable[[Given], Found]] = {
-  'contributions': by_contributions,
-  'regression': by_regression,
-  'noise': by_noise,
-  'random': at_random,
-  'depth': by_depth,
+  'contributions': by_contributions.searched,
+  'regression': by_contributions.by_regression,
+  'untrained': by_contributions.untrained,
+  'straight_through': by_gradient.by_straight_through,
+  'peer': by_gradient.by_peer,
+  'noise': controls.by_noise,
+  'local_search': controls.by_local_search,
+  'random': controls.at_random,
+  'depth': controls.by_depth,
 }
-WITHOUT_SUPERNET = 'noise', 'random', 'depth'
+WITHOUT_SUPERNET = 'noise', 'random', 'depth', 'local_search'
 
 
 def outcome(found: Found, limits: Mapping[str, float]) -> dict[str, Any]:

@@ -1,0 +1,56 @@
+"""Controls: what a search has to be better than."""
+
+import numpy as np
+
+from benchmarks.truth import proxy, table
+from benchmarks.truth.given import FILL, FINALISTS, Found, Given, by_scores
+
+
+def by_local_search(given: Given) -> Found:
+  """Control: local search with as many look-ups as there are finalists.
+
+  From a random network in the band: a neighbour in one choice replaces it where
+  its first test is better.
+  """
+  truth, rng = table.load(), np.random.default_rng(given.seed)
+  band = truth.keeping(given.limits, FILL)
+  inside = set(band.tolist())
+  current = int(rng.choice(band))
+  seen = [current]
+  while len(seen) < FINALISTS:
+    neighbours = []
+    for i in range(truth.indices.shape[1]):
+      for j in range(3):
+        moved = truth.indices[current].copy()
+        moved[i] = j
+        row = int(truth.rows(moved[None])[0])
+        if row in inside and row not in seen:
+          neighbours.append(row)
+    row = int(rng.choice(neighbours or band))
+    seen.append(row)
+    if truth.tests[row, 0] > truth.tests[current, 0]:
+      current = row
+  return Found(seen, 0.0, {})
+
+
+def by_noise(given: Given) -> Found:
+  """Control: alphas that learnt nothing."""
+  rng = np.random.default_rng(given.seed)
+  scores = {n: rng.normal(size=len(c)) for n, c in proxy.SPACE.choices.items()}
+  return Found(by_scores(scores, given.limits), 0.0, {})
+
+
+def at_random(given: Given) -> Found:
+  """Control: random networks that use 90 % of the limit."""
+  rng = np.random.default_rng(given.seed)
+  rows = table.load().keeping(given.limits, FILL)
+  return Found(rng.permutation(rows)[:FINALISTS].tolist(), 0.0, {})
+
+
+def by_depth(given: Given) -> Found:
+  """Control: most options that are not the identity, then most MACs."""
+  truth = table.load()
+  rows = truth.keeping(given.limits, FILL)
+  depth = (truth.indices[rows] > 0).sum(1)
+  order = np.lexsort((-truth.costs['macs'][rows], -depth))
+  return Found(rows[order[:FINALISTS]].tolist(), 0.0, {})
