@@ -141,6 +141,31 @@ def check_fill(fill: float) -> None:
     raise InputError(f'fill is {fill}; it must be 0 to 1')
 
 
+def check_image_edge(image_size: int | None) -> None:
+  """Raises InputError unless images can be resized to squares of this edge.
+
+  Args:
+    image_size: in pixels; None keeps the size of the images.
+
+  Example:
+    >>> check_image_edge(224)
+  """
+  if image_size is not None:
+    check_least(1, image_size=image_size)
+
+
+def check_test_fraction(test_fraction: float) -> None:
+  """Raises InputError unless a fraction leaves images on both sides.
+
+  Example:
+    >>> check_test_fraction(0.2)
+  """
+  if not 0 < test_fraction < 1:
+    raise InputError(
+      f'test_fraction is {test_fraction}; it must be between 0 and 1'
+    )
+
+
 def refuse_ignored(config: Any, ignored: Iterable[str], why: str) -> None:
   """Raises InputError where a field was given that nothing would read.
 

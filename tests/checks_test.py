@@ -22,6 +22,12 @@ LETS_PASS = [
     (-1e-9, math.inf, math.nan),
   ),
   (checks.check_fill, (0.0, 1.0), (-0.1, 1.1, math.nan)),
+  (checks.check_image_edge, (None, 1, 2**31 - 1), (0, -1, 2**31)),
+  (
+    checks.check_test_fraction,
+    (1e-9, 0.2, 0.999),
+    (0.0, 1.0, -0.1, 1.5, math.nan),
+  ),
 ]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jax.typing import ArrayLike
 
+from nasjax import checks
 from nasjax.data.dataset import Arrays, Dataset, check_enough
 from nasjax.data.splits import split
 from nasjax.errors import InputError
@@ -69,10 +70,7 @@ def from_arrays(
   names = map(str, range(number)) if class_names is None else class_names
   names = tuple(names)
   if held is None:
-    if not 0 < test_fraction < 1:
-      raise InputError(
-        f'test_fraction is {test_fraction}; it must be between 0 and 1'
-      )
+    checks.check_test_fraction(test_fraction)
     train, held = split(train, 1 - test_fraction, what=name, class_names=names)
   dataset = Dataset(name, train, held, names)
   check_enough(dataset, 1)

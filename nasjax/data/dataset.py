@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from nasjax import checks
 from nasjax.data import (
   folder_listing,
   folder_source,
@@ -244,8 +245,7 @@ def open_set(
     >>> opened.image_shape, opened.num_classes, opened.num_train
     ((28, 28, 1), 10, 5000)
   """
-  if image_size is not None and image_size < 1:
-    raise InputError(f'image_size is {image_size}; it must be at least 1')
+  checks.check_image_edge(image_size)
   if name == EMBEDDED:
     dataset = _embedded()
     shape, classes = dataset.image_shape, dataset.class_names

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 import PIL
 
+from nasjax import checks
 from nasjax.data import folder_cache
 from nasjax.data import images as image
 from nasjax.data.folder_listing import (
@@ -107,8 +108,9 @@ def open_folder(
     root: the folder of class folders.
     cache: folder for what is decoded, made if need be; None is `nasjax` in the
       user's own cache folder.
-    image_size: edge in pixels of what each image's middle is resized to; None
-      is that of the images if they are square and of one size, else 64.
+    image_size: edge in pixels of what each image's middle is resized to, at
+      least 1; None is that of the images if they are square and of one size,
+      else 64.
     test_fraction: approximate fraction of test images; no effect on a folder
       that is split.
     broken: what to do with files that cannot be read: 'refuse' or 'skip'.
@@ -124,12 +126,7 @@ def open_folder(
   """
   if broken not in ('refuse', 'skip'):
     raise InputError(f'broken is {broken!r}; it must be refuse or skip')
-  if not 0 < test_fraction < 1:
-    raise InputError(
-      f'test_fraction is {test_fraction}; it must be between 0 and 1'
-    )
-  if image_size is not None and image_size < 1:
-    raise InputError(f'image_size is {image_size}; it must be at least 1')
+  checks.check_test_fraction(test_fraction)
   found = list_folder(root)
   path = folder_cache.path_of(found.root, cache, image_size)
   key = key_of(found)

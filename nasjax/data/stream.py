@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from nasjax import checks
 from nasjax.data import images, tfds_builder
 from nasjax.data.dataset import EMBEDDED, Arrays, sizes
 from nasjax.errors import InputError
@@ -163,8 +164,7 @@ def open_set(
     raise InputError(
       'streaming needs grain, which is not installed: pip install grain'
     )
-  if image_size is not None and image_size < 1:
-    raise InputError(f'image_size is {image_size}; it must be at least 1')
+  checks.check_image_edge(image_size)
   if not 0 < crop_area <= 1:
     raise InputError(
       f'crop_area is {crop_area}; it must be above 0 and at most 1'
