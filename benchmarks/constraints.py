@@ -34,7 +34,7 @@ from absl import flags
 from scipy import stats
 
 from experiments import search as script
-from experiments.flags import cli
+from experiments.flags import cli, configs
 from nasjax import checks, constraint, data, derive, search
 from nasjax.constraint import Kept
 from nasjax.report import canvas, intervals
@@ -80,7 +80,7 @@ class Case(NamedTuple):
 @functools.cache
 def inputs(case: Case) -> inputs_lib.Inputs:
   """What the flags of one search name."""
-  return script.prepare(config(case))
+  return script.prepare(configs.of(script.Flags, config(case)))
 
 
 def config(case: Case) -> dict[str, Any]:

@@ -30,13 +30,13 @@ from absl import flags
 
 from benchmarks import sandwich
 from experiments import search
-from experiments.flags import cli, programs
+from experiments.flags import cli, configs, programs
 from experiments.sweep import networks as networks_lib
-from experiments.sweep import pieces, setup, trainings
+from experiments.sweep import pieces, setup, sweep_flags, trainings
 from experiments.sweep import plan as plan_lib
 from experiments.sweep.networks import RANDOM, Entry, Plan
 from experiments.sweep.plan import Member, Part
-from experiments.sweep.setting import config_of
+from experiments.sweep.setting import flags_of
 from experiments.sweep.setup import Prepared
 from nasjax.errors import InputError
 from nasjax.report import intervals
@@ -45,12 +45,12 @@ from nasjax.run import record as record_lib
 from nasjax.run.workdir import claims, weights
 
 OPTIONS = {
-  name: setup.OPTIONS[name]
+  name: sweep_flags.OPTIONS[name]
   for name in ('dataset', 'data_dir', 'train_images', 'limits', 'space', 'seed')
 } | {
   'random': (20, 'random architectures'),
   'train_seeds': (1, 'whole trainings of each network'),
-  'valid_fraction': (0.5, setup.OPTIONS['valid_fraction'][1]),
+  'valid_fraction': (0.5, sweep_flags.OPTIONS['valid_fraction'][1]),
 }
 SETTLED = {'zoo': '', 'search_supernet': 'entangled'}
 # All but the last train weights alone: the alphas have one step, as a search is
@@ -130,8 +130,8 @@ def shortly(prepared: Prepared, plan: Plan, part: Part) -> list[Scores]:
   """Accuracies on images of the alphas, as those of finalists are."""
   setting = prepared.setting
   member = Member(prepared.levels[0], prepared.sizes.seed)
-  config = config_of(setting.config, setting.resource, member)
-  inputs = search.prepare(config, setting.dataset)
+  told = flags_of(setting.search, setting.resource, member)
+  inputs = search.prepare(told, setting.dataset)
   halves = dataclasses.replace(
     setting.dataset, train=inputs.train, test=inputs.valid
   )
@@ -169,7 +169,9 @@ def by_supernets(prepared: Prepared, plan: Plan, part: Part) -> list[Scores]:
   for name, (by, given) in SUPERNETS.items():
     setting = prepared.setting._replace(
       workdir=prepared.setting.workdir / 'supernets' / name,
-      config={**prepared.setting.config, **given},
+      search=configs.of(
+        search.Flags, {**prepared.setting.search.values, **given}
+      ),
     )
     if name in part(list(SUPERNETS)):
       pieces.run_searches(setting, [member])
@@ -180,7 +182,7 @@ def by_supernets(prepared: Prepared, plan: Plan, part: Part) -> list[Scores]:
     }
     # A step of the alphas looks at as many images as one of the weights.
     steps = given['steps'] + given['steps'] - given['warmup_steps']
-    images = steps * setting.config['batch_size']
+    images = steps * setting.search.search.batch_size
     each = round(images / len(plan.entries))
     scores.append(Scores(by, each, _read(paths, 'valid_accuracy')))
   return scores
@@ -196,8 +198,8 @@ def by_sandwich(prepared: Prepared, plan: Plan, part: Part) -> Scores:
   # A piece of the last part alone.
   if part.index == part.of:
     if not (folder / 'weights' / supernets.WHOLE).exists():
-      config = config_of(setting.config, setting.resource, member)
-      inputs = search.prepare(config, setting.dataset)
+      told = flags_of(setting.search, setting.resource, member)
+      inputs = search.prepare(told, setting.dataset)
       recipe = inputs.config.recipe
       params = sandwich.train(
         inputs.space,
@@ -213,7 +215,7 @@ def by_sandwich(prepared: Prepared, plan: Plan, part: Part) -> Scores:
       weights.store(folder, supernets.WHOLE, {'params': params})
     pieces.run_inherited(setting, member, plan, list(plan.networks))
   paths = {e.name: pieces.inherited_path(workdir, e.name) for e in plan.entries}
-  images = steps * networks * setting.config['batch_size']
+  images = steps * networks * setting.search.search.batch_size
   return Scores(
     f'a supernet, {steps} sandwiches of {networks} networks',
     round(images / len(plan.entries)),
@@ -277,9 +279,10 @@ def by_pattern(truth: Mapping[str, float], plan: Plan) -> str:
 
 def main() -> None:
   programs.keep()
-  config = {**cli.defaults(setup.OPTIONS), **SETTLED}
+  config = {**cli.defaults(sweep_flags.OPTIONS), **SETTLED}
   config |= cli.values(OPTIONS)
-  prepared = setup.prepare(config, flags.FLAGS.workdir, '')
+  told = configs.of(sweep_flags.Flags, config)
+  prepared = setup.prepare(told, flags.FLAGS.workdir, '')
   plan, part = plan_of(prepared), plan_lib.part(flags.FLAGS.part)
   claims.claim(prepared.setting.workdir, {**config, **prepared.content})
   truth = whole(prepared, plan, part)
@@ -302,7 +305,7 @@ def main() -> None:
 
 if __name__ == '__main__':
   cli.define_workdir()
-  programs.define()
+  cli.define(programs.OPTIONS)
   cli.define(OPTIONS)
   flags.DEFINE_string('part', None, 'run shard 1 of 2, as 1/2')
   cli.run(main, required=('workdir',))

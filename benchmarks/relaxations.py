@@ -23,7 +23,7 @@ from absl import flags
 
 from benchmarks import constraints as forms
 from experiments import search as script
-from experiments.flags import cli
+from experiments.flags import cli, configs
 from experiments.sweep import pieces
 from nasjax import checks, files
 from nasjax import space as space_lib
@@ -75,7 +75,8 @@ def timed(
   None are known of a search that an earlier process began.
   """
   path, fresh = folder / 'seconds.json', not folder.exists()
-  a = script.run(given, folder, compiled=compiled).architecture
+  told = configs.of(script.Flags, given)
+  a = script.run(told, folder, compiled=compiled).architecture
   if fresh:
     files.write_json(path, time.monotonic() - begun[-1])
   return a, record_lib.read_json(path) if path.exists() else None

@@ -16,13 +16,16 @@ from .flags import early
 if __name__ == '__main__':
   early.begin('compare')  # Before imports that take seconds.
 
+import dataclasses
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 from absl import flags
 
-from nasjax import checks
+from nasjax import checks, options
 from nasjax.errors import DivergedError, InputError
+from nasjax.options import as_given, check_types, documented, group, option
 from nasjax.run import datasets
 from nasjax.run import record as record_lib
 from nasjax.run.workdir import claims
@@ -34,31 +37,61 @@ from .sweep.networks import Plan
 from .sweep.plan import Training
 from .sweep.setting import Setting
 
-OPTIONS = {
-  'search': (None, 'workdir of a finished search'),
-  'ops': (None, 'Python module with your ops, where the search used them'),
-  'fractions': (
-    '1,0.5,0.25',
-    "budgets as fractions of the search's limit on MACs",
-  ),
-  'fill': configs.SEARCH['fill'],
-  'random': (3, 'number of random networks in the middle budget'),
-  'seed': (0, 'seed of everything random in the comparison'),
-  **configs.RECIPE,
-}
+
+@documented
+@dataclasses.dataclass(frozen=True)
+class Flags:
+  """What a comparison is told.
+
+  Raises:
+    InputError: a value out of its range.
+  """
+
+  search: str | None = option(None, 'workdir of a finished search')
+  ops: str | None = option(
+    None, 'Python module with your ops, where the search used them'
+  )
+  fractions: str = option(
+    '1,0.5,0.25', "budgets as fractions of the search's limit on MACs"
+  )
+  fill: float = option(*configs.SEARCH['fill'])
+  random: int = option(3, 'number of random networks in the middle budget')
+  seed: int = option(0, 'seed of everything random in the comparison')
+  recipe: Recipe = group(Recipe())
+  values: Mapping[str, Any] = as_given()
+
+  def __post_init__(self):
+    check_types(self)
+    if not all(0 < share <= 1 for share in self.shares):
+      raise InputError(f'fractions {list(self.shares)} must lie in (0, 1]')
+    checks.check_least(0, random=self.random)
+    checks.check_seed(self.seed)
+    checks.check_fill(self.fill)
+
+  @property
+  def shares(self) -> tuple[float, ...]:
+    """`fractions` as numbers."""
+    texts = self.fractions.split(',')
+    return tuple(checks.parse_number(text, 'fractions') for text in texts)
 
 
-def _fractions(config: dict[str, Any]) -> list[float]:
-  """The fractions that are asked for, once all other numbers are checked."""
-  found = [
-    checks.parse_number(f, 'fractions') for f in config['fractions'].split(',')
-  ]
-  if not all(0 < f <= 1 for f in found):
-    raise InputError(f'fractions {found} must lie in (0, 1]')
-  checks.check_least(0, random=config['random'])
-  checks.check_seed(config['seed'])
-  checks.check_fill(config['fill'])
-  return found
+@documented
+@dataclasses.dataclass(frozen=True)
+class Work:
+  """How the work is spread; no result depends on it.
+
+  Raises:
+    InputError: a number out of its range.
+  """
+
+  workers: int = option(2, 'number of networks trained at the same time')
+
+  def __post_init__(self):
+    check_types(self)
+    checks.check_least(1, workers=self.workers)
+
+
+OPTIONS = options.of(Flags)
 
 
 def train(
@@ -84,50 +117,47 @@ def train(
 
 def main() -> None:
   programs.keep()
-  config, workers = cli.values(OPTIONS), flags.FLAGS.workers
-  recipe, fractions = configs.of(Recipe, config), _fractions(config)
-  checks.check_least(1, workers=workers)
-  ops = names.ops_of(config['ops'])
-  searched = pathlib.Path(config['search']).expanduser()
-  found, record, told = one_search.read(searched, ops)
-  given = config['random'], config['seed'], config['fill']
-  plan = one_search.plan(found.space, record, fractions, *given)
-  # Older searches lack flags that are newer.
-  options = one_search.SEARCH_OPTIONS
-  told = cli.defaults(options) | told
-  opened = sources.open_or_stream(told, options, write=False)
-  datasets.check_recipe(recipe, opened)
+  told = configs.of(Flags, cli.values(OPTIONS))
+  workers = configs.of(Work, cli.values(options.of(Work))).workers
+  ops = names.ops_of(told.ops)
+  searched = pathlib.Path(told.search).expanduser()
+  found, record, images = one_search.read(searched, ops)
+  plan = one_search.plan(
+    found.space, record, told.shares, told.random, told.seed, told.fill
+  )
+  opened = sources.open_or_stream(images, write=False)
+  datasets.check_recipe(told.recipe, opened)
   dataset = datasets.read(opened)
   content = {
     'search_content': record_lib.fingerprint(found.space, record.get('alphas')),
     'data_content': datasets.content_of(dataset),
   }
-  with claims.claimed(flags.FLAGS.workdir, {**config, **content}) as workdir:
+  with claims.claimed(
+    flags.FLAGS.workdir, {**told.values, **content}
+  ) as workdir:
     setting = Setting(
       workdir,
-      told,
+      None,
       'macs',
       dataset,
       None,
-      datasets.batches_for(recipe, dataset),
-      recipe,
+      datasets.batches_for(told.recipe, dataset),
+      told.recipe,
       ops,
       cli.command('experiments.compare'),
       layout='{folder}',
     )
-    rows, diverged = train(setting, plan, config['seed'], workers)
-    print(one_search_page.write(setting, rows, config['fill'], diverged))
+    rows, diverged = train(setting, plan, told.seed, workers)
+    print(one_search_page.write(setting, rows, told.fill, diverged))
   print(f'wrote {workdir / "report.md"} and {workdir / "accuracy.png"}')
 
 
 def define() -> None:
   """Defines the flags of the script."""
   cli.define_workdir()
-  programs.define()
+  cli.define(programs.OPTIONS)
   cli.define(OPTIONS)
-  flags.DEFINE_integer(
-    'workers', 2, 'number of networks trained at the same time'
-  )
+  cli.define(options.of(Work))
 
 
 def start() -> None:

@@ -14,14 +14,16 @@ from .flags import early
 if __name__ == '__main__':
   early.begin('count')  # Before imports that take seconds.
 
+import dataclasses
 import json
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from nasjax import checks, cost, count
+from nasjax import checks, cost, count, options
 from nasjax.ops import Numerics
+from nasjax.options import check_types, documented, option
 from nasjax.printable import printable
 from nasjax.space import (
   Architecture,
@@ -32,40 +34,71 @@ from nasjax.space import (
 )
 from nasjax.supernet import Supernet
 
-from .flags import cli, names
-
-OPTIONS = {
-  'network': (None, f'published network, {cli.one_of(names.NETWORKS)}'),
-  'architecture': (None, 'architecture.json of the network to count'),
-  'ops': (None, 'Python module with your ops, if --architecture uses them'),
-  'width': (1.0, 'width multiplier of --network'),
-  'image_size': (
-    int,
-    "edge of the images in pixels; not given: the network's own",
-  ),
-  'num_classes': (int, "number of classes; not given: the network's own"),
-  'list': (False, 'print MACs and parameters of all published networks'),
-  'table': (False, 'print one line per layer'),
-  'json': (False, 'print one JSON object per network, on one line'),
-}
+from .flags import cli, configs, names
 
 
-def network(config: dict[str, Any]) -> Space:
+@documented
+@dataclasses.dataclass(frozen=True)
+class Flags:
+  """What is counted, and how it is printed.
+
+  Raises:
+    InputError: a size below 1, or a field without effect.
+  """
+
+  network: str | None = option(
+    None, f'published network, {cli.one_of(names.NETWORKS)}'
+  )
+  architecture: str | None = option(
+    None, 'architecture.json of the network to count'
+  )
+  ops: str | None = option(
+    None, 'Python module with your ops, if --architecture uses them'
+  )
+  width: float = option(1.0, 'width multiplier of --network')
+  image_size: int | None = option(
+    None, "edge of the images in pixels; not given: the network's own"
+  )
+  num_classes: int | None = option(
+    None, "number of classes; not given: the network's own"
+  )
+  list: bool = option(
+    False, 'print MACs and parameters of all published networks'
+  )
+  table: bool = option(False, 'print one line per layer')
+  json: bool = option(False, 'print one JSON object per network, on one line')
+
+  def __post_init__(self):
+    check_types(self)
+    if self.list:
+      shown = {'list', 'json'}
+      others = {field.name for field in dataclasses.fields(self)} - shown
+      checks.refuse_ignored(self, sorted(others), 'with --list')
+    checks.check_least(1, **self.sizes)
+
+  @property
+  def sizes(self) -> dict[str, int]:
+    """The sizes that were given."""
+    found = {'image_size': self.image_size, 'num_classes': self.num_classes}
+    return {name: size for name, size in found.items() if size is not None}
+
+
+OPTIONS = options.of(Flags)
+
+
+def network(told: Flags) -> Space:
   """What the flags name.
 
   Raises:
     InputError: they contradict each other, or the images are too small.
   """
-  sizes = {name: config[name] for name in ('image_size', 'num_classes')}
-  sizes = {name: n for name, n in sizes.items() if n is not None}
-  checks.check_least(1, **sizes)
-  names.check_network(config, OPTIONS)
-  if config['network'] is not None:
-    space = names.network(config['network'], config['width'])(**sizes)
+  names.check_network(told)
+  if told.network is not None:
+    space = names.network(told.network, told.width)(**told.sizes)
   else:
-    ops = names.ops_of(config['ops'])
-    architecture = Architecture.load(config['architecture'], ops)
-    space = fix(resize(architecture.space, **sizes), architecture)
+    ops = names.ops_of(told.ops)
+    architecture = Architecture.load(told.architecture, ops)
+    space = fix(resize(architecture.space, **told.sizes), architecture)
   check_image_size(space)
   return space
 
@@ -90,32 +123,26 @@ def totals(space: Space) -> dict[str, Any]:
   }
 
 
-def run(config: dict[str, Any]) -> None:
-  """Counts and prints; see the head of this module.
-
-  Args:
-    config: a value for every option of `OPTIONS`.
-  """
-  if config['list']:
-    others = OPTIONS.keys() - {'list', 'json'}
-    cli.refuse_ignored(config, OPTIONS, sorted(others), 'with --list')
+def run(told: Flags) -> None:
+  """Counts and prints; see the head of this module."""
+  if told.list:
     for make in names.NETWORKS.values():
       counted = totals(make())
-      if config['json']:
+      if told.json:
         print(json.dumps(counted))
       else:
         print(
           '{network:24} {macs:>13,} MACs {params:>11,} params'.format(**counted)
         )
     return
-  space = network(config)
+  space = network(told)
   counted = totals(space)
-  if config['table']:
+  if told.table:
     table = layers(space)
     counted['rows'] = [row._asdict() for row in table.rows]
-  if config['json']:
+  if told.json:
     print(json.dumps(counted))
-  elif config['table']:
+  elif told.table:
     print(table.to_text())
   else:
     for name, value in counted.items():
@@ -124,7 +151,7 @@ def run(config: dict[str, Any]) -> None:
 
 
 def main() -> None:
-  run(cli.values(OPTIONS))
+  run(configs.of(Flags, cli.values(OPTIONS)))
 
 
 def define() -> None:

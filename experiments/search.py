@@ -12,6 +12,7 @@ from .flags import early
 if __name__ == '__main__':
   early.begin('search')  # Before imports that take seconds.
 
+import dataclasses
 import pathlib
 import sys
 from collections.abc import Mapping
@@ -19,9 +20,10 @@ from typing import Any
 
 from absl import flags
 
-from nasjax import data
+from nasjax import data, options
 from nasjax import space as space_lib
 from nasjax.data import stream
+from nasjax.options import as_given, check_types, documented, group, option
 from nasjax.printable import printable
 from nasjax.run import datasets, inputs, outcome, searching
 from nasjax.run.config import SearchConfig
@@ -38,61 +40,74 @@ from .flags import (
   sources,
 )
 
-OPTIONS = {
-  'preset': presets.option(presets.SEARCH),
-  **sources.OPTIONS,
-  **sources.STREAM_OPTIONS,
-  'space': (
+
+@documented
+@dataclasses.dataclass(frozen=True)
+class Flags:
+  """What a search is told.
+
+  Raises:
+    InputError: a value out of its range, or a field without effect.
+  """
+
+  preset: str | None = option(None, presets.text(presets.SEARCH))
+  images: sources.Streamable = group(sources.Streamable())
+  space: str = option(
     'mobile_small',
     f'search space, {cli.one_of(names.SPACES)}, or module:function',
-  ),
-  **limits.OPTIONS,
-  **configs.SEARCH,
-}
+  )
+  limit: tuple[str, ...] = option(
+    (), 'limit on a resource, such as macs=1.6M or params=2e5'
+  )
+  search: SearchConfig = group(SearchConfig())
+  values: Mapping[str, Any] = as_given()
+
+  def __post_init__(self):
+    check_types(self)
+
+
+OPTIONS = options.of(Flags)
 
 
 def check(
-  values: Mapping[str, Any],
-  opened: data.Opened | data.Dataset | stream.Streamed,
-) -> tuple[SearchConfig, Space, Limits]:
+  told: Flags, opened: data.Opened | data.Dataset | stream.Streamed
+) -> tuple[Space, Limits]:
   """Flags to objects, as far as that goes without images.
 
   Args:
-    values: of every option of `OPTIONS`.
+    told: the flags.
     opened: the data set, of which only the sizes are read.
 
   Raises:
     InputError: bad input.
   """
-  config = configs.of(SearchConfig, values)
-  space = names.space(values['space'])(**opened.sizes)
+  space = names.space(told.space)(**opened.sizes)
   space_lib.check_image_size(space)
-  limited = limits.of(values['limit'], space)
-  inputs.check(config, space, opened, limited)
-  return config, space, limited
+  limited = limits.of(told.limit, space)
+  inputs.check(told.search, space, opened, limited)
+  return space, limited
 
 
 def prepare(
-  values: Mapping[str, Any],
-  dataset: data.Dataset | stream.Streamed | None = None,
+  told: Flags, dataset: data.Dataset | stream.Streamed | None = None
 ) -> inputs.Inputs:
   """Flags to objects; writes nothing.
 
   Args:
-    values: of every option of `OPTIONS`.
+    told: the flags.
     dataset: to search on; None is the one that the flags name.
 
   Raises:
     InputError: bad input.
   """
-  opened = dataset or sources.open_or_stream(values, OPTIONS)
+  opened = dataset or sources.open_or_stream(told.images)
   # All that does without images is checked before thousands are decoded.
-  config, space, limited = check(values, opened)
-  return inputs.prepare(config, space, datasets.read(opened), limited)
+  space, limited = check(told, opened)
+  return inputs.prepare(told.search, space, datasets.read(opened), limited)
 
 
 def run(
-  values: Mapping[str, Any],
+  told: Flags,
   workdir: str | pathlib.Path,
   command: str = '',
   **more: Any,
@@ -103,10 +118,12 @@ def run(
     InputError: bad input; nothing was written then.
     DivergedError: the search diverged.
   """
-  prepared = prepare(values, more.pop('dataset', None))
+  prepared = prepare(told, more.pop('dataset', None))
   for line in warnings(prepared.limits):
     print(f'warning: {line}', file=sys.stderr)
-  return searching.run(prepared, workdir, told=values, command=command, **more)
+  return searching.run(
+    prepared, workdir, told=told.values, command=command, **more
+  )
 
 
 def main() -> None:
@@ -115,7 +132,7 @@ def main() -> None:
   values = cli.values(OPTIONS)
   values = presets.applied(values, cli.given(OPTIONS), presets.SEARCH)
   before = searching.is_finished(workdir)
-  run(values, workdir, cli.command('experiments.search'))
+  run(configs.of(Flags, values), workdir, cli.command('experiments.search'))
   if before:
     print('this search was finished before; nothing was computed again')
   record = space_lib.read_record(workdir / 'architecture.json')
@@ -127,7 +144,7 @@ def main() -> None:
 def define() -> None:
   """Defines the flags of the script."""
   cli.define_workdir()
-  programs.define()
+  cli.define(programs.OPTIONS)
   cli.define(OPTIONS)
 
 

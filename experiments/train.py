@@ -13,26 +13,23 @@ from .flags import early
 if __name__ == '__main__':
   early.begin('train')  # Before imports that take seconds.
 
+import dataclasses
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 from absl import flags
 
-from nasjax import checks, data
+from nasjax import checks, data, options
 from nasjax.data import stream
 from nasjax.errors import InputError
-from nasjax.run import (
-  datasets,
-  finished,
-  holdout,
-)
+from nasjax.options import as_given, check_types, documented, group, option
+from nasjax.run import datasets, finished
 from nasjax.run import record as record_lib
 from nasjax.run.hosts import processes
 from nasjax.run.train_network import train_network
 from nasjax.run.trained import Trained
-from nasjax.run.workdir import (
-  schema,
-)
+from nasjax.run.workdir import schema
 from nasjax.space import (
   Architecture,
   Space,
@@ -42,119 +39,126 @@ from nasjax.space import (
 )
 from nasjax.train.recipe import Recipe
 
-from .flags import (
-  cli,
-  configs,
-  hosts,
-  names,
-  presets,
-  programs,
-  sources,
-)
+from .flags import cli, configs, hosts, names, presets, programs, sources
+from .flags.training import Images, Named, Teacher
 
 
-def network_for(
-  config: dict[str, Any], dataset: data.Dataset | stream.Streamed
-) -> Space:
-  """What `--architecture` or `--network` names, for a data set's images."""
-  names.check_network(config, OPTIONS)
-  sizes = dataset.sizes
-  if config['network'] is not None:
-    return names.for_images(config['network'], config['width'], **sizes)
-  ops = names.ops_of(config['ops'])
-  loaded = Architecture.load(config['architecture'], ops)
-  sized = resize(loaded.space, **sizes)
-  return fix(sized, loaded)
+@documented
+@dataclasses.dataclass(frozen=True)
+class Flags:
+  """What a training is told.
+
+  Raises:
+    InputError: a value out of its range, or a field without effect.
+  """
+
+  preset: str | None = option(None, presets.text(presets.TRAIN))
+  named: Named = group(Named())
+  images: Images = group(Images())
+  seed: int = option(0, 'seed of everything random in the training')
+  recipe: Recipe = group(Recipe())
+  taught: Teacher = group(Teacher())
+  values: Mapping[str, Any] = as_given()
+
+  def __post_init__(self):
+    check_types(self)
+    checks.check_seed(self.seed)
 
 
-OPTIONS = {
-  'preset': presets.option(presets.TRAIN),
-  'architecture': (None, 'architecture.json of the network to train'),
-  'ops': (
-    None,
-    'Python module with your ops, if --architecture, --teacher or the run of '
-    '--evaluate uses them',
-  ),
-  'network': (None, f'published network, {cli.one_of(names.NETWORKS)}'),
-  'width': (1.0, 'width multiplier of --network'),
-  **sources.OPTIONS,
-  **sources.STREAM_OPTIONS,
-  'valid_fraction': (
-    0.0,
-    'fraction of the training images that is held out to choose the best '
-    'weights; 0: the last weights are tested',
-  ),
-  'seed': (0, 'seed of everything random in the training'),
-  **configs.RECIPE,
-  'teacher': (None, 'workdir of a finished training to learn from'),
-  'distill_weight': (
-    0.5,
-    "weight of the teacher's loss, from 0 to 1; the label loss gets 1 - weight",
-  ),
-  'distill_temperature': (
-    4.0,
-    'temperature at which outputs are compared with the teacher',
-  ),
-}
-# What a run was told, as its `config.json` has it.
+@documented
+@dataclasses.dataclass(frozen=True)
+class Action:
+  """What to do."""
+
+  evaluate: bool = option(
+    False, 'test the finished run in --workdir, and write nothing'
+  )
+
+
+OPTIONS = options.of(Flags)
+# Values of a run's `config.json`.
 _CONFIG = schema.both(
   schema.flags(OPTIONS), schema.fields(data_content=schema.text)
 )
-_OF_TEACHERS = 'distill_weight', 'distill_temperature'
-_OF_NETWORKS = 'architecture', 'ops', 'network', 'width'
+_OF_NETWORKS = tuple(options.of(Named))
+
+
+def network_for(
+  named: Named,
+  dataset: data.Dataset | stream.Streamed,
+  teacher: str | None = None,
+) -> Space:
+  """The network that the flags name, for a data set's images.
+
+  Args:
+    named: which network.
+    dataset: whose sizes it takes.
+    teacher: workdir of the teacher, which may need `named.ops` as well.
+
+  Raises:
+    InputError: there is no such network, or not for such images.
+  """
+  names.check_network(named, teacher)
+  sizes = dataset.sizes
+  if named.network is not None:
+    return names.for_images(named.network, named.width, **sizes)
+  loaded = Architecture.load(named.architecture, names.ops_of(named.ops))
+  return fix(resize(loaded.space, **sizes), loaded)
 
 
 def teacher_for(
-  config: dict[str, Any], dataset: data.Dataset | stream.Streamed
+  told: Flags, dataset: data.Dataset | stream.Streamed
 ) -> finished.Taught:
   """What `--teacher` names, for a data set's images."""
-  if config['teacher'] is None:
-    cli.refuse_ignored(config, OPTIONS, _OF_TEACHERS, 'without --teacher')
+  taught = told.taught
+  if taught.teacher is None:
     return finished.Taught()
-  numbers = (config[name] for name in _OF_TEACHERS)
-  workdir = pathlib.Path(config['teacher']).expanduser()
-  ops = names.ops_of(config['ops'])
-  return finished.teacher(workdir, dataset, *numbers, ops)
+  return finished.teacher(
+    pathlib.Path(taught.teacher).expanduser(),
+    dataset,
+    taught.distill_weight,
+    taught.distill_temperature,
+    names.ops_of(told.named.ops),
+  )
 
 
 def train_as_told(
-  config: dict[str, Any], workdir: str | pathlib.Path, command: str
+  told: Flags, workdir: str | pathlib.Path, command: str
 ) -> Trained:
   """Trains what the flags say.
 
   Raises:
     InputError: bad input; nothing was written then.
   """
-  recipe = configs.of(Recipe, config)
-  checks.check_seed(config['seed'])
-  holdout.check_fraction(config['valid_fraction'])
   # All that does without images is checked before thousands are decoded.
-  opened = sources.open_or_stream(config, OPTIONS)
-  datasets.check_recipe(recipe, opened)
-  network = network_for(config, opened)
+  opened = sources.open_or_stream(told.images.streamable, told.images)
+  datasets.check_recipe(told.recipe, opened)
+  network = network_for(told.named, opened, told.taught.teacher)
   check_image_size(network)
-  recipe.of_network(network)
-  taught = teacher_for(config, opened)
+  told.recipe.of_network(network)
+  taught = teacher_for(told, opened)
   return train_network(
     network,
     datasets.read(opened),
-    recipe,
+    told.recipe,
     workdir=workdir,
-    seed=config['seed'],
-    valid_fraction=config['valid_fraction'],
+    seed=told.seed,
+    valid_fraction=told.images.valid_fraction,
     taught=taught,
     record={'command': command},
-    told=config,
+    told=told.values,
   )
 
 
-def evaluate(workdir: pathlib.Path, given: dict[str, Any]) -> dict[str, float]:
+def evaluate(
+  workdir: pathlib.Path, given: Mapping[str, Any]
+) -> dict[str, float]:
   """Tests what a finished run left, on the images of the run; writes nothing.
 
   Args:
     workdir: of the run.
-    given: flags that were given besides; they have to be those of the run, but
-      for `data_dir`: the same images may lie elsewhere now.
+    given: flags that were typed, by name; they have to be those of the run,
+      but for `data_dir`: the same images may lie elsewhere now.
 
   Returns:
     Test accuracy of each of its weights.
@@ -163,22 +167,25 @@ def evaluate(workdir: pathlib.Path, given: dict[str, Any]) -> dict[str, float]:
     InputError: no finished run, or one with other flags, network or images.
   """
   found = finished.read(workdir, names.ops_of(given.get('ops')))
-  config = cli.defaults(OPTIONS) | schema.read(workdir / 'config.json', _CONFIG)
-  config |= {name: given[name] for name in ('data_dir',) if name in given}
+  before = schema.read(workdir / 'config.json', _CONFIG)
+  ran = cli.defaults(OPTIONS) | before
+  ran |= {name: given[name] for name in ('data_dir',) if name in given}
   for name, value in given.items():
-    if name not in _OF_NETWORKS and config[name] != value:
+    if name not in _OF_NETWORKS and ran[name] != value:
       raise InputError(
-        f'workdir {workdir} holds a run with {name}={config[name]}, not '
+        f'workdir {workdir} holds a run with {name}={ran[name]}, not '
         f'{value}; leave it out'
       )
-  dataset = sources.of_or_stream(config, OPTIONS, write=False)
-  told = {name: given[name] for name in _OF_NETWORKS if name in given}
-  if told.keys() - {'ops'}:
-    base = config | {'ops': None}
-    if {'architecture', 'network'} & set(told):
-      base = config | {n: cli.defaults(OPTIONS)[n] for n in _OF_NETWORKS}
-    finished.check_network(found, network_for(base | told, dataset))
-  if datasets.content_of(dataset) != config['data_content']:
+  # Not the whole flags: its recipe is over, and may be refused today.
+  images = configs.of(Images, ran)
+  dataset = sources.of_or_stream(images.streamable, images, write=False)
+  typed = {name: given[name] for name in _OF_NETWORKS if name in given}
+  if typed.keys() - {'ops'}:
+    base = {} if {'architecture', 'network'} & typed.keys() else ran
+    named = configs.of(Named, {**base, 'ops': None, **typed})
+    network = network_for(named, dataset, ran['teacher'])
+    finished.check_network(found, network)
+  if datasets.content_of(dataset) != before['data_content']:
     raise InputError(
       f'the images of {dataset.name} are not those that {workdir} was trained '
       'and tested on'
@@ -207,15 +214,15 @@ def main() -> None:
 
 def _run_as_told() -> None:
   given = cli.given(OPTIONS)
-  if flags.FLAGS.evaluate:
-    workdir = pathlib.Path(flags.FLAGS.workdir).expanduser()
+  workdir = pathlib.Path(flags.FLAGS.workdir).expanduser()
+  if configs.of(Action, cli.values(options.of(Action))).evaluate:
     say_evaluation(workdir, evaluate(workdir, given))
     return
-  workdir = pathlib.Path(flags.FLAGS.workdir).expanduser()
   command = cli.command('experiments.train')
-  config = presets.applied(cli.values(OPTIONS), given, presets.TRAIN)
+  values = presets.applied(cli.values(OPTIONS), given, presets.TRAIN)
   before = (workdir / 'result.json').exists()
-  result = train_as_told(config, workdir, command).result
+  told = configs.of(Flags, values)
+  result = train_as_told(told, workdir, command).result
   if not processes.first():
     return
   if before:
@@ -231,12 +238,10 @@ def _run_as_told() -> None:
 def define() -> None:
   """Defines the flags of the script."""
   cli.define_workdir()
-  programs.define()
-  hosts.define()
+  cli.define(programs.OPTIONS)
+  cli.define(hosts.OPTIONS)
   cli.define(OPTIONS)
-  flags.DEFINE_boolean(
-    'evaluate', False, 'test the finished run in --workdir, and write nothing'
-  )
+  cli.define(options.of(Action))
 
 
 def start() -> None:

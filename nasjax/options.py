@@ -8,7 +8,7 @@ import dataclasses
 import numbers
 import types
 import typing
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from nasjax.errors import InputError
@@ -44,22 +44,59 @@ def option(
   )
 
 
+def group(default: Any) -> Any:
+  """A field that is a configuration of its own.
+
+  Its fields are options beside those of the outer configuration.
+
+  Args:
+    default: a configuration; its values are the defaults of the options.
+
+  Example:
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Recipe:
+    ...   epochs: int = option(6, 'passes over the training images')
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Told:
+    ...   recipe: Recipe = group(Recipe(epochs=14))
+    >>> of(Told)['epochs'][0], made(Told, {'epochs': 3}).recipe.epochs
+    (14, 3)
+  """
+  return dataclasses.field(default=default, metadata={'group': True})
+
+
+def as_given() -> Any:
+  """A field that keeps a value of every option as it was given.
+
+  `made` fills it: option to value, texts not parsed, groups included.
+  """
+  return dataclasses.field(
+    default_factory=dict, repr=False, compare=False, metadata={'given': True}
+  )
+
+
 def documented(config: type[T]) -> type[T]:
   """Adds the fields' texts and defaults to a dataclass's docstring."""
   lines = [(config.__doc__ or '').rstrip(), '', '  Attributes:']
-  for name, (default, text) in of(config).items():
-    default = None if isinstance(default, type) else default
-    lines.append(f'    {name}: {text} (default: {default!r}).')
+  for field in dataclasses.fields(typing.cast(Any, config)):
+    if 'text' in field.metadata:
+      text, default = field.metadata['text'], field.default
+      lines.append(f'    {field.name}: {text} (default: {default!r}).')
+    elif 'group' in field.metadata:
+      kind = type(field.default).__name__
+      lines.append(f'    {field.name}: see `{kind}`.')
+    elif 'given' in field.metadata:
+      lines.append(f'    {field.name}: all options as they were given.')
   config.__doc__ = '\n'.join(lines)
   return config
 
 
-def of(config: type, names: Collection[str] | None = None) -> Options:
+def of(config: Any) -> Options:
   """The options that stand for fields of a configuration.
 
   Args:
-    config: a dataclass whose fields are `option`s.
-    names: which fields; None is all.
+    config: a dataclass whose fields are `option`s and `group`s of them; or one
+      object of it, whose values are the defaults.
 
   Example:
     >>> @dataclasses.dataclass(frozen=True)
@@ -69,20 +106,38 @@ def of(config: type, names: Collection[str] | None = None) -> Options:
     >>> of(Config)['dropout'], of(Config)['epochs'][0]
     ((<class 'float'>, 'before the classifier'), 6)
   """
-  hints = typing.get_type_hints(config)
-  found = {}
-  for field in dataclasses.fields(config):
-    if names is not None and field.name not in names:
+  kind = config if isinstance(config, type) else type(config)
+  hints = typing.get_type_hints(kind)
+  found: dict[str, tuple[Any, str]] = {}
+  for field in dataclasses.fields(kind):
+    default = field.default if config is kind else getattr(config, field.name)
+    if 'group' in field.metadata:
+      found |= of(default)
+    if 'text' not in field.metadata:
       continue
-    default = field.default
     if default is None and field.metadata['parse'] is None:
-      kind = _type_of(hints[field.name])
-      default = kind if kind is not str else None
+      wanted = _type_of(hints[field.name])
+      default = wanted if wanted is not str else None
+    if isinstance(default, tuple):
+      default = list(default)
     found[field.name] = default, field.metadata['text']
   return found
 
 
-def parsed(config: type, given: Mapping[str, Any]) -> dict[str, Any]:
+def defaults(options: Options) -> dict[str, Any]:
+  """What the options are if nothing is given.
+
+  Example:
+    >>> defaults({'epochs': (6, 'passes'), 'dropout': (float, 'a rate')})
+    {'epochs': 6, 'dropout': None}
+  """
+  return {
+    name: None if isinstance(default, type) else default
+    for name, (default, _) in options.items()
+  }
+
+
+def parsed(config: Any, given: Mapping[str, Any]) -> dict[str, Any]:
   """Values of options as a configuration takes them.
 
   Args:
@@ -94,13 +149,48 @@ def parsed(config: type, given: Mapping[str, Any]) -> dict[str, Any]:
   """
   found = {}
   for field in dataclasses.fields(config):
-    if field.name not in given:
+    if 'text' not in field.metadata or field.name not in given:
       continue
     value, parse = given[field.name], field.metadata['parse']
     if parse is not None and isinstance(value, str):
       value = parse(value, field.name)
-    found[field.name] = value
+    found[field.name] = tuple(value) if isinstance(value, list) else value
   return found
+
+
+def made(config: type[T], given: Mapping[str, Any]) -> T:
+  """A configuration, with its groups, from values of options.
+
+  Args:
+    config: a dataclass of `option`s, `group`s and `as_given`.
+    given: option to value; the others have their defaults, and what is no
+      option is left out.
+
+  Raises:
+    InputError: a text that its option cannot parse, or a value out of its
+      range.
+
+  Example:
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Config:
+    ...   epochs: int = option(6, 'passes over the training images')
+    >>> made(Config, {'epochs': 3, 'width': 2.0})
+    Config(epochs=3)
+  """
+  return config(**_values(config, given))
+
+
+def _values(config: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+  """Fields of a dataclass, or of an object of it, that follow from options."""
+  found: dict[str, Any] = {}
+  for field in dataclasses.fields(config):
+    if 'group' in field.metadata:
+      own = getattr(config, field.name)
+      found[field.name] = dataclasses.replace(own, **_values(own, given))
+    elif 'given' in field.metadata:
+      unset = defaults(of(config))
+      found[field.name] = {n: given.get(n, unset[n]) for n in unset}
+  return {**found, **parsed(config, given)}
 
 
 def check_types(config: Any) -> None:

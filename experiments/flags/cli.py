@@ -8,12 +8,13 @@ import shlex
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TextIO
 
 from absl import app, flags, logging
 
 from nasjax.errors import InputError
+from nasjax.options import Options, defaults
 from nasjax.printable import printable
 from nasjax.run import interrupts, progress
 from nasjax.run.workdir import lock
@@ -148,10 +149,6 @@ def one_of(names: Iterable[str]) -> str:
   return f'one of {", ".join(names)}'
 
 
-# What a script can be told: name of the flag, its default (or its type, where
-# it has none), its help text.
-Options = Mapping[str, tuple[Any, str]]
-
 _DEFINE = {
   bool: flags.DEFINE_boolean,
   int: flags.DEFINE_integer,
@@ -171,43 +168,14 @@ def define(options: Options) -> None:
 
 
 def values(options: Options) -> dict[str, Any]:
-  """What was given on the command line for every option."""
+  """The value of every option, from the command line or the default."""
   return {name: flags.FLAGS[name].value for name in options}
 
 
 def given(options: Options) -> dict[str, Any]:
-  """What of the options was on the command line, default or not."""
+  """The options that were on the command line, even with a default."""
   present = (name for name in options if flags.FLAGS[name].present)
   return {name: flags.FLAGS[name].value for name in present}
-
-
-def defaults(options: Options) -> dict[str, Any]:
-  """What the options are if nothing is given."""
-  return {
-    name: None if isinstance(default, type) else default
-    for name, (default, _) in options.items()
-  }
-
-
-def refuse_ignored(
-  config: Mapping[str, Any], options: Options, ignored: Iterable[str], why: str
-) -> None:
-  """Raises InputError where an option was given that nothing would read.
-
-  Args:
-    config: a value for every option.
-    options: what the script can be told.
-    ignored: the options without effect.
-    why: as in "with --list".
-
-  Example:
-    >>> refuse_ignored({'width': 1.0}, {'width': (1.0, '')}, ['width'], 'here')
-  """
-  for name in ignored:
-    if config[name] != defaults(options)[name]:
-      raise InputError(
-        f'{name}={config[name]} has no effect {why}; leave it out'
-      )
 
 
 def define_workdir() -> None:

@@ -14,9 +14,12 @@ SEARCH = options.of(SearchConfig)
 
 
 def of(config: type[T], values: Mapping[str, Any]) -> T:
-  """A configuration from the values of flags; others are left out.
+  """A configuration, with its groups, from values of flags.
+
+  Flags that are no field are left out; fields without a flag have their
+  defaults.
 
   Raises:
     InputError: a value out of its range.
   """
-  return config(**options.parsed(config, values))
+  return options.made(config, values)

@@ -1,27 +1,34 @@
 """`--processes`, `--process`, `--coordinator`: a run of several processes."""
 
 import contextlib
+import dataclasses
 
-from absl import flags
-
+from nasjax import options
+from nasjax.options import check_types, documented, option
 from nasjax.run.hosts import processes
 
-# Flags below are a script's own, so that its --help lists them.
-flags.disclaim_key_flags()
+from . import cli, configs
 
 
-def define() -> None:
-  """Defines the flags that say which of the processes this is."""
-  flags.DEFINE_integer(
-    'processes', 1, 'number of processes that train together'
+@documented
+@dataclasses.dataclass(frozen=True)
+class Hosts:
+  """Which of the processes of a run this is."""
+
+  processes: int = option(1, 'number of processes that train together')
+  process: int | None = option(None, 'index of this process, from 0')
+  coordinator: str | None = option(
+    None, 'host:port of process 0, where the processes meet'
   )
-  flags.DEFINE_integer('process', None, 'index of this process, from 0')
-  flags.DEFINE_string(
-    'coordinator', None, 'host:port of process 0, where the processes meet'
-  )
+
+  def __post_init__(self):
+    check_types(self)
+
+
+OPTIONS = options.of(Hosts)
 
 
 def joined() -> contextlib.AbstractContextManager[None]:
   """Finds the other processes; see `processes.joined`."""
-  given = flags.FLAGS
-  return processes.joined(given.processes, given.process, given.coordinator)
+  own = configs.of(Hosts, cli.values(OPTIONS))
+  return processes.joined(own.processes, own.process, own.coordinator)

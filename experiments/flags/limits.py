@@ -6,13 +6,6 @@ from nasjax import checks, cost
 from nasjax.cost import RESOURCES
 from nasjax.space import Space
 
-OPTIONS = {
-  'limit': (
-    [],
-    'limit on a resource, such as macs=1.6M or params=2e5',
-  ),
-}
-
 
 def of(texts: Sequence[str], space: Space) -> Mapping[cost.Cost, float]:
   """`resource=number`, as typed, to costs of a space.

@@ -6,15 +6,13 @@ import inspect
 import os
 import sys
 import types
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Protocol
 
 from nasjax import checks, spaces, zoo
 from nasjax.baselines import adapted
 from nasjax.errors import InputError
 from nasjax.space import Space
-
-from . import cli
 
 SPACES = {
   'mobile_small': spaces.mobile_small,
@@ -134,22 +132,38 @@ def network(name: str, width: float = 1.0) -> Callable[..., Space]:
   return adapted.at_width(checks.lookup('network', name, NETWORKS), width)
 
 
-def check_network(config: Mapping[str, Any], options: cli.Options) -> None:
-  """Holds that one of `--architecture` and `--network` is given, in full.
+class Named(Protocol):
+  """A configuration whose fields name a network.
+
+  Attributes:
+    architecture: file of a found architecture; None with `network`.
+    ops: module with the user's own ops.
+    network: a published network; None with `architecture`.
+    width: width multiplier of `network`.
+  """
+
+  architecture: str | None
+  ops: str | None
+  network: str | None
+  width: float
+
+
+def check_network(named: Named, teacher: str | None = None) -> None:
+  """Holds that one of `architecture` and `network` is given, in full.
 
   Args:
-    config: values of `architecture`, `ops`, `network` and `width`, at least.
-    options: what the script can be told.
+    named: a dataclass with these fields.
+    teacher: workdir of the teacher, which may have ops of the user's own.
 
   Raises:
-    InputError: none or both, or what belongs to the other.
+    InputError: none or both, or a field that belongs to the other.
   """
-  if (config['architecture'] is None) == (config['network'] is None):
+  if (named.architecture is None) == (named.network is None):
     raise InputError('give either architecture=FILE or network=NAME')
-  if config['network'] is None:
-    cli.refuse_ignored(config, options, ['width'], 'with --architecture')
-  elif config.get('teacher') is None:  # Which may have ops of the user's own.
-    cli.refuse_ignored(config, options, ['ops'], 'with --network')
+  if named.network is None:
+    checks.refuse_ignored(named, ['width'], 'with --architecture')
+  elif teacher is None:
+    checks.refuse_ignored(named, ['ops'], 'with --network')
 
 
 def for_images(name: str, width: float, **sizes: int) -> Space:

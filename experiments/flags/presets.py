@@ -8,7 +8,7 @@ from nasjax import checks
 from . import cli
 from .published import SEARCH, TRAIN, Preset
 
-__all__ = ['SEARCH', 'TRAIN', 'applied', 'option']
+__all__ = ['SEARCH', 'TRAIN', 'applied', 'text']
 
 # Numbers that go with what a flag names, and mean nothing beside another.
 _OF = {
@@ -53,6 +53,6 @@ def applied(
   return {**config, **flags, **given}
 
 
-def option(presets: Mapping[str, Preset]) -> tuple[None, str]:
-  """The `--preset` flag."""
-  return None, f'a published recipe, {cli.one_of(presets)}'
+def text(presets: Mapping[str, Preset]) -> str:
+  """Help text of `--preset`."""
+  return f'a published recipe, {cli.one_of(presets)}'

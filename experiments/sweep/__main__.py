@@ -24,25 +24,56 @@ from ..flags import early
 if __name__ == '__main__':
   early.begin('sweep')  # Before imports that take seconds.
 
+import dataclasses
 import sys
 
 from absl import flags
 
-from nasjax import checks
+from nasjax import checks, options
 from nasjax.errors import InputError
+from nasjax.options import check_types, documented, option
 from nasjax.printable import printable
 
-from ..flags import cli, names, programs
-from . import dry, kept, main, plan, setup
+from ..flags import cli, configs, names, programs
+from . import dry, kept, main, plan, setup, sweep_flags
 
-_OWN = 'part', 'workers', 'dry_run', 'seconds_per_search'
-_OWN += ('seconds_per_training', 'workdir')
+
+@documented
+@dataclasses.dataclass(frozen=True)
+class Work:
+  """Which part of a sweep to do, and how; no result depends on it.
+
+  Raises:
+    InputError: a number out of its range.
+  """
+
+  dry_run: bool = option(False, 'print the plan, and write nothing')
+  part: str | None = option(
+    None, 'run one shard of the jobs: 2/8 is shard 2 of 8'
+  )
+  workers: int = option(1, 'number of networks trained at the same time')
+  seconds_per_search: float | None = option(
+    None, 'seconds that one search takes, for the total of --dry_run'
+  )
+  seconds_per_training: float | None = option(
+    None, 'seconds that one training takes, for the total of --dry_run'
+  )
+  report: str | None = option(
+    None, 'folder of a finished study whose report.html is written again'
+  )
+
+  def __post_init__(self):
+    check_types(self)
+    checks.check_least(1, workers=self.workers)
+
+
+WORK = options.of(Work)
 
 
 def _restore(folder: str) -> None:
-  given = [n for n in (*setup.OPTIONS, *_OWN) if flags.FLAGS[n].present]
-  for name in given:
-    if name != 'ops':
+  others = (*sweep_flags.OPTIONS, *WORK, 'workdir')
+  for name in others:
+    if name not in ('ops', 'report') and flags.FLAGS[name].present:
       raise InputError(f'--{name} has no effect with --report; leave it out')
   ops = names.ops_of(flags.FLAGS.ops)
   for path in kept.restore(folder, ops):
@@ -55,51 +86,28 @@ def run_as_told() -> None:
     return
   cli.require(['workdir'])
   programs.keep()
-  config, workdir = cli.values(setup.OPTIONS), flags.FLAGS.workdir
-  command = cli.command('experiments.sweep')
-  checks.check_least(1, workers=flags.FLAGS.workers)
-  part = plan.part(flags.FLAGS.part)
-  if flags.FLAGS.dry_run:
-    prepared = setup.prepare(config, workdir, command)
+  work = configs.of(Work, cli.values(WORK))
+  told = configs.of(sweep_flags.Flags, cli.values(sweep_flags.OPTIONS))
+  workdir, command = flags.FLAGS.workdir, cli.command('experiments.sweep')
+  part = plan.part(work.part)
+  if work.dry_run:
+    prepared = setup.prepare(told, workdir, command)
     for line in setup.warnings(prepared):
       print(line, file=sys.stderr)
-    seconds = flags.FLAGS.seconds_per_search, flags.FLAGS.seconds_per_training
+    seconds = work.seconds_per_search, work.seconds_per_training
     said = dry.lines(prepared, *seconds)
     print('\n'.join(map(printable, said)))
     return
-  lines = main.run(
-    config, workdir, command, part=part, workers=flags.FLAGS.workers
-  )
+  lines = main.run(told, workdir, command, part=part, workers=work.workers)
   print('\n'.join(lines))
 
 
 def define() -> None:
   """Defines the flags of the script."""
   cli.define_workdir()
-  programs.define()
-  cli.define(setup.OPTIONS)
-  flags.DEFINE_boolean('dry_run', False, 'print the plan, and write nothing')
-  flags.DEFINE_string(
-    'part', None, 'run one shard of the jobs: 2/8 is shard 2 of 8'
-  )
-  flags.DEFINE_integer(
-    'workers', 1, 'number of networks trained at the same time'
-  )
-  flags.DEFINE_float(
-    'seconds_per_search',
-    None,
-    'seconds that one search takes, for the total of --dry_run',
-  )
-  flags.DEFINE_float(
-    'seconds_per_training',
-    None,
-    'seconds that one training takes, for the total of --dry_run',
-  )
-  flags.DEFINE_string(
-    'report',
-    None,
-    'folder of a finished study whose report.html is written again',
-  )
+  cli.define(programs.OPTIONS)
+  cli.define(sweep_flags.OPTIONS)
+  cli.define(WORK)
 
 
 def start() -> None:

@@ -8,10 +8,8 @@ import jax
 from nasjax import cost
 from nasjax.baselines import handmade
 from nasjax.run import finalists
-from nasjax.run.config import SearchConfig
 from nasjax.space import Space
 
-from ..flags import configs
 from . import networks as networks_lib
 from . import pieces
 from . import plan as plan_lib
@@ -128,26 +126,24 @@ def _training_seconds(setting, plan, space: Space, levels) -> float:
 
 def _search_seconds(setting, space: Space, levels) -> float:
   """Assumes that each op of a slot takes half of the most expensive one."""
-  config = setting.config
+  config = setting.search.search
   ops = [len(slot.ops) for slot in space.slots if len(slot.ops) > 1]
-  entangled = config['supernet'] == 'entangled'
+  entangled = config.supernet == 'entangled'
   at_once = 1 if entangled or not ops else sum(ops) / len(ops) / 2
   macs = at_once * cost.macs(space).bounds()[1]
-  steps = 2 * config['steps'] - config['warmup_steps']
-  seconds = SECONDS_PER_MAC * macs * steps * config['batch_size']
+  steps = 2 * config.steps - config.warmup_steps
+  seconds = SECONDS_PER_MAC * macs * steps * config.batch_size
   seconds += _finalist_seconds(setting, space, levels)
   return seconds + 3 * SECONDS_TO_COMPILE
 
 
 def _finalist_seconds(setting, space: Space, levels) -> float:
   """Seconds to train the finalists of a search; 0 without finalists."""
-  number = setting.config['finalists']
+  number = setting.search.search.finalists
   if number == 1:
     return 0.0
   half = setting.dataset.num_train // 2
-  trained = finalists.images_of(
-    configs.of(SearchConfig, setting.config), number, half
-  )
+  trained = finalists.images_of(setting.search.search, number, half)
   largest = cost.macs(space).bounds()[1]
   limits = [level.limit or largest for level in levels]
   if setting.resource != 'macs':

@@ -7,7 +7,7 @@ from nasjax import report
 from nasjax.report import gallery
 from nasjax.report import sweep as figures
 
-from . import networks, results, setup
+from . import networks, results, sweep_flags
 from .networks import HANDMADE, SEARCHED
 from .plan import Level
 from .ranks import Ranks
@@ -17,7 +17,7 @@ _MOST_PICTURES = 24
 # Whichever of them a sweep has, each has the same mark in its figures.
 _PUBLISHED = tuple(
   f'{name}_{pixels}px'
-  for name in setup.ZOO.split(',')
+  for name in sweep_flags.ZOO.split(',')
   for pixels in networks.LAST_MAPS
 )
 

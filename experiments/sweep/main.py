@@ -11,7 +11,7 @@ from typing import Any
 from nasjax.errors import DivergedError, InputError
 from nasjax.run.workdir import claims, lock
 
-from . import networks, pieces, report, setup, trainings
+from . import networks, pieces, report, setup, sweep_flags, trainings
 from . import plan as plan_lib
 
 
@@ -55,7 +55,7 @@ def _claimed(
 
 
 def run(
-  config: dict[str, Any],
+  told: sweep_flags.Flags,
   workdir: str | pathlib.Path,
   command: str = '',
   *,
@@ -65,7 +65,7 @@ def run(
   """Runs the missing jobs, or those of one shard; see `experiments.sweep`.
 
   Args:
-    config: a value for every option of `setup.OPTIONS`.
+    told: the flags.
     workdir: where the sweep is kept.
     command: what was typed, for the record.
     part: the shard; the default is all jobs.
@@ -78,12 +78,12 @@ def run(
     InputError: bad input; nothing was written then.
     DivergedError: every search diverged, or every training.
   """
-  prepared = setup.prepare(config, workdir, command)
+  prepared = setup.prepare(told, workdir, command)
   setting = prepared.setting
   for line in setup.warnings(prepared):
     print(line, file=sys.stderr)
-  told = {**config, **prepared.content}
-  with _claimed(setting.workdir, told, part):
+  config = {**told.values, **prepared.content}
+  with _claimed(setting.workdir, config, part):
     return _done(prepared, part, workers)
 
 

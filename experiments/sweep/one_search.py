@@ -10,33 +10,30 @@ from typing import Any
 
 import numpy as np
 
-from nasjax import checks, cost, derive, report, zoo
+from nasjax import checks, cost, derive, options, report, zoo
 from nasjax.baselines import scaled
 from nasjax.cost import RESOURCES, Cost
 from nasjax.errors import InputError
 from nasjax.run import finished, outcome
-from nasjax.run.workdir import (
-  schema,
-)
+from nasjax.run.workdir import schema
 from nasjax.space import Alphas, Architecture, Space, fix, read_record
 
-from ..flags import sources
+from ..flags import configs, sources
 from .networks import RANDOM, SEARCHED, Entry, Plan, alphas_of
 from .plan import Level
 
 PUBLISHED = 'MobileNetV2'
 # Flags of a search that a comparison reads, and those that all searches had.
-SEARCH_OPTIONS = {**sources.OPTIONS, **sources.STREAM_OPTIONS}
 _CONFIG = schema.both(
-  schema.flags(SEARCH_OPTIONS),
+  schema.flags(options.of(sources.Streamable)),
   schema.fields(dataset=schema.text, data_dir=schema.anything),
 )
 
 
 def read(
   directory: pathlib.Path, ops: tuple[type, ...] = ()
-) -> tuple[Architecture, dict[str, Any], dict[str, Any]]:
-  """A finished search: architecture, record and flags.
+) -> tuple[Architecture, dict[str, Any], sources.Streamable]:
+  """A finished search: architecture, record and its images.
 
   Raises:
     InputError: there is none, or its files are of no use.
@@ -47,7 +44,8 @@ def read(
   config = schema.read(directory / 'config.json', _CONFIG)
   found, record = finished.architecture(directory, ops), read_record(path)
   schema.hold(path, record, outcome.derived_from(found.space))
-  return found, record, config
+  # Older searches lack flags that are newer: these have their defaults.
+  return found, record, configs.of(sources.Streamable, config)
 
 
 def plan(

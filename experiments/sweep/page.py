@@ -366,6 +366,7 @@ def _method(prepared: Any, content: Content) -> list[Block]:
     'wider or narrower, then blocks made not to expand.',
     *(f'Not there: {literal(line)}.' for line in content.missing),
   ]
+  searches = setting.search.values
   devices = literal(', '.join(sorted({r['device'] for r in content.results})))
   versions = ', '.join(f'{k} {v}' for k, v in record_lib.versions().items())
   return [
@@ -374,7 +375,5 @@ def _method(prepared: Any, content: Content) -> list[Block]:
     Text(f'Trained on {devices}, with {versions}. The recipe:'),
     Code(', '.join(f'{k}={v}' for k, v in recipe.items())),
     Text('The searches:'),
-    Code(
-      ', '.join(f'{k}={v}' for k, v in setting.config.items() if v is not None)
-    ),
+    Code(', '.join(f'{k}={v}' for k, v in searches.items() if v is not None)),
   ]

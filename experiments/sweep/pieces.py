@@ -32,7 +32,6 @@ from nasjax.run import (
   supernets,
 )
 from nasjax.run import inputs as inputs_lib
-from nasjax.run.config import SearchConfig
 from nasjax.run.hosts import devices
 from nasjax.run.workdir import (
   diverged_file,
@@ -44,10 +43,9 @@ from nasjax.run.workdir import (
 from nasjax.space import Architecture
 
 from .. import search
-from ..flags import configs
 from .networks import Found, Plan, alphas_of
 from .plan import Member
-from .setting import Setting, config_of
+from .setting import Setting, flags_of
 
 _INDIFFERENT = 1e-3  # Nats.
 
@@ -114,11 +112,11 @@ def _search(
   setting: Setting, member: Member, compiled: Callable, begun: list[float]
 ) -> None:
   folder = setting.workdir / 'searches' / member.name
-  config = config_of(setting.config, setting.resource, member)
+  told = flags_of(setting.search, setting.resource, member)
   fresh, start = not folder.exists(), time.monotonic()
   try:
     search.run(
-      config,
+      told,
       folder,
       setting.command,
       dataset=setting.dataset,
@@ -135,15 +133,13 @@ def _search(
   taken = metrics_file.read(folder)[-1]['step']
   architecture = space_lib.read_record(folder / 'architecture.json')
   trained = len(architecture['finalists'])
-  alpha_steps = max(0, taken - config['warmup_steps'])
-  images = config['batch_size'] * (taken + alpha_steps)
+  alpha_steps = max(0, taken - told.search.warmup_steps)
+  images = told.search.batch_size * (taken + alpha_steps)
   record = {
     'steps': taken,
     # Weights learn from one half of the images, supernet's and finalists'.
     'images': images
-    + finalists.images_of(
-      configs.of(SearchConfig, config), trained, setting.dataset.num_train // 2
-    ),
+    + finalists.images_of(told.search, trained, setting.dataset.num_train // 2),
     # How long an earlier process took for its part is not known.
     'seconds': now - compiled_at if fresh else None,
     'compile_seconds': compiled_at - start,
@@ -194,8 +190,8 @@ def run_controls(setting: Setting, members: Sequence[Member]) -> None:
     print(f'control {member.name}', file=sys.stderr)
     with files.writing(path.parent):
       path.parent.mkdir(parents=True, exist_ok=True)
-    config = config_of(setting.config, setting.resource, member)
-    inputs = search.prepare(config, setting.dataset)
+    told = flags_of(setting.search, setting.resource, member)
+    inputs = search.prepare(told, setting.dataset)
     rng = np.random.default_rng(member.seed)
     # Noise this small leaves all options about equally probable, and still
     # gives each seed other leaders.
@@ -246,8 +242,8 @@ def run_inherited(
   left = {folder: a for folder, a in left.items() if a is not None}
   if not left:
     return
-  config = config_of(setting.config, setting.resource, member)
-  inputs = search.prepare(config, setting.dataset)
+  told = flags_of(setting.search, setting.resource, member)
+  inputs = search.prepare(told, setting.dataset)
   halves, key = (inputs.train, inputs.valid), jax.random.key(0)
   parts = inputs_lib.build(inputs)
   shapes = lambda *args: inputs_lib.params_of(  # noqa: E731

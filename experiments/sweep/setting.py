@@ -1,12 +1,14 @@
 """What all jobs of a sweep share."""
 
 import pathlib
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from nasjax import data
 from nasjax.data import stream
 from nasjax.train.recipe import Recipe
 
+from .. import search
+from ..flags import configs
 from .plan import Member
 
 
@@ -15,8 +17,8 @@ class Setting(NamedTuple):
 
   Attributes:
     workdir: claimed.
-    config: a value for every option of `experiments.search`, of which those of
-      its members are ignored.
+    search: flags that all searches share, of which those of its members are
+      ignored; None where nothing is searched.
     resource: that is limited.
     dataset: without the images for validation.
     valid: those images; None where all others are trained on.
@@ -28,7 +30,7 @@ class Setting(NamedTuple):
   """
 
   workdir: pathlib.Path
-  config: dict[str, Any]
+  search: search.Flags | None
   resource: str
   dataset: data.Dataset | stream.Streamed
   valid: data.Arrays | None
@@ -39,13 +41,17 @@ class Setting(NamedTuple):
   layout: str = 'trainings/{folder}_seed{seed}'
 
 
-def config_of(
-  config: dict[str, Any], resource: str, member: Member
-) -> dict[str, Any]:
-  """What `experiments.search` is told for a member."""
+def flags_of(
+  shared: search.Flags, resource: str, member: Member
+) -> search.Flags:
+  """Flags of the search of a member.
+
+  Raises:
+    InputError: a value out of its range.
+  """
   level, own = member.level, {'seed': member.seed, 'limit': []}
   if level.limit is not None:
     own['limit'] = [f'{resource}={level.limit:.15g}']
   else:
     own['strength'] = f'{level.strength:.15g}'
-  return {**config, **own}
+  return configs.of(search.Flags, {**shared.values, **own})

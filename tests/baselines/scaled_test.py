@@ -6,7 +6,7 @@ import math
 import pytest
 
 from experiments.flags import names
-from experiments.sweep import setup
+from experiments.sweep import sweep_flags
 from nasjax import cost, zoo
 from nasjax.baselines import scaled
 from tests.baselines.baselines_cases import SPACE
@@ -63,7 +63,7 @@ def test_what_is_too_little_for_any_width_says_what_is_not():
 
 @pytest.mark.quick_every(14, first=3)
 @pytest.mark.parametrize('smallest', [2, 4])
-@pytest.mark.parametrize('name', setup.ZOO.split(','))
+@pytest.mark.parametrize('name', sweep_flags.ZOO.split(','))
 def test_every_family_of_a_sweep_scales_to_a_small_budget(name, smallest):
   network = scaled.within(
     names.NETWORKS[name], SPACE, cost.macs, 2_000_000, smallest

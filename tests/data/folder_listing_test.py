@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from experiments.flags import cli, sources
+from experiments.flags import sources
 from nasjax import data
 from nasjax.data import folder_listing
 from tests.conftest import refused as _refused
@@ -116,12 +116,10 @@ def test_splits_of_no_use_are_refused(tmp_path, load):
   ]
   for root, message in zip(roots.values(), messages, strict=True):
     _refused(message, load, root, broken='skip')
-  config = cli.defaults(sources.OPTIONS) | {'test_fraction': 0.3}
   _refused(
     'test_fraction=0.3 has no effect where the folder holds',
     sources.open_set,
-    config | {'dataset': f'folder:{roots["a"]}'},
-    sources.OPTIONS,
+    sources.Source(f'folder:{roots["a"]}', test_fraction=0.3),
   )
 
 

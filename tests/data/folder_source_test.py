@@ -25,15 +25,16 @@ from tests.data.folder_cases import (
   pixel_values,
   write_image,
 )
+from tests.experiments.told_cases import search_prepare
 
 
 def test_a_set_that_a_file_names_is_read_and_nothing_written(tmp_path):
   cache = tmp_path / 'cache'
-  given = cli.defaults(sources.OPTIONS) | {'data_dir': str(cache)}
-  given['dataset'] = f'folder:{make_folder(tmp_path / "set")}'
-  dataset = datasets.read(sources.open_set(given, sources.OPTIONS, write=False))
+  root = make_folder(tmp_path / 'set')
+  given = sources.Source(f'folder:{root}', str(cache))
+  dataset = datasets.read(sources.open_set(given, write=False))
   assert not cache.exists()
-  kept = datasets.read(sources.open_set(given, sources.OPTIONS))
+  kept = datasets.read(sources.open_set(given))
   assert len([*cache.rglob('*.npz')]) == 1
   assert data.checksum(kept) == data.checksum(dataset)
 
@@ -42,9 +43,8 @@ def test_names_of_files_in_warnings_are_written_out(tmp_path, capsys):
   root = make_folder(tmp_path / 'set')
   (root / 'cat/\x1b[2J\nbroken').write_text('no image')
   Image.open(root / 'dog/3.png').save(root / 'dog/\x1b[31m.png')
-  given = cli.defaults(sources.OPTIONS) | {'data_dir': str(tmp_path)}
-  given |= {'dataset': f'folder:{root}', 'broken': 'skip'}
-  datasets.read(sources.open_set(given, sources.OPTIONS))
+  given = sources.Source(f'folder:{root}', str(tmp_path), broken='skip')
+  datasets.read(sources.open_set(given))
   lines = capsys.readouterr().err
   assert '\x1b' not in lines
   assert lines.count('\n') == lines.count('warning: ')
@@ -216,7 +216,7 @@ def test_beside_a_test_the_images_for_validation_are_held_out(
 
 def test_a_search_learns_alphas_from_the_images_for_validation(tmp_path):
   values = make_sides(tmp_path / 'set', 'train', 'val', 'test')
-  inputs = search.prepare(
+  inputs = search_prepare(
     cli.defaults(search.OPTIONS)
     | {'dataset': f'folder:{tmp_path / "set"}', 'data_dir': str(tmp_path)}
     | {'space': 'tiny', 'batch_size': 4, 'limit': ['macs=1M']}
@@ -227,16 +227,16 @@ def test_a_search_learns_alphas_from_the_images_for_validation(tmp_path):
 
 def test_a_share_is_not_held_out_beside_images_for_validation(tmp_path):
   make_sides(tmp_path, 'train', 'val', 'test')
-  config = cli.defaults(train.OPTIONS) | {'dataset': f'folder:{tmp_path}'}
-  sources.check_flags(config, train.OPTIONS)
+  source = sources.Source(f'folder:{tmp_path}')
+  sources.check_flags(source, train.Images())
   _refused(
     'valid_fraction=0.2 has no effect where the folder holds train/ and val/',
     sources.check_flags,
-    config | {'valid_fraction': 0.2},
-    train.OPTIONS,
+    source,
+    train.Images(valid_fraction=0.2),
   )
   shutil.rmtree(tmp_path / 'test')  # Now val/ is the test.
-  sources.check_flags(config | {'valid_fraction': 0.2}, train.OPTIONS)
+  sources.check_flags(source, train.Images(valid_fraction=0.2))
 
 
 # What is known before images are decoded.

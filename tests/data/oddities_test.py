@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 
 from experiments.flags import (
-  cli,
   sources,
 )
 from nasjax import data
@@ -94,9 +93,9 @@ def test_looking_at_all_of_mnist_takes_well_under_a_second():
 
 
 def _lines(capsys, **given):
-  config = cli.defaults(sources.OPTIONS) | given
+  config = sources.Source(**given)
   capsys.readouterr()
-  datasets.read(sources.open_set(config, sources.OPTIONS))
+  datasets.read(sources.open_set(config))
   return capsys.readouterr().err.splitlines()
 
 

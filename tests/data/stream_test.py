@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from experiments import train
-from experiments.flags import cli, sources
+from experiments.flags import configs, sources
 from nasjax import data, space, spaces
 from nasjax.data import stream
 from nasjax.run import record as record_lib
@@ -289,7 +289,8 @@ def test_a_killed_streamed_training_ends_where_it_would_have(tmp_path):
   done = subprocess.run(_training(tmp_path, again), **options)
   assert done.returncode == 0, done.stderr
   # What nothing interrupts may as well run here.
-  train.train_as_told(cli.defaults(train.OPTIONS) | _told(tmp_path), whole, '')
+  told = configs.of(train.Flags, _told(tmp_path))
+  train.train_as_told(told, whole, '')
   one, other = (metrics_file.read(d) for d in (again, whole))
   assert one == other
   assert [row['step'] for row in one] == list(range(1, 49))
@@ -347,10 +348,9 @@ def test_sets_that_cannot_be_streamed_are_refused(tmp_path, monkeypatch):
   _numbered(tmp_path)
 
   def opened(**given):
-    config = {**sources.OPTIONS, **sources.STREAM_OPTIONS}
-    defaults = cli.defaults(config) | {'data_dir': str(tmp_path)}
-    given = defaults | {'dataset': 'colours', 'stream': True} | given
-    return sources.of_or_stream(given, config)
+    wanted = {'data_dir': str(tmp_path), 'dataset': 'colours', 'stream': True}
+    told = configs.of(sources.Streamable, wanted | given)
+    return sources.of_or_stream(told)
 
   assert opened().num_train == 60
   assert opened(stream=False).num_train == 60

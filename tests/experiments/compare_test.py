@@ -125,7 +125,7 @@ def test_a_comparison_is_trained_once_and_reported(tmp_path, capsys):
   recipe, dataset = Recipe(epochs=1, batch_size=250), data.load()
   batches = datasets.batches_for(recipe, dataset)
   setting = Setting(
-    tmp_path, {}, 'macs', dataset, None, batches, recipe, (), 'a command'
+    tmp_path, None, 'macs', dataset, None, batches, recipe, (), 'a command'
   )._replace(layout='{folder}')
   rows, diverged = compare.train(setting, plan, 0, 2)
   assert not diverged
@@ -200,7 +200,7 @@ def test_a_comparison_leaves_out_what_diverges(tmp_path, monkeypatch):
   recipe = Recipe(epochs=1, batch_size=10)
   setting = Setting(
     tmp_path,
-    {},
+    None,
     'macs',
     streamed,
     None,

@@ -18,6 +18,7 @@ from nasjax import (
 from tests.children import child
 from tests.conftest import refused
 from tests.experiments.script_cases import ROOT, call
+from tests.experiments.told_cases import count_run
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def script(capsys):
   """Runs the script in this process; returns the lines that it prints."""
 
   def run(**flags):
-    count.run(cli.defaults(count.OPTIONS) | flags)
+    count_run(cli.defaults(count.OPTIONS) | flags)
     return capsys.readouterr().out.splitlines()
 
   return run
@@ -112,9 +113,8 @@ def test_the_smallest_image_is_counted_in_every_form(script, tmp_path):
 
 @pytest.mark.parametrize('name', names.NETWORKS)
 def test_networks_count_at_usual_sizes_and_for_small_images(name):
-  options = cli.defaults(count.OPTIONS) | {'network': name}
   for image_size in (None, 64, 32, 17):
-    count.network(options | {'image_size': image_size})
+    count.network(count.Flags(network=name, image_size=image_size))
   small = names.for_images(name, 1, image_size=28, channels=1, num_classes=10)
   space.check_image_size(small)
 

@@ -14,9 +14,15 @@ import pytest
 
 from experiments import count, search, train
 from experiments.flags import cli
-from experiments.sweep import setup
+from experiments.sweep import sweep_flags
 from nasjax.errors import InputError
 from nasjax.run import search_loop, training
+from tests.experiments.told_cases import (
+  count_run,
+  search_run,
+  sweep_prepare,
+  train_as_told,
+)
 
 SETS = int(os.environ.get('FLAG_SETS', '25'))
 SEED = int(os.environ['SEED'])
@@ -62,25 +68,25 @@ def _draw(options, base, rng):
 
 
 def _searched(config, workdir):
-  search.run(config, workdir)
+  search_run(config, workdir)
 
 
 def _trained(config, workdir):
-  train.train_as_told(config, workdir, '')
+  train_as_told(config, workdir, '')
 
 
 def _swept(config, workdir):
-  setup.prepare(config, workdir, '')
+  sweep_prepare(config, workdir, '')
 
 
 def _counted(config, workdir):
-  count.run(config)
+  count_run(config)
 
 
 SCRIPTS = {
   'search': (search.OPTIONS, _SEARCH, _searched),
   'train': (train.OPTIONS, _TRAIN, _trained),
-  'sweep': (setup.OPTIONS, _SWEEP, _swept),
+  'sweep': (sweep_flags.OPTIONS, _SWEEP, _swept),
   'count': (count.OPTIONS, _COUNT, _counted),
 }
 

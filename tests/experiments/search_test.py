@@ -34,6 +34,7 @@ from tests.experiments.script_cases import (
   start,
   without_command,
 )
+from tests.experiments.told_cases import search_prepare, search_run
 from tests.run.run_cases import Alphas, keep
 
 
@@ -69,7 +70,7 @@ def test_a_search_that_is_stopped_says_why_and_resumes_to_the_same(
   """Driven to skips by their price, with every guard on, and killed once."""
   whole, again = tmp_path / 'whole', tmp_path / 'again'
   given = cli.defaults(search.OPTIONS) | STOPPED | {'limit': ['macs=90k']}
-  search.run(given, whole)  # In this process, and the others in theirs.
+  search_run(given, whole)  # In this process, and the others in theirs.
   record = space.read_record(whole / 'architecture.json')
   at, reason = record['stopped']['step'], record['stopped']['reason']
   assert 14 <= at < 60  # Ten steps in a row of the alphas, at least.
@@ -210,7 +211,7 @@ def test_a_search_whose_eigenvalue_grows_derives_from_before(
   given |= {'checkpoint_every': 3}
   config = cli.defaults(search.OPTIONS) | given
   whole, again = tmp_path / 'whole', tmp_path / 'again'
-  search.run(config, whole)
+  search_run(config, whole)
   record = space.read_record(whole / 'architecture.json')
   rows = metrics_file.read(whole)
   values = [row['eigenvalue'] for row in rows if 'eigenvalue' in row]
@@ -232,10 +233,10 @@ def test_a_search_whose_eigenvalue_grows_derives_from_before(
   assert moved > 0.05
   monkeypatch.setattr(search_loop, 'stepper', killed_at(len(rows) - 2))
   with pytest.raises(KeyboardInterrupt):
-    search.run(config, again)
+    search_run(config, again)
   assert not (again / 'architecture.json').exists()
   monkeypatch.setattr(search_loop, 'stepper', step_of)
-  search.run(config, again)
+  search_run(config, again)
   first, second = (
     (d / 'architecture.json').read_text() for d in (whole, again)
   )
@@ -289,7 +290,7 @@ def test_a_search_by_another_relaxation_derives_from_its_law(tmp_path, name):
   options |= {'steps': 8, 'warmup_steps': 2, 'batch_size': 16, 'log_every': 1}
   options |= {'temperature': 2.0, 'final_temperature': 1.0}
   given = cli.defaults(search.OPTIONS) | options
-  architecture = search.run(given, tmp_path / 'run').architecture
+  architecture = search_run(given, tmp_path / 'run').architecture
   assert cost.macs(architecture.space).exact(architecture) <= 60_000
   record = space.read_record(tmp_path / 'run' / 'architecture.json')
   distribution = metrics_file.read(tmp_path / 'run')[-1]['probs']
@@ -460,7 +461,7 @@ def test_bad_search_flags_are_one_line_and_write_nothing(
   tmp_path, options, message
 ):
   given = cli.defaults(search.OPTIONS) | {'limit': ['macs=2M']} | options
-  refused(message, search.run, given, tmp_path / 'run')
+  refused(message, search_run, given, tmp_path / 'run')
   assert not (tmp_path / 'run').exists()
 
 
@@ -476,7 +477,7 @@ def test_flags_reach_the_search_that_they_are_of(monkeypatch):
   monkeypatch.setattr(
     search_lib.hypergradient, 'implicit_with', lambda **kwargs: kwargs
   )
-  inputs_lib.build(search.prepare(config))
+  inputs_lib.build(search_prepare(config))
   told = made['hypergradient']
   assert (told['terms'], told['rate']) == (5, 0.02)
   assert float(made['guards'].skip_dropout(7)) == pytest.approx(0.3)
@@ -504,7 +505,7 @@ def test_the_relaxation_and_its_temperature_reach_the_search(monkeypatch, name):
   given |= {'steps': 60, 'warmup_steps': 20}
   given |= {'temperature': 4.0, 'final_temperature': 0.25}
   config = cli.defaults(search.OPTIONS) | given
-  inputs_lib.build(search.prepare(config))
+  inputs_lib.build(search_prepare(config))
   assert made['relaxation'] is config_lib.RELAXATIONS[name]
   at = [float(made['temperature'](step)) for step in (0, 20, 40, 60)]
   assert at == pytest.approx([4.0, 4.0, 1.0, 0.25])

@@ -24,6 +24,7 @@ from tests.experiments.script_cases import (
   start,
   without_command,
 )
+from tests.experiments.told_cases import search_prepare
 
 
 @pytest.mark.slow
@@ -40,7 +41,7 @@ def test_a_killed_training_ends_bit_for_bit_where_it_would_have(
   given = {'architecture': str(searched / 'architecture.json'), 'epochs': 3}
   given |= {'ema_decay': 0.99, 'valid_fraction': 0.2, 'drop_path': 0.1}
   # What nothing interrupts may as well run here.
-  train.train_as_told(cli.defaults(train.OPTIONS) | given, whole, '')
+  train.train_as_told(configs.of(train.Flags, given), whole, '')
   a, b = (without_command(d / 'result.json') for d in (whole, again))
   assert a == b
   assert newest_state(whole) == newest_state(again)
@@ -71,7 +72,7 @@ def test_a_cutout_is_black_in_images_that_are_otherwise_the_same(script):
     else:
       given = {'space': 'tiny', 'limit': ['macs=60k'], 'cutout': cutout}
       config = cli.defaults(search.OPTIONS) | given
-      batches = search.prepare(config).batches
+      batches = search_prepare(config).batches
     return np.asarray(_first_images(arrays, batches))
 
   whole, cut = images(0), images(14)
@@ -92,8 +93,8 @@ def test_a_cutout_is_black_in_images_that_are_otherwise_the_same(script):
   ],
 )
 def test_bad_network_flags_are_one_line(options, message):
-  given = cli.defaults(train.OPTIONS) | options
-  refused(message, train.network_for, given, data.load())
+  named = train.Named(**options)
+  refused(message, train.network_for, named, data.load())
 
 
 @pytest.mark.parametrize(

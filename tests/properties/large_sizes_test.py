@@ -14,12 +14,13 @@ from experiments.flags import cli, names
 from nasjax import cost, space, spaces, zoo
 from nasjax.errors import InputError
 from tests.conftest import refused
+from tests.experiments.told_cases import count_run
 
 HUGE = [2**31, 2**32, 2**63, 2**64, 2**70, 10**400]
 
 
 def run(**flags):
-  count.run(cli.defaults(count.OPTIONS) | flags)
+  count_run(cli.defaults(count.OPTIONS) | flags)
 
 
 def test_a_huge_image_is_one_line_and_exit_code_1():

@@ -19,6 +19,7 @@ from nasjax.run.config import SearchConfig
 from nasjax.run.workdir import diverged_file, metrics_file
 from nasjax.space import argmax, init_alphas
 from tests.conftest import refused
+from tests.experiments.told_cases import search_run, train_as_told
 
 
 def _watch(most=0):
@@ -117,7 +118,7 @@ def test_a_search_that_diverges_says_so_when_it_does(
 ):
   config = cli.defaults(search.OPTIONS) | SEARCH | told
   match = f'the search diverged.*lower {cause} and'
-  refused(match, search.run, config, tmp_path / 'run')
+  refused(match, search_run, config, tmp_path / 'run')
   names = {path.name for path in (tmp_path / 'run').iterdir()}
   assert 'architecture.json' not in names
   line = json.loads((tmp_path / 'run' / 'diverged.json').read_text())
@@ -127,7 +128,7 @@ def test_a_search_that_diverges_says_so_when_it_does(
   kept = [int(path.name) for path in kept if path.name.isdigit()]
   assert all(k < step for k in kept)
   # Typed again it says the same, at once.
-  refused(match, search.run, config, tmp_path / 'run')
+  refused(match, search_run, config, tmp_path / 'run')
 
 
 TRAIN = {'batch_size': 500}
@@ -147,11 +148,11 @@ def test_a_training_that_diverges_has_no_accuracy(tmp_path, network):
   config = cli.defaults(train.OPTIONS) | TRAIN | {'architecture': network}
   config |= {'epochs': 2, 'learning_rate': 1e30}
   match = r'the training diverged.*from step \d+ of 20 on .*1e\+30'
-  refused(match, train.train_as_told, config, tmp_path / 'run', '')
+  refused(match, train_as_told, config, tmp_path / 'run', '')
   left = {path.name for path in (tmp_path / 'run').iterdir()}
   assert not left & {'result.json', 'weights', 'best.json'}
   with pytest.raises(DivergedError):
-    train.train_as_told(config, tmp_path / 'run', '')
+    train_as_told(config, tmp_path / 'run', '')
 
 
 @pytest.mark.slow
@@ -163,12 +164,12 @@ def test_a_training_counts_the_steps_that_it_leaves_out(
   config |= {'architecture': network}
   config |= {'epochs': 1, 'skip_nonfinite': 2}
   if ends:
-    train.train_as_told(config, tmp_path / 'run', '')
+    train_as_told(config, tmp_path / 'run', '')
     rows = metrics_file.read(tmp_path / 'run')
     assert {row['weights_skipped'] for row in rows} == {0}
     return
   match = r'more than 2 steps in a row are not finite from step (\d+) of 10'
-  refused(match, train.train_as_told, config, tmp_path / 'run', '')
+  refused(match, train_as_told, config, tmp_path / 'run', '')
 
 
 @pytest.mark.parametrize(

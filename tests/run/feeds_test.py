@@ -18,6 +18,7 @@ from nasjax.run import (
 )
 from nasjax.run.workdir import metrics_file
 from tests.conftest import images, prepare_tfds, refused
+from tests.experiments.told_cases import search_run
 
 pytest.importorskip('grain')
 SHAPE = (6, 6, 3)
@@ -202,7 +203,7 @@ def _search(root, workdir, **options):
     'checkpoint_every': 3,
   }
   config = cli.defaults(search.OPTIONS) | given | options
-  return search.run(config, workdir).architecture
+  return search_run(config, workdir).architecture
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ from nasjax.run import record as record_lib
 from nasjax.run.config import SearchConfig
 from tests.conftest import refused
 from tests.experiments.sweep import sweep_cases
+from tests.experiments.told_cases import search_prepare, search_run
 
 
 def _alphas(s, rng):
@@ -157,7 +158,7 @@ def few():
 @pytest.fixture(scope='module')
 def searched(few, tmp_path_factory):
   workdir = tmp_path_factory.mktemp('finalists') / 'run'
-  return workdir, search.run(_config(), workdir, dataset=few).architecture
+  return workdir, search_run(_config(), workdir, dataset=few).architecture
 
 
 @pytest.mark.slow
@@ -181,7 +182,7 @@ def test_no_test_image_has_a_part_in_it(few, searched, tmp_path):
   workdir, found = searched
   other = data.Arrays(few.test.images[::-1], (few.test.labels + 3) % 10)
   tested = dataclasses.replace(few, test=other)
-  again = search.run(_config(), tmp_path / 'run', dataset=tested)
+  again = search_run(_config(), tmp_path / 'run', dataset=tested)
   assert again.architecture == found
   first, second = (
     space.read_record(path / 'architecture.json')['finalists']
@@ -199,7 +200,7 @@ def test_what_is_trained_is_not_trained_again(few, searched, tmp_path):
   before = first.stat().st_mtime_ns
   (workdir / 'architecture.json').unlink()
   second.unlink()  # As where a process was killed in the second.
-  search.run(_config(), workdir, dataset=few)
+  search_run(_config(), workdir, dataset=few)
   assert first.stat().st_mtime_ns == before
   assert second.exists()
   assert space.read_record(workdir / 'architecture.json') == record
@@ -215,7 +216,7 @@ def test_another_network_of_a_finalist_is_refused(few, searched, tmp_path):
   shutil.copy(first / 'architecture.json', second / 'architecture.json')
   refused(
     'holds another architecture',
-    search.run,
+    search_run,
     _config(),
     workdir,
     dataset=few,
@@ -241,7 +242,7 @@ def test_whoever_labels_most_right_is_taken(worth, few, tmp_path, monkeypatch):
     return 0.7 if worth == 'neighbour' and len(seen) == 4 else 0.4
 
   monkeypatch.setattr(finalists, '_trained_by', lambda *_: accuracy)
-  inputs = search.prepare(config, few)._replace(space=s, limits=limits)
+  inputs = search_prepare(config, few)._replace(space=s, limits=limits)
   found, rows = finalists.chosen(inputs, alphas, tmp_path)
   assert seen[:2] == leaders
   best = leaders[0 if worth == 'leader' else 1]

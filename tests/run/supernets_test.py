@@ -16,6 +16,7 @@ from nasjax.run.workdir import metrics_file, weights
 from nasjax.supernet import Supernet, inherit
 from nasjax.supernet.entangled import Entangled
 from tests.conftest import refused
+from tests.experiments.told_cases import search_prepare, search_run
 
 TINY = spaces.tiny(num_classes=3)
 NUMERICS = ops.Numerics(lowering='native')
@@ -39,7 +40,7 @@ def test_a_kind_is_the_named_one_or_that_of_the_relaxation(
   relaxation, named, kind
 ):
   config = _config(relax=relaxation, supernet=named, space='tiny')
-  inputs = search.prepare(config)
+  inputs = search_prepare(config)
   assert inputs.supernet == kind
   parts = inputs_lib.build(inputs)
   arrays = inputs.train, inputs.valid
@@ -168,9 +169,9 @@ def test_an_entangled_search_leaves_the_weights_that_it_reports(tmp_path):
   config = _config(
     space='tiny', supernet='entangled', steps=6, warmup_steps=2, batch_size=50
   )
-  architecture = search.run(config, workdir).architecture
+  architecture = search_run(config, workdir).architecture
   record = space.read_record(workdir / 'architecture.json')
-  inputs = search.prepare(config)
+  inputs = search_prepare(config)
   network = space.fix(architecture.space, architecture)
   kept = weights.load(workdir, supernets.INHERITED, network)
   predict = jax.jit(train.predict(network.network(), inputs.batches))

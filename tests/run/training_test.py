@@ -34,6 +34,11 @@ from nasjax.run.workdir import metrics_file, weights
 from nasjax.train import recipe as recipes
 from nasjax.train.recipe import Recipe
 from tests.conftest import images, refused
+from tests.experiments.told_cases import (
+  search_prepare,
+  search_run,
+  train_as_told,
+)
 
 CHOICES = {
   'small': ('mbconv_k3_e1', 'mbconv_k3_e1', 'skip'),
@@ -80,7 +85,7 @@ def root(tmp_path_factory):
 def _train(root, workdir, name='small', **options):
   given = {'architecture': str(root / f'{name}.json'), **options}
   config = cli.defaults(train.OPTIONS) | given
-  return train.train_as_told(config, workdir, 'a command').result
+  return train_as_told(config, workdir, 'a command').result
 
 
 @pytest.fixture(scope='module')
@@ -149,9 +154,9 @@ def test_a_workdir_keeps_its_network_among_ops_of_ones_own(tmp_path):
 def test_images_of_an_evaluation_may_lie_elsewhere(run, monkeypatch):
   asked = []
 
-  def found(config, options, write):
-    asked.append((config['data_dir'], write))
-    return SET if config['data_dir'] == 'moved' else changed
+  def found(told, held, write):
+    asked.append((told.source.data_dir, write))
+    return SET if told.source.data_dir == 'moved' else changed
 
   changed = dataclasses.replace(SET, test=_arrays(30, 2))
   monkeypatch.setattr(sources, 'open_or_stream', found)
@@ -200,7 +205,7 @@ def test_images_that_are_too_small_are_refused(root, tmp_path):
   refused(message, _train, root, tmp_path / 'run', 'strided')
   config = cli.defaults(search.OPTIONS)
   config |= {'space': 'mobile_224', 'limit': ['macs=9M'], 'batch_size': 6}
-  refused(message, search.run, config, tmp_path / 'run')
+  refused(message, search_run, config, tmp_path / 'run')
   assert not (tmp_path / 'run').exists()
 
 
@@ -509,7 +514,7 @@ def test_a_training_preset_builds_and_takes_two_steps(root, name):
   steps = recipe.epochs * (1_281_167 // recipe.batch_size)
   tiny = str(root / 'large.json')
   small = {'network': None, 'architecture': tiny}
-  networks = [train.network_for(config | small, SET)]
+  networks = [train.network_for(train.Named(**small), SET)]
   if config['network'] is not None:
     networks.append(names.network(config['network'])(image_size=224))
   for network in networks:
@@ -543,7 +548,7 @@ def test_a_search_preset_builds_and_takes_two_steps(name, monkeypatch):
   preset = presets.SEARCH[name].flags
   assert names.space(preset['space'])(image_size=224).image_size == 224
   config = presets.applied(config | given, given, presets.SEARCH)
-  inputs = search.prepare(config)
+  inputs = search_prepare(config)
   parts = inputs_lib.build(inputs)
   arrays = inputs.train, inputs.valid
   state = jax.jit(parts.init)(jax.random.key(0), *arrays)

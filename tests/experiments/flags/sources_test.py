@@ -5,7 +5,6 @@ import pytest
 from PIL import Image
 
 from experiments.flags import (
-  cli,
   names,
   sources,
 )
@@ -16,8 +15,7 @@ from tests.conftest import refused
 
 
 def _dataset(**given):
-  config = cli.defaults(sources.OPTIONS) | given
-  return datasets.read(sources.open_set(config, sources.OPTIONS))
+  return datasets.read(sources.open_set(sources.Source(**given)))
 
 
 def test_skipped_files_are_one_line_on_stderr(tmp_path, capsys):

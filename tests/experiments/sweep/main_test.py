@@ -13,11 +13,11 @@ import orbax.checkpoint as ocp
 import pytest
 
 from experiments import search
-from experiments.sweep import dry, kept, main, pieces, setup
+from experiments.sweep import dry, kept, main, pieces
 from experiments.sweep import networks as networks_lib
 from experiments.sweep import plan as plan_lib
 from experiments.sweep import report as report_lib
-from experiments.sweep.setting import config_of
+from experiments.sweep.setting import flags_of
 from nasjax import cost, space
 from nasjax.errors import InputError
 from nasjax.run import (
@@ -32,6 +32,7 @@ from tests.experiments.sweep.sweep_cases import (
   config,
   known,
 )
+from tests.experiments.told_cases import sweep_prepare, sweep_run
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -44,7 +45,7 @@ def _small():
 def whole(tmp_path_factory):
   """A sweep that nothing interrupted."""
   workdir = tmp_path_factory.mktemp('sweep') / 'run'
-  main.run(config(), workdir, 'a command')
+  sweep_run(config(), workdir, 'a command')
   return workdir
 
 
@@ -78,7 +79,7 @@ def _state(workdir):
 
 def test_a_dry_run_counts_what_there_is_to_do_and_writes_nothing(tmp_path):
   workdir = tmp_path / 'run'
-  prepared = setup.prepare(config(), workdir, '')
+  prepared = sweep_prepare(config(), workdir, '')
   text = '\n'.join(dry.lines(prepared, 60.0, 30.0))
   assert not any(tmp_path.iterdir())
   assert 'searches: 3, of which 0 are finished' in text
@@ -96,7 +97,7 @@ def test_a_dry_run_counts_what_there_is_to_do_and_writes_nothing(tmp_path):
 
 @pytest.mark.slow
 def test_a_dry_run_of_what_is_done_has_nothing_left(whole):
-  prepared = setup.prepare(config(), whole, '')
+  prepared = sweep_prepare(config(), whole, '')
   text = '\n'.join(dry.lines(prepared))
   assert 'searches: 3, of which 3 are finished' in text
   trained = len(list((whole / 'trainings').iterdir()))
@@ -109,7 +110,7 @@ def test_a_dry_run_of_what_is_done_has_nothing_left(whole):
 def test_a_control_has_finalists_and_alphas_that_learnt_nothing(tmp_path):
   given = {'control_seeds': 2, 'search_finalists': 2, 'search_seeds': 1}
   given |= {'search_finalist_epochs': 1}
-  prepared = setup.prepare(config(**given), tmp_path / 'run', '')
+  prepared = sweep_prepare(config(**given), tmp_path / 'run', '')
   levels, sizes, setting, searched, *_ = prepared
   members = plan_lib.controls(levels, sizes)
   assert [m.seed for m in members] == [0, 1]
@@ -207,7 +208,7 @@ def test_killed_again_and_again_and_shared_out_it_ends_in_the_same_report(
 ):
   workdir = tmp_path / 'run'
   shutil.copytree(whole, workdir)
-  prepared = setup.prepare(config(), workdir, '')
+  prepared = sweep_prepare(config(), workdir, '')
   members = plan_lib.members(prepared.levels, prepared.sizes)
   found = pieces.read_searches(prepared.setting, members)
   networks = networks_lib.plan(
@@ -232,7 +233,7 @@ def test_killed_again_and_again_and_shared_out_it_ends_in_the_same_report(
 
   def do(index=1, of=1):
     part = plan_lib.Part(index, of)
-    return main.run(config(), workdir, 'a command', part=part)
+    return sweep_run(config(), workdir, 'a command', part=part)
 
   def killed(where, name, function):
     with monkeypatch.context() as patch:
@@ -290,7 +291,7 @@ def test_a_training_of_another_network_is_not_taken_for_its_own(
   shutil.copytree(whole, workdir)
   one, *_, other = sorted((workdir / 'trainings').iterdir())
   shutil.copy(other / 'architecture.json', one)
-  refused('another architecture', main.run, config(), workdir)
+  refused('another architecture', sweep_run, config(), workdir)
 
 
 def _raises_at(function, call):
@@ -326,12 +327,12 @@ def _dies(stepper, step):
 def test_members_are_bit_for_bit_single_searches(whole, tmp_path, monkeypatch):
   """Though they share programs that were compiled for another limit."""
   monkeypatch.setattr(search_loop, 'compile_for', COMPILE_FOR)
-  prepared = setup.prepare(config(), whole, '')
+  prepared = sweep_prepare(config(), whole, '')
   setting, levels = prepared.setting, prepared.levels
   first, *_, other = plan_lib.members(levels, prepared.sizes)
   assert other.level != first.level
   folder = whole / 'searches' / other.name
-  told = config_of(setting.config, setting.resource, other)
+  told = flags_of(setting.search, setting.resource, other)
   found = search.run(told, tmp_path / 'single', dataset=setting.dataset)
   assert (
     space.Architecture.load(folder / 'architecture.json') == found.architecture
@@ -390,7 +391,7 @@ def test_a_damaged_piece_is_one_line_and_nothing_is_reported(
   before = (workdir / 'report.md').read_bytes()
   for path in workdir.glob(pattern):
     path.write_text(json.dumps(edit(json.loads(path.read_text()))))
-  refused(message, main.run, config(), workdir, 'a command')
+  refused(message, sweep_run, config(), workdir, 'a command')
   assert (workdir / 'report.md').read_bytes() == before
 
 
@@ -402,7 +403,7 @@ def test_metrics_without_an_entropy_are_one_line(whole, tmp_path):
   )
   for path in workdir.glob('searches/*/metrics.jsonl'):
     path.write_text('{"step": 8}\n')
-  refused("has no 'entropy'", main.run, config(), workdir, 'a command')
+  refused("has no 'entropy'", sweep_run, config(), workdir, 'a command')
 
 
 def test_a_part_is_not_done_twice_at_once_and_not_beside_the_whole(tmp_path):

@@ -4,9 +4,9 @@ import contextlib
 
 import pytest
 
-from experiments import search, train
-from experiments.flags import cli, limits, sources
-from experiments.sweep import main, networks, plan, setup
+from experiments import train
+from experiments.flags import cli, configs, limits, sources
+from experiments.sweep import main, networks, plan, setup, sweep_flags
 from nasjax import data, derive
 from nasjax.errors import DivergedError, InputError
 from nasjax.run import finalists, search_loop
@@ -16,6 +16,12 @@ from tests.experiments.sweep.sweep_cases import (
   COMPILE_FOR,
   compiled_once,
   config,
+)
+from tests.experiments.told_cases import (
+  search_prepare,
+  sweep_prepare,
+  sweep_run,
+  train_as_told,
 )
 
 
@@ -35,10 +41,10 @@ def test_a_sweep_whose_searches_all_diverge_trains_nothing(
   monkeypatch.setattr(search_loop, 'compile_for', COMPILE_FOR)
   told = config(search_learning_rate=1e30, search_seeds=1)
   workdir = tmp_path / 'run'
-  refused('all 2 searches diverged', main.run, told, workdir)
+  refused('all 2 searches diverged', sweep_run, told, workdir)
   assert not (workdir / 'trainings').exists()
   assert not (workdir / 'report.md').exists()
-  refused('all 2 searches diverged', main.run, told, workdir)
+  refused('all 2 searches diverged', sweep_run, told, workdir)
 
 
 FINALISTS = {'search_finalists': 2, 'search_finalist_epochs': 1}
@@ -68,7 +74,7 @@ def test_pieces_without_finalists_are_named_in_the_report(
   with monkeypatch.context() as patch:
     _diverge(patch, f'searches/{outer}')
     _diverge(patch, 'controls/')
-    lines = main.run(told, workdir)
+    lines = sweep_run(told, workdir)
   text = (workdir / 'report.md').read_text()
   control = next((workdir / 'controls').iterdir())
   for name in (f'search {outer}_seed0', f'control {control.name}'):
@@ -79,7 +85,7 @@ def test_pieces_without_finalists_are_named_in_the_report(
   # Nothing of them is done again, though it would succeed now.
   with monkeypatch.context() as patch:
     patch.setattr(finalists, 'chosen', None)
-    assert main.run(told, workdir) == lines
+    assert sweep_run(told, workdir) == lines
   assert not (control / 'architecture.json').exists()
   assert (workdir / 'report.md').read_text() == text
 
@@ -165,8 +171,7 @@ def test_a_sweep_that_took_no_step_accepts_the_corrected_command(tmp_path):
 def test_more_pieces_than_anybody_could_wait_for_are_refused(name, number):
   refused(
     f'{name} is {number}; it must be at most',
-    setup.sizes_of,
-    config(**{name: number}),
+    *(configs.of, sweep_flags.Flags, config(**{name: number})),
   )
 
 
@@ -181,7 +186,7 @@ def test_as_many_are_drawn_as_there_are_with_few_tries(monkeypatch, there):
     return list(range(number))
 
   monkeypatch.setattr(derive, 'sample_within', sample)
-  sizes = setup.sizes_of(config())
+  sizes = configs.of(sweep_flags.Flags, config()).sizes
   drawn = networks._drawn(None, {}, 100, sizes)
   assert drawn == list(range(there))
   assert len(tries) <= 9
@@ -192,7 +197,7 @@ def test_as_many_are_drawn_as_there_are_with_few_tries(monkeypatch, there):
 def test_limits_without_effect_are_warned_of_at_the_start(tmp_path):
   low = config()['limits'].partition(',')[0]
   told = config(limits=f'{low},900M')
-  prepared = setup.prepare(told, tmp_path / 'run', '')
+  prepared = sweep_prepare(told, tmp_path / 'run', '')
   (line,) = setup.warnings(prepared)
   assert line.startswith('warning: limit macs=900000000 has no effect')
   (cost,) = limits.of(['macs=1'], prepared.space)
@@ -229,7 +234,7 @@ def test_a_sweep_is_checked_before_images_are_decoded(
   tmp_path, monkeypatch, given, message
 ):
   monkeypatch.setattr(sources, 'open_set', lambda *_: _opened())
-  run = setup.prepare
+  run = sweep_prepare
   refused(message, run, config(**given), tmp_path / 'run', '')
   with pytest.raises(AssertionError, match='were decoded'):
     run(config(), tmp_path / 'run', '')
@@ -252,9 +257,11 @@ def test_a_run_is_checked_before_images_are_decoded(
   monkeypatch.setattr(sources, 'open_or_stream', lambda *_: _opened())
   told = cli.defaults(train.OPTIONS) | {'network': 'pocket'}
   told |= {'batch_size': 8}
-  refused(message, train.train_as_told, told | given, tmp_path / 'run', '')
+  refused(message, train_as_told, told | given, tmp_path / 'run', '')
   if set(given) <= {'batch_size', 'cutout'}:
-    told = setup.search_config(config())
+    told = sweep_flags.searches_of(
+      configs.of(sweep_flags.Flags, config())
+    ).values
     told |= {'limit': ['macs=900M'], 'batch_size': 8}
-    refused(message, search.prepare, told | given)
+    refused(message, search_prepare, told | given)
   assert lock.NAME not in {p.name for p in tmp_path.iterdir()}

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from experiments import search
-from experiments.sweep import main, setup
 from experiments.sweep import networks as networks_lib
 from experiments.sweep import plan as plan_lib
-from experiments.sweep.setting import config_of
+from experiments.sweep import setup
+from experiments.sweep.setting import flags_of
 from nasjax import cost, space, spaces
 from nasjax.run import inputs as inputs_lib
 from nasjax.run import (
@@ -18,6 +18,10 @@ from nasjax.run import (
 )
 from tests.conftest import refused
 from tests.experiments.sweep.sweep_cases import SPACE, config, few, known
+from tests.experiments.told_cases import (
+  sweep_prepare,
+  sweep_run,
+)
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -28,12 +32,12 @@ def of_flags():
 
 def test_strengths_are_no_part_of_what_is_compiled(tmp_path):
   own = config(limits=None, strengths='0.1,2', constraint='linear')
-  prepared = setup.prepare(own, tmp_path / 'run', '')
+  prepared = sweep_prepare(own, tmp_path / 'run', '')
   setting, key = prepared.setting, jax.random.key(0)
   members = plan_lib.members(prepared.levels, prepared.sizes)
   programs, starts = [], []
   for member in (members[0], members[-1]):
-    told = config_of(setting.config, setting.resource, member)
+    told = flags_of(setting.search, setting.resource, member)
     inputs = search.prepare(told, setting.dataset)
     parts = inputs_lib.build(inputs)
     halves = [feed.like for feed in search_loop.fed(inputs)]
@@ -54,7 +58,7 @@ def test_published_networks_have_two_last_maps_where_images_are_small():
 @pytest.mark.slow
 def test_strengths_are_compared_at_what_their_networks_cost():
   own = config(limits=None, strengths='0.1,2', constraint='linear')
-  prepared = setup.prepare(own, 'nowhere', '')
+  prepared = sweep_prepare(own, 'nowhere', '')
   members = plan_lib.members(prepared.levels, prepared.sizes)
   rng = np.random.default_rng(0)
   found = []
@@ -82,7 +86,7 @@ def test_strengths_are_compared_at_what_their_networks_cost():
 
 
 def test_equal_networks_are_trained_once():
-  prepared = setup.prepare(config(), 'nowhere', '')
+  prepared = sweep_prepare(config(), 'nowhere', '')
   members = plan_lib.members(prepared.levels, prepared.sizes)
   a = space.Architecture.from_indices(SPACE, [0] * len(SPACE.choices))
   alphas = {k: np.zeros(len(v)) for k, v in SPACE.choices.items()}
@@ -128,7 +132,7 @@ def test_equal_networks_are_trained_once():
   ],
 )
 def test_bad_flags_are_one_line_and_write_nothing(tmp_path, given, message):
-  refused(message, main.run, config(**given), tmp_path / 'run')
+  refused(message, sweep_run, config(**given), tmp_path / 'run')
   assert not any(tmp_path.iterdir())
 
 

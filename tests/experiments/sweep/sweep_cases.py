@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments.flags import cli, names, sources
-from experiments.sweep import setup
+from experiments.sweep import sweep_flags
 from nasjax import cost, data, ops, report, spaces, zoo
 from nasjax.run import search_loop, training
 from tests.conftest import images
@@ -66,7 +66,7 @@ def config(**given):
     # So that searches differ, though they are short.
     'search_alpha_learning_rate': 0.5,
   }
-  return cli.defaults(setup.OPTIONS) | small | given
+  return cli.defaults(sweep_flags.OPTIONS) | small | given
 
 
 def pocket(*, width=1.0, image_size=8, channels=1, num_classes=10, divisor=4):

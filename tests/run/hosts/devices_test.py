@@ -14,6 +14,7 @@ from experiments.flags import cli
 from nasjax.run.hosts import devices
 from nasjax.run.workdir import metrics_file
 from tests.conftest import refused
+from tests.experiments.told_cases import search_run
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 SEARCH = '--space=tiny --limit=macs=60k --steps=6 --warmup_steps=2'.split()
@@ -55,7 +56,7 @@ def test_scripts_on_eight_devices_do_what_they_do_on_one(tmp_path):
   _call(8, 'search', f'--workdir={found}', *SEARCH)
   own = {'space': 'tiny', 'limit': ['macs=60k'], 'steps': 6, 'warmup_steps': 2}
   own |= {'log_every': 1, 'checkpoint_every': 4, 'batch_size': 16}
-  search.run(cli.defaults(search.OPTIONS) | own, tmp_path / 's1')
+  search_run(cli.defaults(search.OPTIONS) | own, tmp_path / 's1')
   _close(*(metrics_file.read(d) for d in (tmp_path / 's1', found)))
   # It goes on from what it left, on as many devices.
   file = f'--architecture={found / "architecture.json"}'

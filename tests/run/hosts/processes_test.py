@@ -24,6 +24,7 @@ from nasjax.run.hosts import processes, rendezvous
 from nasjax.run.workdir import metrics_file
 from tests.children import child
 from tests.conftest import prepare_tfds, refused
+from tests.experiments.told_cases import train_as_told
 
 pytest.importorskip('grain')
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -116,7 +117,7 @@ def test_two_processes_of_which_one_is_killed_end_where_one_ends(tmp_path):
   given = {'architecture': str(tmp_path / 'a.json'), 'dataset': 'colours'}
   given |= {'data_dir': str(tmp_path), 'stream': True}
   config = cli.defaults(train.OPTIONS) | OWN | given
-  train.train_as_told(config, alone, '')
+  train_as_told(config, alone, '')
   kept = both / 'checkpoints'
   with _started(tmp_path, both) as running:
     while all(process.poll() is None for process in running):
@@ -143,7 +144,7 @@ def test_two_processes_of_which_one_is_killed_end_where_one_ends(tmp_path):
   found = train.evaluate(both, {})
   assert found['last'] == other['last_test_accuracy']
   assert found['best'] == other['best_test_accuracy']
-  refused('processes was 2 and is None', train.train_as_told, config, both, '')
+  refused('processes was 2 and is None', train_as_told, config, both, '')
 
 
 # What a process of several does, by its last argument, once it has met others.

@@ -21,6 +21,7 @@ from nasjax.run.workdir import (
   weights,
 )
 from tests.conftest import images, refused
+from tests.experiments.told_cases import search_run, train_as_told
 
 OPS = '''"""Ops of a user's."""
 
@@ -49,7 +50,7 @@ def _three(monkeypatch):
 
 
 def _train(workdir, **given):
-  return train.train_as_told(
+  return train_as_told(
     cli.defaults(train.OPTIONS) | SMALL | given, workdir, 'a command'
   ).result
 
@@ -73,7 +74,7 @@ def root(tmp_path_factory):
     config = cli.defaults(search.OPTIONS)
     config |= {'space': 'tiny', 'limit': ['macs=9M'], 'batch_size': 10}
     config |= {'steps': 4, 'warmup_steps': 2, 'log_every': 1}
-    search.run(config, root / 'search', 'a command')
+    search_run(config, root / 'search', 'a command')
   return root
 
 
@@ -132,11 +133,11 @@ def test_a_teacher_has_ops_that_were_typed_alone(root, forgotten, tmp_path):
 
 
 def test_ops_go_with_a_published_network_where_there_is_a_teacher():
-  given = {'architecture': None, 'ops': 'my_ops', 'network': 'resnet18'}
+  named = train.Named(ops='my_ops', network='resnet18')
   check = names.check_network
-  check({**given, 'teacher': 'runs/own'}, train.OPTIONS)
+  check(named, 'runs/own')
   message = 'no effect with --network'
-  refused(message, check, {**given, 'teacher': None}, train.OPTIONS)
+  refused(message, check, named)
 
 
 @pytest.mark.slow
