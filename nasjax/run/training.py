@@ -1,34 +1,24 @@
 """A whole training: from a network and images to accuracy and weights."""
 
-import contextlib
 import dataclasses
 import functools
 import pathlib
+import typing
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
 from nasjax import data, files, train
 from nasjax.data import stream
 from nasjax.errors import DivergedError
-from nasjax.run import (
-  compilation,
-  datasets,
-  divergence,
-  feeds,
-  finished,
-  interrupts,
-  loop,
-)
+from nasjax.run import datasets, finished, train_loop
 from nasjax.run import progress as bars
 from nasjax.run import record as record_lib
 from nasjax.run.hosts import devices, processes
 from nasjax.run.trained import Trained, accuracies, facts
 from nasjax.run.workdir import diverged_file, metrics_file, weights
-from nasjax.space import Architecture, SearchSpace
+from nasjax.space import Architecture, SearchSpace, Space
 from nasjax.train.recipe import Recipe
 
 
@@ -111,94 +101,38 @@ def run(
     InputError: the workdir holds another network.
     DivergedError: the training diverged, now or in an earlier process.
   """
-  steps = datasets.steps_of(recipe, dataset)
-  if workdir is not None:
-    before = _before(workdir, network, among, bar, steps)
-    if before is not None:
-      return before
-    if processes.first() and not (workdir / 'architecture.json').exists():
-      Architecture(network, ()).save(
-        workdir / 'architecture.json', classes=datasets.classes_of(dataset)
-      )
+  one = train_loop.Training(
+    workdir,
+    network,
+    dataset,
+    batches,
+    recipe,
+    datasets.steps_of(recipe, dataset),
+    seed,
+    taught,
+    bar,
+  )
+  before = _before(one, among)
+  if before is not None:
+    return before
   built = built or build(network, dataset, batches, recipe, taught)
-
-  def measure(images, own: train.Weights) -> float:
-    own = devices.own(own)
-    return datasets.accuracy(built.predict, own, images, dataset.image_shape[0])
-
-  classes = datasets.classes_of(dataset)
+  measure = functools.partial(_accuracy, one, built.predict)
   kept = weights.in_memory()
   if workdir is not None:
-    kept = weights.in_workdir(workdir, classes)
+    kept = weights.in_workdir(workdir, one.classes)
   checked = None
   if valid is not None and choose:
     checked = weights.keeper(kept, functools.partial(measure, valid))
-  feed = feeds.of(
-    dataset.train,
-    recipe.batch_size,
-    dataset.image_shape,
-    seed=seed,
-    crop_area=getattr(dataset, 'crop_area', None),
-    sharding=batches.sharding,
-  )
   rows: list[dict[str, Any]] = []
-  store, told = loop.in_memory(rows), contextlib.nullcontext()
-  if workdir is not None:
-    identity = record_lib.fingerprint(
-      network,
-      recipe,
-      seed,
-      steps,
-      datasets.content_of(dataset),
-      taught.record and taught.record['content'],
-    )
-    store = loop.in_workdir(
-      workdir, identity, _log_every(recipe, steps), feed.position
-    )
-    told = diverged_file.written(workdir)
-  watch = divergence.Watch(
-    functools.partial(_diverged, recipe, steps), recipe.skip_nonfinite
-  )
-  who = '' if bar is None or workdir is None else f'{workdir.name}: '
-  with told:
-    state = _steps(
-      store,
-      built.parts,
-      feed,
-      taught,
-      recipe,
-      steps,
-      seed,
-      bar,
-      who,
-      watch,
-      checked,
-    )
+  state = train_loop.run(one, built.parts, rows, checked)
   last = devices.own(train.weights(state))
   if processes.first():
     kept.save(weights.LAST, last, {})
   test = functools.partial(measure, dataset.test)
-  noted = {}
+  found = accuracies(kept, network, test, state)
   if valid is not None and not choose:
-    noted['valid_accuracy'] = measure(valid, train.weights(state))
-  result: dict[str, Any] = {
-    **accuracies(kept, network, test, state),
-    **noted,
-    'train_images': dataset.num_train,
-    'valid_images': 0 if valid is None else datasets.size_of(valid),
-    'test_images': dataset.num_test,
-    **facts(network, dataset.sizes),
-    'dataset': dataset.name,
-    'test_split': dataset.test_split,
-    'classes': classes,
-    'normalisation': {'mean': list(batches.mean), 'std': list(batches.std)},
-    'seed': seed,
-    'recipe': dataclasses.asdict(recipe),
-    'teacher': taught.record,
-    'versions': record_lib.versions(),
-    'device': jax.devices()[0].device_kind,
-    **record,
-  }
+    found['valid_accuracy'] = measure(valid, train.weights(state))
+  result = {**found, **_described(one, valid), **record}
   if processes.first() and workdir is not None:
     files.write_json(workdir / 'result.json', result)
   load = functools.partial(kept.load, result['evaluated'], network)
@@ -207,18 +141,28 @@ def run(
   return Trained(network, result, load, rows)
 
 
-def _before(workdir, network, among, bar, steps) -> Trained | None:
+def _before(
+  one: train_loop.Training, among: SearchSpace | None
+) -> Trained | None:
   """The result of a finished training; None where there is none.
+
+  A workdir without one gets the file of the network.
 
   Raises:
     InputError: the workdir holds another network.
     DivergedError: the earlier training diverged.
   """
-  finished.check_workdir(workdir, network, among)
+  workdir, network = one.workdir, one.network
+  if workdir is None:
+    return None
+  # Only chains have a file of their network, and so a workdir.
+  finished.check_workdir(
+    workdir, typing.cast(Space, network), typing.cast(Space | None, among)
+  )
   over = (workdir / 'result.json').exists()
   diverged = diverged_file.read(workdir)
-  if (over or diverged) and bar is not None:
-    bar.skip(steps)
+  if (over or diverged) and one.bar is not None:
+    one.bar.skip(one.steps)
   if over:
     result = finished.result(workdir / 'result.json')
     name = result.get('evaluated', weights.LAST)
@@ -226,71 +170,43 @@ def _before(workdir, network, among, bar, steps) -> Trained | None:
     return Trained(network, result, load)
   if diverged:
     raise DivergedError(diverged)
+  path = workdir / 'architecture.json'
+  if processes.first() and not path.exists():
+    Architecture(network, ()).save(path, classes=one.classes)
   return None
 
 
-def _log_every(recipe: Recipe, steps: int) -> int:
-  """Steps between lines of metrics: four lines an epoch."""
-  return max(1, steps // recipe.epochs // 4)
+def _accuracy(
+  one: train_loop.Training,
+  predict: Callable,
+  images: data.Arrays | stream.Decoded,
+  own: train.Weights,
+) -> float:
+  """Accuracy of some weights on some images, from 0 to 1."""
+  size = one.dataset.image_shape[0]
+  return datasets.accuracy(predict, devices.own(own), images, size)
 
 
-def _steps(
-  store, parts, feed, taught, recipe, steps, seed, bar, who, watch, checked
-):
-  """Takes all missing steps; returns the last state."""
-  key, sharding = jax.random.key(seed), feed.sharding
-  of_teacher = devices.everywhere(taught.variables, sharding)
-
-  def compile_all():
-    shapes, start = compilation.initial(
-      lambda key: parts.init(key, feed.like), key, sharding=sharding
-    )
-    step = compilation.compiled(
-      who + 'step', parts.step, shapes, feed.like, of_teacher
-    )
-    return start(), step
-
-  with contextlib.ExitStack() as stack:
-    own = bar or stack.enter_context(bars.Progress('train', steps))
-    pool = ThreadPoolExecutor(1)
-    compiling = pool.submit(compile_all)
-    pool.shutdown(wait=False)
-    state, step = interrupts.wait(compiling, own.wait)
-    return loop.run(
-      store,
-      state,
-      lambda state, i: step(state, feed.next(), of_teacher),
-      steps=steps,
-      log_every=_log_every(recipe, steps),
-      checkpoint_every=steps // recipe.epochs,
-      describe=lambda metrics: who + described(metrics),
-      name='train',
-      watch=watch,
-      watched=lambda state: state,
-      bar=own,
-      **({} if checked is None else {'checked': checked}),
-    )
-
-
-def _diverged(recipe: Recipe, steps: int, bad: divergence.Bad) -> str:
-  """The message of a diverged training."""
-  rate = float(np.asarray(recipe.rate(steps)(bad.step - 1)))
-  if bad.what in divergence.COUNTERS:
-    seen = f'more than {recipe.skip_nonfinite} steps in a row are not finite'
-  elif bad.what == 'state':
-    seen = 'its weights are not finite'
-  else:
-    seen = 'its loss is not finite'
-  return (
-    f'the training diverged: {seen} from step {bad.step} of {steps} on '
-    f'(learning_rate {recipe.learning_rate:g} with {recipe.optimizer}, '
-    f'{rate:g} at that step); lower learning_rate and give another workdir'
-  )
-
-
-def described(metrics: dict[str, Any]) -> str:
-  """Text of the progress bar."""
-  text = f'loss {metrics["train_loss"]:.3f}'
-  if 'valid_accuracy' in metrics:
-    text += f', valid {100 * metrics["valid_accuracy"]:.2f} %'
-  return text
+def _described(
+  one: train_loop.Training, valid: data.Arrays | stream.Decoded | None
+) -> dict[str, Any]:
+  """Values of `result.json` that describe a training."""
+  dataset = one.dataset
+  return {
+    'train_images': dataset.num_train,
+    'valid_images': 0 if valid is None else datasets.size_of(valid),
+    'test_images': dataset.num_test,
+    **facts(one.network, dataset.sizes),
+    'dataset': dataset.name,
+    'test_split': dataset.test_split,
+    'classes': one.classes,
+    'normalisation': {
+      'mean': list(one.batches.mean),
+      'std': list(one.batches.std),
+    },
+    'seed': one.seed,
+    'recipe': dataclasses.asdict(one.recipe),
+    'teacher': one.taught.record,
+    'versions': record_lib.versions(),
+    'device': jax.devices()[0].device_kind,
+  }

@@ -24,7 +24,7 @@ from nasjax.run import (
   datasets,
   finished,
   holdout,
-  training,
+  train_loop,
 )
 from nasjax.run import inputs as inputs_lib
 from nasjax.run import limits as limits_lib
@@ -215,7 +215,7 @@ def test_an_interrupted_training_ends_where_it_would_have(
 ):
   """Bit for bit: averages, best weights and every line of metrics."""
   left = drawn.randint(4, 9)  # of 12 lines, four an epoch
-  described = training.described
+  described = train_loop.described
 
   def killed(metrics):
     nonlocal left
@@ -224,7 +224,7 @@ def test_an_interrupted_training_ends_where_it_would_have(
       raise KeyboardInterrupt
     return described(metrics)
 
-  monkeypatch.setattr(training, 'described', killed)
+  monkeypatch.setattr(train_loop, 'described', killed)
   with pytest.raises(KeyboardInterrupt):
     _train(root, tmp_path / 'run', **FULL)
   assert not (tmp_path / 'run' / 'result.json').exists()
