@@ -20,7 +20,7 @@ from absl import app, flags
 from PIL import Image
 
 from nasjax import data
-from nasjax.data import augment, stream
+from nasjax.data import augment, stream_batches
 from nasjax.data import images as image
 
 _BATCHES = flags.DEFINE_integer('batches', 50, 'Of each.', 5)
@@ -61,7 +61,7 @@ def streamed(edge: int, cut: int):
     (rng.integers(0, 256, (edge, edge, 3)).astype(np.uint8), np.int32(i % 2))
     for i in range(2 * _SIZE.value)
   ]
-  batches = stream.train_batches(rows, _SIZE.value, cut, seed=0)
+  batches = stream_batches.train_batches(rows, _SIZE.value, cut, seed=0)
   return lambda: next(batches)
 
 

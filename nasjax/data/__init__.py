@@ -15,15 +15,8 @@ from nasjax.data.batches import (
   statistics,
   take,
 )
-from nasjax.data.dataset import (
-  EMBEDDED,
-  Arrays,
-  Dataset,
-  Opened,
-  checksum,
-  load,
-  open_set,
-)
+from nasjax.data.dataset import Arrays, Dataset, Opened, checksum
+from nasjax.data.loading import EMBEDDED, load, open_set
 from nasjax.data.splits import split
 
 __all__ = [

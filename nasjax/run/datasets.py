@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib import metadata
 
 from nasjax import checks, data, train
-from nasjax.data import augment, oddities, stream
+from nasjax.data import augment, oddities, stream, stream_batches
 from nasjax.errors import InputError
 from nasjax.printable import printable
 from nasjax.run.hosts import devices
@@ -172,7 +172,7 @@ def batches_of(
     images, resident = dataset.train.images, True
   else:
     height = dataset.image_shape[0]
-    images, resident = stream.sample(dataset.train, height), False
+    images, resident = stream_batches.sample(dataset.train, height), False
     policy = dataclasses.replace(policy, pad=0)
   return data.Batches(
     size,
@@ -201,7 +201,7 @@ def accuracy(
   if isinstance(images, data.Arrays):
     return train.evaluate(predict, *weights, images)
   size = min(TEST_BATCH, len(images))
-  batches = stream.once(images, size, image_size)
+  batches = stream_batches.once(images, size, image_size)
   return train.score(predict, *weights, batches, size)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from jax.sharding import NamedSharding
 
 from nasjax import data
-from nasjax.data import stream
+from nasjax.data import stream, stream_batches
 from nasjax.run.hosts import devices
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def of(
   if isinstance(images, data.Arrays):
     arrays = devices.everywhere(images, sharding)
     return Feed(arrays, lambda: arrays, lambda: arrays, sharding=sharding)
-  batches = stream.train_batches(
+  batches = stream_batches.train_batches(
     images,
     batch_size // jax.process_count(),
     image_shape[0],

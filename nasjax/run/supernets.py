@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nasjax import data, relax, train
-from nasjax.data import stream
+from nasjax.data import stream, stream_batches
 from nasjax.errors import InputError
 from nasjax.ops import Numerics
 from nasjax.run import (
@@ -123,7 +123,7 @@ def _normalised(
     parts = (images.images[order[i : i + batches.size]] for i in places)
   else:
     rows = holdout.Part(images, order)
-    drawn = stream.once(rows, batches.size, network.image_size)
+    drawn = stream_batches.once(rows, batches.size, network.image_size)
     parts = (one.images for one in drawn)
   for part in parts:
     yield data.normalise(jnp.asarray(part), batches.mean, batches.std)

@@ -1,24 +1,13 @@
-"""The embedded set and splits: balance, disjointness, refusals."""
+"""Decoded sets: enough images, and a checksum that tells them apart."""
+
+import dataclasses
 
 import numpy as np
+import pytest
 
 from nasjax import data
+from tests.conftest import images
 from tests.conftest import refused as _refused
-
-
-# The embedded set.
-def test_embedded_set_is_balanced_uint8_with_the_whole_test_set(embedded):
-  train, test = embedded.train, embedded.test
-  assert train.images.shape == (5000, 28, 28, 1)
-  assert test.images.shape == (10000, 28, 28, 1)
-  assert train.images.dtype == test.images.dtype == np.uint8
-  assert train.labels.dtype == test.labels.dtype == np.int32
-  np.testing.assert_array_equal(np.bincount(train.labels), [500] * 10)
-  np.testing.assert_array_equal(np.bincount(test.labels), [1000] * 10)
-  assert embedded.num_classes == 10
-  assert embedded.image_shape == (28, 28, 1)
-  assert embedded.class_names[9] == 'Ankle boot'
-  assert embedded.test_split == 'test'
 
 
 def test_too_few_training_images_are_counted_in_the_message():
@@ -27,3 +16,32 @@ def test_too_few_training_images_are_counted_in_the_message():
     data.load,
     min_train=501,
   )
+
+
+def test_a_set_of_one_class_is_refused():
+  one = data.Arrays(images(20), np.zeros(20, np.int32))
+  _refused(
+    "one class only, 'a'; at least 2",
+    data.from_arrays,
+    *one,
+    class_names=('a', 'b'),
+  )
+
+
+@pytest.mark.parametrize(
+  'change',
+  [
+    lambda d: {'train': d.train._replace(labels=1 - d.train.labels)},
+    lambda d: {'test': d.test._replace(images=255 - d.test.images)},
+    lambda d: {'train': data.Arrays(d.train.images[::-1], d.train.labels)},
+    lambda d: {'class_names': d.class_names[::-1]},
+    lambda d: {'valid': d.test},
+  ],
+)
+def test_a_checksum_tells_sets_apart_that_differ_in_anything(change):
+  arrays = data.Arrays(images(20), np.arange(20, dtype=np.int32) % 2)
+  one = data.Dataset('few', arrays, arrays, ('a', 'b'))
+  other = dataclasses.replace(one, **change(one))
+  assert data.checksum(one) == data.checksum(dataclasses.replace(one))
+  assert data.checksum(one) != data.checksum(other)
+  assert data.checksum(one) == data.checksum(dataclasses.replace(one, name='x'))

@@ -9,7 +9,7 @@ import pytest
 from experiments import search
 from experiments.flags import cli
 from nasjax import data, guard, space
-from nasjax.data import stream
+from nasjax.data import stream, stream_batches
 from nasjax.run import (
   feeds,
   guards,
@@ -94,7 +94,7 @@ def test_resident_images_are_given_whole_and_stand_nowhere():
 
 def test_images_without_a_cut_are_those_of_a_test_in_another_order():
   drawn = feeds.of(_Wide(12), 12, SHAPE, seed=0, crop_area=None)
-  (plain,) = stream.once(_Wide(12), 12, 6)
+  (plain,) = stream_batches.once(_Wide(12), 12, 6)
   for _ in range(2):
     one = drawn.next()
     assert one.labels.tolist() != list(range(12))
@@ -179,7 +179,7 @@ def test_images_are_cut_at_random_for_weights_alone():
   for half, fed, whole in zip(
     (train, valid), search_loop.fed(inputs), (False, True), strict=True
   ):
-    (plain,) = stream.once(half, 12, 6)
+    (plain,) = stream_batches.once(half, 12, 6)
     drawn = fed.next()
     order = np.argsort(drawn.labels)
     _same(drawn.labels[order], plain.labels)
