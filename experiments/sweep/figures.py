@@ -7,6 +7,7 @@ from nasjax import report
 from nasjax.report import gallery
 from nasjax.report import sweep as figures
 
+from . import comparisons as comparisons_lib
 from . import networks, results, sweep_flags
 from .networks import HANDMADE, SEARCHED
 from .plan import Level
@@ -48,7 +49,7 @@ def draw(
       limits=limits if x == resource else (),
       known=_PUBLISHED,
     )
-  comparisons = results.comparisons(levels, found)
+  comparisons = comparisons_lib.comparisons(levels, found)
   if comparisons:
     report.differences_figure(
       folder / 'differences.png',

@@ -1,12 +1,10 @@
 """The page that a sweep writes, block by block."""
 
-import dataclasses
 import math
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from nasjax.baselines import SMALL_IMAGES, scaled
 from nasjax.report.document import (
   Block,
   Code,
@@ -16,24 +14,24 @@ from nasjax.report.document import (
   Table,
   Text,
 )
-from nasjax.report.intervals import Correlation, Noise
-from nasjax.report.markup import code, literal
+from nasjax.report.intervals import Noise
+from nasjax.report.markup import literal
 from nasjax.report.table import UNITS
 from nasjax.run import datasets
-from nasjax.run import record as record_lib
 
+from . import comparisons as comparisons_lib
+from . import method_page, ranks_page, search_page
 from . import networks as networks_lib
 from . import results as results_lib
-from . import search_page
+from .comparisons import Comparison
 from .ranks import Ranks
-from .results import Comparison, Group
+from .results import Group
 
 SATURATED = 0.95  # Of the median row.
 _MACS = Figure('macs.png', 'test accuracy against MACs')
 _PARAMS = Figure('params.png', 'test accuracy against parameters')
 _LESS = Figure('differences.png', 'searched networks less others')
 _GALLERY = Figure('architectures.png', 'architectures side by side')
-_RANKS = Figure('ranks.png', 'accuracy after training against the supernet')
 
 
 class Content(NamedTuple):
@@ -79,9 +77,9 @@ def blocks(prepared: Any, content: Content) -> list[Block]:
     *_accuracy(prepared, content),
     *_differences(content),
     *_pictures(content),
-    *_ranks(content.ranks, bool(content.finalists)),
+    *ranks_page.blocks(content.ranks, bool(content.finalists)),
     *search_page.blocks(content.members, content.finalists),
-    *_method(prepared, content),
+    *method_page.blocks(prepared, content.missing, content.results),
   ]
 
 
@@ -108,7 +106,7 @@ def short(found: Sequence[Block], resource: str) -> list[Block]:
 
 def whole(found: Sequence[Block]) -> list[Block]:
   """The page with all of its figures; the inverse of `short`."""
-  every = _MACS, _PARAMS, _LESS, _GALLERY, _RANKS
+  every = _MACS, _PARAMS, _LESS, _GALLERY, ranks_page.FIGURE
   named = {_elsewhere(figure): figure for figure in every}
   return [
     named.get(block, block) if isinstance(block, Text) else block
@@ -132,7 +130,7 @@ def _sizes(prepared: Any, content: Content) -> str:
 
 
 def _shown(prepared: Any, content: Content) -> list[Block]:
-  lines = [results_lib.verdict(c) for c in content.comparisons]
+  lines = [comparisons_lib.verdict(c) for c in content.comparisons]
   found: list[Block] = [
     Heading('What it shows'),
     Items(lines),
@@ -145,7 +143,7 @@ def _shown(prepared: Any, content: Content) -> list[Block]:
       f'one network differ is pooled: {_noises(content)}.{_stalled(content)} '
       'Each interval stands '
       'for itself: of many at 95 % some exclude 0 by chance. Of fewer than '
-      f'{results_lib.FEWEST} searches nothing is claimed.'
+      f'{comparisons_lib.FEWEST} searches nothing is claimed.'
     ),
   ]
   if prepared.levels[0].limit is None:
@@ -287,93 +285,4 @@ def _pictures(content: Content) -> list[Block]:
       'the feature map, dashed is skipped. `architectures.json` '
       'has every network that was trained.'
     ),
-  ]
-
-
-def _ranks(ranks: Ranks, tried: bool) -> list[Block]:
-  """As a figure and in words, of networks of which some may have been tried."""
-  if not ranks.pairs:
-    return []
-  few, chosen = ranks.unchosen, ''
-  if tried:
-    chosen = (
-      ' Searched ones and the control are the best of finalists that were '
-      'trained, by which they differ from what a supernet is asked to rank.'
-    )
-  return [
-    Heading('Does the supernet rank as training does?'),
-    _RANKS,
-    Text(
-      f'{ranks.correlation.n} networks of the space, of the middle level and '
-      'within what it allows, as others would be told by their size: with '
-      f'their part of the weights of the search {literal(ranks.member)} on the '
-      'images '
-      'of its alphas, and after training on the test images: '
-      f'{_said(ranks.correlation)}.'
-      f'{chosen} Of the {few.n} random and hand-made ones: {_said(few)}.'
-    ),
-  ]
-
-
-def _said(c: Correlation) -> str:
-  """A correlation in words."""
-  if math.isnan(c.rho):
-    return 'none, as one of the two does not vary'
-  said = f'Spearman {c.rho:+.2f}'
-  if not math.isnan(c.low):
-    said += f', 95 % interval {c.low:+.2f} to {c.high:+.2f}'
-    said += '' if c.low > 0 or c.high < 0 else ': it may be none'
-  return said
-
-
-def _method(prepared: Any, content: Content) -> list[Block]:
-  setting, sizes = prepared.setting, prepared.sizes
-  recipe = dataclasses.asdict(setting.recipe)
-  first = sizes.seed
-  small, large = networks_lib.LAST_MAPS
-  coarse, fine = scaled.DIVISORS
-  others, control = '', []
-  if len(prepared.levels) > 1:
-    last = first + sizes.outer_seeds - 1
-    others = f' at the middle level, {first} to {last} at others'
-  if sizes.controls:
-    control = [
-      f'The control, of the seeds {first} to {first + sizes.controls - 1}, has '
-      'as many finalists as a search, trained and chosen alike, but of alphas '
-      'that are noise: leaders of every place to downsample, then others near '
-      'the best.'
-    ]
-  lines = [
-    f'Searches have the seeds {first} to {first + sizes.search_seeds - 1}'
-    f'{others}; trainings {first} to {first + sizes.train_seeds - 1}; random '
-    f'architectures {first}.',
-    'Every network is trained from scratch by one recipe, and its last weights '
-    'are tested; validation images choose neither weights nor epochs.',
-    'Random architectures are uniform draws from those of '
-    f'{code(prepared.space.name)} that keep the budget and use at least '
-    f'{sizes.fill:.0%} of it.',
-    *control,
-    'Published networks have the largest width within the budget, in '
-    f'hundredths where the family has any width. Under {SMALL_IMAGES} '
-    'pixels their earliest strides of 2 become 1 until the last feature map is '
-    f'at least {small} or {large} pixels high (both are tried, and validation '
-    'chooses); all of their widths scale then, those at the end as well, and '
-    f'are multiples of {coarse}, or of {fine} where that uses more of the '
-    'budget. What they use of it is in the table.',
-    'Hand-made networks are of the searched space: kernel 3, expansion 3, '
-    'stages about equally wide, one for each place to downsample. Until they '
-    'use the budget, and no more, blocks are left out first, then stages made '
-    'wider or narrower, then blocks made not to expand.',
-    *(f'Not there: {literal(line)}.' for line in content.missing),
-  ]
-  searches = setting.search.values
-  devices = literal(', '.join(sorted({r['device'] for r in content.results})))
-  versions = ', '.join(f'{k} {v}' for k, v in record_lib.versions().items())
-  return [
-    Heading('How it was done'),
-    Items(lines),
-    Text(f'Trained on {devices}, with {versions}. The recipe:'),
-    Code(', '.join(f'{k}={v}' for k, v in recipe.items())),
-    Text('The searches:'),
-    Code(', '.join(f'{k}={v}' for k, v in searches.items() if v is not None)),
   ]

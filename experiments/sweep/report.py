@@ -18,6 +18,7 @@ from nasjax.run.workdir import (
 )
 from nasjax.space import Architecture, read_record
 
+from . import comparisons as comparisons_lib
 from . import figures, kept, page, pieces, ranks, search_page
 from . import plan as plan_lib
 from . import results as results_lib
@@ -74,7 +75,7 @@ def write(prepared: Any, plan: Plan, results: Results) -> list[pathlib.Path]:
   ]
   content = page.Content(
     groups=results_lib.groups(prepared.levels, found),
-    comparisons=results_lib.comparisons(prepared.levels, found),
+    comparisons=comparisons_lib.comparisons(prepared.levels, found),
     ranks=ranks.of(found, accuracies, members[0] if members else ''),
     missing=plan.missing,
     members=_members(prepared, plan),

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import constraints
 from experiments import search
-from experiments.sweep import kept, ranks, results
+from experiments.sweep import comparisons, kept, ranks, results
 from experiments.sweep import page as page_lib
 from nasjax import cost, report, space
 from nasjax.report import intervals
@@ -58,7 +58,7 @@ def test_every_network_is_kept_and_keeps_its_budget(study):
 
 def test_the_page_has_the_numbers_of_every_comparison(study):
   folder, _, (_, levels, found, *_) = study
-  own = results.comparisons(levels, found)
+  own = comparisons.comparisons(levels, found)
   assert len(own) >= len(levels)
   lines = _report(folder).split('\n')
   said = [line[2:] for line in lines if line.startswith('- ')]
@@ -205,7 +205,7 @@ def test_the_readme_has_the_numbers_of_the_pages(tmp_path):
     # Their order: random, argmax, control, the best of each other kind.
     random, _, control, published, hand_made, _ = (
       one.difference
-      for one in results.comparisons(levels, found)
+      for one in comparisons.comparisons(levels, found)
       if one.level.name == name and one.kind == 'searched'
     )
     ahead = random, control, hand_made, published

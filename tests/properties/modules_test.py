@@ -60,6 +60,7 @@ ELSEWHERE = {
   'experiments/sweep/__main__.py': 'experiments/sweep/kept_test.py',
   'experiments/sweep/dry.py': 'experiments/sweep/main_test.py',
   'experiments/sweep/figures.py': 'experiments/sweep/main_test.py',
+  'experiments/sweep/method_page.py': 'experiments/sweep/main_test.py',
   'experiments/sweep/networks.py': 'experiments/sweep/plan_test.py',
   'experiments/sweep/one_search.py': 'experiments/compare_test.py',
   'experiments/sweep/one_search_page.py': 'experiments/compare_test.py',
