@@ -24,7 +24,6 @@ ELSEWHERE = {
   'nasjax/run/config.py': 'experiments/search_test.py',
   'nasjax/run/config_checks.py': 'experiments/search_test.py',
   'nasjax/run/datasets.py': 'experiments/flags/sources_test.py',
-  'nasjax/run/finished.py': 'run/workdir/schema_test.py',
   'nasjax/run/hosts/relay.py': 'run/hosts/processes_test.py',
   'nasjax/run/hosts/rendezvous.py': 'run/hosts/processes_test.py',
   'nasjax/run/hosts/watch.py': 'run/hosts/processes_test.py',
