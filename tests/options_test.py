@@ -7,6 +7,7 @@ import pytest
 
 from experiments import compare, count, search, train
 from experiments.flags import hosts, programs, sources, training
+from experiments.sweep import __main__ as sweep
 from experiments.sweep import sweep_flags
 from nasjax import options
 from nasjax.run.config import SearchConfig
@@ -17,7 +18,8 @@ from tests.conftest import refused
 CONFIGS = [Recipe, SearchConfig, sources.Source, sources.Streamable]
 CONFIGS += [training.Named, training.Images, training.Teacher, hosts.Hosts]
 CONFIGS += [programs.Programs, train.Flags, search.Flags, count.Flags]
-CONFIGS += [compare.Flags, sweep_flags.Flags]
+CONFIGS += [train.Action, compare.Flags, compare.Work, sweep.Work]
+CONFIGS += [sweep_flags.Flags]
 
 
 @pytest.mark.parametrize('config', CONFIGS)

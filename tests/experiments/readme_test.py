@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.flags import names, presets
+from experiments.flags import names, published
 from nasjax import cost, space
 from nasjax.run.workdir import metrics_file
 
@@ -244,11 +244,11 @@ def test_every_published_recipe_stands_there_with_its_accuracies():
     TEXT['training.md'].partition('| `--preset=` |')[2].partition('\n\n')[0]
   )
   rows = dict(re.findall(r'^\| `(\w+)` \| (.*)$', rows, re.MULTILINE))
-  assert list(rows) == list(presets.TRAIN)
-  for name, preset in presets.TRAIN.items():
+  assert list(rows) == list(published.TRAIN)
+  for name, preset in published.TRAIN.items():
     assert preset.source.partition(',')[0].partition(';')[0] in rows[name]
     assert all(f'{top1}' in rows[name] for top1 in preset.published.values())
-    assert ('| none: ' in rows[name]) == (name not in presets.SEARCH)
+    assert ('| none: ' in rows[name]) == (name not in published.SEARCH)
 
 
 def test_make_targets_of_the_readme_exist():

@@ -93,6 +93,7 @@ def test_each_step_changes_its_own_part_alone():
     chex.assert_trees_all_equal(getattr(alphas, name), getattr(weights, name))
   for slot in SPACE.choices:
     assert (alphas.alphas[slot] != weights.alphas[slot]).any()
+  assert type(before) is type(weights) is type(alphas) is search.State
 
 
 @pytest.mark.slow

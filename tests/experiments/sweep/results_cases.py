@@ -3,13 +3,15 @@
 from experiments.sweep.networks import Entry
 from experiments.sweep.plan import Level
 from experiments.sweep.results import Scored
-from nasjax import spaces
+from nasjax import space, spaces
 
+_TINY = spaces.tiny()
+NETWORK = _TINY.fix(space.argmax(_TINY, space.init_alphas(_TINY)))
 LEVEL = Level('1.00M', 1e6, None, True)
 
 
 def scored(name, kind, tests, valid=0.5, folder=None):
-  entry = Entry(name, kind, LEVEL, 1e6, spaces.tiny(), folder=folder or name)
+  entry = Entry(name, kind, LEVEL, 1e6, NETWORK, folder=folder or name)
   return Scored(entry, tuple(tests), (valid,) * len(tests), 10, 20)
 
 
