@@ -27,6 +27,7 @@ from benchmarks.truth.kept import Rows
 from nasjax import constraint, cost, relax, search
 from nasjax.constraint import FORMS, Kept
 from nasjax.relax import Relaxed
+from nasjax.report import canvas
 from nasjax.run.config_checks import RELAXATIONS
 
 STEPS, RATE, STARTS = 400, 0.05, 3
@@ -43,6 +44,19 @@ _BASE = {
   'log_power_additive': 30.0,
 }
 LIKELIEST = 8
+# In the figure: form, number, label.
+_DRAWN = (
+  (
+    ('project_equal', None, 'project_equal'),
+    ('linear', 30.0, 'linear, 30'),
+    ('linear', 3.0, 'linear, 3'),
+  ),
+  (
+    ('lagrangian', 0.2, 'lagrangian, 0.2'),
+    ('hinge', 9.0, 'hinge, 9'),
+    ('augmented_lagrangian', 0.06, 'augmented_lagrangian, 0.06'),
+  ),
+)
 
 
 class Case(NamedTuple):
@@ -151,8 +165,8 @@ def _step(losses, macs, relaxation: Relaxed, kept: Kept, tx, carry, key):
 
 def judged(
   alphas: Mapping[str, np.ndarray], each: Sequence[float], relaxation: str
-) -> dict[str, float]:
-  """Mean regrets over all limits and starts."""
+) -> dict[str, Any]:
+  """Mean regrets over all limits and starts; `by limit` with fill 0.9."""
   truth = table.load()
   distribution = RELAXATIONS[relaxation].distribution
   regrets: dict[str, list[float]] = {f'fill {f:g}': [] for f in FILLS}
@@ -180,7 +194,8 @@ def judged(
   found = {name: float(np.mean(values)) for name, values in regrets.items()}
   found['argmax misses by'] = float(np.mean(np.abs(np.array(shares) - 1)))
   found['worst'] = float(np.max(regrets['fill 0.9']))
-  return found
+  each_start = np.array(regrets['fill 0.9']).reshape(-1, STARTS)
+  return {**found, 'by limit': each_start.round(4).tolist()}
 
 
 def cases() -> list[Case]:
@@ -198,6 +213,10 @@ def cases() -> list[Case]:
       found += [Case('project_equal', None, name)]
       found += [Case('lagrangian_equal', 0.02, name)]
   return found
+
+
+def _short(value: Any) -> Any:
+  return f'{value:.6g}' if isinstance(value, float) else value
 
 
 def table_of(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -223,6 +242,32 @@ def table_of(rows: Sequence[Mapping[str, Any]]) -> str:
   return '\n'.join(lines)
 
 
+def figure(rows: Sequence[Mapping[str, Any]], path: pathlib.Path) -> None:
+  """Draws regrets against limits: mean and range over the starts."""
+  each = limits(len(rows[0]['by limit'])) / 1e6
+  drawn = canvas.new(10, 4.2, layout='constrained')
+  both = drawn.subplots(1, 2, sharey=True)
+  for axes, names in zip(both, _DRAWN, strict=True):
+    for (form, number, label), hue in zip(names, canvas.HUES, strict=False):
+      (row,) = (
+        r
+        for r in rows
+        if (r['form'], r['number'], r['relaxation'])
+        == (form, number, 'softmax')
+      )
+      regrets = np.array(row['by limit'])
+      axes.plot(each, regrets.mean(1), color=hue, label=label, linewidth=1.4)
+      axes.fill_between(
+        each, regrets.min(1), regrets.max(1), color=hue, alpha=0.15
+      )
+    axes.set_xlabel('limit (millions of MACs)')
+    axes.legend(frameon=False)
+    axes.set_ylim(0, 3)
+    canvas.plain(axes)
+  both[0].set_ylabel('regret (points of accuracy)')
+  canvas.save(drawn, path)
+
+
 def run(
   workdir: pathlib.Path, budgets: int, which: Sequence[Case]
 ) -> list[dict[str, Any]]:
@@ -239,18 +284,25 @@ def run(
   return [rows.get(f'{case}, {budgets} limits', make(case)) for case in which]
 
 
-_WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the results.')
-_BUDGETS = flags.DEFINE_integer('budgets', BUDGETS, 'Limits on MACs.', 1)
+def define() -> None:
+  """Defines the flags; not on import, since scripts have the same names."""
+  flags.DEFINE_string('workdir', None, 'Folder of the results.')
+  flags.DEFINE_integer('budgets', BUDGETS, 'Limits on MACs.', 1)
+  flags.mark_flags_as_required(['workdir'])
 
 
 def main(argv: Sequence[str]) -> None:
   del argv
-  workdir = pathlib.Path(_WORKDIR.value)
-  rows = run(workdir, _BUDGETS.value, cases())
+  workdir = pathlib.Path(flags.FLAGS.workdir)
+  rows = run(workdir, flags.FLAGS.budgets, cases())
   with (workdir / 'oracle.csv').open('w', newline='') as file:
-    writer = csv.DictWriter(file, [n for n in rows[0] if n != 'case'])
+    left = ('case', 'by limit')
+    writer = csv.DictWriter(file, [n for n in rows[0] if n not in left])
     writer.writeheader()
-    writer.writerows({n: row[n] for n in writer.fieldnames} for row in rows)
+    writer.writerows(
+      {n: _short(row[n]) for n in writer.fieldnames} for row in rows
+    )
+  figure(rows, workdir / 'oracle.png')
   softmax = [row for row in rows if row['relaxation'] == 'softmax']
   print(table_of(softmax))
   print()
@@ -258,5 +310,5 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == '__main__':
-  flags.mark_flags_as_required(['workdir'])
+  define()
   app.run(main)

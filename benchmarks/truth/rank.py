@@ -10,6 +10,7 @@ the options, which takes their noise out. Trivial rankers stand beside them.
 What is finished is kept in the workdir.
 """
 
+import functools
 import pathlib
 import time
 from collections.abc import Mapping, Sequence
@@ -166,32 +167,36 @@ def table_of(rows: Sequence[Mapping[str, Any]]) -> str:
   return '\n'.join(lines)
 
 
-_WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the results.')
-_DATA_DIR = flags.DEFINE_string('data_dir', None, 'Where CIFAR-10 is prepared.')
-_DRAWS = flags.DEFINE_list('draws', list(proxy.DRAWS), 'Ways to train.')
-_STEPS = flags.DEFINE_list('steps', ['1500', '6000', '24000'], 'Weight steps.')
-_SEEDS = flags.DEFINE_list('seeds', ['0'], 'Seeds.')
+def define() -> None:
+  """Defines the flags; not on import, since scripts have the same names."""
+  flags.DEFINE_string('workdir', None, 'Folder of the results.')
+  flags.DEFINE_string('data_dir', None, 'Where CIFAR-10 is prepared.')
+  flags.DEFINE_list('draws', list(proxy.DRAWS), 'Ways to train.')
+  flags.DEFINE_list('steps', ['1500', '6000', '24000'], 'Weight steps.')
+  flags.DEFINE_list('seeds', ['0'], 'Seeds.')
+  flags.mark_flags_as_required(['workdir', 'data_dir'])
 
 
 def main(argv: Sequence[str]) -> None:
   del argv
   compilation.keep(None)
-  workdir = pathlib.Path(_WORKDIR.value)
-  unknown = [draw for draw in _DRAWS.value if draw not in proxy.DRAWS]
+  workdir = pathlib.Path(flags.FLAGS.workdir)
+  data_dir = flags.FLAGS.data_dir
+  unknown = [draw for draw in flags.FLAGS.draws if draw not in proxy.DRAWS]
   if unknown:
     raise InputError(
       f'draw {unknown[0]!r} is not known; choose from {", ".join(proxy.DRAWS)}'
     )
   rows, found = Rows(workdir / 'ranks.jsonl'), []
-  for steps in map(int, _STEPS.value):
-    for draw in _DRAWS.value:
-      for seed in map(int, _SEEDS.value):
+  for steps in map(int, flags.FLAGS.steps):
+    for draw in flags.FLAGS.draws:
+      for seed in map(int, flags.FLAGS.seeds):
         recipe = proxy.Recipe(steps=steps, draw=draw)
-        make = lambda r=recipe, s=seed: judge(workdir, r, _DATA_DIR.value, s)  # noqa: E731
+        make = functools.partial(judge, workdir, recipe, data_dir, seed)
         found.append(rows.get(f'{recipe}, seed {seed}', make))
   print(table_of(found))
 
 
 if __name__ == '__main__':
-  flags.mark_flags_as_required(['workdir', 'data_dir'])
+  define()
   app.run(main)

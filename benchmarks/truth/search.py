@@ -120,36 +120,39 @@ def summary(found: Sequence[Mapping[str, Any]]) -> str:
   return '\n'.join(lines)
 
 
-_WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the results.')
-_DATA_DIR = flags.DEFINE_string('data_dir', None, 'Where CIFAR-10 is prepared.')
-_METHODS = flags.DEFINE_list('methods', list(METHODS), 'Methods, by name.')
-_SEEDS = flags.DEFINE_list('seeds', ['0', '1', '2'], 'Seeds.')
-_STEPS = flags.DEFINE_integer('steps', 6000, 'Steps of the supernet.', 1)
-_QUANTILES = flags.DEFINE_enum(
-  'quantiles', 'development', ['development', 'held_out'], 'Which limits.'
-)
+def define() -> None:
+  """Defines the flags; not on import, since scripts have the same names."""
+  flags.DEFINE_string('workdir', None, 'Folder of the results.')
+  flags.DEFINE_string('data_dir', None, 'Where CIFAR-10 is prepared.')
+  flags.DEFINE_list('methods', list(METHODS), 'Methods, by name.')
+  flags.DEFINE_list('seeds', ['0', '1', '2'], 'Seeds.')
+  flags.DEFINE_integer('steps', 6000, 'Steps of the supernet.', 1)
+  flags.DEFINE_enum(
+    'quantiles', 'development', ['development', 'held_out'], 'Which limits.'
+  )
+  flags.mark_flags_as_required(['workdir', 'data_dir'])
 
 
 def main(argv: Sequence[str]) -> None:
   del argv
   compilation.keep(None)
-  unknown = [m for m in _METHODS.value if m not in METHODS]
+  unknown = [m for m in flags.FLAGS.methods if m not in METHODS]
   if unknown:
     raise InputError(
       f'method {unknown[0]!r} is not known; choose from {", ".join(METHODS)}'
     )
-  quantiles = getattr(table, _QUANTILES.value.upper())
+  quantiles = getattr(table, flags.FLAGS.quantiles.upper())
   found = run(
-    pathlib.Path(_WORKDIR.value),
-    _DATA_DIR.value,
-    proxy.Recipe(steps=_STEPS.value),
-    _METHODS.value,
+    pathlib.Path(flags.FLAGS.workdir),
+    flags.FLAGS.data_dir,
+    proxy.Recipe(steps=flags.FLAGS.steps),
+    flags.FLAGS.methods,
     quantiles,
-    [int(seed) for seed in _SEEDS.value],
+    [int(seed) for seed in flags.FLAGS.seeds],
   )
   print(summary(found))
 
 
 if __name__ == '__main__':
-  flags.mark_flags_as_required(['workdir', 'data_dir'])
+  define()
   app.run(main)
