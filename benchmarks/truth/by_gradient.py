@@ -97,7 +97,7 @@ def by_straight_through(given: Given) -> Found:
   )
   variant = _variant(given, PATH_STRAIGHT_THROUGH, keep, 0.02)
   state, seconds = _by_gradient(
-    given, variant, 5, learning=False, name='straight_through'
+    given, variant, 500, learning=False, name='straight_through'
   )
   scores = {name: np.asarray(a) for name, a in state.alphas.items()}
   return Found(by_scores(scores, given.limits), seconds, {})
@@ -121,8 +121,8 @@ PATH_STRAIGHT_THROUGH = relax.Relaxed(
 HARD_GUMBEL = relax.Relaxed(
   hard_gumbel, relax.softmax, weight_probs=relax.one_path
 )
-PEER_STRENGTHS = 0.25, 0.5  # Prices of the mean limit.
-PEER_STEPS = 4
+PEER_STRENGTHS = 0.25, 0.5, 1.0, 2.0  # Prices of the mean limit.
+PEER_STEPS = 1000
 _peers: dict[Any, list[tuple[int, float]]] = {}
 
 

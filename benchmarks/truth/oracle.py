@@ -209,7 +209,7 @@ def cases() -> list[Case]:
     numbers = dict.fromkeys(min(f * base, form.most) for f in FACTORS)
     found += [Case(name, float(number)) for number in numbers]
   for name in RELAXATIONS:
-    if name != 'softmax':
+    if name not in ('softmax', 'contributions'):  # These need no relaxation.
       found += [Case('project_equal', None, name)]
       found += [Case('lagrangian_equal', 0.02, name)]
   return found

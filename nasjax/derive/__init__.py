@@ -3,6 +3,7 @@
 from nasjax.derive.certificate import Certificate, certificate
 from nasjax.derive.finalists import finalists, leaders
 from nasjax.derive.frontier import Point, pareto, within_budget
+from nasjax.derive.likeliest import likeliest
 from nasjax.derive.limits import check_reachable, uses
 from nasjax.derive.sample import sample_within
 from nasjax.derive.solve import Solution, log_prob, solution, within
@@ -15,6 +16,7 @@ __all__ = [
   'check_reachable',
   'finalists',
   'leaders',
+  'likeliest',
   'log_prob',
   'pareto',
   'sample_within',

@@ -1,0 +1,114 @@
+"""Searches that the table judges: scores, controls, and what is kept."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from benchmarks.truth import controls, given, rank, search, table
+from benchmarks.truth.kept import Rows
+from nasjax import cost, derive
+from nasjax.space import init_alphas
+
+
+def _given(seed, q=0.5):
+  limits = {'macs': table.load().quantile(q)}
+  return given.Given('', None, None, limits, seed)
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_the_first_by_scores_is_the_one_that_is_derived(seed):
+  truth = table.load()
+  alphas = init_alphas(truth.space, jax.random.key(seed), 1.0)
+  scores = {name: np.asarray(a) for name, a in alphas.items()}
+  limits = _given(0).limits
+  rows = given.by_scores(scores, limits)
+  macs = cost.macs(truth.space)
+  a = derive.within(
+    truth.space, alphas, {macs: limits['macs']}, fill=given.FILL
+  )
+  assert rows[0] == truth.row(a)
+  assert len(set(rows)) == given.FINALISTS
+  log_probs = [derive.log_prob(truth.architecture(r), alphas) for r in rows]
+  assert log_probs == sorted(log_probs, reverse=True)
+
+
+@pytest.mark.parametrize(
+  'method', [name for name in search.METHODS if name in search.WITHOUT_SUPERNET]
+)
+def test_a_control_keeps_the_limit_and_has_its_look_ups(method):
+  truth = table.load()
+  for seed in range(3):
+    case = _given(seed)
+    found = search.METHODS[method](case)
+    assert len(set(found.rows)) == given.FINALISTS
+    used = truth.costs['macs'][found.rows] / case.limits['macs']
+    assert used.max() <= 1
+    assert used.min() >= given.FILL
+    outcome = search.outcome(found, case.limits)
+    regrets = [truth.regret(row, case.limits) for row in found.rows]
+    assert outcome['regret'] == regrets[0]
+    first = truth.tests[found.rows, 0]
+    assert outcome['regret_of_8'] == regrets[int(first.argmax())]
+
+
+def test_a_local_search_moves_to_what_is_better():
+  """Its best is on average better than that of as many random networks."""
+  cases = [_given(seed, q=0.7) for seed in range(30)]
+  truth = table.load()
+
+  def mean(method):
+    found = [method(case).rows for case in cases]
+    return np.mean([truth.tests[rows, 0].mean() for rows in found])
+
+  assert mean(controls.by_local_search) > mean(controls.at_random)
+
+
+def test_rows_go_on_after_a_kill(tmp_path):
+  path = tmp_path / 'kept' / 'rows.jsonl'
+  made = []
+
+  def make(value):
+    def row():
+      made.append(value)
+      return {'value': value}
+
+    return row
+
+  rows = Rows(path)
+  assert rows.get('a', make(1)) == {'case': 'a', 'value': 1}
+  rows.get('b', make(2))
+  whole = path.read_text()
+  path.write_text(whole + '{"case": "c", "val')
+  again = Rows(path)
+  assert path.read_text() == whole
+  assert again.get('a', make(3))['value'] == 1
+  assert again.get('c', make(4))['value'] == 4
+  assert made == [1, 2, 4]
+  assert [
+    json.loads(line)['case'] for line in path.read_text().splitlines()
+  ] == ['a', 'b', 'c']
+
+
+def test_a_regression_of_additive_losses_is_exact():
+  truth, rng = table.load(), np.random.default_rng(0)
+  effects = rng.normal(size=(8, 3))
+  losses = np.einsum('nco,co->n', truth.one_hot, effects)
+  rows = rng.choice(len(losses), 2000, replace=False)
+  found = rank.additive(rows, losses[rows], np.arange(len(losses)))
+  found += losses.mean() - found.mean()
+  np.testing.assert_allclose(found, losses, atol=0.02)
+
+
+def test_taus_of_the_truth_are_one_and_of_noise_zero():
+  truth, rng = table.load(), np.random.default_rng(0)
+  perfect = {n: -truth.accuracy[rows] for n, rows in rank.networks().items()}
+  noise = {n: rng.normal(size=len(x)) for n, x in perfect.items()}
+  for found in rank.taus(perfect).values():
+    assert found['raw'] == pytest.approx(1)
+    assert 0.7 < found['regression'] <= 1
+  for found in rank.taus(noise).values():
+    assert abs(found['raw']) < 0.2
+  assert rank.halves(perfect) > 0.8
+  assert rank.halves(noise) < 0.4
