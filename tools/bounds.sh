@@ -30,7 +30,7 @@ for end in oldest newest; do
   {
     echo "== $end, $(date -u +%Y-%m-%d), $("$python" --version)"
     "$python" -m pip list --format=freeze | grep -iE "^($names|jaxlib)=="
-    sed -nE 's/ - .*//; /^(FAILED|ERROR) /p; / (passed|failed|error)/p' \
+    sed -nE 's/ - .*//; /^(FAILED|ERROR) /p; /^[0-9]+ (passed|failed|error)/p' \
       "$work/tests.txt"
     echo
   } | tee -a "$work/log"
