@@ -148,6 +148,12 @@ def log_prob(probs: Alphas, options: Mapping[str, jax.Array]) -> jax.Array:
   Args:
     probs: name to `f32[*shape, options]`.
     options: name to `i32[number, *shape]`.
+
+  Example:
+    >>> probs = {'a': jnp.array([0.25, 0.75]), 'b': jnp.array([0.5, 0.5])}
+    >>> networks = {'a': jnp.array([0, 1]), 'b': jnp.array([1, 1])}
+    >>> jnp.exp(log_prob(probs, networks)).tolist()
+    [0.125, 0.375]
   """
   total = jnp.float32(0)
   for name, index in options.items():
@@ -250,6 +256,14 @@ def scores(judged: Judged, probs: Alphas, sampling: Sampling) -> Alphas:
   Returns:
     Name to `f32[*shape, options]`: by how much an option lowers the mean loss,
     in standard deviations of the losses.
+
+  Example:
+    >>> probs, networks = {'a': jnp.ones(2) / 2}, {'a': jnp.array([0, 1])}
+    >>> judged = add(
+    ...   empty({'a': Choice(('x', 'y'))}, 2), networks, jnp.array([1.0, 3.0]),
+    ...   log_prob(probs, networks))
+    >>> scores(judged, probs, Sampling(ridge=1e-4))['a'].round(2).tolist()
+    [1.0, -1.0]
   """
   found = effects(judged, floored(probs, sampling.floor), sampling.ridge)
   scale = jnp.maximum(found.deviation, 1e-6)

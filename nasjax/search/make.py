@@ -267,6 +267,14 @@ def adam(
 
   Raises:
     ValueError: a negative decay.
+
+  Example:
+    >>> import jax.numpy as jnp
+    >>> tx, alphas = adam(0.1), {'slot': jnp.zeros(2)}
+    >>> gradient = {'slot': jnp.array([3.0, -0.01])}
+    >>> updates, _ = tx.update(gradient, tx.init(alphas), alphas)
+    >>> updates['slot'].round(3).tolist()  # Adam's first step: sign times rate.
+    [-0.10000000149011612, 0.10000000149011612]
   """
   if not weight_decay >= 0:
     raise ValueError(f'adam requires weight_decay >= 0, got {weight_decay}.')

@@ -188,8 +188,8 @@ def test_a_search_whose_eigenvalue_grows_derives_from_before(
   step_of = search_loop.stepper
 
   def killed_at(last):
-    def stepper(*args):
-      advance = step_of(*args)
+    def stepper(*args, **kwargs):
+      advance = step_of(*args, **kwargs)
 
       def or_killed(run, step):
         if step == last:

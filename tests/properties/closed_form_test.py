@@ -5,6 +5,8 @@ pytest-xdist gives whole files to its workers.
 """
 
 import functools
+import os
+import random
 
 import jax
 import jax.numpy as jnp
@@ -80,8 +82,15 @@ def _closed(*block):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('name', MAKERS)
-def test_closed_forms_are_the_traced_program_of_every_block(name):
-  for block in _new_blocks()[name]:
+def test_closed_forms_are_the_traced_program_of_every_block(
+  name, architectures
+):
+  """A third of them, another in each run; `make check-full` tries all."""
+  blocks = list(_new_blocks()[name])
+  if architectures < 1000:
+    rng = random.Random(f'{os.environ["SEED"]} {name}')
+    blocks = rng.sample(blocks, -(-len(blocks) // 3))
+  for block in blocks:
     assert _closed(*block) == _traced(*block), block
 
 

@@ -213,8 +213,8 @@ def test_a_streamed_search_that_is_killed_ends_where_it_would_have(
   prepare_tfds(tmp_path, images(60, 12, 3), np.arange(60) % 3)
   step_of, last = search_loop.stepper, drawn.randint(4, 12)
 
-  def stepper(*args):
-    advance = step_of(*args)
+  def stepper(*args, **kwargs):
+    advance = step_of(*args, **kwargs)
 
     def or_killed(run, step):
       if step == last:

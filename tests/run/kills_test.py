@@ -26,7 +26,7 @@ from tests.children import child
 pytestmark = pytest.mark.slow
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-KILLS = int(os.environ.get('KILLS', '6'))
+KILLS = int(os.environ.get('KILLS', '3'))
 SEED = int(os.environ['SEED'])
 
 _SEARCH = '--space=tiny --limit=macs=60k --steps=36 --warmup_steps=6 '

@@ -310,8 +310,8 @@ def _raises_at(function, call):
 def _dies(stepper, step):
   """A run that it makes steps for is killed at one of them."""
 
-  def make(*args):
-    advance = stepper(*args)
+  def make(*args, **kwargs):
+    advance = stepper(*args, **kwargs)
 
     def dying(state, i):
       if i == step:
