@@ -63,11 +63,17 @@ def with_huge_pages(
   return {**environment, VARIABLE: joined}
 
 
-def is_script(original: Sequence[str]) -> bool:
+_PACKAGES = 'experiments', 'nasjax'
+
+
+def is_script(
+  original: Sequence[str], packages: Sequence[str] = _PACKAGES
+) -> bool:
   """Whether a process was started for one of the scripts, and nothing else.
 
   Args:
     original: `sys.orig_argv`.
+    packages: whose modules are scripts.
 
   Example:
     >>> is_script(['python', '-m', 'experiments.search', '--json'])
@@ -77,13 +83,14 @@ def is_script(original: Sequence[str]) -> bool:
   """
   pairs = itertools.pairwise(original)
   named = any(
-    flag == '-m' and module.split('.')[0] in ('experiments', 'nasjax')
-    for flag, module in pairs
+    flag == '-m' and module.split('.')[0] in packages for flag, module in pairs
   )
   return named or os.path.basename((*original, '', '')[1]) == 'nasjax'
 
 
-def restart(original: Sequence[str]) -> None:
+def restart(
+  original: Sequence[str], packages: Sequence[str] = _PACKAGES
+) -> None:
   """Starts a script anew, where that makes its memory faster.
 
   Only scripts call it, before they import anything that is slow. It is the same
@@ -91,8 +98,11 @@ def restart(original: Sequence[str]) -> None:
 
   Args:
     original: `sys.orig_argv`.
+    packages: whose modules are scripts.
   """
-  if not sys.platform.startswith('linux') or not is_script(original):
+  if not sys.platform.startswith('linux'):
+    return
+  if not is_script(original, packages):
     return
   try:
     library = os.confstr('CS_GNU_LIBC_VERSION') or ''

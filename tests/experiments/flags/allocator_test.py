@@ -84,7 +84,7 @@ def _restarted(monkeypatch, original, act):
   calls = []
   monkeypatch.setattr(os, 'execve', lambda *args: calls.append(args))
   monkeypatch.setattr(os, 'confstr', lambda name: 'glibc 2.36')
-  monkeypatch.setattr(pathlib.Path, 'read_text', lambda path: MADVISE)
+  monkeypatch.setattr(allocator, '_kernel', lambda: MADVISE)
   monkeypatch.setattr(sys, 'platform', 'linux')
   monkeypatch.delenv(allocator.VARIABLE, raising=False)
   act(original)
@@ -122,6 +122,19 @@ def test_who_imports_the_package_is_left_alone(monkeypatch):
       importlib.reload(importlib.import_module(f'experiments.{name}'))
 
   assert not _restarted(monkeypatch, ['python3', '-c', 'x'], act)
+
+
+def test_benchmarks_start_again_and_imports_of_them_do_not(monkeypatch):
+  import benchmarks
+
+  def act(original):
+    monkeypatch.setattr(sys, 'orig_argv', original)
+    importlib.reload(benchmarks)
+
+  typed = ['python3', '-m', 'benchmarks.start', '--repeats=1']
+  assert len(_restarted(monkeypatch, typed, act)) == 1
+  for other in (['pytest'], ['python3', '-m', 'pytest', 'benchmarks.start']):
+    assert not _restarted(monkeypatch, other, act)
 
 
 @pytest.mark.slow
