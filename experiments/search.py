@@ -27,6 +27,7 @@ from nasjax.options import as_given, check_types, documented, group, option
 from nasjax.printable import printable
 from nasjax.run import datasets, inputs, outcome, searching
 from nasjax.run.config import SearchConfig
+from nasjax.run.found import Found
 from nasjax.run.limits import Limits, warnings
 from nasjax.space import Space
 
@@ -111,7 +112,7 @@ def run(
   workdir: str | pathlib.Path,
   command: str = '',
   **more: Any,
-) -> searching.Found:
+) -> Found:
   """Searches as flags say; see `nasjax.run.searching.run` for the rest.
 
   Raises:

@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
   from nasjax.run.config import Recipe, SearchConfig
-  from nasjax.run.searching import Found, search
+  from nasjax.run.found import Found
+  from nasjax.run.searching import search
   from nasjax.run.train_network import train_network as train
   from nasjax.run.trained import Trained
 
 _PLACES = {
-  'Found': ('searching', 'Found'),
+  'Found': ('found', 'Found'),
   'Recipe': ('config', 'Recipe'),
   'SearchConfig': ('config', 'SearchConfig'),
   'Trained': ('trained', 'Trained'),

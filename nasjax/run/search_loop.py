@@ -13,6 +13,7 @@ import numpy as np
 from nasjax import data, guard, search
 from nasjax.run import (
   compilation,
+  diverged_search,
   divergence,
   feeds,
   guards,
@@ -22,9 +23,11 @@ from nasjax.run import (
   progress,
 )
 from nasjax.run import record as record_lib
-from nasjax.run.config import SearchConfig
 from nasjax.run.inputs import Inputs
 from nasjax.run.workdir import diverged_file
+
+# Fields of a state that have to be finite; limits may be infinite.
+_FINITE = 'params', 'batch_stats', 'opt_state', 'alphas', 'alpha_opt_state'
 
 
 class Run(NamedTuple):
@@ -120,6 +123,7 @@ def run(
 def _take_steps(inputs, parts, workdir, rows, compiled):
   """The last state, and the verdict if a rule stopped the search."""
   config = inputs.config
+  message = functools.partial(diverged_search.message, config)
   train, valid = fed(inputs)
   key, rule = jax.random.key(config.seed), inputs.guarded.rule
   store = loop.in_memory(rows)
@@ -159,9 +163,7 @@ def _take_steps(inputs, parts, workdir, rows, compiled):
       checkpoint_every=config.checkpoint_every,
       describe=functools.partial(outcome.describe, inputs.limits),
       name='search',
-      watch=divergence.Watch(
-        functools.partial(_diverged, config), config.skip_nonfinite
-      ),
+      watch=divergence.Watch(message, config.skip_nonfinite),
       watched=lambda run: [getattr(run.search, n, ()) for n in _FINITE],
       extra=lambda run: its.described(run.search.alphas, run.step),
       stopped=lambda run: rule.verdict(run.stop) is not None,
@@ -178,42 +180,6 @@ def identity(inputs: Inputs) -> str:
     inputs.space,
     inputs.data_content,
     getattr(inputs.dataset, 'crop_area', None),
-  )
-
-
-# Fields of a state that have to be finite; limits may be infinite.
-_FINITE = 'params', 'batch_stats', 'opt_state', 'alphas', 'alpha_opt_state'
-_LARGE = 1e4  # A loss that is finite, but will not be for long.
-
-
-def _diverged(config: SearchConfig, bad: divergence.Bad) -> str:
-  """The message of a diverged search, which names the rate to lower.
-
-  A weight step comes first; the alpha step uses the new weights. So if the
-  alpha loss was finite and the next weight loss is not, the alpha step caused
-  it.
-  """
-  weights, alphas = 'learning_rate', 'alpha_learning_rate'
-  price = 'strength' if config.dual_rate is None else 'dual_rate'
-  task = [bad.before.get(name, 0.0) for name in ('train_loss', 'valid_loss')]
-  grown = any(abs(loss) > _LARGE for loss in task)
-  priced = abs(bad.before.get('total_loss', 0.0)) > _LARGE and not grown
-  # Of alphas that learnt, judged with the weights that there are now.
-  moved = weights if grown or 'valid_loss' not in bad.before else alphas
-  moved = price if priced else moved
-  cause, seen = {
-    'train_loss': (moved, 'its loss is not finite'),
-    'valid_loss': (weights, 'its loss on images of the alphas is not finite'),
-    'total_loss': (price, 'what the constraint adds is not finite'),
-    'state': (moved, 'its weights or alphas are not finite'),
-    'weights_skipped': (weights, 'too many steps in a row are not finite'),
-    'alphas_skipped': (alphas, 'too many steps in a row are not finite'),
-  }[bad.what]
-  names = dict.fromkeys((cause, weights, alphas))
-  rates = ', '.join(f'{name} {getattr(config, name)}' for name in names)
-  return (
-    f'the search diverged: {seen} from step {bad.step} of {config.steps} on '
-    f'({rates}); lower {cause} and give another workdir'
   )
 
 
