@@ -27,7 +27,7 @@ from tests.experiments.told_cases import search_run, train_as_told
 
 SEED = int(os.environ['SEED'])
 ARCHITECTURES = int(os.environ.get('MUTATIONS_ARCHITECTURE', '60'))
-RUNS = int(os.environ.get('MUTATIONS_RUNS', '20'))
+RUNS = int(os.environ.get('MUTATIONS_RUNS', '10'))
 SECONDS = 20
 ARRAYS = data.Arrays(images(60), np.arange(60, dtype=np.int32) % 3)
 SET = data.Dataset('three', ARRAYS, ARRAYS, ('a', 'b', 'c'))
