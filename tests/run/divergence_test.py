@@ -13,9 +13,7 @@ from nasjax import spaces
 from nasjax.errors import DivergedError
 from nasjax.run import (
   divergence,
-  search_loop,
 )
-from nasjax.run.config import SearchConfig
 from nasjax.run.workdir import diverged_file, metrics_file
 from nasjax.space import argmax, init_alphas
 from tests.conftest import refused
@@ -73,30 +71,6 @@ def test_a_state_is_looked_at_where_no_loss_tells():
   watch.check_state(4, {'a': jnp.ones(2), 'n': jnp.arange(3), 'key': key})
   bad = {'a': jnp.array([0.0, jnp.inf], jnp.bfloat16)}
   refused('^state 4$', watch.check_state, 4, bad)
-
-
-@pytest.mark.parametrize(
-  ('what', 'before', 'cause'),
-  [
-    ('train_loss', {'train_loss': 2.0}, 'learning_rate'),
-    (
-      'train_loss',
-      {'train_loss': 2.0, 'valid_loss': 2.0},
-      'alpha_learning_rate',
-    ),
-    ('train_loss', {'train_loss': 2.0, 'valid_loss': 3e6}, 'learning_rate'),
-    ('valid_loss', {'train_loss': 2.0, 'valid_loss': 2.0}, 'learning_rate'),
-    ('total_loss', {'train_loss': 2.0, 'valid_loss': 2.0}, 'strength'),
-    ('state', {'train_loss': 2.0, 'valid_loss': 2.0}, 'alpha_learning_rate'),
-    ('weights_skipped', {}, 'learning_rate'),
-    ('alphas_skipped', {}, 'alpha_learning_rate'),
-  ],
-)
-def test_the_rate_that_did_it_is_named(what, before, cause):
-  bad = divergence.Bad(5, what, before)
-  line = search_loop._diverged(SearchConfig(), bad)
-  assert f'lower {cause} and' in line
-  assert 'step 5 of 240' in line
 
 
 SEARCH = {'space': 'tiny', 'limit': ['macs=60k'], 'batch_size': 16}
