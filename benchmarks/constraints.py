@@ -19,8 +19,6 @@ are done.
 import csv
 import dataclasses
 import functools
-import json
-import os
 import pathlib
 import statistics
 import time
@@ -33,6 +31,7 @@ import numpy as np
 from absl import flags
 from scipy import stats
 
+from benchmarks.kept import Rows
 from experiments import search as script
 from experiments.flags import cli, configs
 from nasjax import checks, constraint, data, derive, search
@@ -180,26 +179,12 @@ def limits() -> list[int]:
   return [round(low + place * (high - low)) for place in PLACES]
 
 
-class Rows:
-  """What is finished, a line of a file each."""
-
-  def __init__(self, path: pathlib.Path):
-    self._path = path
-    text = path.read_text() if path.exists() else ''
-    whole, newline, _ = text.rpartition('\n')
-    if whole + newline != text:  # A kill while the last line was written.
-      os.truncate(path, len((whole + newline).encode()))
-    self.found = {
-      row['case']: row for row in map(json.loads, whole.splitlines())
-    }
-
-  def get(self, case: Case, make: Callable[[Case], dict]) -> dict[str, Any]:
-    name = f'{case.limit}, seed {case.seed}, {case.number}'
-    if name not in self.found:
-      self.found[name] = {'case': name, **case._asdict(), **make(case)}
-      with self._path.open('a') as file:
-        file.write(json.dumps(self.found[name]) + '\n')
-    return self.found[name]
+def row(
+  rows: Rows, case: Case, make: Callable[[Case], dict[str, Any]]
+) -> dict[str, Any]:
+  """The row of a case; made where it is missing."""
+  name = f'{case.limit}, seed {case.seed}, {case.number}'
+  return rows.get(name, lambda: {**case._asdict(), **make(case)})
 
 
 def tuned(folder: pathlib.Path, name: str) -> float | None:
@@ -216,7 +201,7 @@ def tuned(folder: pathlib.Path, name: str) -> float | None:
 
   numbers = [min(form.number * f, form.most) for f in FACTORS]
   found = [
-    rows.get(Case(name, limit, TUNING_SEED, n), expected) for n in numbers
+    row(rows, Case(name, limit, TUNING_SEED, n), expected) for n in numbers
   ]
   misses = [abs(row['expected'] / limit - 1) for row in found]
   return numbers[misses.index(min(misses))]
@@ -273,7 +258,7 @@ def outcomes(
   number, rows = tuned(folder, form), Rows(folder / 'searches.jsonl')
   make = functools.partial(outcome, folder)
   return [
-    rows.get(Case(form, limit, seed, number), make)
+    row(rows, Case(form, limit, seed, number), make)
     for seed in range(seeds)
     for limit in limits()
   ]

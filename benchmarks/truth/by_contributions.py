@@ -124,7 +124,7 @@ def _regression(given: Given) -> tuple[Scores, float, float]:
 
 
 def untrained(given: Given) -> Found:
-  """Control: the same pipeline on weights that have learnt nothing."""
+  """Control: the same pipeline on untrained weights."""
   parts, (train, valid) = _built(given.data_dir, given.recipe)
   _, start = compilation.initial(
     lambda k: parts.init(k, train, valid), jax.random.key(given.seed)

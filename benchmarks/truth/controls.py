@@ -34,7 +34,7 @@ def by_local_search(given: Given) -> Found:
 
 
 def by_noise(given: Given) -> Found:
-  """Control: alphas that learnt nothing."""
+  """Control: random scores in place of trained ones."""
   rng = np.random.default_rng(given.seed)
   scores = {n: rng.normal(size=len(c)) for n, c in proxy.SPACE.choices.items()}
   return Found(by_scores(scores, given.limits), 0.0, {})

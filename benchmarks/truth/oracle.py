@@ -22,8 +22,8 @@ import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
 
+from benchmarks.kept import Rows
 from benchmarks.truth import table
-from benchmarks.truth.kept import Rows
 from nasjax import constraint, cost, relax, search
 from nasjax.constraint import FORMS, Kept
 from nasjax.relax import Relaxed

@@ -22,8 +22,8 @@ import numpy as np
 from absl import app, flags
 from scipy import stats
 
+from benchmarks.kept import Rows
 from benchmarks.truth import proxy, table
-from benchmarks.truth.kept import Rows
 from nasjax.errors import InputError
 from nasjax.run import compilation
 from nasjax.search.contributions import Sampling

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from absl import app, flags
 
+from benchmarks.kept import Rows
 from benchmarks.truth import (
   by_contributions,
   by_gradient,
@@ -24,7 +25,6 @@ from benchmarks.truth import (
   table,
 )
 from benchmarks.truth.given import Found, Given
-from benchmarks.truth.kept import Rows
 from nasjax.errors import InputError
 from nasjax.run import compilation
 

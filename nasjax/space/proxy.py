@@ -24,8 +24,10 @@ class Proxy:
   network of `small`.
 
   Attributes:
-    full: what is derived, counted and trained from scratch.
-    small: what is searched, such as narrower networks on smaller images.
+    full: the space of the derived networks, which are counted and trained from
+      scratch.
+    small: the space whose supernet is trained, such as narrower networks on
+      smaller images.
 
   Raises:
     InputError: the choices differ.

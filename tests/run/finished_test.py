@@ -162,5 +162,6 @@ def test_both_are_read_by_what_goes_on_from_them(runs):
 
 def test_the_files_name_no_folder_of_a_machine():
   for path, content in _files(OLD).items():
-    for folder in (b'/home/', b'/tmp/', b'/work/', b'/root/', b'/Users/'):
-      assert folder not in content, path
+    if path.suffix in ('.json', '.jsonl'):
+      for before in b'"', b'=', b' ':
+        assert before + b'/' not in content, path

@@ -1,4 +1,4 @@
-"""Searches that the table judges: scores, controls, and what is kept."""
+"""Searches judged by the table: scores, controls, resuming."""
 
 import json
 
@@ -6,8 +6,8 @@ import jax
 import numpy as np
 import pytest
 
+from benchmarks.kept import Rows
 from benchmarks.truth import controls, given, rank, search, table
-from benchmarks.truth.kept import Rows
 from nasjax import cost, derive
 from nasjax.space import init_alphas
 
