@@ -31,6 +31,9 @@ def test_another_budget_is_derived_from_the_same_alphas(found):
     assert other.limits == {MACS: limit}
     kept = other.certificate.kept['macs']
     assert (kept.cost, kept.limit) == (MACS.exact(expected), limit)
+  # The fill decides where the most probable network uses less.
+  fills = {f: found.within({MACS: high}, f).architecture for f in (0.0, 1.0)}
+  assert MACS.exact(fills[0.0]) < MACS.exact(fills[1.0]) == high
   refused('no architecture', found.within, {MACS: low - 1})
 
 
