@@ -23,9 +23,12 @@ SAMPLING = Sampling(per_step=8, memory=800, images=1000)
 
 
 @functools.cache
-def _built(data_dir: str, recipe: proxy.Recipe) -> proxy.Built:
-  macs = cost.macs(proxy.SPACE)
-  kept = constraint.keep({macs: sum(macs.bounds()) / 2})
+def _built(
+  data_dir: str, recipe: proxy.Recipe, resources: tuple[str, ...]
+) -> proxy.Built:
+  costs = [getattr(cost, name)(proxy.SPACE) for name in resources]
+  # Limits are data of the state; these are not used.
+  kept = constraint.keep({c: sum(c.bounds()) / 2 for c in costs})
   return proxy.build(
     recipe,
     data_dir,
@@ -37,8 +40,10 @@ def _built(data_dir: str, recipe: proxy.Recipe) -> proxy.Built:
 
 
 @functools.cache
-def _alpha_step(data_dir: str, recipe: proxy.Recipe) -> Callable:
-  parts, (train, valid) = _built(data_dir, recipe)
+def _alpha_step(
+  data_dir: str, recipe: proxy.Recipe, resources: tuple[str, ...]
+) -> Callable:
+  parts, (train, valid) = _built(data_dir, recipe, resources)
   key = jax.random.key(0)
   shapes = jax.eval_shape(lambda k: parts.init(k, train, valid), key)
   step = functools.partial(compilation.compiled, 'alpha step', donate=False)
@@ -62,8 +67,9 @@ def _begun(given: Given) -> search.State:
 
 def searched(given: Given) -> Found:
   """Alphas follow contributions under the limit; deriving takes the last."""
-  step = _alpha_step(given.data_dir, given.recipe)
-  _, (train, valid) = _built(given.data_dir, given.recipe)
+  case = given.data_dir, given.recipe, tuple(given.limits)
+  step = _alpha_step(*case)
+  _, (train, valid) = _built(*case)
   state = _begun(given)
   start = time.process_time()
   for _ in range(ALPHA_STEPS):
@@ -82,7 +88,7 @@ def searched(given: Given) -> Found:
 @functools.cache
 def _judge(data_dir: str, recipe: proxy.Recipe) -> Callable:
   """`(state, options) -> losses`, compiled once for 100 networks."""
-  parts, (_, valid) = _built(data_dir, recipe)
+  parts, (_, valid) = _built(data_dir, recipe, ('macs',))
   compiled = jax.jit(parts.losses)
   return lambda state, options: compiled(state, valid, options)
 
@@ -125,7 +131,7 @@ def _regression(given: Given) -> tuple[Scores, float, float]:
 
 def untrained(given: Given) -> Found:
   """Control: the same pipeline on untrained weights."""
-  parts, (train, valid) = _built(given.data_dir, given.recipe)
+  parts, (train, valid) = _built(given.data_dir, given.recipe, ('macs',))
   _, start = compilation.initial(
     lambda k: parts.init(k, train, valid), jax.random.key(given.seed)
   )

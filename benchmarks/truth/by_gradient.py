@@ -121,7 +121,8 @@ PATH_STRAIGHT_THROUGH = relax.Relaxed(
 HARD_GUMBEL = relax.Relaxed(
   hard_gumbel, relax.softmax, weight_probs=relax.one_path
 )
-PEER_STRENGTHS = 0.02, 0.04, 0.08, 0.16  # Prices of 50 M MACs, in nats.
+# Prices of 50 M MACs, in nats.
+PEER_STRENGTHS = 0.02, 0.035, 0.06, 0.1, 0.18, 0.3
 PEER_STEPS = 1000
 _peers: dict[Any, list[tuple[int, float]]] = {}
 

@@ -18,15 +18,8 @@ def by_local_search(given: Given) -> Found:
   current = int(rng.choice(band))
   seen = [current]
   while len(seen) < FINALISTS:
-    neighbours = []
-    for i in range(truth.indices.shape[1]):
-      for j in range(3):
-        moved = truth.indices[current].copy()
-        moved[i] = j
-        row = int(truth.rows(moved[None])[0])
-        if row in inside and row not in seen:
-          neighbours.append(row)
-    row = int(rng.choice(neighbours or band))
+    near = [row for row in neighbours(current) if row in inside]
+    row = int(rng.choice([row for row in near if row not in seen] or band))
     seen.append(row)
     if truth.tests[row, 0] > truth.tests[current, 0]:
       current = row
@@ -54,3 +47,37 @@ def by_depth(given: Given) -> Found:
   depth = (truth.indices[rows] > 0).sum(1)
   order = np.lexsort((-truth.costs['macs'][rows], -depth))
   return Found(rows[order[:FINALISTS]].tolist(), 0.0, {})
+
+
+def by_evolution(given: Given) -> Found:
+  """Control: regularised evolution, as many look-ups as finalists.
+
+  Real et al. 2019 (section 3): of a sample of the population the best is
+  mutated in one choice, and the oldest dies. Half of the look-ups are the first
+  population.
+  """
+  truth, rng = table.load(), np.random.default_rng(given.seed)
+  band = truth.keeping(given.limits, FILL)
+  first = rng.choice(band, FINALISTS // 2, replace=False).tolist()
+  population, seen = list(first), list(first)
+  inside = set(band.tolist())
+  while len(seen) < FINALISTS:
+    sample = rng.choice(population, 2, replace=False)
+    parent = int(max(sample, key=lambda row: truth.tests[row, 0]))
+    near = [row for row in neighbours(parent) if row in inside]
+    child = int(rng.choice([row for row in near if row not in seen] or band))
+    seen.append(child)
+    population = [*population[1:], child]
+  return Found(seen, 0.0, {})
+
+
+def neighbours(row: int) -> list[int]:
+  """Rows of the networks that differ in one choice."""
+  truth, found = table.load(), []
+  for i in range(truth.indices.shape[1]):
+    for j in range(3):
+      if truth.indices[row, i] != j:
+        moved = truth.indices[row].copy()
+        moved[i] = j
+        found.append(int(truth.rows(moved[None])[0]))
+  return found

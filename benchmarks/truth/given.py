@@ -47,7 +47,9 @@ class Given(NamedTuple):
   seed: int
 
 
-def by_scores(scores: Scores, limits: Mapping[str, float]) -> list[int]:
+def by_scores(
+  scores: Scores, limits: Mapping[str, float], fill: float = FILL
+) -> list[int]:
   """The networks within limits with the highest sums of scores, best first.
 
   The table is small enough to look at every network; `nasjax.derive` finds the
@@ -56,6 +58,6 @@ def by_scores(scores: Scores, limits: Mapping[str, float]) -> list[int]:
   truth = table.load()
   stacked = np.stack([scores[name] for name in truth.space.choices])
   total = np.einsum('nco,co->n', truth.one_hot, stacked)
-  rows = truth.keeping(limits, FILL)
+  rows = truth.keeping(limits, fill)
   order = np.argsort(-total[rows], kind='stable')
   return rows[order[:FINALISTS]].tolist()

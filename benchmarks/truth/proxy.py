@@ -15,6 +15,7 @@ import jax
 import numpy as np
 import optax
 
+from benchmarks.truth import weights
 from nasjax import data, guard, relax, search, spaces
 from nasjax.run import compilation, loop
 from nasjax.run import record as record_lib
@@ -35,7 +36,8 @@ class Recipe:
   """How a supernet is trained.
 
   Attributes:
-    steps: weight steps.
+    steps: networks that are trained on a batch; a step trains one of them, or
+      four of a sandwich.
     draw: which networks they train, a key of `DRAWS`.
     batch_size: images per step.
     learning_rate: of SGD with Nesterov momentum 0.9; it falls to 0 on a cosine.
@@ -59,7 +61,13 @@ DRAWS = {
   'largest_first': 'the largest network for half of the steps, then uniform',
   'mixture': 'all options at once, mixed by equal probabilities',
   'entangled': 'uniform, with weights that the options of a slot share',
+  'by_cost': 'uniform, with a learning rate in proportion to MACs',
+  'sandwich': 'largest, smallest and two more a step, taught by the largest',
 }
+
+
+# Weight steps in place of those of a search.
+_STEPS = {'by_cost': weights.weighed_by_cost, 'sandwich': weights.sandwich}
 
 
 class Images(NamedTuple):
@@ -135,12 +143,20 @@ def build(
     sampling=sampling,
     **given,
   )
+  if recipe.draw in _STEPS:
+    step = _STEPS[recipe.draw](SPACE, batches, given['weight_tx'])
+    parts = parts._replace(weight_step=step)
   return Built(parts, jax.device_put(Images(train, valid)))
+
+
+def weight_steps(recipe: Recipe) -> int:
+  """How often the optimizer moves the weights."""
+  return recipe.steps // (weights.NETWORKS if recipe.draw == 'sandwich' else 1)
 
 
 def optimizer(recipe: Recipe) -> optax.GradientTransformation:
   """SGD with Nesterov momentum on a cosine; kernels decay."""
-  rate = optimizers.cosine(recipe.learning_rate, recipe.steps)
+  rate = optimizers.cosine(recipe.learning_rate, weight_steps(recipe))
   return optimizers.sgd(rate, weight_decay=recipe.weight_decay)
 
 
@@ -171,6 +187,7 @@ def supernet(
   step = compilation.compiled(
     'weight step', own.parts.weight_step, shapes, train
   )
+  steps = weight_steps(recipe)
   # Alphas so far apart that the last option of each choice is drawn.
   largest = {
     name: 1e3 * jax.nn.one_hot(len(c) - 1, len(c))
@@ -179,7 +196,7 @@ def supernet(
 
   def advance(state, number):
     if recipe.draw == 'largest_first':
-      first = number <= recipe.steps // 2
+      first = number <= steps // 2
       state = state._replace(
         alphas=largest if first else init_alphas(SPACE.choices)
       )
@@ -194,7 +211,7 @@ def supernet(
     loop.in_workdir(workdir, identity, 500),
     begun,
     advance,
-    steps=recipe.steps,
+    steps=steps,
     log_every=500,
     checkpoint_every=1000,
     describe=lambda metrics: f'train {metrics["train_loss"]:.3f}',

@@ -24,9 +24,11 @@ from scipy import stats
 
 from benchmarks.kept import Rows
 from benchmarks.truth import proxy, table
+from nasjax import supernet
 from nasjax.errors import InputError
 from nasjax.run import compilation
 from nasjax.search.contributions import Sampling
+from nasjax.supernet.gates import regression
 
 NETWORKS = 200  # Of all, and of each band.
 BAND = 0.8  # Least share of the limit.
@@ -50,10 +52,7 @@ def additive(
   """Losses of other networks, by a regression on one-hot options."""
   one_hot = table.load().one_hot
   x = one_hot.reshape(len(one_hot), -1).astype(float)
-  own = x[rows] - x[rows].mean(0)
-  ridge = own.T @ own + np.eye(own.shape[1])
-  found = np.linalg.solve(ridge, own.T @ (losses - losses.mean()))
-  return x[predicted] @ found
+  return x[predicted] @ regression(x[rows], losses)
 
 
 def taus(losses: Mapping[str, np.ndarray]) -> dict[str, dict[str, float]]:
@@ -84,25 +83,38 @@ def _tau(a: np.ndarray, b: np.ndarray) -> float:
   return float(stats.kendalltau(a, b).statistic)
 
 
-def halves(losses: Mapping[str, np.ndarray]) -> float:
-  """A gate without truth: two halves of the networks rank the bands alike.
+def gates_of(losses: Mapping[str, np.ndarray]) -> dict[str, float]:
+  """The gates, which need no truth.
 
   Returns:
-    Mean over the bands of Kendall's tau between the regressions on both halves.
+    `halves`: mean over the bands of Kendall's tau between the regressions on
+    both halves of the networks; `rises_with_macs`: of the networks of all.
   """
-  truth, found = table.load(), []
+  truth = table.load()
+
+  def named(rows):
+    return {
+      name: truth.indices[rows, i] for i, name in enumerate(truth.space.choices)
+    }
+
+  found = {}
   for name, rows in networks().items():
-    if name == 'all':
-      continue
-    limit = {'macs': truth.quantile(float(name.split()[1]))}
-    band = truth.keeping(limit, BAND)
-    half = len(rows) // 2
-    both = [
-      additive(rows[part], losses[name][part], band)
-      for part in (slice(half), slice(half, None))
-    ]
-    found.append(_tau(*both))
-  return float(np.mean(found))
+    whole = np.arange(len(truth.indices))
+    if name != 'all':
+      limit = {'macs': truth.quantile(float(name.split()[1]))}
+      whole = truth.keeping(limit, BAND)
+    found[name] = supernet.gates(
+      truth.space.choices,
+      named(rows),
+      losses[name],
+      truth.costs['macs'][rows],
+      named(whole),
+    )
+  bands = [gate.agree for name, gate in found.items() if name != 'all']
+  return {
+    'halves': float(np.mean(bands)),
+    'rises_with_macs': found['all'].rises,
+  }
 
 
 def judge(
@@ -125,15 +137,11 @@ def judge(
       }
       parts.append(np.asarray(judged(state, built.images.valid, options)))
     losses[name] = np.concatenate(parts)
-  rising = stats.spearmanr(
-    truth.costs['macs'][networks()['all']], -losses['all']
-  ).statistic
   return {
     **recipe.__dict__,
     'seed': seed,
     'taus': taus(losses),
-    'halves': halves(losses),
-    'rises_with_macs': float(rising),
+    **gates_of(losses),
     'seconds': trained,
     'losses': {name: x.round(5).tolist() for name, x in losses.items()},
   }

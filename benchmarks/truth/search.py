@@ -20,6 +20,8 @@ from benchmarks.kept import Rows
 from benchmarks.truth import (
   by_contributions,
   by_gradient,
+  by_mixture,
+  by_training,
   controls,
   proxy,
   table,
@@ -34,12 +36,18 @@ METHODS: Mapping[str, Callable[[Given], Found]] = {
   'untrained': by_contributions.untrained,
   'straight_through': by_gradient.by_straight_through,
   'peer': by_gradient.by_peer,
+  'before': by_mixture.by_default_of_before,
+  'darts': by_mixture.by_darts,
+  'alone': by_training.by_training_alone,
   'noise': controls.by_noise,
+  'evolution': controls.by_evolution,
   'local_search': controls.by_local_search,
   'random': controls.at_random,
   'depth': controls.by_depth,
 }
-WITHOUT_SUPERNET = 'noise', 'random', 'depth', 'local_search'
+LOOKING_UP = 'noise', 'evolution', 'random', 'depth', 'local_search'
+_OWN_WEIGHTS = 'before', 'darts', *LOOKING_UP
+WITHOUT_SUPERNET = 'alone', *_OWN_WEIGHTS
 
 
 def outcome(found: Found, limits: Mapping[str, float]) -> dict[str, Any]:
@@ -73,8 +81,7 @@ def run(
     for method in methods:
       for q in quantiles:
         limits = {name: truth.quantile(q, name) for name in resources}
-        alone = method in WITHOUT_SUPERNET
-        how = '' if alone else f', {recipe}'
+        how = '' if method in _OWN_WEIGHTS else f', {recipe}'
         case = f'{method}, {"+".join(resources)} {q}, seed {seed}{how}'
 
         def make(method=method, limits=limits, seed=seed):
@@ -127,6 +134,7 @@ def define() -> None:
   flags.DEFINE_list('methods', list(METHODS), 'Methods, by name.')
   flags.DEFINE_list('seeds', ['0', '1', '2'], 'Seeds.')
   flags.DEFINE_integer('steps', 6000, 'Steps of the supernet.', 1)
+  flags.DEFINE_list('resources', ['macs'], 'Costs under limits.')
   flags.DEFINE_enum(
     'quantiles', 'development', ['development', 'held_out'], 'Which limits.'
   )
@@ -149,6 +157,7 @@ def main(argv: Sequence[str]) -> None:
     flags.FLAGS.methods,
     quantiles,
     [int(seed) for seed in flags.FLAGS.seeds],
+    flags.FLAGS.resources,
   )
   print(summary(found))
 

@@ -12,6 +12,7 @@ from nasjax.run import outcome
 from nasjax.run.config import SearchConfig
 from nasjax.run.limits import Limits
 from nasjax.space import Architecture, SearchSpace, as_chain
+from nasjax.supernet import Gates
 
 FIGURES = 'alphas', 'cost', 'architecture'
 
@@ -34,6 +35,8 @@ class Found:
     finalists: a record of each trained finalist; empty without finalists.
     stopped: step and reason if a rule stopped the search; None if none did.
     record: the content of `architecture.json`; {} without a workdir.
+    gates: whether the supernet can rank, by the networks that were judged;
+      None for a search that judges none, see `nasjax.supernet.gates`.
   """
 
   architecture: Architecture
@@ -45,6 +48,7 @@ class Found:
   finalists: list[dict[str, Any]] = dataclasses.field(default_factory=list)
   stopped: Mapping[str, Any] | None = None
   record: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  gates: Gates | None = None
 
   @property
   def space(self) -> SearchSpace:

@@ -9,6 +9,7 @@ import jax
 
 from nasjax import cost, derive, report
 from nasjax.derive.problem import Alphas
+from nasjax.run import ranking
 from nasjax.run import record as record_lib
 from nasjax.run.limits import Limits
 from nasjax.run.workdir import (
@@ -180,6 +181,7 @@ def lines(record: dict[str, Any]) -> list[str]:
   )
   found += unproven(certificate) + unsteered(certificate)
   found += _of_finalists(record['finalists'])
+  found += ranking.lines(record['supernet'])
   inherited = record['supernet'].get('valid_accuracy')
   if inherited is not None:
     found.append(

@@ -19,6 +19,7 @@ from nasjax.run import (
   datasets,
   finalists,
   outcome,
+  ranking,
   search_loop,
   supernets,
 )
@@ -177,6 +178,7 @@ def _read(inputs: Inputs, workdir: pathlib.Path) -> Found:
     finalists=record['finalists'],
     stopped=record['stopped'],
     record=record,
+    gates=ranking.gates_in(record.get('supernet', {})),
   )
 
 
@@ -192,7 +194,10 @@ def _search(inputs, workdir, command, compiled, keep_supernet) -> Found:
   if workdir is not None and keep_supernet:
     weights.store(workdir, supernets.WHOLE, {'params': params_of()})
   logits = _logits(config, state)
+  ranks = ranking.described(inputs.space, state.judged, logits, inputs.limits)
   if workdir is None:
+    for line in ranking.lines(ranks):
+      bars.note(line)
     architecture, trained = finalists.chosen(inputs, logits, None)
     return Found(
       architecture,
@@ -203,6 +208,7 @@ def _search(inputs, workdir, command, compiled, keep_supernet) -> Found:
       params_of(),
       trained,
       stopped,
+      gates=ranking.gates_in(ranks),
     )
   with diverged_file.written(workdir):
     architecture, trained = finalists.chosen(inputs, logits, workdir)
@@ -221,7 +227,7 @@ def _search(inputs, workdir, command, compiled, keep_supernet) -> Found:
     command=command,
     seed=config.seed,
     stopped=stopped,
-    supernet=supernet,
+    supernet=supernet | ranks,
     classes=classes,
   )
   found = _read(inputs, workdir)

@@ -2,15 +2,18 @@
 
 `Supernet` computes all ops of a slot, each with weights of its own, or those
 that a relaxation sampled. `Entangled` computes the largest, of which the others
-are parts.
+are parts. `gates` tests whether a supernet can rank networks.
 """
 
 from nasjax.supernet.entangled import Entangled, EntangledSlot
+from nasjax.supernet.gates import Gates, gates
 from nasjax.supernet.mixed import Mixed, Supernet
 
 __all__ = [
   'Entangled',
   'EntangledSlot',
+  'Gates',
   'Mixed',
   'Supernet',
+  'gates',
 ]
