@@ -189,8 +189,9 @@ def supernet(
   )
   steps = weight_steps(recipe)
   # Alphas so far apart that the last option of each choice is drawn.
+  # On the host, since a step overwrites its state.
   largest = {
-    name: 1e3 * jax.nn.one_hot(len(c) - 1, len(c))
+    name: np.asarray(1e3 * jax.nn.one_hot(len(c) - 1, len(c)))
     for name, c in SPACE.choices.items()
   }
 
