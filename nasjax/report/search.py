@@ -183,8 +183,7 @@ def _panel(
     ends = f': {styles[last.index(max(last))]["label"]}'
   axes.set_title(f'{label_of(axis)}{ends}', fontsize=10, loc='left')
   axes.set_ylim(0, 1)
-  _steps(axes)
-  return _shade_warmup(axes, rows)
+  return _from_alphas(axes, rows)
 
 
 def draw_costs(rows: Rows, limits: Mapping[Cost, float]) -> Figure:
@@ -208,16 +207,24 @@ def draw_costs(rows: Rows, limits: Mapping[Cost, float]) -> Figure:
   names = list(dict.fromkeys([*values, *found]))
   figure = canvas.new(8, 1 + 2.6 * (len(names) + 1), layout='constrained')
   *panels, losses = figure.subplots(
-    len(names) + 1, 1, sharex=True, squeeze=False
+    len(names) + 1,
+    1,
+    sharex='all' if not _hidden(rows) else 'none',
+    squeeze=False,
   ).ravel()
   for name, axes in zip(names, panels, strict=True):
     _cost(axes, rows, name, units.get(name, name), values.get(name))
+    _from_alphas(axes, rows)
+    _name_lines(axes)
   for key, label, colour in (
     ('train_loss', 'weights, on train', canvas.BLUE),
     ('valid_loss', 'alphas, on valid', canvas.VERMILION),
   ):
     _line(losses, rows, key, color=colour, label=label)
-  _finish(losses, rows, 'Loss of the task', 'cross-entropy (nats)')
+  _finish(losses, 'Loss of the task', 'cross-entropy (nats)')
+  _steps(losses)
+  _shade_warmup(losses, rows)
+  _name_lines(losses)
   losses.set_xlabel('step', fontsize=10)
   return figure
 
@@ -255,23 +262,58 @@ def _cost(
       fontsize=10,
       color=canvas.GREY,
     )
-  _finish(axes, rows, title, unit)
+  _finish(axes, title, unit)
 
 
-def _finish(axes: Axes, rows: Rows, title: str, label: str) -> None:
+def _finish(axes: Axes, title: str, label: str) -> None:
   canvas.plain(axes)
-  _shade_warmup(axes, rows)
-  _steps(axes)
   axes.set_title(title, fontsize=11, loc='left')
   axes.set_ylabel(label, fontsize=10)
+
+
+def _name_lines(axes: Axes) -> None:
   if axes.get_legend_handles_labels()[0]:
     axes.legend(
       loc='center left', bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9.5
     )
 
 
-def _steps(axes: Axes) -> None:
-  axes.set_xlim(left=0)
+def _from_alphas(axes: Axes, rows: Rows) -> list[Patch]:
+  """Steps with the warm-up greyed, or without a long one.
+
+  Returns:
+    What a legend needs of the warm-up.
+  """
+  if first := _hidden(rows):
+    _steps(axes, first)
+    return []
+  _steps(axes)
+  return _shade_warmup(axes, rows)
+
+
+def _hidden(rows: Rows) -> int:
+  """The last step of a warm-up that would leave alphas no room; else 0."""
+  warmup = _warmup(rows)
+  return warmup if warmup > 2 / 3 * max(_at(rows), default=0) else 0
+
+
+def _at(rows: Rows) -> list[int]:
+  return [row['step'] for row in rows]
+
+
+def _warmup(rows: Rows) -> int:
+  """The last step before alphas were trained; 0 if none is known.
+
+  While there are no others, it has to be shown.
+  """
+  trained = [row for row in rows if 'valid_loss' in row]
+  if not trained:
+    return 0
+  return max(_at([r for r in rows if 'valid_loss' not in r]), default=0)
+
+
+def _steps(axes: Axes, first: int = 0) -> None:
+  axes.set_xlim(left=first)
   axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
 
 

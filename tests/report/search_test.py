@@ -168,3 +168,28 @@ def test_alphas_draws_each_choice_of_a_shape_with_one_legend():
   assert own == ['small', 'large']
   (shared,) = figure.legends
   assert [t.get_text() for t in shared.get_texts()] == ['conv', 'skip']
+
+
+def test_a_long_warm_up_leaves_alphas_their_room():
+  """Panels of alphas and costs begin where alphas were first trained."""
+  tiny = spaces.tiny()
+  macs = cost.macs(tiny)
+
+  def rows(warmup, last):
+    probs = {name: [1 / len(c)] * len(c) for name, c in tiny.choices.items()}
+    learnt = {'valid_loss': 1.0, 'macs': 5e3, 'macs_strict': 6e3}
+    return [{'step': i, 'train_loss': 2.0} for i in range(1, warmup + 1)] + [
+      {'step': i, 'probs': probs, **learnt} for i in range(warmup + 1, last + 1)
+    ]
+
+  for warmup, first in ((90, 90), (50, 0)):
+    own = rows(warmup, 100)
+    alphas = search.draw_alphas(own, tiny)
+    panels = [axes for axes in alphas.axes if axes.axison]
+    assert {axes.get_xlim()[0] for axes in panels} == {first}
+    costs, losses = search.draw_costs(own, {macs: 6000}).axes
+    assert costs.get_xlim()[0] == first
+    assert losses.get_xlim()[0] == 0
+  # While there are only warm-up steps, they are shown.
+  for axes in search.draw_costs(rows(90, 90), {macs: 6000}).axes:
+    assert axes.get_xlim()[0] == 0
