@@ -24,11 +24,11 @@ from nasjax.report import canvas, intervals
 
 OURS = 'contributions'
 RESAMPLES = 300
-_RANK_COLUMNS = (
+RANK_COLUMNS = (
   'draw', 'steps', 'seed', 'raw all', 'raw bands', 'low', 'high',
   'regression all', 'regression bands', 'halves', 'rises', 'seconds',
 )  # fmt: skip
-_SEARCH_COLUMNS = (
+SEARCH_COLUMNS = (
   'method', 'resources', 'quantile', 'seed', 'steps', 'regret', 'regret_of_8',
   'seconds', 'row', 'finalists',
 )  # fmt: skip
@@ -115,7 +115,7 @@ def rank_table(rows: Sequence[Mapping[str, Any]]) -> str:
   for draw, steps in dict.fromkeys((r['draw'], r['steps']) for r in rows):
     own = [r for r in rows if (r['draw'], r['steps']) == (draw, steps)]
     mean = {
-      name: np.mean([float(r[name]) for r in own]) for name in _RANK_COLUMNS[3:]
+      name: np.mean([float(r[name]) for r in own]) for name in RANK_COLUMNS[3:]
     }
     lines.append(
       f'| {draw} | {int(steps):,} | {len(own)} | {mean["raw all"]:.2f} '
@@ -337,13 +337,13 @@ def main(argv: Sequence[str]) -> None:
   workdir = pathlib.Path(flags.FLAGS.workdir)
   if (workdir / 'ranks.jsonl').exists():
     rows = ranked(read(workdir / 'ranks.jsonl'))
-    write(workdir / 'ranks.csv', _RANK_COLUMNS, rows)
+    write(workdir / 'ranks.csv', RANK_COLUMNS, rows)
     rank_figure(rows, workdir / 'ranks.png')
     print(rank_table(rows))
     print()
   quantiles = getattr(table, flags.FLAGS.quantiles.upper())
   every = searched(read(workdir / 'searches.jsonl'), quantiles)
-  write(workdir / 'searches.csv', _SEARCH_COLUMNS, every)
+  write(workdir / 'searches.csv', SEARCH_COLUMNS, every)
   for resources in dict.fromkeys(row['resources'] for row in every):
     for steps in sorted({r['steps'] for r in every if r['steps']}):
       rows = [
