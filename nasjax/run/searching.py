@@ -193,7 +193,7 @@ def _search(inputs, workdir, command, compiled, keep_supernet) -> Found:
   params_of = functools.partial(inputs_lib.params_of, inputs, parts, state)
   if workdir is not None and keep_supernet:
     weights.store(workdir, supernets.WHOLE, {'params': params_of()})
-  logits = _logits(inputs, state)
+  logits = _logits(config, state)
   ranks = ranking.described(inputs.space, state.judged, logits, inputs.limits)
   if workdir is None:
     for line in ranking.lines(ranks):
@@ -234,20 +234,14 @@ def _search(inputs, workdir, command, compiled, keep_supernet) -> Found:
   return dataclasses.replace(found, weights=params_of())
 
 
-def _logits(inputs: Inputs, state: State) -> Alphas:
+def _logits(config: SearchConfig, state: State) -> Alphas:
   """What the architecture is derived from."""
-  config = inputs.config
   temperature = config.heat(state.step)
   if config.sampling is None:
     # The distribution that costs take is not always a softmax of the alphas.
     return relax.logits(config.relaxation, state.alphas, temperature)
   probs = config.relaxation.distribution(state.alphas, temperature)
-  scores = functools.partial(
-    contributions.scores,
-    sampling=config.sampling,
-    choices=inputs.space.choices,
-    limits=inputs.limits,
-  )
+  scores = functools.partial(contributions.scores, sampling=config.sampling)
   return jax.jit(scores)(state.judged, probs)
 
 

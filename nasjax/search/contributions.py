@@ -12,7 +12,7 @@ there is no bias from a mixture that no network is.
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
@@ -41,7 +41,7 @@ class Sampling(NamedTuple):
 
   per_step: int = 8
   memory: int = 800
-  images: int = 1000
+  images: int = 2000
   floor: float = 0.05
   ridge: float = 1.0
 
@@ -186,44 +186,7 @@ def add(
   )
 
 
-def within(
-  judged: Judged,
-  choices: Mapping[str, Choice],
-  limits: Mapping[Callable[[Alphas], jax.Array], float],
-) -> jax.Array:
-  """Which of the networks keep all limits, `bool[memory]`.
-
-  Args:
-    judged: the buffer.
-    choices: name to choice.
-    limits: cost of the space to the largest value allowed, in its unit.
-
-  Example:
-    >>> judged = empty({'a': Choice(('x', 'y'))}, 2)
-    >>> judged = judged._replace(options={'a': jnp.array([0, 1])})
-    >>> cost = lambda probs: probs['a'] @ jnp.array([1.0, 3.0])
-    >>> within(judged, {'a': Choice(('x', 'y'))}, {cost: 2.0}).tolist()
-    [True, False]
-  """
-
-  def keeps(options):
-    probs = {
-      name: jax.nn.one_hot(index, len(choices[name]))
-      for name, index in options.items()
-    }
-    # Sums of large numbers in single precision may be a little off.
-    each = [cost(probs) <= most * (1 + 1e-5) for cost, most in limits.items()]
-    return jnp.stack([*each, jnp.bool_(True)]).all()
-
-  return jax.vmap(keeps)(judged.options)
-
-
-def effects(
-  judged: Judged,
-  probs: Alphas,
-  ridge: float = 1.0,
-  used: jax.Array | None = None,
-) -> Effects:
+def effects(judged: Judged, probs: Alphas, ridge: float = 1.0) -> Effects:
   """Estimates the gradient of the expected loss in the probs.
 
   A ridge regression on one-hot options. Networks that were drawn from other
@@ -235,8 +198,6 @@ def effects(
     judged: at least one network.
     probs: name to `f32[*shape, options]`, at which the gradient is wanted.
     ridge: positive, in networks.
-    used: `bool[memory]`, the networks that count, at least one of those judged;
-      None is all.
 
   Example:
     >>> probs = {'a': jnp.ones(2) / 2, 'b': jnp.ones(2) / 2}
@@ -250,8 +211,6 @@ def effects(
     ([-1.5, 1.5], [-0.5, 0.5])
   """
   there = jnp.arange(len(judged.losses)) < judged.count
-  if used is not None:
-    there = there & used
   ratio = log_prob(probs, judged.options) - judged.log_probs
   ratio = jnp.where(there, ratio, -jnp.inf)
   weights = jnp.exp(ratio - ratio.max())
@@ -283,27 +242,16 @@ def effects(
   return Effects(gradient, mean, deviation, ridge / (ridge + strongest))
 
 
-def scores(
-  judged: Judged,
-  probs: Alphas,
-  sampling: Sampling,
-  choices: Mapping[str, Choice] | None = None,
-  limits: Mapping[Callable[[Alphas], jax.Array], float] | None = None,
-) -> Alphas:
+def scores(judged: Judged, probs: Alphas, sampling: Sampling) -> Alphas:
   """Scores of the options, to derive from: higher is better.
 
   They say nothing of costs, so `nasjax.derive` finds from them the best network
-  within any limits near those of the search. Networks that exceed a limit are
-  left out where enough are within, four for each option: an option may have
-  another effect in networks that cannot be chosen.
+  within any limits near those of the search.
 
   Args:
     judged: networks and their losses.
     probs: name to `f32[*shape, options]`, at the end of the search.
     sampling: of the search.
-    choices: name to choice; needed with limits.
-    limits: cost of the space to the largest value allowed; None uses all
-      networks.
 
   Returns:
     Name to `f32[*shape, options]`: by how much an option lowers the mean loss,
@@ -317,13 +265,6 @@ def scores(
     >>> scores(judged, probs, Sampling(ridge=1e-4))['a'].round(2).tolist()
     [1.0, -1.0]
   """
-  used = None
-  if limits and choices is not None:
-    options = sum(p.size for p in probs.values())
-    there = jnp.arange(len(judged.losses)) < judged.count
-    used = within(judged, choices, limits)
-    used = used | ((there & used).sum() < 4 * options)
-  chances = floored(probs, sampling.floor)
-  found = effects(judged, chances, sampling.ridge, used)
+  found = effects(judged, floored(probs, sampling.floor), sampling.ridge)
   scale = jnp.maximum(found.deviation, 1e-6)
   return {name: -g / scale for name, g in found.gradient.items()}

@@ -26,10 +26,8 @@ def _everything(values):
   return options, losses
 
 
-def _judged(probs, options, losses, choices=CHOICES):
-  empty = contributions.empty(choices, len(losses))
-  options = {name: jnp.asarray(o) for name, o in options.items()}
-  losses = jnp.asarray(losses, jnp.float32)
+def _judged(probs, options, losses):
+  empty = contributions.empty(CHOICES, len(losses))
   log_probs = contributions.log_prob(probs, options)
   return contributions.add(empty, options, losses, log_probs)
 
@@ -309,43 +307,3 @@ def test_numbers_that_cannot_work_are_refused(sampling, says):
       relaxation=relax.PATHS,
       sampling=sampling,
     )
-
-
-def test_networks_beyond_a_limit_say_nothing_of_those_within():
-  """Beyond the limit the better option is the worse one."""
-  choices = {name: Choice(('small', 'large')) for name in 'abcdefgh'}
-  rng = np.random.default_rng(0)
-  options = {name: rng.integers(0, 2, 4000) for name in choices}
-  size = sum(options.values())
-  a = np.where(options['a'] == 1, -1.0, 0.0)
-  losses = np.where(size <= 4, a, -a) - 0.1 * options['b']
-  probs = {name: jnp.ones(2) / 2 for name in choices}
-  judged = _judged(probs, options, losses, choices)
-  count = lambda p: sum(p[name][1] for name in p)  # noqa: E731
-  sampling = contributions.Sampling(memory=4000)
-  within = contributions.scores(judged, probs, sampling, choices, {count: 4.0})
-  kept = size <= 4
-  x = np.stack([np.where(o == 1, 0.5, -0.5) for o in options.values()], 1)[kept]
-  own = losses[kept] - losses[kept].mean()
-  slopes = np.linalg.lstsq(x - x.mean(0), own, rcond=None)[0]
-  for i, name in enumerate(choices):
-    effect = float(within[name][1] - within[name][0]) * own.std()
-    assert effect == pytest.approx(-slopes[i], abs=0.01)
-  every = contributions.scores(judged, probs, sampling)
-  assert float(within['a'][1] - within['a'][0]) > 1
-  assert abs(float(every['a'][1] - every['a'][0])) < 1
-
-
-def test_all_networks_count_where_few_keep_the_limit():
-  choices = {name: Choice(('small', 'large')) for name in 'ab'}
-  rng = np.random.default_rng(0)
-  options = {name: rng.integers(0, 2, 100) for name in choices}
-  losses = rng.normal(size=100)
-  probs = {name: jnp.ones(2) / 2 for name in choices}
-  judged = _judged(probs, options, losses, choices)
-  none = {lambda p: 1.0 + 0 * p['a'][0]: 0.5}
-  sampling = contributions.Sampling(memory=100)
-  found = contributions.scores(judged, probs, sampling, choices, none)
-  every = contributions.scores(judged, probs, sampling)
-  for name in choices:
-    np.testing.assert_array_equal(found[name], every[name])
