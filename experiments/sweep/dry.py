@@ -126,13 +126,20 @@ def _training_seconds(setting, plan, space: Space, levels) -> float:
 
 def _search_seconds(setting, space: Space, levels) -> float:
   """Assumes that each op of a slot takes half of the most expensive one."""
-  config = setting.search.search
+  config = setting.search.search.scheduled(
+    space.choices, setting.dataset.num_train // 2
+  )
   ops = [len(slot.ops) for slot in space.slots if len(slot.ops) > 1]
-  entangled = config.supernet == 'entangled'
-  at_once = 1 if entangled or not ops else sum(ops) / len(ops) / 2
+  if config.sampling is not None:
+    at_once = 0.5
+  elif config.supernet == 'entangled' or not ops:
+    at_once = 1
+  else:
+    at_once = sum(ops) / len(ops) / 2
   macs = at_once * cost.macs(space).bounds()[1]
-  steps = 2 * config.steps - config.warmup_steps
-  seconds = SECONDS_PER_MAC * macs * steps * config.batch_size
+  images = config.images(config.taken.all)
+  # Judging takes no gradient, which is two thirds of a training step.
+  seconds = SECONDS_PER_MAC * macs * (images.trained + images.judged / 3)
   seconds += _finalist_seconds(setting, space, levels)
   return seconds + 3 * SECONDS_TO_COMPILE
 

@@ -115,7 +115,7 @@ def _search(
   told = flags_of(setting.search, setting.resource, member)
   fresh, start = not folder.exists(), time.monotonic()
   try:
-    search.run(
+    found = search.run(
       told,
       folder,
       setting.command,
@@ -133,12 +133,10 @@ def _search(
   taken = metrics_file.read(folder)[-1]['step']
   architecture = space_lib.read_record(folder / 'architecture.json')
   trained = len(architecture['finalists'])
-  alpha_steps = max(0, taken - told.search.warmup_steps)
-  images = told.search.batch_size * (taken + alpha_steps)
   record = {
     'steps': taken,
     # Weights learn from one half of the images, supernet's and finalists'.
-    'images': images
+    'images': sum(found.config.images(taken))
     + finalists.images_of(told.search, trained, setting.dataset.num_train // 2),
     # How long an earlier process took for its part is not known.
     'seconds': now - compiled_at if fresh else None,

@@ -18,6 +18,7 @@ from nasjax.relax import Relaxed
 from nasjax.run import (
   config_checks,
   piecewise,
+  schedule,
 )
 from nasjax.run.config_checks import (
   APART,
@@ -29,6 +30,7 @@ from nasjax.run.config_checks import (
   WINDOW,
 )
 from nasjax.search.contributions import Sampling
+from nasjax.space import Choice
 from nasjax.train.recipe import Recipe
 
 _STRENGTHS = ', '.join(
@@ -54,8 +56,9 @@ class SearchConfig:
   """How to search: everything but the space, the images and the limits.
 
   Example:
-    >>> SearchConfig(steps=300, constraint='hinge', strength=2.0).warmup_steps
-    80
+    >>> config = SearchConfig(constraint='hinge', strength=2.0)
+    >>> config.relax, config.fill
+    ('contributions', 0.9)
 
   Raises:
     InputError: a value out of its range, or a field without effect.
@@ -75,7 +78,7 @@ class SearchConfig:
     parse=checks.parse_number,
   )
   fill: float = option(
-    0.98,
+    0.9,
     'minimum fraction of at least one limit that the derived network must use, '
     'if such a network exists',
   )
@@ -86,8 +89,9 @@ class SearchConfig:
     'mixed',
   )
   relax: str | Relaxed = option(
-    'softmax',
-    f'relaxation from alphas to probabilities, {_one_of(RELAXATIONS)}',
+    'contributions',
+    'how alphas learn: contributions (from the losses of single networks), or '
+    f'a relaxation to probabilities, {_one_of(RELAXATIONS)}',
   )
   networks_per_step: int | None = option(
     None,
@@ -108,8 +112,19 @@ class SearchConfig:
   final_temperature: float = option(
     0.2, 'temperature of the relaxation at the end, reached geometrically'
   )
-  steps: int = option(240, 'weight steps, warm-up included')
-  warmup_steps: int = option(80, 'warm-up steps: only weights are trained')
+  steps: int | None = option(
+    None,
+    'steps of the search, warm-up included; not given: with '
+    'relax=contributions as many after the warm-up as judge all networks, else '
+    f'{schedule.MIXTURE_STEPS}',
+  )
+  warmup_steps: int | None = option(
+    None,
+    'warm-up steps: only weights are trained; not given: with '
+    'relax=contributions so many that each option is trained on '
+    f'{schedule.EPOCHS} times as many images as there are for weights, else '
+    'a third of the steps',
+  )
   batch_size: int = option(32, 'images per step')
   cutout: int = option(
     0, 'edge in pixels of a black square in each training image; 0: none'
@@ -232,8 +247,9 @@ class SearchConfig:
     config_checks.check_names(self)
     config_checks.check_sampling(self)
     config_checks.check_order(self)
-    config_checks.check_learnt(self)
-    config_checks.check_measurements(self)
+    if self.steps is not None and self.warmup_steps is not None:
+      config_checks.check_learnt(self)
+      config_checks.check_measurements(self)
     for derived in 'recipe', 'entropy_points', 'skip_dropout_points':
       getattr(self, derived)  # Checks its own fields.
     checks.check_least(
@@ -241,6 +257,59 @@ class SearchConfig:
     )
     if self.finalists == 1:
       checks.refuse_ignored(self, ['finalist_epochs'], 'by finalists=1')
+
+  def scheduled(
+    self, choices: Mapping[str, Choice], images: int
+  ) -> 'SearchConfig':
+    """The configuration with the steps and rate of a search.
+
+    Args:
+      choices: of the space.
+      images: images of the weights.
+
+    Example:
+      >>> from nasjax import spaces
+      >>> found = SearchConfig().scheduled(spaces.tiny().choices, images=1000)
+      >>> found.warmup_steps, found.steps, found.weight_rate
+      (1125, 1225, 0.0)
+    """
+    taken = schedule.steps(
+      choices,
+      images,
+      self.batch_size,
+      self.sampling,
+      self.steps,
+      self.warmup_steps,
+    )
+    rate = self.weight_rate
+    if rate is None and self.sampling is not None:
+      rate = 0.0
+    return dataclasses.replace(
+      self, steps=taken.all, warmup_steps=taken.warmup, weight_rate=rate
+    )
+
+  @property
+  def taken(self) -> schedule.Steps:
+    """The steps of a search.
+
+    Raises:
+      ValueError: they depend on the space and its images; see `scheduled`.
+    """
+    if self.steps is None or self.warmup_steps is None:
+      raise ValueError(
+        'a configuration without steps and warmup_steps has none yet; '
+        '`scheduled` finds them.'
+      )
+    return schedule.Steps(self.warmup_steps, self.steps)
+
+  def images(self, last: int) -> schedule.Images:
+    """The images of a search that ended after step `last`."""
+    return schedule.images(
+      self.taken._replace(all=last),
+      self.batch_size,
+      self.sampling,
+      frozen=self.weight_rate == 0,
+    )
 
   @property
   def relaxation(self) -> Relaxed:
@@ -272,14 +341,14 @@ class SearchConfig:
     """`entropy` as points `(step, value)`; None without."""
     if self.entropy is None:
       return None if self.sampling is None else ((0, _ENTROPY),)
-    return piecewise.points(self.entropy, 'entropy', self.steps)
+    return piecewise.points(self.entropy, 'entropy', self.steps or 0)
 
   @property
   def skip_dropout_points(self) -> piecewise.Points | None:
     """`skip_dropout` as points `(step, rate)`; None without."""
     if self.skip_dropout is None:
       return None
-    found = piecewise.points(self.skip_dropout, 'skip_dropout', self.steps)
+    found = piecewise.points(self.skip_dropout, 'skip_dropout', self.steps or 0)
     for _, rate in found:  # In single precision, as it is used.
       if not 0 <= np.float32(rate) < 1:
         raise InputError(
@@ -303,9 +372,9 @@ class SearchConfig:
   def weight_tx(self) -> optax.GradientTransformation:
     """Optimizer of the supernet's weights, with its schedule."""
     if self.weight_rate is None:
-      return self.recipe.tx(self.steps)
+      return self.recipe.tx(self.taken.all)
     return self.recipe.tx(
-      self.warmup_steps, after=self.weight_rate * self.learning_rate
+      self.taken.warmup, after=self.weight_rate * self.learning_rate
     )
 
   @property
@@ -315,9 +384,9 @@ class SearchConfig:
       return optax.constant_schedule(self.temperature)
     return optax.exponential_decay(
       self.temperature,
-      transition_steps=max(1, self.steps - self.warmup_steps),
+      transition_steps=max(1, self.taken.all - self.taken.warmup),
       decay_rate=self.final_temperature / self.temperature,
-      transition_begin=self.warmup_steps,
+      transition_begin=self.taken.warmup,
     )
 
   @property
@@ -325,7 +394,7 @@ class SearchConfig:
     """Optimizer of the alphas: Adam, with a falling learning rate."""
     # It falls to 0, so that the last gradient's noise does not decide.
     rate = optax.cosine_decay_schedule(
-      self.alpha_learning_rate, max(1, self.steps - self.warmup_steps)
+      self.alpha_learning_rate, max(1, self.taken.all - self.taken.warmup)
     )
     return search.adam(rate, weight_decay=self.alpha_weight_decay)
 

@@ -39,22 +39,18 @@ _SMALLEST_RATIO = 1e-30  # A power of it is taken, in single precision.
 
 def check_schedule(config: 'SearchConfig') -> None:
   """Raises InputError where numbers of the schedules contradict."""
-  counts = ('steps', 'log_every', 'checkpoint_every', 'batch_size')
+  counts = ('log_every', 'checkpoint_every', 'batch_size')
   checks.check_least(1, **{name: getattr(config, name) for name in counts})
   checks.check_seed(config.seed)
-  most = config.steps - 1  # At least one step of the alphas.
-  if not 0 <= config.warmup_steps <= most:
-    raise InputError(
-      f'warmup_steps is {config.warmup_steps}; with steps {config.steps} it '
-      f'must be 0 to {most}'
-    )
+  _check_steps(config)
   rate = config.weight_rate
   if rate is not None and not 0 <= rate <= 1:
     raise InputError(f'weight_rate is {rate}; it must be 0 to 1')
-  if rate is not None and config.warmup_steps < 1:
+  frozen = rate is not None or config.sampling is not None
+  if frozen and config.warmup_steps is not None and config.warmup_steps < 1:
+    asked = 'relax=contributions' if rate is None else f'weight_rate={rate}'
     raise InputError(
-      f'weight_rate={rate} needs weights that have learnt; give at least 1 '
-      'warmup_steps'
+      f'{asked} needs weights that have learnt; give at least 1 warmup_steps'
     )
   rates = ('learning_rate', 'alpha_learning_rate')
   temperatures = ('temperature', 'final_temperature')
@@ -75,6 +71,30 @@ def check_schedule(config: 'SearchConfig') -> None:
     )
   decays = ('weight_decay', 'alpha_weight_decay')
   checks.check_not_negative(**{name: getattr(config, name) for name in decays})
+
+
+def _check_steps(config: 'SearchConfig') -> None:
+  """Raises InputError for steps that leave none for weights or alphas."""
+  if config.steps is not None:
+    checks.check_least(1, steps=config.steps)
+  if config.warmup_steps is None:
+    # Frozen weights have to learn before.
+    least = 1 if config.sampling is None else 2
+    if config.steps is not None and config.steps < least:
+      raise InputError(
+        f'steps is {config.steps}; with relax=contributions it must be at '
+        f'least {least}: weights learn, then alphas'
+      )
+    return
+  if config.steps is None:
+    checks.check_least(0, warmup_steps=config.warmup_steps)
+    return
+  most = config.steps - 1  # At least one step of the alphas.
+  if not 0 <= config.warmup_steps <= most:
+    raise InputError(
+      f'warmup_steps is {config.warmup_steps}; with steps {config.steps} it '
+      f'must be 0 to {most}'
+    )
 
 
 def check_constraint(config: 'SearchConfig') -> None:
@@ -145,7 +165,8 @@ def check_order(config: 'SearchConfig') -> None:
 
 def check_learnt(config: 'SearchConfig') -> None:
   """Raises InputError where a stopping rule needs more alpha steps."""
-  learnt = config.steps - config.warmup_steps
+  taken = config.taken
+  learnt = taken.all - taken.warmup
   if config.stop_skips is not None and learnt < PATIENCE:
     raise InputError(
       f'stop_skips={config.stop_skips} has no effect: alphas learn for '
@@ -173,7 +194,8 @@ def check_measurements(config: 'SearchConfig') -> None:
       f'eigenvalue_every is {every}; it must be a multiple of log_every '
       f'({config.log_every}), or measurements would not be logged'
     )
-  measured = config.steps // every - config.warmup_steps // every
+  taken = config.taken
+  measured = taken.all // every - taken.warmup // every
   needed = 1 if ratio is None else WINDOW + APART
   if measured < needed:
     raise InputError(

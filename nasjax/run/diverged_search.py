@@ -31,7 +31,8 @@ def message(config: SearchConfig, bad: divergence.Bad) -> str:
   }[bad.what]
   names = dict.fromkeys((cause, weights, alphas))
   rates = ', '.join(f'{name} {getattr(config, name)}' for name in names)
+  where = f'step {bad.step} of {config.taken.all}'
   return (
-    f'the search diverged: {seen} from step {bad.step} of {config.steps} on '
-    f'({rates}); lower {cause} and give another workdir'
+    f'the search diverged: {seen} from {where} on ({rates}); '
+    f'lower {cause} and give another workdir'
   )

@@ -108,6 +108,7 @@ def prepare(
   """
   kept, guarded, supernet = check(config, space, dataset, limited)
   train, valid = holdout.halves(dataset, config.seed)
+  config = config.scheduled(space.choices, datasets.size_of(train))
   smaller = min(datasets.size_of(train), datasets.size_of(valid))
   batches = datasets.batches_of(
     dataset, config.batch_size, smaller, config.cutout

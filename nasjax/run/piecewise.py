@@ -51,7 +51,7 @@ def points(given: float | str | Points, what: str, steps: int) -> Points:
   Args:
     given: a number, points, or either as `parse` takes it.
     what: name of the field, for messages.
-    steps: of the run.
+    steps: of the run; 0 where they are not known yet.
 
   Raises:
     InputError: numbers that are not finite, steps that do not rise, or a last
@@ -68,7 +68,9 @@ def points(given: float | str | Points, what: str, steps: int) -> Points:
   elif given:
     found = given
   else:
-    raise InputError(f'{what} has no points; write it as 0:0,{steps}:0.1')
+    raise InputError(
+      f'{what} has no points; write it as 0:0,{steps or 240}:0.1'
+    )
   for _, value in found:
     if not abs(value) < checks.LARGEST:
       raise InputError(f'{what} is {value}; it must be finite')

@@ -139,13 +139,13 @@ def _take_steps(inputs, parts, workdir, rows, compiled):
     its.described(state.alphas, state.step)
     return its, state, costs
 
-  with progress.Progress('search', config.steps) as bar:
+  with progress.Progress('search', config.taken.all) as bar:
     pool = ThreadPoolExecutor(max_workers=1)
     beginning = pool.submit(begin)
     pool.shutdown(wait=False)
     its, state, costs = interrupts.wait(beginning, bar.wait)
     advance = stepper(
-      config.warmup_steps,
+      config.taken.warmup,
       inputs.guarded,
       its.programs,
       costs,
@@ -158,7 +158,7 @@ def _take_steps(inputs, parts, workdir, rows, compiled):
       store,
       Run(state, rule.init(state.alphas)),
       advance,
-      steps=config.steps,
+      steps=config.taken.all,
       log_every=config.log_every,
       checkpoint_every=config.checkpoint_every,
       describe=functools.partial(outcome.describe, inputs.limits),
