@@ -166,13 +166,19 @@ def check_test_fraction(test_fraction: float) -> None:
     )
 
 
-def refuse_ignored(config: Any, ignored: Iterable[str], why: str) -> None:
+def refuse_ignored(
+  config: Any,
+  ignored: Iterable[str],
+  why: str,
+  instead: str = 'leave it out',
+) -> None:
   """Raises InputError where a field was given that nothing would read.
 
   Args:
     config: a dataclass whose fields have defaults.
     ignored: the fields without effect.
     why: as in "with order=first".
+    instead: what to do about it.
 
   Example:
     >>> @dataclasses.dataclass
@@ -184,4 +190,4 @@ def refuse_ignored(config: Any, ignored: Iterable[str], why: str) -> None:
   for name in ignored:
     given = getattr(config, name)
     if given != defaults[name]:
-      raise InputError(f'{name}={given} has no effect {why}; leave it out')
+      raise InputError(f'{name}={given} has no effect {why}; {instead}')

@@ -247,9 +247,10 @@ class SearchConfig:
     config_checks.check_names(self)
     config_checks.check_sampling(self)
     config_checks.check_order(self)
-    if self.steps is not None and self.warmup_steps is not None:
+    config_checks.check_measurements(self)
+    if self._has_steps:
       config_checks.check_learnt(self)
-      config_checks.check_measurements(self)
+      config_checks.check_measured(self)
     for derived in 'recipe', 'entropy_points', 'skip_dropout_points':
       getattr(self, derived)  # Checks its own fields.
     checks.check_least(
@@ -295,12 +296,25 @@ class SearchConfig:
     Raises:
       ValueError: they depend on the space and its images; see `scheduled`.
     """
-    if self.steps is None or self.warmup_steps is None:
+    if not self._has_steps:
       raise ValueError(
-        'a configuration without steps and warmup_steps has none yet; '
-        '`scheduled` finds them.'
+        'relax=contributions without steps and warmup_steps takes steps by the '
+        'space and its images; `scheduled` finds them.'
       )
-    return schedule.Steps(self.warmup_steps, self.steps)
+    return schedule.steps(
+      {}, 0, self.batch_size, self.sampling, self.steps, self.warmup_steps
+    )
+
+  @property
+  def _has_steps(self) -> bool:
+    """Whether the steps depend on neither the space nor its images."""
+    given = self.steps is not None or self.warmup_steps is not None
+    return given or self.sampling is None
+
+  @property
+  def _last(self) -> int:
+    """The last step; 0 where it is not known yet."""
+    return self.taken.all if self._has_steps else 0
 
   def images(self, last: int) -> schedule.Images:
     """The images of a search that ended after step `last`."""
@@ -341,14 +355,14 @@ class SearchConfig:
     """`entropy` as points `(step, value)`; None without."""
     if self.entropy is None:
       return None if self.sampling is None else ((0, _ENTROPY),)
-    return piecewise.points(self.entropy, 'entropy', self.steps or 0)
+    return piecewise.points(self.entropy, 'entropy', self._last)
 
   @property
   def skip_dropout_points(self) -> piecewise.Points | None:
     """`skip_dropout` as points `(step, rate)`; None without."""
     if self.skip_dropout is None:
       return None
-    found = piecewise.points(self.skip_dropout, 'skip_dropout', self.steps or 0)
+    found = piecewise.points(self.skip_dropout, 'skip_dropout', self._last)
     for _, rate in found:  # In single precision, as it is used.
       if not 0 <= np.float32(rate) < 1:
         raise InputError(

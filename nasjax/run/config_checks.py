@@ -42,16 +42,10 @@ def check_schedule(config: 'SearchConfig') -> None:
   counts = ('log_every', 'checkpoint_every', 'batch_size')
   checks.check_least(1, **{name: getattr(config, name) for name in counts})
   checks.check_seed(config.seed)
-  _check_steps(config)
   rate = config.weight_rate
   if rate is not None and not 0 <= rate <= 1:
     raise InputError(f'weight_rate is {rate}; it must be 0 to 1')
-  frozen = rate is not None or config.sampling is not None
-  if frozen and config.warmup_steps is not None and config.warmup_steps < 1:
-    asked = 'relax=contributions' if rate is None else f'weight_rate={rate}'
-    raise InputError(
-      f'{asked} needs weights that have learnt; give at least 1 warmup_steps'
-    )
+  _check_steps(config)
   rates = ('learning_rate', 'alpha_learning_rate')
   temperatures = ('temperature', 'final_temperature')
   names = temperatures + rates
@@ -75,25 +69,29 @@ def check_schedule(config: 'SearchConfig') -> None:
 
 def _check_steps(config: 'SearchConfig') -> None:
   """Raises InputError for steps that leave none for weights or alphas."""
-  if config.steps is not None:
-    checks.check_least(1, steps=config.steps)
-  if config.warmup_steps is None:
-    # Frozen weights have to learn before.
-    least = 1 if config.sampling is None else 2
-    if config.steps is not None and config.steps < least:
+  steps, warmup = config.steps, config.warmup_steps
+  asked = None
+  if config.weight_rate is not None:
+    asked = f'weight_rate={config.weight_rate}'
+  elif config.relax == 'contributions':
+    asked = 'relax=contributions'
+  least = 0 if asked is None else 1
+  for name, number, fewest in (
+    ('steps', steps, least + 1),  # At least one step of the alphas follows.
+    ('warmup_steps', warmup, least),
+  ):
+    if number is None:
+      continue
+    if asked is not None and 0 <= number < fewest:
       raise InputError(
-        f'steps is {config.steps}; with relax=contributions it must be at '
-        f'least {least}: weights learn, then alphas'
+        f'{name} is {number}; {asked} needs weights that have learnt: give at '
+        f'least {fewest}'
       )
-    return
-  if config.steps is None:
-    checks.check_least(0, warmup_steps=config.warmup_steps)
-    return
-  most = config.steps - 1  # At least one step of the alphas.
-  if not 0 <= config.warmup_steps <= most:
+    checks.check_least(fewest, **{name: number})
+  if steps is not None and warmup is not None and warmup >= steps:
     raise InputError(
-      f'warmup_steps is {config.warmup_steps}; with steps {config.steps} it '
-      f'must be 0 to {most}'
+      f'warmup_steps is {warmup}; with steps {steps} it must be {least} to '
+      f'{steps - 1}'
     )
 
 
@@ -135,16 +133,25 @@ def check_sampling(config: 'SearchConfig') -> None:
     checks.refuse_ignored(config, fields, f'with relax={given}')
     return
   checks.refuse_ignored(
-    config, ['final_temperature'], 'with relax=contributions'
+    config,
+    ['final_temperature'],
+    'with relax=contributions',
+    instead='leave it out, or give relax=softmax',
   )
   numbers = {name: getattr(config, name) for name in fields}
   checks.check_least(1, **{k: n for k, n in numbers.items() if n is not None})
   sampling = config.sampling
-  if sampling is not None and sampling.per_step > sampling.memory:
+  if sampling is None or sampling.per_step <= sampling.memory:
+    return
+  if config.networks_per_step is None:
     raise InputError(
-      f'networks_per_step is {sampling.per_step}; it must be at most networks, '
-      f'{sampling.memory}'
+      f'networks is {sampling.memory}; it must be at least networks_per_step, '
+      f'{sampling.per_step}'
     )
+  raise InputError(
+    f'networks_per_step is {sampling.per_step}; it must be at most networks, '
+    f'{sampling.memory}'
+  )
 
 
 def check_order(config: 'SearchConfig') -> None:
@@ -170,13 +177,14 @@ def check_learnt(config: 'SearchConfig') -> None:
   if config.stop_skips is not None and learnt < PATIENCE:
     raise InputError(
       f'stop_skips={config.stop_skips} has no effect: alphas learn for '
-      f'{learnt} steps (steps is {config.steps}, warmup_steps '
-      f'{config.warmup_steps}), and it takes at least {PATIENCE}; give '
-      'fewer warmup_steps or leave it out'
+      f'{learnt} steps (steps is {taken.all}, warmup_steps {taken.warmup}), '
+      f'and it takes at least {PATIENCE}; give steps and warmup_steps that are '
+      f'at least {PATIENCE} apart, or leave it out'
     )
 
 
 def check_measurements(config: 'SearchConfig') -> None:
+  """Raises InputError for measurements or a rule that cannot be, ever."""
   every, ratio = config.eigenvalue_every, config.stop_eigenvalue
   if ratio is not None and not 0 < ratio < 1:
     raise InputError(
@@ -194,12 +202,19 @@ def check_measurements(config: 'SearchConfig') -> None:
       f'eigenvalue_every is {every}; it must be a multiple of log_every '
       f'({config.log_every}), or measurements would not be logged'
     )
+
+
+def check_measured(config: 'SearchConfig') -> None:
+  """Raises InputError where there are too few measurements."""
+  every, ratio = config.eigenvalue_every, config.stop_eigenvalue
+  if every is None:
+    return
   taken = config.taken
   measured = taken.all // every - taken.warmup // every
   needed = 1 if ratio is None else WINDOW + APART
   if measured < needed:
     raise InputError(
-      f'eigenvalue_every is {every}; with steps {config.steps} and '
-      f'warmup_steps {config.warmup_steps} it is measured {measured} times, '
-      f'and must be at least {needed}'
+      f'eigenvalue_every is {every}; with steps {taken.all} and warmup_steps '
+      f'{taken.warmup} it is measured {measured} times, and must be at least '
+      f'{needed}'
     )

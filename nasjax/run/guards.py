@@ -66,7 +66,8 @@ def _check_sampled(config: SearchConfig, space: SearchSpace) -> None:
     if asked:
       raise InputError(
         f'{_given(config, name)} needs a relaxation that runs all ops, and '
-        f'{_given(config, "relax")} draws which ones run; {instead}'
+        f'{_given(config, "relax")} draws which ones run; {instead}, or '
+        'give relax=softmax'
       )
 
 

@@ -43,7 +43,9 @@ def kind_of(config: SearchConfig, space: SearchSpace) -> str:
   if drawn == (kind == 'sampled'):
     return kind
   does = 'draws which ops run' if drawn else 'runs all ops'
-  instead = 'sampled' if drawn else 'mixed or supernet=entangled'
+  instead = 'sampled, or relax=softmax'
+  if not drawn:
+    instead = 'mixed or supernet=entangled'
   raise InputError(
     f'supernet={kind} does not go with relax={config.described()["relax"]}, '
     f'which {does}; give supernet={instead}'

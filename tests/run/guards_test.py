@@ -30,15 +30,15 @@ def test_a_space_without_skips_has_none_to_drop_or_count():
     head=16,
     candidates=(ops.MBConv(3, 1), ops.MBConv(3, 3)),
   )
-  for option in ({'skip_dropout': '0.1'}, {'stop_skips': 1}):
-    (name,) = option
-    own = configs.of(SearchConfig, given | option)
+  for name, value in (('skip_dropout', '0.1'), ('stop_skips', 1)):
+    own = configs.of(SearchConfig, given | {name: value, 'relax': 'softmax'})
     refused(f'{name} has no effect: plain has', guards.of, own, plain)
 
 
 @pytest.mark.parametrize('fairness', config_lib.FAIRNESS)
 def test_flags_become_the_guards_that_they_name(fairness):
   given = {
+    'relax': 'softmax',
     'fairness': fairness,
     'entropy': '80:0,240:0.16',
     'skip_dropout': '0:0.5,240:0.02',

@@ -34,6 +34,7 @@ def _config(**options):
     ('straight_through', 'mixed', 'mixed'),
     ('gdas', None, 'sampled'),
     ('binary_gates', 'sampled', 'sampled'),
+    ('contributions', None, 'sampled'),
   ],
 )
 def test_a_kind_is_the_named_one_or_that_of_the_relaxation(
@@ -59,7 +60,7 @@ def test_a_kind_is_the_named_one_or_that_of_the_relaxation(
   [
     ({'supernet': 'big'}, "unknown supernet 'big'; choose from mixed, sampled"),
     (
-      {'supernet': 'sampled'},
+      {'supernet': 'sampled', 'relax': 'softmax'},
       'does not go with relax=softmax, which runs all ops; give '
       'supernet=mixed or supernet=entangled',
     ),
@@ -70,6 +71,11 @@ def test_a_kind_is_the_named_one_or_that_of_the_relaxation(
     (
       {'supernet': 'entangled', 'relax': 'binary_gates'},
       'relax=binary_gates, which draws which ops run; give supernet=sam',
+    ),
+    (
+      {'supernet': 'mixed'},  # As one who does not know of the default.
+      'relax=contributions, which draws .*; give supernet=sampled, or '
+      'relax=softmax',
     ),
   ],
 )
@@ -166,9 +172,8 @@ def test_what_is_left_is_the_same_where_images_are_streamed(draw):
 @pytest.mark.slow
 def test_an_entangled_search_leaves_the_weights_that_it_reports(tmp_path):
   workdir = tmp_path / 'run'
-  config = _config(
-    space='tiny', supernet='entangled', steps=6, warmup_steps=2, batch_size=50
-  )
+  config = _config(space='tiny', supernet='entangled', relax='softmax')
+  config |= {'steps': 6, 'warmup_steps': 2, 'batch_size': 50}
   architecture = search_run(config, workdir).architecture
   record = space.read_record(workdir / 'architecture.json')
   inputs = search_prepare(config)
