@@ -1,5 +1,6 @@
 """Kinds of supernets, and the weights that a derived network inherits."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -32,6 +33,8 @@ def kind_of(config: SearchConfig, space: SearchSpace) -> str:
     InputError: the kind does not fit the relaxation or the space.
   """
   drawn = relax.is_sampled(config.relaxation, space.choices)
+  if drawn:
+    _check_names(config, space)
   kind = config.supernet
   if kind is None:
     return 'sampled' if drawn else 'mixed'
@@ -50,6 +53,17 @@ def kind_of(config: SearchConfig, space: SearchSpace) -> str:
     f'supernet={kind} does not go with relax={config.described()["relax"]}, '
     f'which {does}; give supernet={instead}'
   )
+
+
+def _check_names(config: SearchConfig, space: SearchSpace) -> None:
+  """Raises InputError where a name has several choices: none is sampled."""
+  for name, choice in space.choices.items():
+    if choice.shape:
+      raise InputError(
+        f'relax={config.described()["relax"]} draws one op per name, and '
+        f'{name!r} of {space.name} has {math.prod(choice.shape)} choices; give '
+        'relax=softmax, or a name to each choice'
+      )
 
 
 def network(kind: str, space: SearchSpace, numerics: Numerics) -> nn.Module:

@@ -198,7 +198,8 @@ def _check_places(choices: Mapping[str, Choice], params: Tree) -> None:
       raise ValueError(
         'a relaxation that samples ops requires the weights of an op at '
         f'params[choice][option]; the network has params named '
-        f'{", ".join(map(repr, elsewhere))}, but no params[{name!r}].'
+        f'{", ".join(map(repr, elsewhere))}, but no params[{name!r}]; use a '
+        'relaxation that runs all ops, such as softmax.'
       )
 
 

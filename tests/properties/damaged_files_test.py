@@ -24,6 +24,7 @@ from nasjax.run import datasets, finished, training
 from nasjax.run.workdir import metrics_file
 from tests.conftest import images
 from tests.experiments.told_cases import search_run, train_as_told
+from tests.run.run_cases import FEW
 
 SEED = int(os.environ['SEED'])
 ARCHITECTURES = int(os.environ.get('MUTATIONS_ARCHITECTURE', '60'))
@@ -225,7 +226,7 @@ def _taught(root):
 def _searched(root):
   config = cli.defaults(search.OPTIONS)
   config |= {'space': 'tiny', 'limit': ['macs=9M'], 'batch_size': 10}
-  config |= {'steps': 4, 'warmup_steps': 2, 'log_every': 1}
+  config |= {'steps': 4, 'warmup_steps': 2, 'log_every': 1, **FEW}
   return search_run(config, root / 'search', 'a command')
 
 

@@ -18,6 +18,7 @@ from nasjax.run.workdir import diverged_file, metrics_file
 from nasjax.space import argmax, init_alphas
 from tests.conftest import refused
 from tests.experiments.told_cases import search_run, train_as_told
+from tests.run.run_cases import FEW
 
 
 def _watch(most=0):
@@ -76,15 +77,16 @@ def test_a_state_is_looked_at_where_no_loss_tells():
 SEARCH = {'space': 'tiny', 'limit': ['macs=60k'], 'batch_size': 16}
 SEARCH |= {'steps': 12, 'warmup_steps': 4, 'log_every': 2}
 SEARCH |= {'checkpoint_every': 2}
+SOFTMAX = {'relax': 'softmax'}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
   ('told', 'cause', 'last'),
   [
-    ({'learning_rate': 1e30}, 'learning_rate', 4),
-    ({'alpha_learning_rate': 1e38}, 'alpha_learning_rate', 8),
-    ({'constraint': 'linear', 'strength': '1e38'}, 'strength', 8),
+    (FEW | {'learning_rate': 1e30}, 'learning_rate', 4),
+    (SOFTMAX | {'alpha_learning_rate': 1e38}, 'alpha_learning_rate', 8),
+    (FEW | {'constraint': 'linear', 'strength': '1e38'}, 'strength', 8),
   ],
 )
 def test_a_search_that_diverges_says_so_when_it_does(

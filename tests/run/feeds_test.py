@@ -19,6 +19,7 @@ from nasjax.run import (
 from nasjax.run.workdir import metrics_file
 from tests.conftest import images, prepare_tfds, refused
 from tests.experiments.told_cases import search_run
+from tests.run.run_cases import FEW
 
 pytest.importorskip('grain')
 SHAPE = (6, 6, 3)
@@ -201,6 +202,7 @@ def _search(root, workdir, **options):
     'batch_size': 6,
     'log_every': 1,
     'checkpoint_every': 3,
+    **FEW,
   }
   config = cli.defaults(search.OPTIONS) | given | options
   return search_run(config, workdir).architecture

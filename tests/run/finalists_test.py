@@ -20,6 +20,7 @@ from nasjax.run.config import SearchConfig
 from tests.conftest import refused
 from tests.experiments.sweep import sweep_cases
 from tests.experiments.told_cases import search_prepare, search_run
+from tests.run.run_cases import FEW
 
 
 def _alphas(s, rng):
@@ -144,6 +145,7 @@ def _config(**given):
     'batch_size': 8,
     'finalists': 2,
     'finalist_epochs': 2,
+    **FEW,
   }
   return {**cli.defaults(search.OPTIONS), **small, **given}
 

@@ -13,6 +13,7 @@ from nasjax.run.config import SearchConfig
 from nasjax.run.finished import Taught
 from nasjax.run.train_network import train_network
 from tests.conftest import images, refused
+from tests.run.run_cases import FEW
 
 TINY = spaces.tiny(num_classes=3)
 MACS = cost.macs(TINY)
@@ -20,7 +21,7 @@ LIMITS = {MACS: 8000}
 SET = data.from_arrays(images(60), np.arange(60) % 3)
 KEEP = functools.partial(constraint.keep, form='hinge', number=2.0)
 SMALL = {'steps': 6, 'warmup_steps': 2, 'batch_size': 8, 'log_every': 1}
-SMALL |= {'constraint': KEEP, 'progress': False}
+SMALL |= {'constraint': KEEP, 'progress': False, **FEW}
 TRAINED = {'epochs': 2, 'batch_size': 12, 'progress': False}
 TRAINED |= {'valid_fraction': 0.25}
 

@@ -15,10 +15,12 @@ from nasjax.run.hosts import devices
 from nasjax.run.workdir import metrics_file
 from tests.conftest import refused
 from tests.experiments.told_cases import search_run
+from tests.run.run_cases import FEW
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 SEARCH = '--space=tiny --limit=macs=60k --steps=6 --warmup_steps=2'.split()
 SEARCH += '--log_every=1 --checkpoint_every=4 --batch_size=16'.split()
+SEARCH += [f'--{name}={number}' for name, number in FEW.items()]
 TRAIN = ['--epochs=1', '--batch_size=400', '--learning_rate=0.001']
 
 
@@ -55,7 +57,7 @@ def test_scripts_on_eight_devices_do_what_they_do_on_one(tmp_path):
   found, trained = tmp_path / 's8', tmp_path / 't8'
   _call(8, 'search', f'--workdir={found}', *SEARCH)
   own = {'space': 'tiny', 'limit': ['macs=60k'], 'steps': 6, 'warmup_steps': 2}
-  own |= {'log_every': 1, 'checkpoint_every': 4, 'batch_size': 16}
+  own |= {'log_every': 1, 'checkpoint_every': 4, 'batch_size': 16, **FEW}
   search_run(cli.defaults(search.OPTIONS) | own, tmp_path / 's1')
   _close(*(metrics_file.read(d) for d in (tmp_path / 's1', found)))
   # It goes on from what it left, on as many devices.

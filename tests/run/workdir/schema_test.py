@@ -22,6 +22,7 @@ from nasjax.run.workdir import (
 )
 from tests.conftest import images, refused
 from tests.experiments.told_cases import search_run, train_as_told
+from tests.run.run_cases import FEW
 
 OPS = '''"""Ops of a user's."""
 
@@ -73,7 +74,7 @@ def root(tmp_path_factory):
     _train(root / 'own', **own)
     config = cli.defaults(search.OPTIONS)
     config |= {'space': 'tiny', 'limit': ['macs=9M'], 'batch_size': 10}
-    config |= {'steps': 4, 'warmup_steps': 2, 'log_every': 1}
+    config |= {'steps': 4, 'warmup_steps': 2, 'log_every': 1, **FEW}
     search_run(config, root / 'search', 'a command')
   return root
 
