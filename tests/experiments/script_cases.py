@@ -17,6 +17,7 @@ from tests.children import child
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SMALL = '--space=tiny --limit=macs=60k --steps=24 --warmup_steps=6'.split()
 SMALL += '--log_every=3 --checkpoint_every=4 --batch_size=16'.split()
+SMALL += '--networks=40 --networks_per_step=4 --network_images=64'.split()
 
 
 def start(module, *args, quick=False, stderr=subprocess.PIPE):

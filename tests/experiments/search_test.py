@@ -57,6 +57,7 @@ def test_a_killed_search_ends_bit_for_bit_where_it_would_have(
 
 
 STOPPED = {'space': 'tiny', 'steps': 60, 'warmup_steps': 4, 'batch_size': 16}
+STOPPED |= {'relax': 'softmax'}
 STOPPED |= {'log_every': 1, 'checkpoint_every': 3, 'alpha_weight_decay': 1e-3}
 STOPPED |= {'constraint': 'linear', 'strength': '20', 'skip_dropout': '0.2'}
 STOPPED |= {'entropy': '0:0,60:0.1', 'eigenvalue_every': 1, 'stop_skips': 1}
@@ -250,13 +251,14 @@ def test_the_bar_shows_losses_and_costs_against_limits_from_the_start(
   _, err = searched_and_said
   written = err.replace('\r', '\n').splitlines()
   assert any('compiling weight step' in line for line in written)
-  shown = [line for line in written if 'train ' in line]
+  shown = [line for line in written if 'train ' in line or 'valid ' in line]
   assert all(' of 60.0k' in line and '<' in line for line in shown)
   for step in range(3, 25, 3):
     *_, line = (line for line in shown if f' {step}/24 ' in line)
     assert ('valid ' in line) == (step > 6)  # Alphas wait.
+    assert ('train ' in line) == (step <= 6)  # Then weights are frozen.
     assert re.search(r'<(\d\d:\d\d|\?)\]', line)  # Time left, once known.
-    assert re.search(r'train \d\.\d{3}', line)
+    assert re.search(r'(train|valid) \d\.\d{3}', line)
   assert '<00:00]' in line
 
 
@@ -302,6 +304,7 @@ def test_a_search_by_another_relaxation_derives_from_its_law(tmp_path, name):
 
 # Bad input.
 LAGRANGIAN = {'constraint': 'lagrangian'}
+SOFTMAX = {'relax': 'softmax'}
 
 
 @pytest.mark.parametrize(
@@ -363,7 +366,7 @@ LAGRANGIAN = {'constraint': 'lagrangian'}
       'has no effect with relax=straight_through',
     ),
     (
-      {'fairness': 'strict', 'skip_dropout': '0.1'},
+      SOFTMAX | {'fairness': 'strict', 'skip_dropout': '0.1'},
       'has no effect with fairness=strict',
     ),
     ({'temperature': 0.0}, 'temperature is 0.0; it must be positive'),
@@ -371,11 +374,14 @@ LAGRANGIAN = {'constraint': 'lagrangian'}
     ({'temperature': 1e-50}, 'temperature is 1e-50, which is 0 in single'),
     ({'final_temperature': 0.0}, 'final_temperature is 0.0; it must be'),
     ({'temperature': float('inf')}, 'must be positive and finite'),
-    ({'steps': 0}, 'steps is 0; it must be at least 1'),
+    (SOFTMAX | {'steps': 0}, 'steps is 0; it must be at least 1'),
     ({'seed': -1}, 'seed is -1; it must be 0 to 4294967295'),
-    ({'warmup_steps': 240}, 'warmup_steps is 240; with steps 240 .*0 to 239'),
     (
-      {'temperature': 1e38, 'final_temperature': 1e-37},
+      SOFTMAX | {'steps': 240, 'warmup_steps': 240},
+      'warmup_steps is 240; with steps 240 .*0 to 239',
+    ),
+    (
+      SOFTMAX | {'temperature': 1e38, 'final_temperature': 1e-37},
       'final_temperature is 1e-37, 1e-75 times the temperature; it must be',
     ),
     ({'limit': ['macs=1e39']}, "limit 'macs=1e39' is not positive and finite"),
@@ -401,7 +407,7 @@ LAGRANGIAN = {'constraint': 'lagrangian'}
     ({'entropy': 'much'}, "entropy: 'much' is no number"),
     ({'entropy': 'nan'}, 'entropy is nan; it must be finite'),
     (
-      {'entropy': '0:0,200:0.1'},
+      SOFTMAX | {'entropy': '0:0,200:0.1'},
       'entropy 0:0,200:0.1 ends at step 200, before the run; with steps 240 '
       'its last step must be 240 or more',
     ),
@@ -411,7 +417,10 @@ LAGRANGIAN = {'constraint': 'lagrangian'}
       {'skip_dropout': '1.0'},
       r'skip_dropout is 1.0; it must be at least 0 and',
     ),
-    ({'skip_dropout': '0:0.5,100:0'}, 'ends at step 100, before the run'),
+    (
+      SOFTMAX | {'skip_dropout': '0:0.5,100:0'},
+      'ends at step 100, before the run',
+    ),
     (
       {'fairness': 'very'},
       "unknown fairness 'very'; choose from none, uniform",
@@ -425,7 +434,7 @@ LAGRANGIAN = {'constraint': 'lagrangian'}
     (
       {'stop_skips': 1, 'steps': 85, 'warmup_steps': 80},
       r'stop_skips=1 has no effect: alphas learn for 5 steps \(steps is 85, '
-      r'warmup_steps 80\), and it takes at least 10; give fewer warmup_steps',
+      r'warmup_steps 80\), and it takes at least 10; .* at least 10 apart',
     ),
     (
       {'stop_skips': 1, 'steps': 89, 'warmup_steps': 80},
@@ -439,11 +448,11 @@ LAGRANGIAN = {'constraint': 'lagrangian'}
     ({'eigenvalue_every': 0}, 'eigenvalue_every is 0; it must be at least 1'),
     ({'eigenvalue_every': 15}, r'a multiple of log_every \(10\)'),
     (
-      {'eigenvalue_every': 20, 'stop_eigenvalue': 0.75},
+      SOFTMAX | {'eigenvalue_every': 20, 'stop_eigenvalue': 0.75},
       'it is measured 8 times, and must be at least 9',
     ),
     (
-      {'eigenvalue_every': 200, 'warmup_steps': 200},
+      {'eigenvalue_every': 200, 'steps': 240, 'warmup_steps': 200},
       'it is measured 0 times, and must be at least 1',
     ),
     ({'batch_size': 5000}, 'batch_size is 5000; with 2500 examples it must be'),
@@ -473,6 +482,7 @@ def test_flags_reach_the_search_that_they_are_of(monkeypatch):
   given = {'order': 'implicit', 'neumann_terms': 5, 'neumann_rate': 0.02}
   given |= {'space': 'tiny', 'limit': ['macs=60k'], 'skip_dropout': '0.3'}
   given |= {'weight_decay': 0.25, 'learning_rate': 0.1, 'steps': 240}
+  given |= {'relax': 'softmax'}
   config = cli.defaults(search.OPTIONS) | given
   monkeypatch.setattr(
     search_lib.hypergradient, 'implicit_with', lambda **kwargs: kwargs

@@ -15,6 +15,7 @@ FEW = {'networks': 16, 'networks_per_step': 4, 'network_images': 16}
 class Alphas(NamedTuple):
   step: jax.Array
   alphas: dict
+  judged: tuple = ()  # No networks.
 
 
 def keep(s, limit, **given):

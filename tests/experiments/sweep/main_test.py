@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 import re
 import shutil
@@ -93,6 +94,30 @@ def test_a_dry_run_counts_what_there_is_to_do_and_writes_nothing(tmp_path):
   assert 'efficientnet_lite0_2px cannot be scaled to' in text
   assert 'assumed' not in text
   assert 'assumed: 4e-10 s per MAC' in '\n'.join(dry.lines(prepared))
+
+
+def test_a_search_is_assumed_to_take_the_images_of_its_rule(tmp_path):
+  rule = {'search_steps': None, 'search_warmup_steps': None}
+  prepared = sweep_prepare(config(**rule), tmp_path / 'run', '')
+  levels, _, setting, searched, *_ = prepared
+  found = dry._search_seconds(setting, searched, levels)
+  # 55 images of weights, 3 options, batches of 8; 16 networks on 16 images.
+  trained, judged = 8 * math.ceil(12 * 3 * 55 / 8), 16 * 16
+  one = dry.SECONDS_PER_MAC * cost.macs(searched).bounds()[1] / 2
+  wanted = one * (trained + judged / 3) + 3 * dry.SECONDS_TO_COMPILE
+  assert found == pytest.approx(wanted, rel=1e-6)
+
+
+@pytest.mark.slow
+def test_a_search_records_the_images_that_it_computed(whole):
+  records = [
+    json.loads(path.read_text())
+    for path in whole.glob('searches/*/member.json')
+  ]
+  assert len(records) == 3
+  # 2 weight steps of 8 images; 6 alpha steps of 4 networks on 16 images.
+  images = 2 * 8 + 6 * 4 * 16
+  assert {(r['steps'], r['images']) for r in records} == {(8, images)}
 
 
 @pytest.mark.slow

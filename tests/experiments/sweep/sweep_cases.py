@@ -10,6 +10,7 @@ from experiments.sweep import sweep_flags
 from nasjax import cost, data, ops, report, spaces, zoo
 from nasjax.run import search_loop, training
 from tests.conftest import images
+from tests.run.run_cases import FEW
 
 
 def speck(*, image_size=8, channels=1, num_classes=10):
@@ -63,6 +64,7 @@ def config(**given):
     'search_batch_size': 8,
     'search_log_every': 1,
     'search_checkpoint_every': 4,
+    **{f'search_{name}': number for name, number in FEW.items()},
     # So that searches differ, though they are short.
     'search_alpha_learning_rate': 0.5,
   }
