@@ -85,8 +85,8 @@ class SearchConfig:
   supernet: str | None = option(
     None,
     f'how the supernet computes its candidates, {_one_of(SUPERNETS)}; not '
-    'given: sampled if the relaxation samples ops (gdas, binary_gates), else '
-    'mixed',
+    'given: sampled if the relaxation samples ops (contributions, gdas, '
+    'binary_gates), else mixed',
   )
   relax: str | Relaxed = option(
     'contributions',
@@ -136,7 +136,8 @@ class SearchConfig:
     None,
     "learning rate of the supernet's weights after the warm-up, as a fraction "
     'of the peak; it falls to 0 before, over the warm-up; 0 freezes the '
-    'weights; not given: the rate falls over all steps',
+    'weights; not given: 0 with relax=contributions, else the rate falls over '
+    'all steps',
     parse=checks.parse_number,
   )
   optimizer: str = option(
