@@ -122,7 +122,7 @@ def test_bad_recipes_are_one_line(options):
 
 def test_decays_and_rates_reach_their_own_optimizer():
   """With gradients of 0, what is left of the first step is the decay."""
-  given = {'limit': ['macs=60k'], 'space': 'tiny'}
+  given = {'limit': ['macs=60k'], 'space': 'tiny', 'steps': 240}
   zeros = {'a': np.zeros((2, 2), np.float32)}
   ones = {'a': np.ones((2, 2), np.float32)}
   moved = {}
