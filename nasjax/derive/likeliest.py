@@ -39,6 +39,7 @@ def likeliest(
   limits: Limits,
   number: int,
   *,
+  like: Architecture | None = None,
   fill: float = 0.0,
   seconds: float = SECONDS,
 ) -> list[Architecture]:
@@ -54,6 +55,8 @@ def likeliest(
       scores.
     limits: cost of the space to the largest value allowed, in the cost's unit.
     number: how many, at least 1.
+    like: only those with its option of the drawn choice, such as its
+      downsampling pattern; None allows all.
     fill: minimum fraction of at least one limit that each uses, 0 to 1. If no
       architecture does, `fill` is ignored.
     seconds: time limit of the solver for each part. A part without a solution
@@ -61,7 +64,7 @@ def likeliest(
 
   Returns:
     Different architectures; fewer than `number` where there are no more. The
-    first one is that of `within`.
+    first one is that of `within`, unless `like` excludes it.
 
   Raises:
     InputError: no architecture satisfies the limits, or none was found in time.
@@ -81,10 +84,20 @@ def likeliest(
   check_seconds(seconds)
   check_costs(space, limits)
   problem = Problem(scores_of(space, alphas), limits)
-  best = solved(problem, drawn(space.choices), fill, seconds).index
+  split = drawn(space.choices)
+  if like is None or split is None:
+    start, best = {}, solved(problem, split, fill, seconds).index
+  else:
+    start = {split.axis: like.index[split.axis]}
+    best = _best_with(space, problem, start, fill, seconds)
+    if best is None:
+      raise InputError(
+        f'no architecture with {split.options[start[split.axis]]} satisfies '
+        'the limits, or none was found in time'
+      )
   filled = uses_at(best, problem.limits, fill)
   order = itertools.count()  # Of equal values the first comes first.
-  heap = [(-problem.value(best), next(order), _Part({}, best))]
+  heap = [(-problem.value(best), next(order), _Part(start, best))]
   found: list[Index] = []
   while heap and len(found) < number:
     _, _, part = heapq.heappop(heap)

@@ -1,9 +1,10 @@
 """The last stage of a search: trains a few probable architectures.
 
 The alphas of a short search say little, and a supernet with shared weights
-ranks networks of equal cost poorly. So this stage trains the most probable
-architecture of each downsampling pattern within the limits, then more
-architectures near the best one. They train from scratch on the weight half, and
+ranks networks of equal cost poorly. So this stage trains the best architecture
+of each downsampling pattern within the limits, then more architectures with the
+pattern of the best one: the next best by their scores, or samples of the
+probabilities of a mixture. They train from scratch on the weight half, and
 the one with the best accuracy on the alpha half is chosen. No other images are
 used.
 
@@ -73,9 +74,7 @@ def chosen(
   found = derive.leaders(space, logits, limits, fill=fill)[:number]
   accuracies = [accuracy(a) for a in found]
   best = found[_best(accuracies)]
-  rng = np.random.default_rng(config.seed)
-  more = number - len(found)
-  found += derive.finalists(best, logits, limits, more, rng, fill=fill)
+  found += _more(inputs, logits, best, found)
   accuracies += [accuracy(a) for a in found[len(accuracies) :]]
   records = [
     {
@@ -86,6 +85,30 @@ def chosen(
     for a, value in zip(found, accuracies, strict=True)
   ]
   return found[_best(accuracies)], records
+
+
+def _more(
+  inputs: Inputs,
+  logits: Alphas,
+  best: Architecture,
+  found: list[Architecture],
+) -> list[Architecture]:
+  """Further finalists with the drawn option of the best one so far.
+
+  Probabilities are sampled. Scores of contributions are no log-probabilities:
+  their scale says nothing of how sure they are, so the next best ones follow.
+  """
+  config, limits = inputs.config, inputs.limits
+  more = config.finalists - len(found)
+  if not more:
+    return []
+  if config.sampling is None:
+    rng = np.random.default_rng(config.seed)
+    return derive.finalists(best, logits, limits, more, rng, fill=config.fill)
+  following = derive.likeliest(
+    inputs.space, logits, limits, more + 1, like=best, fill=config.fill
+  )
+  return [a for a in following if a not in found][:more]
 
 
 def _best(accuracies: list[float | None]) -> int:

@@ -41,6 +41,32 @@ def test_they_are_the_best_of_all_in_order(preset, seed, fill):
   assert within[0] == first
 
 
+@pytest.mark.parametrize('seed', range(2))
+def test_those_like_another_have_its_pattern(seed):
+  s = spaces.tiny_macro()
+  macs = cost.macs(s)
+  alphas = space.init_alphas(s, jax.random.key(seed), 1.0)
+  limits = {macs: sum(macs.bounds()) // 2}
+  for leader in derive.leaders(s, alphas, limits):
+    within = [
+      a
+      for a in _all(s)
+      if macs.exact(a) <= limits[macs] and a.choice[0] == leader.choice[0]
+    ]
+    within.sort(key=lambda a: -derive.log_prob(a, alphas))
+    found = derive.likeliest(s, alphas, limits, 6, like=leader)
+    assert found == within[:6]
+    assert found[0] == leader
+  _, dear = sorted(
+    derive.leaders(s, alphas, {macs: macs.bounds()[1]}),
+    key=lambda a: min(
+      macs.exact(b) for b in _all(s) if b.choice[0] == a.choice[0]
+    ),
+  )
+  low = {macs: macs.bounds()[0]}
+  refused('satisfies', derive.likeliest, s, alphas, low, 1, like=dear)
+
+
 def test_no_architecture_is_refused_as_by_within():
   s = spaces.tiny()
   macs, alphas = cost.macs(s), space.init_alphas(s)

@@ -226,13 +226,16 @@ def test_another_network_of_a_finalist_is_refused(few, searched, tmp_path):
   assert not (workdir / 'architecture.json').exists()
 
 
+@pytest.mark.parametrize('relax', ['contributions', 'softmax'])
 @pytest.mark.parametrize('worth', ['leader', 'other leader', 'neighbour'])
-def test_whoever_labels_most_right_is_taken(worth, few, tmp_path, monkeypatch):
+def test_whoever_labels_most_right_is_taken(
+  worth, relax, few, tmp_path, monkeypatch
+):
   s = spaces.tiny_macro()
   macs = cost.macs(s)
   limits = {macs: 0.9 * macs.bounds()[1]}
   alphas = _alphas(s, np.random.default_rng(1))
-  config = _config(finalists=5)
+  config = _config(finalists=5, relax=relax)
   leaders = derive.leaders(s, alphas, limits, fill=0.5)
   seen = []
 
@@ -256,6 +259,9 @@ def test_whoever_labels_most_right_is_taken(worth, few, tmp_path, monkeypatch):
     derive.log_prob(a, alphas) for a in seen
   ]
   assert len(set(seen)) == 5
+  if relax == 'contributions':  # The next best by their scores.
+    own = derive.likeliest(s, alphas, limits, 4, like=best, fill=0.5)
+    assert seen[2:] == own[1:]
 
 
 @pytest.mark.parametrize(
