@@ -3,11 +3,11 @@
   python -m benchmarks.truth.speed [--turns=5] [--steps=100]
 
 prints a Markdown table of CPU seconds, on the proxy of NAS-Bench-Macro with
-random images: 6,000 path steps against 6,000 steps of training a network alone,
-of mean cost (three of them, whose MACs are nearest to the mean); 200 networks
-judged on 1,000 images; the alpha steps of a search; a whole search of 6,000
-path steps; and deriving. Path steps and training steps take turns in one
-process, so other work on the machine falls on both.
+random images: 6,000 path steps against 6,000 steps of training networks alone;
+200 networks judged on 1,000 images; the alpha steps of a search; a whole search
+of 6,000 path steps; and deriving. Path steps and training steps are of the same
+six networks, drawn at random, and take turns in one process, so other work on
+the machine falls on both.
 """
 
 import statistics
@@ -24,9 +24,15 @@ from benchmarks.truth import by_contributions, proxy
 from nasjax import constraint, cost, data, derive, guard, relax, search, train
 from nasjax.ops import Numerics
 from nasjax.search import contributions
-from nasjax.space import Architecture, Space, as_chain, init_alphas
+from nasjax.space import (
+  Architecture,
+  Space,
+  as_chain,
+  init_alphas,
+  one_hot,
+)
 
-STEPS, ALONE, JUDGED = 6000, 3, 200
+STEPS, ALONE, JUDGED = 6000, 6, 200
 
 
 class Timed(NamedTuple):
@@ -48,17 +54,17 @@ def images(number: int) -> data.Arrays:
   )
 
 
-def mean_networks(space: Space) -> list[Architecture]:
-  """The networks whose MACs are nearest to those at equal probabilities."""
-  macs = cost.macs(space)
-  mean = float(macs(relax.softmax(init_alphas(space.choices))))
+def drawn(space: Space) -> list[Architecture]:
+  """Random networks, all options equally often."""
   rng = np.random.default_rng(0)
-  sizes = [len(choice) for choice in space.choices.values()]
-  drawn = np.unique(rng.integers(0, sizes, (400, len(sizes))), axis=0)
-  found = [
-    Architecture.from_indices(space, tuple(map(int, row))) for row in drawn
+  columns = []
+  for choice in space.choices.values():
+    each = np.arange(ALONE) % len(choice)
+    columns.append(rng.permutation(each))
+  return [
+    Architecture.from_indices(space, tuple(map(int, row)))
+    for row in np.stack(columns, 1)
   ]
-  return sorted(found, key=lambda a: abs(macs.exact(a) - mean))[:ALONE]
 
 
 def compiled(step: Callable, *args: Any) -> tuple[Callable, float]:
@@ -104,7 +110,7 @@ def run(turns: int, steps: int) -> dict[str, Any]:
 
   small = as_chain(proxy.SPACE.small)
   alone = []
-  for a in mean_networks(small):
+  for a in drawn(small):
     own = train.make(
       small.fix(a).network(Numerics()),
       batches,
@@ -113,17 +119,22 @@ def run(turns: int, steps: int) -> dict[str, Any]:
     )
     begun = jax.jit(own.init)(jax.random.key(0), learnt)
     step, seconds = compiled(own.step, begun, learnt)
-    alone.append([step, begun, seconds])
+    # Alphas so far apart that only this network is drawn.
+    sure = {name: np.asarray(1e3 * p) for name, p in one_hot(a).items()}
+    alone.append([step, begun, seconds, sure])
 
   paths, singles = [], []
   for _ in range(turns + 1):  # The first turn warms up.
-    state, seconds = turn(path, state, (learnt,), steps)
-    paths.append(seconds)
-    each = []
+    both = np.zeros(2)
     for one in alone:
-      one[1], seconds = turn(one[0], one[1], (learnt,), steps // ALONE)
-      each.append(seconds)
-    singles.append(statistics.fmean(each))
+      state, seconds = turn(
+        path, state._replace(alphas=one[3]), (learnt,), steps
+      )
+      one[1], own_seconds = turn(one[0], one[1], (learnt,), steps)
+      both += seconds, own_seconds
+    paths.append(both[0] / ALONE)
+    singles.append(both[1] / ALONE)
+  state = state._replace(alphas=init_alphas(proxy.SPACE.choices))
 
   alpha, alpha_compile = compiled(parts.alpha_step, state, learnt, valid)
   state, _ = turn(alpha, state, (learnt, valid), 1)
@@ -167,7 +178,7 @@ def table_of(found: dict[str, Any]) -> str:
   rows = [
     (f'{steps} path steps', STEPS * found['path']),
     (
-      f'{steps} training steps of a network of mean cost',
+      f'{steps} training steps of the same networks alone',
       STEPS * found['alone'],
     ),
     (f'{number} alpha steps, {8 * number} networks', number * found['alpha']),
@@ -186,7 +197,7 @@ def table_of(found: dict[str, Any]) -> str:
 def define() -> None:
   """Defines the flags; not on import, since scripts have the same names."""
   flags.DEFINE_integer('turns', 5, 'Turns of each.', 1)
-  flags.DEFINE_integer('steps', 99, 'Steps in a turn.', ALONE)
+  flags.DEFINE_integer('steps', 30, 'Steps of each network in a turn.', 1)
 
 
 def main(argv: Sequence[str]) -> None:
