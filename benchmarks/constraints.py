@@ -87,7 +87,9 @@ def config(case: Case) -> dict[str, Any]:
   given = {'constraint': case.form, 'limit': limit, 'seed': case.seed}
   if case.number is not None:
     given[constraint.FORMS[case.form].option] = f'{case.number:.15g}'
-  return {**cli.defaults(script.OPTIONS), **SIZES, **given}
+  # Alphas that follow the gradient of a mixture.
+  mixture = {'relax': 'softmax', 'fill': 0.98}
+  return {**cli.defaults(script.OPTIONS), **mixture, **SIZES, **given}
 
 
 def any_case(form: str = 'lagrangian', seed: int = 0) -> Case:

@@ -58,23 +58,33 @@ SETTLED = {'zoo': '', 'search_supernet': 'entangled'}
 SUPERNETS = {
   'mixture_250': (
     'a supernet, 250 steps of the mixture',
-    {'steps': 250, 'warmup_steps': 249},
+    {'relax': 'softmax', 'steps': 250, 'warmup_steps': 249},
   ),
   'mixture_1000': (
     'a supernet, 1,000 steps of the mixture',
-    {'steps': 1000, 'warmup_steps': 999},
+    {'relax': 'softmax', 'steps': 1000, 'warmup_steps': 999},
   ),
   'strict_1000': (
     'a supernet, 1,000 steps of one network each',
-    {'steps': 1000, 'warmup_steps': 999, 'fairness': 'strict'},
+    {
+      'relax': 'softmax',
+      'steps': 1000,
+      'warmup_steps': 999,
+      'fairness': 'strict',
+    },
   ),
   'strict_2000': (
     'a supernet, 2,000 steps of one network each',
-    {'steps': 2000, 'warmup_steps': 1999, 'fairness': 'strict'},
+    {
+      'relax': 'softmax',
+      'steps': 2000,
+      'warmup_steps': 1999,
+      'fairness': 'strict',
+    },
   ),
   'search_600': (
     'a supernet after a search of 600 steps',
-    {'steps': 600, 'warmup_steps': 200},
+    {'relax': 'softmax', 'steps': 600, 'warmup_steps': 200},
   ),
 }
 SANDWICH = 600, 4  # Steps, and networks in each of them.

@@ -134,6 +134,25 @@ def sample(rows: Decoded, image_size: int, most: int = 1024) -> np.ndarray:
   return np.stack([images.square(picture, image_size) for picture in picked])
 
 
+def spread(rows: Decoded, most: int, image_size: int) -> Arrays:
+  """Images from all over the rows with labels, the same ones every time.
+
+  Args:
+    rows: images with labels, see `Rows`.
+    most: images that are taken if there are as many.
+    image_size: edge in pixels of what is cut from the images.
+
+  Example:
+    >>> rows = [(np.zeros((9, 12, 1), np.uint8), np.int32(i)) for i in range(6)]
+    >>> images, labels = spread(rows, 3, 8)
+    >>> images.shape, labels.tolist()
+    ((3, 8, 8, 1), [0, 2, 5])
+  """
+  places = np.unique(np.linspace(0, len(rows) - 1, most).astype(int))
+  each = [_middle(rows[i], image_size) for i in places.tolist()]
+  return Arrays(*map(np.stack, zip(*each, strict=True)))
+
+
 def _middle(row: tuple[np.ndarray, np.int32], image_size: int) -> Arrays:
   picture = images.of_pixels(row[0])
   # A border of an eighth is left out, as far as that does not enlarge.

@@ -104,7 +104,7 @@ class SearchConfig:
   network_images: int | None = option(
     None,
     'images of the alphas on which relax=contributions judges networks; not '
-    'given: 1000',
+    'given: 2000',
   )
   temperature: float = option(
     1.0, 'temperature of the relaxation during the warm-up steps'

@@ -127,7 +127,10 @@ class Together:
 
 
 def position(**each: Feed) -> Together | None:
-  """What keeps where all of them stand; None where nothing streams."""
-  if any(feed.position is None for feed in each.values()):
-    return None
-  return Together({name: feed.position for name, feed in each.items()})
+  """What keeps where those that stream stand; None where nothing streams."""
+  streams = {
+    name: feed.position
+    for name, feed in each.items()
+    if feed.position is not None
+  }
+  return Together(streams) if streams else None

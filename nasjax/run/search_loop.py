@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from nasjax import data, guard, search
+from nasjax.data import stream_batches
 from nasjax.run import (
   compilation,
   diverged_search,
@@ -223,11 +224,15 @@ def fed(inputs: Inputs) -> tuple[feeds.Feed, feeds.Feed]:
   """The feeds of the weight half and of the alpha half.
 
   Alpha steps use images without augmentation: streamed images keep their
-  centre.
+  centre. Single networks are all judged on the same images, which are therefore
+  read once.
   """
   batches, shape = inputs.batches, inputs.dataset.image_shape
   area = getattr(inputs.dataset, 'crop_area', None)
-  halves = (inputs.train, area), (inputs.valid, None)
+  judged, sampling = inputs.valid, inputs.config.sampling
+  if sampling is not None and not isinstance(judged, data.Arrays):
+    judged = stream_batches.spread(judged, sampling.images, shape[0])
+  halves = (inputs.train, area), (judged, None)
   train, valid = (
     feeds.of(
       images,

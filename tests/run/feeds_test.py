@@ -16,6 +16,7 @@ from nasjax.run import (
   holdout,
   search_loop,
 )
+from nasjax.run.config import SearchConfig
 from nasjax.run.workdir import metrics_file
 from tests.conftest import images, prepare_tfds, refused
 from tests.experiments.told_cases import search_run
@@ -89,7 +90,8 @@ def test_resident_images_are_given_whole_and_stand_nowhere():
   one = feeds.of(arrays, 4, (8, 8, 1), seed=0)
   assert one.next() is one.peek() is one.like
   other = feeds.of(_Wide(30), 4, SHAPE, seed=0)
-  assert feeds.position(train=one, valid=other) is None
+  assert set(feeds.position(train=one, valid=other).get_state()) == {'valid'}
+  assert feeds.position(train=one, valid=one) is None
   assert feeds.position(train=other, valid=other) is not None
 
 
@@ -174,7 +176,7 @@ def test_images_are_cut_at_random_for_weights_alone():
     train=train,
     valid=valid,
     dataset=types.SimpleNamespace(crop_area=0.1, image_shape=(6, 6, 3)),
-    config=types.SimpleNamespace(seed=0),
+    config=SearchConfig(relax='softmax'),
     batches=types.SimpleNamespace(size=12, sharding=None),
   )
   for half, fed, whole in zip(
@@ -250,3 +252,30 @@ def test_what_a_streamed_search_cannot_do_is_refused(tmp_path):
   for given, message in cases:
     refused(message, _search, tmp_path, tmp_path / 'run', **given)
   assert not (tmp_path / 'run').exists()
+
+
+# Single networks are judged on the same images in every step.
+
+
+@pytest.mark.parametrize(('wanted', 'number'), [(5, 5), (400, 30)])
+def test_streamed_images_of_networks_are_read_once(wanted, number):
+  config = SearchConfig(network_images=wanted, networks=40)
+  streamed = _streamed(60)
+  train, valid = holdout.halves(streamed, 0)
+  inputs = types.SimpleNamespace(
+    config=config,
+    dataset=streamed,
+    train=train,
+    valid=valid,
+    batches=types.SimpleNamespace(size=4, sharding=None),
+  )
+  learnt, judged = search_loop.fed(inputs)
+  first = judged.next()
+  assert first.images.shape == (number, *SHAPE)
+  assert len(set(first.labels.tolist())) == number
+  assert set(first.labels.tolist()) <= {int(valid[i][1]) for i in range(30)}
+  _same(judged.next(), first)
+  assert _labels(learnt, 2)[0] != _labels(learnt, 2)[1]
+  # Only what streams has a position.
+  kept = feeds.position(train=learnt, valid=judged)
+  assert set(kept.get_state()) == {'train'}
