@@ -4,8 +4,9 @@
 
 From one search it derives the most probable architecture for several budgets
 (`--fractions` of the search's MACs limit) and trains each, with one recipe, as
-well as MobileNetV2 scaled to each budget and random architectures of the space
-within the middle one. Writes `report.md`, `results.json` and figures. The same
+well as MobileNetV2 scaled to each budget and, within the middle one, random
+architectures of the space and a control: the same deriving from alphas that
+learnt nothing. Writes `report.md`, `results.json` and figures. The same
 command resumes a killed run.
 
 It is the smallest sweep: of one search, with one training of each network.
@@ -56,6 +57,11 @@ class Flags:
   )
   fill: float = option(*configs.SEARCH['fill'])
   random: int = option(3, 'number of random networks in the middle budget')
+  control: int = option(
+    1,
+    'number of networks in the middle budget that are derived as the searched '
+    'ones are, but from random alphas',
+  )
   seed: int = option(0, 'seed of everything random in the comparison')
   recipe: Recipe = group(Recipe())
   values: Mapping[str, Any] = as_given()
@@ -64,7 +70,7 @@ class Flags:
     check_types(self)
     if not all(0 < share <= 1 for share in self.shares):
       raise InputError(f'fractions {list(self.shares)} must lie in (0, 1]')
-    checks.check_least(0, random=self.random)
+    checks.check_least(0, random=self.random, control=self.control)
     checks.check_seed(self.seed)
     checks.check_fill(self.fill)
 
@@ -123,7 +129,13 @@ def main() -> None:
   searched = pathlib.Path(told.search).expanduser()
   found, record, images = one_search.read(searched, ops)
   plan = one_search.plan(
-    found.space, record, told.shares, told.random, told.seed, told.fill
+    found.space,
+    record,
+    told.shares,
+    told.random,
+    told.seed,
+    told.fill,
+    told.control,
   )
   opened = sources.open_or_stream(images, write=False)
   datasets.check_recipe(told.recipe, opened)

@@ -19,7 +19,7 @@ from nasjax.run.workdir import schema
 from nasjax.space import Alphas, Architecture, Space, fix, read_record
 
 from ..flags import configs, sources
-from .networks import RANDOM, SEARCHED, Entry, Plan, alphas_of
+from .networks import CONTROL, RANDOM, SEARCHED, Entry, Plan, alphas_of
 from .plan import Level
 
 PUBLISHED = 'MobileNetV2'
@@ -55,6 +55,7 @@ def plan(
   randoms: int,
   seed: int,
   fill: float,
+  controls: int = 0,
 ) -> Plan:
   """Every network that is to be compared, a level for each fraction.
 
@@ -66,8 +67,9 @@ def plan(
     record: of the search; see `read`.
     fractions: of its limit on MACs.
     randoms: random networks at the middle level.
-    seed: of their draw.
+    seed: of all draws.
     fill: minimum fraction of a limit that networks use.
+    controls: networks at the middle level that are derived from random alphas.
 
   Raises:
     InputError: a budget is out of the reach of the space or of MobileNetV2, or
@@ -113,6 +115,15 @@ def plan(
   )
   for i, a in enumerate(drawn, 1):
     entries.append(_entry(f'random_{i}', RANDOM, middle, fix(space, a), a))
+  for i in range(1, controls + 1):
+    rng = np.random.default_rng((seed, i))
+    noise = {
+      name: rng.normal(size=(*choice.shape, len(choice)))
+      for name, choice in space.choices.items()
+    }
+    kept = {macs: middle.limit, **limits}
+    a = derive.within(space, noise, kept, fill=fill)
+    entries.append(_entry(f'control_{i}', CONTROL, middle, fix(space, a), a))
   return Plan(tuple(entries), ())
 
 

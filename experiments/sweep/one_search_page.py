@@ -96,9 +96,10 @@ no larger than those among the random networks means nothing.
 {table}
 {merged}![accuracy against MACs](accuracy.png)
 
-The searched networks are the most probable ones of the space, and the random
-ones uniform draws from it, among those that keep their budget and use at least
-{fill:.0%} of it, where there are such. MobileNetV2 is scaled by its width
+The searched networks have the highest scores, and the random ones are uniform
+draws, among the networks of the space that keep their budget and use at least
+{fill:.0%} of it, where there are such. A control is derived like a searched
+network, but from random scores. MobileNetV2 is scaled by its width
 multiplier to the largest width within the budget. On images under 64 pixels
 its earliest strides of 2 become 1 until the last feature map is at least 2
 pixels high, widths are rounded to multiples of 4 (of 2 where that uses more of

@@ -18,6 +18,7 @@ _STYLES = {
   'searched': (canvas.BLUE, 'o'),
   'random': (canvas.GREY, 'x'),
   'MobileNetV2': (canvas.VERMILION, 's'),
+  'control': (canvas.INK, '+'),
 }
 _OTHERS = (
   (canvas.GREEN, '^'),

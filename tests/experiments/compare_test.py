@@ -57,7 +57,9 @@ def _record(seed, towards_cost):
 def test_the_demo_compares_what_it_says(seed):
   a, record = _record(seed, towards_cost=1)
   low, high = cost.macs(a.space).bounds()
-  entries = _entries(a, record, [1, 0.5, 0.25], 3, seed=0, fill=0.98)
+  entries = _entries(
+    a, record, [1, 0.5, 0.25], 3, seed=0, fill=0.98, controls=2
+  )
   kinds = [e.kind for e in entries]
   assert [kinds.count(k) for k in ('searched', 'MobileNetV2', 'random')] == [
     3,
@@ -72,7 +74,9 @@ def test_the_demo_compares_what_it_says(seed):
       assert cost.macs(entry.network).constant >= 0.98 * entry.budget
   randoms = [e for e in entries if e.kind == 'random']
   assert len({e.architecture for e in randoms}) == 3
-  for entry in randoms:
+  controls = [e for e in entries if e.kind == 'control']
+  assert len({e.architecture for e in controls}) == 2
+  for entry in randoms + controls:
     assert entry.budget == LIMIT // 2
 
 
