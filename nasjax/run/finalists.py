@@ -75,6 +75,11 @@ def chosen(
   accuracies = [accuracy(a) for a in found]
   best = found[_best(accuracies)]
   found += _more(inputs, logits, best, found)
+  if len(found) < number:
+    progress.note(
+      f'finalists={number}: {len(found)} architectures keep the limits and '
+      f'use fill={fill:g} of one, and are trained'
+    )
   accuracies += [accuracy(a) for a in found[len(accuracies) :]]
   records = [
     {

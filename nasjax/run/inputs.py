@@ -80,6 +80,11 @@ def check(
       f'finalists={config.finalists} does not go with a stream: finalists are '
       'trained on decoded images; leave one of them out'
     )
+  if all(len(choice) == 1 for choice in space.choices.values()):
+    raise InputError(
+      f'space {space.name!r} has one option everywhere: there is nothing to '
+      'search; train its network'
+    )
   datasets.check_sizes(space, opened)
   limits.check(config, space, limited)
   kept = limits.keep(config, space, limited)

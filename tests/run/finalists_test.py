@@ -13,7 +13,7 @@ from experiments import search
 from experiments.flags import cli, configs, names
 from nasjax import cost, data, derive, space, spaces
 from nasjax.data import stream
-from nasjax.run import finalists
+from nasjax.run import finalists, progress
 from nasjax.run import inputs as inputs_lib
 from nasjax.run import record as record_lib
 from nasjax.run.config import SearchConfig
@@ -262,6 +262,24 @@ def test_whoever_labels_most_right_is_taken(
   if relax == 'contributions':  # The next best by their scores.
     own = derive.likeliest(s, alphas, limits, 4, like=best, fill=0.5)
     assert seen[2:] == own[1:]
+
+
+def test_fewer_finalists_than_asked_for_are_said(
+  few, tmp_path, monkeypatch, capsys
+):
+  s = spaces.tiny()
+  macs = cost.macs(s)
+  least = sorted({macs.exact(a) for a in _every(s)})[1]
+  limits, alphas = {macs: least}, _alphas(s, np.random.default_rng(1))
+  within = [a for a in _every(s) if macs.exact(a) <= least]
+  monkeypatch.setattr(finalists, '_trained_by', lambda *_: lambda a: 0.5)
+  config = _config(finalists=len(within) + 3, fill=0.0)
+  inputs = search_prepare(config, few)._replace(space=s, limits=limits)
+  with progress.shown(True):
+    _, rows = finalists.chosen(inputs, alphas, tmp_path)
+  assert len(rows) == len(within)
+  said = capsys.readouterr().err
+  assert f'finalists={len(within) + 3}: {len(within)} architectures' in said
 
 
 @pytest.mark.parametrize(

@@ -228,3 +228,20 @@ def test_a_space_of_other_sizes_is_refused(name):
 def test_what_cannot_be_searched_is_refused_at_once(given, message):
   told = {'dataset': SET, 'limits': LIMITS, 'progress': False} | given
   refused(message, searching.search, TINY, **told)
+
+
+@pytest.mark.parametrize('relax', ['contributions', 'softmax'])
+def test_a_space_without_a_choice_is_refused(relax, tmp_path):
+  a = space.Architecture.from_indices(TINY, [0] * len(TINY.choices))
+  only = TINY.fix(a)
+  refused(
+    'one option everywhere',
+    searching.search,
+    only,
+    SET,
+    limits={cost.macs(only): 1e9},
+    relax=relax,
+    workdir=tmp_path / 'run',
+    progress=False,
+  )
+  assert not (tmp_path / 'run').exists()
