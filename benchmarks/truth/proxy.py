@@ -25,6 +25,7 @@ from nasjax.supernet import Entangled
 from nasjax.train import optimizers
 
 IMAGE_SIZE, WIDTH, VALID = 16, 0.25, 5000
+CHECKPOINT_EVERY = 1000
 SPACE = Proxy(
   spaces.nasbench_macro(),
   spaces.nasbench_macro(image_size=IMAGE_SIZE, width=WIDTH),
@@ -169,7 +170,8 @@ def supernet(
 ) -> search.State:
   """The state of a search after its warm-up: weights that have learnt.
 
-  Checkpoints are kept every 1,000 steps. A finished one is read.
+  Checkpoints are kept every 1,000 steps: a killed one goes on. A finished one
+  is read.
 
   Args:
     folder: of all supernets.
@@ -214,7 +216,7 @@ def supernet(
     advance,
     steps=steps,
     log_every=500,
-    checkpoint_every=1000,
+    checkpoint_every=CHECKPOINT_EVERY,
     describe=lambda metrics: f'train {metrics["train_loss"]:.3f}',
     name=f'supernet {name}',
   )

@@ -307,3 +307,21 @@ def test_numbers_that_cannot_work_are_refused(sampling, says):
       relaxation=relax.PATHS,
       sampling=sampling,
     )
+
+
+def test_an_option_that_no_network_had_counts_as_the_mean_one():
+  """Not as the best or the worst one, and nothing is undefined."""
+  choices = {'a': Choice(('x', 'y', 'z')), 'b': Choice(('u', 'v'))}
+  rng = np.random.default_rng(0)
+  options = {'a': rng.integers(0, 2, 200), 'b': rng.integers(0, 2, 200)}
+  losses = 3.0 * options['a'] + options['b']
+  judged = contributions.add(
+    contributions.empty(choices, 200),
+    {name: jnp.asarray(o) for name, o in options.items()},
+    jnp.asarray(losses, jnp.float32),
+    jnp.zeros(200),
+  )
+  probs = {'a': jnp.ones(3) / 3, 'b': jnp.ones(2) / 2}
+  x, y, z = contributions.effects(judged, probs).gradient['a'].tolist()
+  assert y - x == pytest.approx(3, abs=0.1)
+  assert z == pytest.approx((x + y) / 2, abs=0.05)

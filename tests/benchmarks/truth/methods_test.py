@@ -1,10 +1,11 @@
 """Searches and controls that train, on a few images for a few steps."""
 
+import chex
+import jax
 import numpy as np
 import pytest
 
 from benchmarks.truth import (
-  by_mixture,
   by_training,
   given,
   proxy,
@@ -12,6 +13,8 @@ from benchmarks.truth import (
   table,
 )
 from nasjax import data
+from nasjax.run import compilation
+from nasjax.search.contributions import Sampling
 
 pytestmark = pytest.mark.slow
 
@@ -28,22 +31,65 @@ def few(monkeypatch):
 
   images = proxy.Images(arrays(128), arrays(128))
   monkeypatch.setattr(proxy, 'images', lambda data_dir: images)
-  monkeypatch.setattr(by_mixture, 'DARTS_STEPS', 2)
   monkeypatch.setattr(by_training, 'NETWORKS', 2)
 
 
-@pytest.mark.parametrize('method', ['darts', 'alone'])
-def test_a_control_that_trains_keeps_the_limits(method):
+def test_networks_trained_alone_serve_all_limits():
   truth = table.load()
   recipe = proxy.Recipe(steps=4)
   seen = []
   for q in 0.3, 0.7:
     limits = {'macs': truth.quantile(q)}
     case = given.Given('', recipe, None, limits, 0)
-    found = search.METHODS[method](case)
+    found = search.METHODS['alone'](case)
     used = truth.costs['macs'][found.rows] / limits['macs']
     assert used.max() <= 1
     assert used.min() >= given.FILL
     assert len(set(found.rows)) == given.FINALISTS
     seen.append(found.seconds)
   assert seen[0] == seen[1] > 0  # One run serves all limits.
+
+
+def test_a_killed_supernet_ends_bit_for_bit_where_it_would_have(
+  tmp_path, monkeypatch
+):
+  monkeypatch.setattr(proxy, 'CHECKPOINT_EVERY', 2)
+  recipe = proxy.Recipe(steps=6, draw='largest_first')
+  built = proxy.build(recipe, '', Sampling())
+  steps = []
+
+  def until_killed(name, step, *args):
+    if not steps:
+      steps.append(compiled_once(name, step, *args))
+
+    def killed(*own):
+      calls.append(1)
+      if len(calls) == dies_at:
+        raise KilledError
+      return steps[0](*own)
+
+    return killed
+
+  compiled_once, calls, dies_at = compilation.compiled, [], 0
+  monkeypatch.setattr(compilation, 'compiled', until_killed)
+  whole = proxy.supernet(tmp_path / 'whole', recipe, '', 3, built)
+  assert int(whole.step) == len(calls) == 6
+  calls, dies_at = [], 5
+  with pytest.raises(KilledError):
+    proxy.supernet(tmp_path / 'killed', recipe, '', 3, built)
+  calls, dies_at = [], 0
+  again = proxy.supernet(tmp_path / 'killed', recipe, '', 3, built)
+  assert len(calls) == 2  # From the checkpoint of step 4 on.
+  chex.assert_trees_all_equal(
+    *(jax.tree.map(_data, state) for state in (again, whole))
+  )
+
+
+class KilledError(Exception):
+  pass
+
+
+def _data(x):
+  """Keys as numbers, which can be compared."""
+  is_key = jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
+  return jax.random.key_data(x) if is_key else x
