@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from absl import app, flags
+from matplotlib.ticker import NullLocator
 from scipy import stats
 
 from benchmarks.truth import rank, table
@@ -158,11 +159,15 @@ def rank_figure(rows: Sequence[Mapping[str, Any]], path: pathlib.Path) -> None:
       axes.axhline(bands, color=canvas.GREY, linestyle=style, linewidth=1)
       axes.text(1500, bands, f'{name} alone', va='bottom', color=canvas.GREY)
     axes.set_xscale('log')
-    axes.set_xlabel('networks trained for a step')
+    axes.set_xticks(sorted({int(r['steps']) for r in rows}))
+    axes.xaxis.set_minor_locator(NullLocator())
+    canvas.in_si(axes.xaxis)
+    axes.set_xlabel('steps, each of one network')
     axes.set_title(title)
     canvas.plain(axes)
   both[0].set_ylabel("Kendall's tau within 80 to 100 % of a limit")
-  both[1].legend(frameon=False)
+  lines, labels = both[0].get_legend_handles_labels()
+  drawn.legend(lines, labels, loc='outside right center', frameon=False)
   canvas.save(drawn, path)
 
 

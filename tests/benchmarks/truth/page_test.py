@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from benchmarks.truth import oracle
+from benchmarks.truth import oracle, report
 
 RESULTS = pathlib.Path(__file__).resolve().parents[3] / 'results'
 COLUMNS = 'fill 0', 'fill 0.9', 'fill 0.98', 'of 8', 'worst'
@@ -48,6 +48,12 @@ def test_every_case_is_there(rows):
       and (number == case or abs(number / case - 1) < 1e-5)
       for form, case, relaxation in cases
     ), row
+
+
+def test_the_page_has_the_table_of_ranks():
+  with (RESULTS / 'truth' / 'ranks.csv').open(newline='') as file:
+    ranks = list(csv.DictReader(file))
+  assert report.rank_table(ranks) in (RESULTS / 'truth.md').read_text()
 
 
 @pytest.mark.slow
