@@ -99,7 +99,8 @@ class SearchConfig:
   )
   networks: int | None = option(
     None,
-    'networks that relax=contributions remembers, the newest; not given: 800',
+    'networks that relax=contributions remembers, the newest; not given: 800, '
+    'and 10 per free option of a large space',
   )
   network_images: int | None = option(
     None,
@@ -263,7 +264,7 @@ class SearchConfig:
   def scheduled(
     self, choices: Mapping[str, Choice], images: int
   ) -> 'SearchConfig':
-    """The configuration with the steps and rate of a search.
+    """The configuration with the steps, rate and networks of a search.
 
     Args:
       choices: of the space.
@@ -275,20 +276,22 @@ class SearchConfig:
       >>> found.warmup_steps, found.steps, found.weight_rate
       (1125, 1225, 0.0)
     """
+    own = self
+    if self.sampling is not None:
+      own = dataclasses.replace(
+        self,
+        networks=self.networks or schedule.networks(choices),
+        weight_rate=0.0 if self.weight_rate is None else self.weight_rate,
+      )
     taken = schedule.steps(
       choices,
       images,
       self.batch_size,
-      self.sampling,
+      own.sampling,
       self.steps,
       self.warmup_steps,
     )
-    rate = self.weight_rate
-    if rate is None and self.sampling is not None:
-      rate = 0.0
-    return dataclasses.replace(
-      self, steps=taken.all, warmup_steps=taken.warmup, weight_rate=rate
-    )
+    return dataclasses.replace(own, steps=taken.all, warmup_steps=taken.warmup)
 
   @property
   def taken(self) -> schedule.Steps:

@@ -1,7 +1,6 @@
 """Guards against collapse, from the configuration of a search."""
 
 import functools
-import math
 from typing import NamedTuple
 
 from nasjax import guard, relax
@@ -9,6 +8,7 @@ from nasjax.errors import InputError
 from nasjax.guard import Guards, Rule
 from nasjax.run import (
   piecewise,
+  schedule,
 )
 from nasjax.run.config import APART, FAIRNESS, PATIENCE, WINDOW, SearchConfig
 from nasjax.space import SearchSpace
@@ -73,16 +73,13 @@ def _check_sampled(config: SearchConfig, space: SearchSpace) -> None:
 
 def _check_networks(config: SearchConfig, space: SearchSpace) -> None:
   """Raises InputError if a regression has too few networks for a space."""
-  if config.sampling is None:
+  if config.networks is None:
     return
-  sizes = [
-    math.prod(choice.shape) * (len(choice) - 1)
-    for choice in space.choices.values()
-  ]
-  if config.sampling.memory <= sum(sizes):
+  free = schedule.free_options(space.choices)
+  if config.networks <= free:
     raise InputError(
-      f'networks is {config.sampling.memory}; {space.name} has {sum(sizes)} '
-      'free options, and a regression on them needs more networks than that'
+      f'networks is {config.networks}; {space.name} has {free} free options, '
+      'and a regression on them needs more networks than that'
     )
 
 

@@ -70,6 +70,26 @@ def steps(
   return Steps(warmup, warmup + learning)
 
 
+def free_options(choices: Mapping[str, Choice]) -> int:
+  """How many numbers a regression on the options has to find.
+
+  Example:
+    >>> free_options({'edge': Choice(('a', 'b', 'c'), (4,))})
+    8
+  """
+  return sum(math.prod(c.shape) * (len(c) - 1) for c in choices.values())
+
+
+def networks(choices: Mapping[str, Choice]) -> int:
+  """How many networks are judged: 10 per free option, at least 800.
+
+  Example:
+    >>> networks({'edge': Choice(('a', 'b', 'c'), (100,))})
+    2000
+  """
+  return max(Sampling().memory, 10 * free_options(choices))
+
+
 class Images(NamedTuple):
   """Images that a search computes.
 

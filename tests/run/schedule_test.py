@@ -180,7 +180,7 @@ def test_a_scheduled_configuration_says_all_and_stays(given):
   told = {f.name: getattr(once, f.name) for f in dataclasses.fields(once)}
   for name, value in given.items():
     assert told[name] == value
-  free = {'steps', 'warmup_steps', 'weight_rate'} - set(given)
+  free = {'steps', 'warmup_steps', 'weight_rate', 'networks'} - set(given)
   same = {name: getattr(config, name) for name in free}
   assert dataclasses.replace(once, **same) == config
   rate = None if config.sampling is None else 0.0
@@ -234,3 +234,20 @@ def test_a_rule_that_takes_too_many_steps_is_refused():
   refused(
     'steps is .*; it must be at most 2147483647', config.scheduled, TINY, 10**9
   )
+
+
+@pytest.mark.parametrize(
+  ('make', 'number'),
+  [(spaces.tiny, 800), (spaces.mobile_small, 800), (spaces.proxylessnas, None)],
+)
+def test_a_large_space_has_more_networks_judged(make, number):
+  choices = make().choices
+  free = sum(len(c) - 1 for c in choices.values())
+  wanted = number or 10 * free
+  config = SearchConfig().scheduled(choices, 1000)
+  assert config.networks == wanted >= 10 * free
+  # As many alpha steps as judge them once.
+  alpha_steps = config.taken.all - config.taken.warmup
+  assert alpha_steps == math.ceil(wanted / 8)
+  assert SearchConfig(networks=900).scheduled(choices, 1000).networks == 900
+  assert SearchConfig(relax='softmax').scheduled(choices, 9).networks is None
