@@ -30,7 +30,8 @@ KILLS = int(os.environ.get('KILLS', '3'))
 SEED = int(os.environ['SEED'])
 
 _SEARCH = '--space=tiny --limit=macs=60k --steps=36 --warmup_steps=6 '
-_SEARCH += '--log_every=3 --checkpoint_every=4 --batch_size=16'
+_SEARCH += '--log_every=3 --checkpoint_every=4 --batch_size=16 '
+_SEARCH += '--networks=60 --networks_per_step=2 --network_images=32'
 _TRAIN = '--epochs=4 --batch_size=250 '
 _TRAIN += '--valid_fraction=0.2 --ema_decay=0.9'
 _SWEEP = '--space=tiny --limits=macs=55k --search_seeds=1 --random=1 '
@@ -38,7 +39,8 @@ _SWEEP += '--outer_random=0 --zoo= --epochs=2 --train_seeds=1 --batch_size=250 '
 _SWEEP += '--search_steps=12 --search_warmup_steps=2 --search_log_every=1 '
 _SWEEP += '--search_checkpoint_every=2 --search_batch_size=16 '
 _SWEEP += '--train_images=2000 --control_seeds=1 --search_finalists=2 '
-_SWEEP += '--search_finalist_epochs=1'
+_SWEEP += '--search_finalist_epochs=1 --search_networks=40 '
+_SWEEP += '--search_networks_per_step=4 --search_network_images=32'
 COMMANDS = {'search': _SEARCH, 'train': _TRAIN, 'sweep': _SWEEP}
 CODES = {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 143}
 SIGNALS = list(CODES)

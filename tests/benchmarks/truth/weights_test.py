@@ -80,29 +80,18 @@ def _change(before, after):
   return found
 
 
-def test_a_sandwich_moves_the_largest_network_in_every_step():
-  tx, _, state, images = _begun()
-  step = jax.jit(weights.sandwich(SPACE, BATCHES, tx))
-  for _ in range(2):
-    after, metrics = step(state, images)
-    assert all(moved[-1] > 0 for moved in _change(state, after).values())
-    assert np.isfinite(float(metrics['train_loss']))
-    state = after
-
-
-def test_a_sandwich_descends_the_mean_of_its_four_losses():
+def test_a_sandwich_descends_the_mean_of_its_losses(monkeypatch):
+  monkeypatch.setattr(weights, 'NETWORKS', 3)  # They compile faster.
   tx, parts, state, images = _begun()
   after, _ = jax.jit(weights.sandwich(SPACE, BATCHES, tx))(state, images)
+  assert all(moved[-1] > 0 for moved in _change(state, after).values())
   # The same draws as in the step.
   _, for_batch, for_options, _ = jax.random.split(state.key, 4)
   pixels, labels, _ = BATCHES(state.train, images, for_batch)
   networks = [
     {name: len(choice) - 1 for name, choice in SPACE.choices.items()},
     dict.fromkeys(SPACE.choices, 0),
-    *(
-      weights._uniform(jax.random.fold_in(for_options, i), SIZES)
-      for i in range(2)
-    ),
+    weights._uniform(jax.random.fold_in(for_options, 0), SIZES),
   ]
 
   def loss(params):
@@ -110,7 +99,7 @@ def test_a_sandwich_descends_the_mean_of_its_four_losses():
       _logits(parts, state, params, pixels, options) for options in networks
     )
     rest = [distill.loss(logits, taught) for logits in others]
-    return (cross_entropy(taught, labels) + sum(rest)) / 4
+    return (cross_entropy(taught, labels) + sum(rest)) / 3
 
   _is_step(jax.jit(jax.grad(loss))(state.params), state, after, 0.1)
 
