@@ -10,7 +10,8 @@ FULL += MUTATIONS_ARCHITECTURE=500 MUTATIONS_RUNS=200 FLAG_SETS=200
 .PHONY: demo test quick check-full outside lint clean
 
 demo: .venv/installed
-	$(RUN) -m experiments.search --workdir=runs/demo/search --limit=macs=2.1M
+	$(RUN) -m experiments.search --workdir=runs/demo/search --limit=macs=2.1M \
+	  --network_images=1000
 	$(RUN) -m experiments.compare --search=runs/demo/search \
 	  --workdir=runs/demo/compare --fractions=1,0.5,0.25
 
