@@ -119,7 +119,7 @@ def test_most_pages_show_examples():
 def test_the_way_from_python_works(capsys):
   (block,) = _blocks(README)
   quick = {
-    'mobile_macro_small': 'tiny',
+    'mobile_small': 'tiny',
     '1.5e6': '63_500',
     '60_000': '1150',
     '0.8e6': '50_000',
