@@ -174,8 +174,13 @@ def lines(record: dict[str, Any]) -> list[str]:
     f'{name}: {said(row, certificate["kept"].get(name))}'
     for name, row in rows.items()
   ]
+  # Contributions are scores, and no probabilities.
+  scored = ranking.gates_in(record['supernet']) is not None
+  what, best = 'log-probability', 'most probable'
+  if scored:
+    what, best = 'score', 'best'
   found.append(
-    f'log-probability: {certificate["log_prob"]:.2f} (most probable within the '
+    f'{what}: {certificate["log_prob"]:.2f} ({best} within the '
     f'limits, however little it uses: {certificate["unfilled_log_prob"]:.2f}; '
     f'of all: {certificate["argmax_log_prob"]:.2f})'
   )

@@ -101,3 +101,15 @@ def test_records_survive_a_file():
   assert all(isinstance(v, (int, float)) for v in record['gates'].values())
   (line,) = ranking.lines(record)
   assert line.startswith('the supernet may not rank: networks of the supernet')
+
+
+def test_gates_that_are_passed_are_said_with_their_numbers():
+  record = ranking.described(
+    SPACE, _judged(200, lambda size: -size), {}, {MACS: 1e8}
+  )
+  (line,) = ranking.lines(record)
+  found = ranking.gates_in(record)
+  assert found is not None
+  assert 'passes its gates' in line
+  assert f'{found.rises:.2f}' in line
+  assert f'{found.agree:.2f}' in line
