@@ -4,10 +4,10 @@
 
 From one search it derives the most probable architecture for several budgets
 (`--fractions` of the search's MACs limit) and trains each, with one recipe, as
-well as MobileNetV2 scaled to each budget and, within the middle one, random
-architectures of the space and a control: the same deriving from alphas that
-learnt nothing. Writes `report.md`, `results.json` and figures. The same
-command resumes a killed run.
+well as MobileNetV2 scaled to each budget. Within the middle budget it also
+trains random architectures of the space and a control, which is derived from
+random alphas. Writes `report.md`, `results.json` and figures. The same command
+resumes a killed run.
 
 It is the smallest sweep: of one search, with one training of each network.
 """

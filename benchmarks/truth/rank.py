@@ -4,10 +4,10 @@
     --draws=uniform,strict --steps=1500,6000 --seeds=0
 
 trains supernets of the proxy, and judges the same networks by each: 200 of all,
-and in bands of 80 to 100 % of each development limit 200 more. Prints a
-Markdown table of taus: of the losses themselves, and of a regression of them on
-the options, which takes their noise out. Trivial rankers stand beside them.
-What is finished is kept in the workdir.
+and in bands of 80 to 100 % of each development limit 200 more. Keeps taus in
+the workdir: of the losses themselves, and of a regression of them on options,
+which takes their noise out. Trivial rankers stand beside them.
+`benchmarks.truth.report` prints a table of them.
 """
 
 import functools
@@ -147,34 +147,6 @@ def judge(
   }
 
 
-def table_of(rows: Sequence[Mapping[str, Any]]) -> str:
-  """A row per supernet; bands are averaged."""
-  lines = [
-    '| draw | steps | seed | raw, all | raw, bands | regression, all '
-    '| regression, bands | halves agree | rises with MACs | CPU s |',
-    '|---|' + '---:|' * 9,
-  ]
-
-  def bands(row, key):
-    values = [t[key] for name, t in row['taus'].items() if name != 'all']
-    return f'{np.mean(values):.2f}'
-
-  for row in rows:
-    whole = row['taus']['all']
-    lines.append(
-      f'| {row["draw"]} | {row["steps"]} | {row["seed"]} | {whole["raw"]:.2f} '
-      f'| {bands(row, "raw")} | {whole["regression"]:.2f} '
-      f'| {bands(row, "regression")} | {row["halves"]:.2f} '
-      f'| {row["rises_with_macs"]:.2f} | {row["seconds"]:.0f} |'
-    )
-  for name in 'depth', 'macs':
-    whole = rows[0]['taus']['all'][name]
-    lines.append(
-      f'| {name} alone | | | {whole:.2f} | {bands(rows[0], name)} | | | | | |'
-    )
-  return '\n'.join(lines)
-
-
 def define() -> None:
   """Defines the flags; not on import, since scripts have the same names."""
   flags.DEFINE_string('workdir', None, 'Folder of the results.')
@@ -202,7 +174,8 @@ def main(argv: Sequence[str]) -> None:
         recipe = proxy.Recipe(steps=steps, draw=draw)
         make = functools.partial(judge, workdir, recipe, data_dir, seed)
         found.append(rows.get(f'{recipe}, seed {seed}', make))
-  print(table_of(found))
+  print(f'{len(found)} supernets are in {workdir}; print a table of them by')
+  print(f'python -m benchmarks.truth.report --workdir={workdir}')
 
 
 if __name__ == '__main__':

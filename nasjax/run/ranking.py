@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nasjax import guard
-from nasjax.cost import Cost
+from nasjax.cost import Cost, macs
 from nasjax.derive.problem import Alphas
 from nasjax.run.limits import Limits
 from nasjax.search import contributions
@@ -82,7 +82,7 @@ def collapsed(choices: Mapping[str, Choice], logits: Alphas) -> list[str]:
   if places < 3 or 2 * number <= places:
     return []
   return [
-    f'alphas may have collapsed: the skip is the most probable option in '
+    'alphas may have collapsed: the skip is the most probable option in '
     f'{number} of {places} places that have one; relax=contributions does not '
     'do that'
   ]
@@ -94,15 +94,16 @@ def described(
   logits: Alphas,
   limits: Limits,
 ) -> dict[str, Any]:
-  """The record of what was found out: fields `gates` and `collapsed`.
+  """The fields `gates` and `collapsed` of a record, as far as they are known.
 
   Args:
     space: the search space.
     judged: of the state at the end of the search.
-    logits: what is derived from.
-    limits: of the search.
+    logits: from which the architecture is derived.
+    limits: of the search; may be empty.
   """
-  found = gates_of(space, judged, next(iter(limits)))
+  # Without limits there is a price of MACs.
+  found = gates_of(space, judged, next(iter(limits), None) or macs(space))
   warnings = []
   if not isinstance(judged, contributions.Judged):
     warnings = collapsed(space.choices, logits)

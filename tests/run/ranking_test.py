@@ -113,3 +113,11 @@ def test_gates_that_are_passed_are_said_with_their_numbers():
   assert 'passes its gates' in line
   assert f'{found.rises:.2f}' in line
   assert f'{found.agree:.2f}' in line
+
+
+@pytest.mark.parametrize('judged', [(), _judged(200, lambda size: -size)])
+def test_a_search_with_a_price_and_no_limit_has_a_record(judged):
+  fine = {name: np.eye(len(c))[1] for name, c in SPACE.choices.items()}
+  record = ranking.described(SPACE, judged, fine, {})
+  limited = ranking.described(SPACE, judged, fine, {MACS: 1e8})
+  assert record == limited
