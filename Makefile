@@ -5,7 +5,7 @@ SHELL := bash
 PYTHON ?= python3
 RUN := .venv/bin/python
 FULL := ARCHITECTURES=1000 DERIVATIONS=500 KILLS=30
-FULL += MUTATIONS_ARCHITECTURE=500 MUTATIONS_RUNS=200 FLAG_SETS=200
+FULL += MUTATIONS_ARCHITECTURE=500 MUTATIONS_RUNS=200 FLAG_SETS=200 DAMAGES=7
 
 .PHONY: demo test quick check-full outside lint clean
 
@@ -30,7 +30,7 @@ check-full: .venv/installed
 	(echo '$(FULL)'; $(FULL) $(RUN) -m pytest -v --no-header -n 2 --dist=worksteal \
 	  -k 'built_network or every_block or whole_preset or never_exceeded or killed_run or damaged or could_run' \
 	  tests/spaces tests/properties/closed_form_test.py \
-	  tests/derive tests/run/kills_test.py \
+	  tests/derive tests/run/kills_test.py tests/run/workdir/checkpoints_test.py \
 	  tests/properties/damaged_files_test.py tests/experiments/flag_sets_test.py) \
 	  | tee results/check_full.txt
 

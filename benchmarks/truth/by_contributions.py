@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -79,10 +79,15 @@ def searched(given: Given) -> Found:
   scores = contributions.scores(state.judged, probs, SAMPLING)
   scores = {name: np.asarray(s) for name, s in scores.items()}
   seconds = time.process_time() - start
-  more = {
-    'probs': {n: np.asarray(p).round(3).tolist() for n, p in probs.items()}
-  }
+  more = {'probs': _rounded(probs, 3), 'scores': _rounded(scores, 5)}
   return Found(by_scores(scores, given.limits), seconds, more)
+
+
+def _rounded(values: Mapping[str, Any], digits: int) -> dict[str, list[float]]:
+  return {
+    name: np.asarray(v, np.float64).round(digits).tolist()
+    for name, v in values.items()
+  }
 
 
 @functools.cache
@@ -101,7 +106,8 @@ def by_regression(given: Given) -> Found:
     _regressed[key] = _regression(given)
   scores, deviation, seconds = _regressed[key]
   found = by_scores(scores, given.limits)
-  return Found(found, seconds, {'deviation': deviation})
+  more = {'deviation': deviation, 'scores': _rounded(scores, 5)}
+  return Found(found, seconds, more)
 
 
 _regressed: dict[Any, tuple[Scores, float, float]] = {}

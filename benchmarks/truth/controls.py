@@ -46,7 +46,7 @@ def by_depth(given: Given) -> Found:
   rows = truth.keeping(given.limits, FILL)
   depth = (truth.indices[rows] > 0).sum(1)
   order = np.lexsort((-truth.costs['macs'][rows], -depth))
-  return Found(rows[order[:FINALISTS]].tolist(), 0.0, {})
+  return Found(rows[order].tolist(), 0.0, {})
 
 
 def by_evolution(given: Given) -> Found:

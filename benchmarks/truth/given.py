@@ -1,6 +1,6 @@
 """What a method gets and gives in `benchmarks.truth.search`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +10,8 @@ from nasjax import search
 
 FILL = 0.9  # Share of the limit on MACs that a network uses at least.
 FINALISTS = 8
+TOGETHER = 2  # Finalists between two looks at which is the best.
+CHANGES = 2  # Choices in which the next finalists differ from it at most.
 
 Scores = dict[str, np.ndarray]
 
@@ -18,8 +20,8 @@ class Found(NamedTuple):
   """What a method found under one limit.
 
   Attributes:
-    rows: rows of the table, best first by the method's own scores, of networks
-      within the limits.
+    rows: rows of the table, of networks within the limits, best first by the
+      method's own scores: all that it ranks, or `FINALISTS` that it looked up.
     seconds: CPU seconds, without those of the supernet.
     more: further values to keep.
   """
@@ -50,7 +52,7 @@ class Given(NamedTuple):
 def by_scores(
   scores: Scores, limits: Mapping[str, float], fill: float = FILL
 ) -> list[int]:
-  """The networks within limits with the highest sums of scores, best first.
+  """All networks within limits, those with the highest sums of scores first.
 
   The table is small enough to look at every network; `nasjax.derive` finds the
   same without.
@@ -60,4 +62,30 @@ def by_scores(
   total = np.einsum('nco,co->n', truth.one_hot, stacked)
   rows = truth.keeping(limits, fill)
   order = np.argsort(-total[rows], kind='stable')
-  return rows[order[:FINALISTS]].tolist()
+  return rows[order].tolist()
+
+
+def finalists(ranked: Sequence[int]) -> list[int]:
+  """The networks that are looked up, as `nasjax.run.finalists` trains them.
+
+  The first two, then two at a time: the next ones in rank that differ from the
+  best so far in at most two choices; where there are none, the next of all.
+  The best is the one with the best first test.
+
+  Args:
+    ranked: rows of the table, best first.
+
+  Returns:
+    At most `FINALISTS` rows, in the order in which they are looked up.
+  """
+  truth = table.load()
+  indices = truth.indices[list(ranked)]
+  found = list(ranked[:TOGETHER])
+  while len(found) < min(FINALISTS, len(ranked)):
+    best = truth.indices[truth.chosen(found)]
+    changes = (indices != best).sum(1)
+    rest = [i for i, row in enumerate(ranked) if row not in found]
+    order = sorted(rest, key=lambda i: changes[i] > CHANGES)
+    more = min(TOGETHER, FINALISTS - len(found))
+    found += [ranked[i] for i in order[:more]]
+  return found

@@ -1,4 +1,4 @@
-"""The script that trains: killed and resumed, cutouts, bad recipes."""
+"""The script that trains: what it records, cutouts, bad recipes."""
 
 import json
 
@@ -19,39 +19,25 @@ from nasjax.train.recipe import Recipe
 from tests.conftest import refused
 from tests.experiments.script_cases import (
   call,
-  kill_after,
   newest_state,
-  start,
   without_command,
 )
 from tests.experiments.told_cases import search_prepare
 
 
 @pytest.mark.slow
-def test_a_killed_training_ends_bit_for_bit_where_it_would_have(
-  searched, tmp_path, drawn
-):
-  args = [f'--architecture={searched / "architecture.json"}', '--epochs=3']
-  args += ['--ema_decay=0.99', '--valid_fraction=0.2', '--drop_path=0.1']
-  whole, again = tmp_path / 'whole', tmp_path / 'again'
-  process = start('train', f'--workdir={again}', *args, quick=True)
-  lines = drawn.randint(6, 13)  # of 15, five an epoch
-  assert kill_after(process, again / 'metrics.jsonl', lines), lines
-  call('train', f'--workdir={again}', *args, quick=True)
+def test_a_training_is_recorded_and_evaluated_as_recorded(searched, tmp_path):
   given = {'architecture': str(searched / 'architecture.json'), 'epochs': 3}
   given |= {'ema_decay': 0.99, 'valid_fraction': 0.2, 'drop_path': 0.1}
-  # What nothing interrupts may as well run here.
-  train.train_as_told(configs.of(train.Flags, given), whole, '')
-  a, b = (without_command(d / 'result.json') for d in (whole, again))
-  assert a == b
-  assert newest_state(whole) == newest_state(again)
-  assert newest_state(whole)[0] == 3 * (4000 // a['recipe']['batch_size'])
-  assert a['test_images'] == 10_000
-  kept = [json.loads((d / 'best.json').read_text()) for d in (whole, again)]
-  assert kept[0] == kept[1]
-  out = call('train', f'--workdir={again}', '--evaluate', quick=True)
+  train.train_as_told(configs.of(train.Flags, given), tmp_path, '')
+  result = without_command(tmp_path / 'result.json')
+  batch_size = result['recipe']['batch_size']
+  assert newest_state(tmp_path)[0] == 3 * (4000 // batch_size)
+  assert result['test_images'] == 10_000
+  assert json.loads((tmp_path / 'best.json').read_text())
+  out = call('train', f'--workdir={tmp_path}', '--evaluate', quick=True)
   for name in ('last', 'best'):
-    accuracy = f'accuracy {a[f"{name}_test_accuracy"]!r} on 10000 images'
+    accuracy = f'accuracy {result[f"{name}_test_accuracy"]!r} on 10000 images'
     assert f'{accuracy}, as recorded: {name} weights' in out
 
 

@@ -29,9 +29,40 @@ def test_the_first_by_scores_is_the_one_that_is_derived(seed):
     truth.space, alphas, {macs: limits['macs']}, fill=given.FILL
   )
   assert rows[0] == truth.row(a)
-  assert len(set(rows)) == given.FINALISTS
+  assert sorted(rows) == truth.keeping(limits, given.FILL).tolist()
   log_probs = [derive.log_prob(truth.architecture(r), alphas) for r in rows]
   assert log_probs == sorted(log_probs, reverse=True)
+
+
+def test_finalists_are_the_next_in_rank_near_the_best_so_far():
+  truth = table.load()
+  for q, seed in (0.3, 0), (0.5, 1), (0.9, 2):
+    limits = {'macs': truth.quantile(q)}
+    ranked = np.random.default_rng(seed).permutation(
+      truth.keeping(limits, given.FILL)
+    )
+    found = given.finalists(ranked.tolist())
+    assert found[:2] == ranked[:2].tolist()
+    assert len(set(found)) == given.FINALISTS
+    for i in range(2, given.FINALISTS, 2):
+      before = found[:i]
+      best = truth.indices[max(before, key=lambda row: truth.tests[row, 0])]
+      near = [
+        row
+        for row in ranked.tolist()
+        if row not in before and (truth.indices[row] != best).sum() <= 2
+      ]
+      assert found[i : i + 2] == near[:2]
+
+
+def test_finalists_without_enough_neighbours_are_the_next_of_all():
+  truth = table.load()
+  best = int(truth.tests[:, 0].argmax())
+  changes = (truth.indices != truth.indices[best]).sum(1)
+  *far, second = np.flatnonzero(changes > 2)[:8].tolist()
+  near = int(np.flatnonzero(changes == 2)[0])
+  found = given.finalists([best, second, *far, near])
+  assert found == [best, second, near, *far[:5]]
 
 
 @pytest.mark.parametrize('method', search.LOOKING_UP)
@@ -40,15 +71,21 @@ def test_a_control_keeps_the_limit_and_has_its_look_ups(method):
   for seed in range(3):
     case = _given(seed)
     found = search.METHODS[method](case)
-    assert len(set(found.rows)) == given.FINALISTS
+    assert len(set(found.rows[:8])) == given.FINALISTS == 8
     used = truth.costs['macs'][found.rows] / case.limits['macs']
     assert used.max() <= 1
     assert used.min() >= given.FILL
     outcome = search.outcome(found, case.limits)
     regrets = [truth.regret(row, case.limits) for row in found.rows]
     assert outcome['regret'] == regrets[0]
-    first = truth.tests[found.rows, 0]
-    assert outcome['regret_of_8'] == regrets[int(first.argmax())]
+    first = truth.tests[found.rows[:8], 0]
+    assert outcome['regret_of_first_8'] == regrets[int(first.argmax())]
+    looked_up = outcome['finalists']
+    first = truth.tests[looked_up, 0]
+    chosen = looked_up[int(first.argmax())]
+    assert outcome['regret_of_8'] == truth.regret(chosen, case.limits)
+    if len(found.rows) == 8:
+      assert sorted(looked_up) == sorted(found.rows)
 
 
 def test_a_local_search_moves_to_what_is_better():

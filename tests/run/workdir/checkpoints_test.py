@@ -1,4 +1,7 @@
-"""A run goes on from its newest whole checkpoint, bit for bit."""
+"""A run goes on from its newest whole checkpoint, bit for bit.
+
+`DAMAGES` says how many kinds of damage each file meets, `SEED` which.
+"""
 
 import contextlib
 import errno
@@ -7,6 +10,7 @@ import gc
 import json
 import os
 import pathlib
+import random
 import shutil
 import socket
 import subprocess
@@ -160,14 +164,16 @@ DAMAGE = {
   'longer': lambda data: data + b'\0',
   'deleted': None,
 }
+DAMAGES = int(os.environ.get('DAMAGES', '3'))
+DRAWN = random.Random(os.environ['SEED']).sample(sorted(DAMAGE), DAMAGES)
 
 
 def _files(path):
   return [p.relative_to(path) for p in sorted(path.rglob('*')) if p.is_file()]
 
 
-@pytest.mark.quick_every(9)
-@pytest.mark.parametrize('damage', DAMAGE)
+@pytest.mark.quick_every(6)
+@pytest.mark.parametrize('damage', DRAWN)
 def test_each_file_of_the_newest_may_be_damaged(saved, tmp_path, capfd, damage):
   """Of either step, the state is one that was saved; one line says which."""
   original, options = saved
@@ -217,7 +223,7 @@ def test_bytes_that_orbax_takes_are_not_taken(saved, tmp_path, capfd):
   data = max((original / '12').rglob('*'), key=lambda p: p.stat().st_size)
   name, size = data.relative_to(original), data.stat().st_size
   rng, taken = np.random.default_rng(0), 0
-  for i in range(25):
+  for i in range(10):
     path = tmp_path / str(i)
     shutil.copytree(original, path)
     content = bytearray((path / name).read_bytes())
@@ -233,7 +239,7 @@ def test_bytes_that_orbax_takes_are_not_taken(saved, tmp_path, capfd):
     capfd.readouterr()
     assert _step_of(path, **options) in STEPS
     assert 'Traceback' not in capfd.readouterr().err
-  assert taken > 5
+  assert taken > 1
 
 
 def _rename_item(path):
