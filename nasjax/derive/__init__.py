@@ -1,10 +1,11 @@
 """From alphas to architectures, within limits."""
 
 from nasjax.derive.certificate import Certificate, certificate
-from nasjax.derive.finalists import finalists, leaders
 from nasjax.derive.frontier import Point, pareto, within_budget
+from nasjax.derive.leaders import leaders
 from nasjax.derive.likeliest import likeliest
 from nasjax.derive.limits import check_reachable, uses
+from nasjax.derive.near import near
 from nasjax.derive.sample import sample_within
 from nasjax.derive.solve import Solution, log_prob, solution, within
 
@@ -14,10 +15,10 @@ __all__ = [
   'Solution',
   'certificate',
   'check_reachable',
-  'finalists',
   'leaders',
   'likeliest',
   'log_prob',
+  'near',
   'pareto',
   'sample_within',
   'solution',

@@ -237,7 +237,14 @@ class SearchConfig:
     'accurate on the alpha half is chosen; 1: the most probable one, without '
     'training',
   )
-  finalist_epochs: int = option(14, 'epochs of the training of each finalist')
+  finalist_epochs: int = option(
+    14, 'epochs of the training of each finalist, in its last round'
+  )
+  finalist_halvings: int | None = option(
+    None,
+    'rounds of finalists before the last one: each has half of the epochs of '
+    'the next round and twice its finalists; not given: 0',
+  )
   seed: int = option(0, 'seed of everything random in the run')
   log_every: int = option(10, 'steps between lines of metrics.jsonl')
   checkpoint_every: int = option(50, 'steps between checkpoints')
@@ -259,7 +266,10 @@ class SearchConfig:
       1, finalists=self.finalists, finalist_epochs=self.finalist_epochs
     )
     if self.finalists == 1:
-      checks.refuse_ignored(self, ['finalist_epochs'], 'by finalists=1')
+      checks.refuse_ignored(
+        self, ['finalist_epochs', 'finalist_halvings'], 'by finalists=1'
+      )
+    config_checks.check_rounds(self)
 
   def scheduled(
     self, choices: Mapping[str, Choice], images: int

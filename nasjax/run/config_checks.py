@@ -37,6 +37,21 @@ WINDOW, APART = 5, 4  # Of the rule on the eigenvalue, as in R-DARTS' code.
 _SMALLEST_RATIO = 1e-30  # A power of it is taken, in single precision.
 
 
+def check_rounds(config: 'SearchConfig') -> None:
+  """Raises InputError where finalists cannot be halved so often."""
+  halvings = config.finalist_halvings
+  if halvings is None:
+    return
+  checks.check_least(0, finalist_halvings=halvings)
+  for name in 'finalists', 'finalist_epochs':
+    number = getattr(config, name)
+    if number < 2**halvings:
+      raise InputError(
+        f'finalist_halvings={halvings} needs {name} of at least {2**halvings}; '
+        f'it is {number}'
+      )
+
+
 def check_schedule(config: 'SearchConfig') -> None:
   """Raises InputError where numbers of the schedules contradict."""
   counts = ('log_every', 'checkpoint_every', 'batch_size')

@@ -2,22 +2,29 @@
 
 The alphas of a short search say little, and a supernet with shared weights
 ranks networks of equal cost poorly. So this stage trains the best architecture
-of each downsampling pattern within the limits, then more architectures with the
-pattern of the best one: the next best by their scores, or samples of the
-probabilities of a mixture. They train from scratch on the weight half, and
-the one with the best accuracy on the alpha half is chosen. No other images are
-used.
+of each downsampling pattern within the limits. Then it trains two at a time:
+the next best by their scores that differ from the most accurate one so far in
+at most two choices. In NAS-Bench-Macro this halves the regret of eight
+finalists that are simply the first eight (`benchmarks/truth/plan.md`).
 
-finalists/N/      the files of `experiments.train`; its test images are the
-                  alpha half
+With `finalist_halvings` the number of epochs grows while the number of
+architectures shrinks (successive halving, Jamieson and Talwalkar 2016): the
+first round is the one above with few epochs; of each round the better half is
+trained from new weights for twice the epochs.
+
+They train from scratch on the weight half, and the one with the best accuracy
+on the alpha half is chosen. No other images are used.
+
+finalists/N/         the files of `experiments.train`; its test images are the
+                     alpha half
+finalists/N_E/       the same, in a later round of E epochs
 """
 
+import dataclasses
 import itertools
 import pathlib
-from collections.abc import Callable
-from typing import Any
-
-import numpy as np
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from nasjax import derive
 from nasjax.derive.problem import Alphas
@@ -32,16 +39,53 @@ from nasjax.run.config import SearchConfig
 from nasjax.run.inputs import Inputs
 from nasjax.space import Architecture
 
+TOGETHER = 2  # Trained between two looks at which is the best.
+CHANGES = 2  # Choices in which the next ones differ from it at most.
+
+
+class Round(NamedTuple):
+  """Architectures that are trained for equally many epochs.
+
+  Attributes:
+    epochs: of each training.
+    number: of architectures, at most.
+  """
+
+  epochs: int
+  number: int
+
+
+def rounds(config: SearchConfig) -> list[Round]:
+  """The rounds of a search's finalists; one without `finalist_halvings`.
+
+  Example:
+    >>> config = SearchConfig(
+    ...   finalists=8, finalist_epochs=14, finalist_halvings=2
+    ... )
+    >>> [tuple(r) for r in rounds(config)]
+    [(4, 8), (7, 4), (14, 2)]
+  """
+  halvings = config.finalist_halvings or 0
+  return [
+    Round(
+      -(-config.finalist_epochs // 2 ** (halvings - i)),
+      -(-config.finalists // 2**i),
+    )
+    for i in range(halvings + 1)
+  ]
+
 
 def images_of(config: SearchConfig, networks: int, images: int) -> int:
   """Number of images that all finalists see in all epochs.
 
   Args:
     config: configuration of the search.
-    networks: number of trained finalists.
+    networks: number of finalists of the first round.
     images: number of training images of each.
   """
-  return networks * config.finalist_epochs * images
+  return images * sum(
+    r.epochs * min(r.number, networks) for r in rounds(config)
+  )
 
 
 def chosen(
@@ -59,94 +103,141 @@ def chosen(
 
   Returns:
     The chosen architecture, and a record for each finalist: `choice`,
-    `log_prob` (nats) and `valid_accuracy` (0 to 1; None if its training
-    diverged). With one finalist, nothing is trained and the list is empty.
+    `log_prob` (nats), and of its longest training `epochs` and
+    `valid_accuracy` (0 to 1; None if it diverged). With one finalist, nothing
+    is trained and the list is empty.
 
   Raises:
     InputError: no architecture satisfies the limits.
-    DivergedError: all trainings diverged.
+    DivergedError: all trainings of a round diverged.
   """
   config, space, limits = inputs.config, inputs.space, inputs.limits
-  number, fill = config.finalists, config.fill
-  if number == 1:
-    return derive.within(space, logits, limits, fill=fill), []
-  accuracy = _trained_by(inputs, workdir)
-  found = derive.leaders(space, logits, limits, fill=fill)[:number]
-  accuracies = [accuracy(a) for a in found]
-  best = found[_best(accuracies)]
-  found += _more(inputs, logits, best, found)
-  if len(found) < number:
+  if config.finalists == 1:
+    return derive.within(space, logits, limits, fill=config.fill), []
+  first, *later = rounds(config)
+  accuracy = _trained_by(inputs, first, workdir)
+  accuracies = _candidates(inputs, logits, accuracy)
+  if len(accuracies) < config.finalists:
     progress.note(
-      f'finalists={number}: {len(found)} architectures keep the limits and '
-      f'use fill={fill:g} of one, and are trained'
+      f'finalists={config.finalists}: {len(accuracies)} architectures keep the '
+      f'limits and use fill={config.fill:g} of one, and are trained'
     )
-  accuracies += [accuracy(a) for a in found[len(accuracies) :]]
-  records = [
-    {
+  records = {
+    a: {
       'choice': a.choice,
       'log_prob': derive.log_prob(a, logits),
+      'epochs': first.epochs,
       'valid_accuracy': value,  # None where the training diverged.
     }
-    for a, value in zip(found, accuracies, strict=True)
-  ]
-  return found[_best(accuracies)], records
+    for a, value in accuracies.items()
+  }
+  best = _best(accuracies)
+  for following in later:
+    order = sorted(accuracies, key=lambda a: -_worth(accuracies[a]))
+    accuracy = _trained_by(inputs, following, workdir, list(records))
+    accuracies = {a: accuracy(a) for a in order[: following.number]}
+    best = _best(accuracies)
+    for a, value in accuracies.items():
+      records[a] |= {'epochs': following.epochs, 'valid_accuracy': value}
+  return best, list(records.values())
 
 
-def _more(
+def _candidates(
+  inputs: Inputs,
+  logits: Alphas,
+  accuracy: Callable[[Architecture], float | None],
+) -> dict[Architecture, float | None]:
+  """Architectures to their accuracies, in the order of their trainings."""
+  config, space, limits = inputs.config, inputs.space, inputs.limits
+  number, fill = config.finalists, config.fill
+  more = derive.leaders(space, logits, limits, fill=fill)[:number]
+  if len(more) == 1:
+    more = derive.likeliest(space, logits, limits, TOGETHER, fill=fill)
+  found: dict[Architecture, float | None] = {}
+  while more:
+    found |= {a: accuracy(a) for a in more}
+    left = min(TOGETHER, number - len(found))
+    more = _next(inputs, logits, _best(found), list(found), left)
+  return found
+
+
+def _next(
   inputs: Inputs,
   logits: Alphas,
   best: Architecture,
   found: list[Architecture],
+  number: int,
 ) -> list[Architecture]:
-  """Further finalists with the drawn option of the best one so far.
-
-  Probabilities are sampled. Scores of contributions are no log-probabilities:
-  their scale says nothing of how sure they are, so the next best ones follow.
-  """
-  config, limits = inputs.config, inputs.limits
-  more = config.finalists - len(found)
-  if not more:
+  """The next best by their scores near `best`, then those farther away."""
+  if not number:
     return []
-  if config.sampling is None:
-    rng = np.random.default_rng(config.seed)
-    return derive.finalists(best, logits, limits, more, rng, fill=config.fill)
-  following = derive.likeliest(
-    inputs.space, logits, limits, more + 1, like=best, fill=config.fill
+  limits, fill = inputs.limits, inputs.config.fill
+  more = derive.near(
+    best, logits, limits, number, changes=CHANGES, fill=fill, without=found
   )
-  return [a for a in following if a not in found][:more]
+  if len(more) < number:
+    number_of_all = len(found) + number
+    more += [
+      a
+      for a in derive.likeliest(
+        inputs.space, logits, limits, number_of_all, like=best, fill=fill
+      )
+      if a not in [*found, *more]
+    ]
+  return more[:number]
 
 
-def _best(accuracies: list[float | None]) -> int:
-  """Index of the highest accuracy; ties go to the first.
+def _worth(accuracy: float | None) -> float:
+  return -1.0 if accuracy is None else accuracy
+
+
+def _best(accuracies: Mapping[Architecture, float | None]) -> Architecture:
+  """The most accurate; ties go to the first.
 
   Raises:
     DivergedError: all trainings diverged.
   """
-  trained = [-1.0 if value is None else value for value in accuracies]
-  if max(trained) < 0:
+  best = max(accuracies, key=lambda a: _worth(accuracies[a]))
+  if accuracies[best] is None:
     raise DivergedError(
-      f'no finalist is left: each of {len(trained)} trained ones diverged; see '
-      'finalists/1/diverged.json'
+      f'no finalist is left: each of {len(accuracies)} trained ones diverged; '
+      'see diverged.json in the folders of finalists/'
     )
-  return int(np.argmax(trained))
+  return best
 
 
 def _trained_by(
-  inputs: Inputs, workdir: pathlib.Path | None
+  inputs: Inputs,
+  own: Round,
+  workdir: pathlib.Path | None,
+  numbered: Sequence[Architecture] = (),
 ) -> Callable[[Architecture], float | None]:
-  """Makes `architecture -> accuracy`, by training; None if it diverged."""
+  """Makes `architecture -> accuracy`, by training; None if it diverged.
+
+  Args:
+    inputs: inputs of the search.
+    own: the round.
+    workdir: workdir of the search; None writes nothing.
+    numbered: in a later round, all architectures of the first one; their
+      places name the folders.
+  """
   config = inputs.config
   halves = holdout.as_training(inputs.dataset, inputs.train, inputs.valid)
-  recipe = config.finalist_recipe
+  recipe = dataclasses.replace(config.finalist_recipe, epochs=own.epochs)
   batches = datasets.batches_for(recipe, halves)
   count = itertools.count(1)
 
   def accuracy(a: Architecture) -> float | None:
     i = next(count)
-    progress.note(f'finalist {i} of {config.finalists}')
+    name = str(i)
+    said = f'finalist {i} of {own.number}'
+    if numbered:
+      name = f'{numbered.index(a) + 1}_{own.epochs}'
+      said += f', for {own.epochs} epochs'
+    progress.note(said)
     folder = None
     if workdir is not None:
-      folder = workdir / 'finalists' / str(i)
+      folder = workdir / 'finalists' / name
       folder.mkdir(parents=True, exist_ok=True)
     try:
       trained = training.run(
@@ -156,11 +247,11 @@ def _trained_by(
         batches,
         recipe,
         seed=config.seed,
-        record={'name': f'finalist {i}'},
+        record={'name': f'finalist {name}'},
         among=a.space,
       )
     except DivergedError as e:
-      progress.note(f'finalist {i}: {e}')
+      progress.note(f'finalist {name}: {e}')
       return None
     return trained.test_accuracy
 

@@ -268,11 +268,22 @@ def _of_finalists(rows: list[dict[str, Any]]) -> list[str]:
     return []
   accuracies = [row['valid_accuracy'] for row in rows]
   trained = [accuracy for accuracy in accuracies if accuracy is not None]
-  first = accuracies[0]
+  # Version 0.1.0 had no rounds.
+  epochs = [row.get('epochs', 0) for row in rows]
+  last = [
+    row['valid_accuracy'] or 0.0
+    for row, own in zip(rows, epochs, strict=True)
+    if own == max(epochs)
+  ]
+  likeliest = 'diverged'
+  if accuracies[0] is not None:
+    likeliest = f'{accuracies[0]:.2%}'
+    if epochs[0] < max(epochs):
+      likeliest += f' after {epochs[0]} epochs, and was left out'
   lines = [
     f'the best of {len(trained)} that were trained: it labels '
-    f'{max(trained):.2%} of the images of the alphas right, the likeliest '
-    + ('diverged' if first is None else f'{first:.2%}')
+    f'{max(last):.2%} of the images of the alphas right, the likeliest '
+    + likeliest
   ]
   if diverged := len(accuracies) - len(trained):
     lines.append(f'{diverged} finalists diverged and are left out')

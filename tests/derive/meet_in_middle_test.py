@@ -344,12 +344,11 @@ def test_ten_limits_end_in_time_with_a_gap_that_holds(ten, fill):
 
 
 @pytest.mark.slow
-def test_finalists_of_ten_limits_end_in_time(ten):
+def test_neighbours_within_ten_limits_end_in_time(ten):
   s, alphas, limits = ten
   start = time.monotonic()
   (leader,) = derive.leaders(s, alphas, limits, seconds=0.5)
-  rng = np.random.default_rng(0)
-  found = derive.finalists(leader, alphas, limits, 2, rng, seconds=0.5)
+  found = derive.near(leader, alphas, limits, 2)
   assert time.monotonic() - start < 30
   assert all(_kept(a, limits) for a in (leader, *found))
 

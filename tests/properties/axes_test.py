@@ -477,13 +477,12 @@ def test_leaders_are_the_best_of_each_drawn_option():
   leaders = derive.leaders(SPACE, alphas, limits)
   assert leaders[0] == derive.within(SPACE, alphas, limits)
   assert sorted(a.named['inputs'] for a in leaders) == ['3', '6']
-  rng = np.random.default_rng(0)
   for leader in leaders:
     option = leader.named['inputs']
     alike = [a for a in EVERY if a.named['inputs'] == option]
     best = max(score(a) for a in alike if _fits(a, limits))
     assert score(leader) == pytest.approx(best)
-    found = derive.finalists(leader, alphas, limits, 4, rng)
+    found = derive.near(leader, alphas, limits, 4)
     assert len({leader, *found}) == 5
     assert all(a.named['inputs'] == option for a in found)
     assert all(_fits(a, limits) for a in found)

@@ -12,7 +12,6 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 # Modules that the file named beside each tests as a whole.
 ELSEWHERE = {
   'nasjax/constraint/forms.py': 'properties/compose_test.py',
-  'nasjax/derive/finalists.py': 'run/finalists_test.py',
   'nasjax/derive/layers.py': 'derive/meet_in_middle_test.py',
   'nasjax/derive/problem.py': 'derive/meet_in_middle_test.py',
   'nasjax/errors.py': 'experiments/sweep/main_test.py',

@@ -1,13 +1,11 @@
 """Finalists: who they are, and that the right one is taken."""
 
-import collections
 import dataclasses
 import itertools
 import shutil
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from experiments import search
 from experiments.flags import cli, configs, names
@@ -33,106 +31,6 @@ def _every(s):
     space.Architecture.from_indices(s, indices)
     for indices in itertools.product(*sizes)
   ]
-
-
-@pytest.mark.parametrize('place', [0.3, 0.7])
-def test_leaders_are_the_most_probable_of_each_pattern(place):
-  s = spaces.tiny_macro()
-  macs = cost.macs(s)
-  low, high = macs.bounds()
-  limit = low + place * (high - low)
-  alphas = _alphas(s, np.random.default_rng(0))
-  found = derive.leaders(s, alphas, {macs: limit}, fill=0.7)
-  assert found[0] == derive.within(s, alphas, {macs: limit}, fill=0.7)
-  best = {}
-  for name in s.patterns:
-    own = [a for a in _every(s) if a.choice[0] == name]
-    filled = [a for a in own if 0.7 * limit <= macs.exact(a) <= limit]
-    best[name] = max(derive.log_prob(a, alphas) for a in filled)
-  first = {a.choice[0]: derive.log_prob(a, alphas) for a in found}
-  assert first == pytest.approx(best)
-
-
-@pytest.mark.parametrize('fill', [0.0, 0.9])
-def test_of_equally_probable_leaders_the_first_is_the_derived_one(fill):
-  s = spaces.tiny_macro()
-  macs, alphas = cost.macs(s), space.init_alphas(s)
-  for limit in np.linspace(*macs.bounds(), 7)[1:]:
-    found = derive.leaders(s, alphas, {macs: limit}, fill=fill)
-    assert found[0] == derive.within(s, alphas, {macs: limit}, fill=fill)
-
-
-def test_a_pattern_that_cannot_fill_the_limit_has_no_leader():
-  s = spaces.tiny_macro()
-  macs = cost.macs(s)
-  limit = sorted({macs.exact(a) for a in _every(s)})[-2]
-  reaches = collections.Counter()
-  for a in _every(s):
-    if 0.9 * limit <= macs.exact(a) <= limit:
-      reaches[a.choice[0]] += 1
-  assert set(reaches) == {'late'}
-  alphas = _alphas(s, np.random.default_rng(0))
-  alphas['pattern'] = np.array([9.0, -9.0])  # However much less probable it is.
-  assert s.patterns[0] == 'early'
-  best = derive.within(s, alphas, {macs: limit}, fill=0.9)
-  assert derive.leaders(s, alphas, {macs: limit}, fill=0.9) == [best]
-  first, second = derive.leaders(s, alphas, {macs: limit})
-  assert (first.choice[0], second.choice[0]) == ('early', 'late')
-
-
-def test_a_pattern_that_no_limit_allows_has_no_leader():
-  s = spaces.tiny_macro()
-  macs = cost.macs(s)
-  least = {name: [] for name in s.patterns}
-  for a in _every(s):
-    least[a.choice[0]].append(macs.exact(a))
-  cheap, dear = sorted(least, key=lambda name: min(least[name]))
-  limit = min(least[dear]) - 1
-  alphas = {**_alphas(s, np.random.default_rng(0)), 'pattern': np.zeros(2)}
-  (leader,) = derive.leaders(s, alphas, {macs: limit})
-  assert leader.choice[0] == cheap
-
-
-def test_finalists_keep_limits_and_the_pattern_and_all_differ():
-  s = spaces.tiny_macro()
-  macs, rng = cost.macs(s), np.random.default_rng(0)
-  limit = 0.8 * macs.bounds()[1]
-  alphas = _alphas(s, rng)
-  for leader in derive.leaders(s, alphas, {macs: limit}, fill=0.5):
-    found = derive.finalists(leader, alphas, {macs: limit}, 3, rng, fill=0.5)
-    assert len({leader, *found}) == 4
-    assert {a.choice[0] for a in found} == {leader.choice[0]}
-    assert all(0.5 * limit <= macs.exact(a) <= limit for a in found)
-
-
-@pytest.mark.slow
-def test_without_limits_they_are_drawn_by_their_probabilities():
-  s = spaces.tiny()
-  alphas = _alphas(s, np.random.default_rng(3))
-  (leader,) = derive.leaders(s, alphas, {})
-  draws = 600
-  drawn = collections.Counter(
-    derive.finalists(leader, alphas, {}, 1, np.random.default_rng(seed))[0]
-    for seed in range(draws)
-  )
-  others = [a for a in _every(s) if a != leader]
-  p = np.exp([derive.log_prob(a, alphas) for a in others])
-  expected = draws * p / p.sum()
-  seen = np.array([drawn[a] for a in others])
-  # Rare ones together, as a chi-squared test needs.
-  rare = expected < 5
-  fold = lambda x: np.append(x[~rare], x[rare].sum())  # noqa: E731
-  assert stats.chisquare(fold(seen), fold(expected)).pvalue > 1e-3
-
-
-def test_there_are_no_more_than_there_are():
-  s = spaces.tiny()
-  alphas = {k: np.zeros(len(o)) for k, o in s.choices.items()}
-  rng, every = np.random.default_rng(0), _every(s)
-  (leader,) = derive.leaders(s, alphas, {})
-  found = [leader]
-  found += derive.finalists(leader, alphas, {}, len(every), rng)
-  assert sorted(a.indices for a in found) == [a.indices for a in every]
 
 
 def _config(**given):
@@ -226,43 +124,140 @@ def test_another_network_of_a_finalist_is_refused(few, searched, tmp_path):
   assert not (workdir / 'architecture.json').exists()
 
 
-@pytest.mark.parametrize('relax', ['contributions', 'softmax'])
+def _told(few, s, limits, **given):
+  config = _config(relax='softmax', **dict.fromkeys(FEW), **given)
+  return search_prepare(config, few)._replace(space=s, limits=limits)
+
+
+def _looked_up(monkeypatch, accuracy):
+  """Trainings that give `accuracy(architecture, epochs)`; who had which."""
+  seen = []
+
+  def trained_by(inputs, own, workdir, numbered=()):
+    def one(a):
+      seen.append((own.epochs, a))
+      return accuracy(a, own.epochs)
+
+    return one
+
+  monkeypatch.setattr(finalists, '_trained_by', trained_by)
+  return seen
+
+
 @pytest.mark.parametrize('worth', ['leader', 'other leader', 'neighbour'])
-def test_whoever_labels_most_right_is_taken(
-  worth, relax, few, tmp_path, monkeypatch
+def test_the_next_are_near_the_most_accurate_so_far(
+  worth, few, tmp_path, monkeypatch
 ):
   s = spaces.tiny_macro()
   macs = cost.macs(s)
   limits = {macs: 0.9 * macs.bounds()[1]}
   alphas = _alphas(s, np.random.default_rng(1))
-  few_networks = FEW if relax == 'contributions' else dict.fromkeys(FEW)
-  config = _config(finalists=5, relax=relax, **few_networks)
   leaders = derive.leaders(s, alphas, limits, fill=0.5)
-  seen = []
-
-  def accuracy(a):
-    seen.append(a)
-    if a in leaders:
-      first = leaders[0 if worth == 'leader' else 1]
-      return 0.6 if a == first else 0.5
-    return 0.7 if worth == 'neighbour' and len(seen) == 4 else 0.4
-
-  monkeypatch.setattr(finalists, '_trained_by', lambda *_: accuracy)
-  inputs = search_prepare(config, few)._replace(space=s, limits=limits)
-  found, rows = finalists.chosen(inputs, alphas, tmp_path)
-  assert seen[:2] == leaders
   best = leaders[0 if worth == 'leader' else 1]
-  # The others are near the better one of the leaders.
-  assert {a.choice[0] for a in seen[2:]} == {best.choice[0]}
-  assert found == (seen[3] if worth == 'neighbour' else best)
-  assert [list(row['choice']) for row in rows] == [list(a.choice) for a in seen]
-  assert [row['log_prob'] for row in rows] == [
-    derive.log_prob(a, alphas) for a in seen
+  order = []
+
+  def accuracy(a, epochs):
+    order.append(a)
+    if a in leaders:
+      return 0.6 if a == best else 0.5
+    return 0.7 if worth == 'neighbour' and len(order) == 4 else 0.4
+
+  _looked_up(monkeypatch, accuracy)
+  inputs = _told(few, s, limits, finalists=5)
+  found, rows = finalists.chosen(inputs, alphas, tmp_path)
+  assert order[:2] == leaders
+  assert order[2:4] == derive.near(best, alphas, limits, 2, fill=0.5)
+  expected = order[3] if worth == 'neighbour' else best
+  assert found == expected
+  assert order[4:] == derive.near(
+    expected, alphas, limits, 1, fill=0.5, without=order[:4]
+  )
+  assert [list(row['choice']) for row in rows] == [
+    list(a.choice) for a in order
   ]
-  assert len(set(seen)) == 5
-  if relax == 'contributions':  # The next best by their scores.
-    own = derive.likeliest(s, alphas, limits, 4, like=best, fill=0.5)
-    assert seen[2:] == own[1:]
+  assert [row['log_prob'] for row in rows] == [
+    derive.log_prob(a, alphas) for a in order
+  ]
+  assert len(set(order)) == 5
+
+
+def test_where_neighbours_end_the_next_of_all_follow(few, monkeypatch):
+  """The first one differs from all others by more than two changes."""
+  s = spaces.nasbench_macro(image_size=8, width=0.1)
+  first, second = (space.Architecture.from_indices(s, [i] * 8) for i in (2, 0))
+  alphas = {name: np.array([1.0, -9.0, 1.001]) for name in s.choices}
+  macs = cost.macs(s)
+  monkeypatch.setattr(derive, 'near', lambda *_, **__: [])
+  seen = _looked_up(monkeypatch, lambda a, epochs: 0.5)
+  limits = {macs: macs.exact(first)}
+  finalists.chosen(_told(few, s, limits, finalists=4, fill=0.0), alphas, None)
+  own = derive.likeliest(s, alphas, limits, 4)
+  assert [a for _, a in seen] == own
+  assert own[0] == first
+  assert second not in own
+
+
+@pytest.mark.parametrize('halvings', [1, 2])
+def test_the_better_half_is_trained_for_twice_the_epochs(
+  halvings, few, monkeypatch
+):
+  s = spaces.tiny()
+  limits, alphas = {}, _alphas(s, np.random.default_rng(1))
+  every = _every(s)
+  assert len(every) == 12
+  # What is good after few epochs is not what is good in the end.
+  early = {a: 0.1 + 0.01 * i for i, a in enumerate(every)}
+  late = {a: 0.9 - 0.01 * i for i, a in enumerate(every)}
+  last = 8
+  worth = lambda a, epochs: (late if epochs == last else early)[a]  # noqa: E731
+  seen = _looked_up(monkeypatch, worth)
+  given = {'finalists': 12, 'finalist_epochs': last}
+  inputs = _told(few, s, limits, finalist_halvings=halvings, **given)
+  found, rows = finalists.chosen(inputs, alphas, None)
+  number, epochs = 12, last // 2**halvings
+  left = set(every)
+  for i in range(halvings + 1):
+    own = [a for e, a in seen if e == epochs]
+    assert set(own) == left
+    assert len(own) == number
+    assert i == 0 or max(early[a] for a in own) == early[every[-1]]
+    left = set(sorted(own, key=early.get)[number // 2 :])
+    number, epochs = number // 2, epochs * 2
+  final = [a for e, a in seen if e == last]
+  assert found == max(final, key=late.get)
+  by_choice = {tuple(row['choice']): row for row in rows}
+  for a in every:
+    longest = max(e for e, b in seen if b == a)
+    row = by_choice[a.choice]
+    assert (row['epochs'], row['valid_accuracy']) == (
+      longest,
+      worth(a, longest),
+    )
+  images = finalists.images_of(inputs.config, 12, 100)
+  assert images == 100 * sum(e for e, _ in seen)
+
+
+@pytest.mark.slow
+def test_a_halved_search_that_is_killed_trains_what_is_left(few, tmp_path):
+  """Each round's trainings have folders of their own."""
+  config = _config(finalists=2, finalist_halvings=1)
+  whole, again = tmp_path / 'whole', tmp_path / 'again'
+  found = search_run(config, whole, dataset=few).architecture
+  folders = {path.name for path in (whole / 'finalists').iterdir()}
+  record = space.read_record(whole / 'architecture.json')
+  rows = record['finalists']
+  last = [i for i, row in enumerate(rows, 1) if row['epochs'] == 2]
+  assert [row['epochs'] for row in rows].count(1) == 1
+  assert folders == {'1', '2', f'{last[0]}_2'}
+  assert list(found.choice) == rows[last[0] - 1]['choice']
+  shutil.copytree(whole, again)
+  (again / 'architecture.json').unlink()
+  shutil.rmtree(again / 'finalists' / f'{last[0]}_2')
+  before = (again / 'finalists' / '1' / 'result.json').stat().st_mtime_ns
+  search_run(config, again, dataset=few)
+  assert space.read_record(again / 'architecture.json') == record
+  first = again / 'finalists' / '1' / 'result.json'
+  assert first.stat().st_mtime_ns == before
 
 
 def test_fewer_finalists_than_asked_for_are_said(
@@ -273,7 +268,7 @@ def test_fewer_finalists_than_asked_for_are_said(
   least = sorted({macs.exact(a) for a in _every(s)})[1]
   limits, alphas = {macs: least}, _alphas(s, np.random.default_rng(1))
   within = [a for a in _every(s) if macs.exact(a) <= least]
-  monkeypatch.setattr(finalists, '_trained_by', lambda *_: lambda a: 0.5)
+  _looked_up(monkeypatch, lambda a, epochs: 0.5)
   config = _config(finalists=len(within) + 3, fill=0.0)
   inputs = search_prepare(config, few)._replace(space=s, limits=limits)
   with progress.shown(True):
@@ -289,6 +284,16 @@ def test_fewer_finalists_than_asked_for_are_said(
     ({'finalists': 0}, 'finalists is 0; it must be at least 1'),
     ({'finalist_epochs': 0}, 'finalist_epochs is 0'),
     ({'finalists': 1, 'finalist_epochs': 3}, 'by finalists=1'),
+    ({'finalists': 1, 'finalist_halvings': 1}, 'by finalists=1'),
+    ({'finalist_halvings': -1}, 'finalist_halvings is -1'),
+    (
+      {'finalists': 7, 'finalist_halvings': 3},
+      'finalist_halvings=3 needs finalists of at least 8; it is 7',
+    ),
+    (
+      {'finalists': 8, 'finalist_halvings': 3, 'finalist_epochs': 7},
+      'needs finalist_epochs of at least 8; it is 7',
+    ),
   ],
 )
 def test_bad_flags_are_one_line(given, message):

@@ -1,6 +1,7 @@
 """Searches judged by the table: scores, controls, resuming."""
 
 import json
+import types
 
 import jax
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 from benchmarks.kept import Rows
 from benchmarks.truth import controls, given, rank, search, table
 from nasjax import cost, derive
+from nasjax.run import finalists
+from nasjax.run.config import SearchConfig
 from nasjax.space import init_alphas
 
 
@@ -53,6 +56,23 @@ def test_finalists_are_the_next_in_rank_near_the_best_so_far():
         if row not in before and (truth.indices[row] != best).sum() <= 2
       ]
       assert found[i : i + 2] == near[:2]
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_a_search_trains_the_finalists_that_are_looked_up(seed):
+  truth, limits = table.load(), _given(0).limits
+  alphas = init_alphas(truth.space, jax.random.key(seed), 1.0)
+  scores = {name: np.asarray(a) for name, a in alphas.items()}
+  inputs = types.SimpleNamespace(
+    config=SearchConfig(finalists=given.FINALISTS, fill=given.FILL),
+    space=truth.space,
+    limits={cost.macs(truth.space): limits['macs']},
+  )
+  trained = finalists._candidates(
+    inputs, alphas, lambda a: truth.tests[truth.row(a), 0]
+  )
+  rows = [truth.row(a) for a in trained]
+  assert rows == given.finalists(given.by_scores(scores, limits))
 
 
 def test_finalists_without_enough_neighbours_are_the_next_of_all():
