@@ -217,6 +217,12 @@ def check_measurements(config: 'SearchConfig') -> None:
       f'eigenvalue_every is {every}; it must be a multiple of log_every '
       f'({config.log_every}), or measurements would not be logged'
     )
+  if ratio is not None and config.relax == 'contributions':
+    raise InputError(
+      f'stop_eigenvalue={ratio} returns to older alphas, and '
+      'relax=contributions derives from the networks judged last; leave it '
+      'out, or give another relaxation'
+    )
 
 
 def check_measured(config: 'SearchConfig') -> None:

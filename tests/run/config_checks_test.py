@@ -88,6 +88,10 @@ def test_one_check_refuses_what_does_not_go_together(given, message):
     ({'networks_per_step': 0}, 'networks_per_step is 0; it must be at least 1'),
     ({'final_temperature': 0.5}, 'leave it out, or give relax=softmax'),
     ({'stop_eigenvalue': 7.0, 'eigenvalue_every': 10}, 'stop_eigenvalue is 7'),
+    (
+      {'stop_eigenvalue': 0.7, 'eigenvalue_every': 10},
+      'relax=contributions derives from the networks judged last',
+    ),
     ({'stop_eigenvalue': 0.7}, 'stop_eigenvalue needs measurements'),
     ({'eigenvalue_every': 15}, 'eigenvalue_every is 15; it must be a multiple'),
   ],
