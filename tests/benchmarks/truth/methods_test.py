@@ -45,7 +45,7 @@ def test_networks_trained_alone_serve_all_limits():
     used = truth.costs['macs'][found.rows] / limits['macs']
     assert used.max() <= 1
     assert used.min() >= given.FILL
-    assert len(set(found.rows)) == given.FINALISTS
+    assert len(set(found.rows[:8])) == given.FINALISTS == 8
     seen.append(found.seconds)
   assert seen[0] == seen[1] > 0  # One run serves all limits.
 
