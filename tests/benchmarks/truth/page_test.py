@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from benchmarks.truth import oracle, report
+from benchmarks.truth import macro, oracle, report
 
 RESULTS = pathlib.Path(__file__).resolve().parents[3] / 'results'
 COLUMNS = 'fill 0', 'fill 0.9', 'fill 0.98', 'of 8', 'worst'
@@ -54,6 +54,11 @@ def test_the_page_has_the_table_of_ranks():
   with (RESULTS / 'truth' / 'ranks.csv').open(newline='') as file:
     ranks = list(csv.DictReader(file))
   assert report.rank_table(ranks) in (RESULTS / 'truth.md').read_text()
+
+
+@pytest.mark.slow
+def test_the_page_has_the_table_of_macro_choices():
+  assert macro.report() in (RESULTS / 'truth.md').read_text()
 
 
 @pytest.mark.slow
