@@ -1,7 +1,6 @@
 """Scripts as a person starts them."""
 
 import json
-import os
 import pathlib
 import signal
 import subprocess
@@ -20,13 +19,10 @@ SMALL += '--log_every=3 --checkpoint_every=4 --batch_size=16'.split()
 SMALL += '--networks=40 --networks_per_step=4 --network_images=64'.split()
 
 
-def start(module, *args, quick=False, stderr=subprocess.PIPE):
-  # As a person runs it: with the compiler's own settings. Or as tests do.
-  env = {k: v for k, v in os.environ.items() if quick or k != 'XLA_FLAGS'}
+def start(module, *args, stderr=subprocess.PIPE):
   return child(
     [sys.executable, '-m', f'experiments.{module}', *args],
     cwd=ROOT,
-    env=env,
     stdout=subprocess.PIPE,
     stderr=stderr,
     text=True,
@@ -40,8 +36,8 @@ def finish(started):
   return process.returncode, out, err
 
 
-def call(module, *args, quick=False):
-  code, out, err = finish(start(module, *args, quick=quick))
+def call(module, *args):
+  code, out, err = finish(start(module, *args))
   assert code == 0, err
   return out
 

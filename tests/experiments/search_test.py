@@ -93,11 +93,11 @@ def test_a_search_that_is_stopped_says_why_and_resumes_to_the_same(
   assert all(row['skips'] == 1 for row in rows[-10:])
   args = [f'--{name}={value}' for name, value in STOPPED.items()]
   args += [f'--workdir={again}', '--limit=macs=90k']
-  process = start('search', *args, quick=True)
+  process = start('search', *args)
   lines = drawn.randint(6, 12)
   assert kill_after(process, again / 'metrics.jsonl', lines), lines
   assert not (again / 'architecture.json').exists()
-  out = call('search', *args, quick=True)
+  out = call('search', *args)
   assert f'stopped at step {at}: {reason}\n' in out
   first, second = (d / 'metrics.jsonl' for d in (whole, again))
   assert first.read_text() == second.read_text()

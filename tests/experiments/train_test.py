@@ -35,7 +35,7 @@ def test_a_training_is_recorded_and_evaluated_as_recorded(searched, tmp_path):
   assert newest_state(tmp_path)[0] == 3 * (4000 // batch_size)
   assert result['test_images'] == 10_000
   assert json.loads((tmp_path / 'best.json').read_text())
-  out = call('train', f'--workdir={tmp_path}', '--evaluate', quick=True)
+  out = call('train', f'--workdir={tmp_path}', '--evaluate')
   for name in ('last', 'best'):
     accuracy = f'accuracy {result[f"{name}_test_accuracy"]!r} on 10000 images'
     assert f'{accuracy}, as recorded: {name} weights' in out
