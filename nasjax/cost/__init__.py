@@ -17,6 +17,7 @@ from nasjax.cost.blocks import (
   traced_shape,
 )
 from nasjax.cost.resources import RESOURCES, macs, memory, params, table
+from nasjax.cost.smooth import smooth_maximum, steered
 from nasjax.space import Measure, Number, Table
 
 __all__ = [
@@ -35,6 +36,8 @@ __all__ = [
   'op_params',
   'op_shape',
   'params',
+  'smooth_maximum',
+  'steered',
   'table',
   'traced',
   'traced_shape',

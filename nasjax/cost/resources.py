@@ -61,9 +61,8 @@ def memory(space: SearchSpace) -> Cost:
 
   It is the maximum, over the parts of the network, of the bytes in use while a
   part runs; `nasjax.count.peak_memory` has the rule. `cost(probs)` is a lower
-  bound of the expected maximum (see `Cost.__call__`). So a constraint may have
-  no effect although the argmax architecture exceeds the limit. `nasjax.derive`
-  still satisfies the limit exactly.
+  bound of the expected maximum (see `Cost.__call__`); in a search, constraints
+  see `nasjax.cost.steered`. `nasjax.derive` satisfies the limit exactly.
 
   Args:
     space: a search space, or a network: a space without choices.

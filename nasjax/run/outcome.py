@@ -1,11 +1,8 @@
 """The outcome of a search: its record, and lines to print."""
 
-import math
 import pathlib
 from collections.abc import Mapping
 from typing import Any
-
-import jax
 
 from nasjax import cost, derive, report
 from nasjax.derive.problem import Alphas
@@ -86,8 +83,6 @@ def save(
   plain = argmax(architecture.space, logits)
   certificate = certified(architecture, logits, limits, fill, finalists)
   kept = {name: row._asdict() for name, row in certificate.kept.items()}
-  for name, expected in lower_bounds(logits, limits).items():
-    kept[name]['expected_lower_bound'] = expected
   # Its log-probability shows what `fill` costs.
   unfilled = derive.within(architecture.space, logits, limits)
   architecture.save(
@@ -130,12 +125,6 @@ def certified(
     gap=gap if gap > 1e-9 * max(1.0, abs(bound)) else 0.0,  # Else rounding.
     fill_open=best.fill_open,
   )
-
-
-def lower_bounds(logits: Alphas, limits: Limits) -> dict[str, float]:
-  """Expected costs that are only lower bounds, such as memory."""
-  probs = {name: jax.nn.softmax(row) for name, row in logits.items()}
-  return {c.name: float(c(probs)) for c in limits if c.reduction == 'max'}
 
 
 def derived_from(space: SearchSpace) -> schema.Kind:
@@ -184,7 +173,7 @@ def lines(record: dict[str, Any]) -> list[str]:
     f'limits, however little it uses: {certificate["unfilled_log_prob"]:.2f}; '
     f'of all: {certificate["argmax_log_prob"]:.2f})'
   )
-  found += unproven(certificate) + unsteered(certificate)
+  found += unproven(certificate)
   found += _of_finalists(record['finalists'])
   found += ranking.lines(record['supernet'])
   inherited = record['supernet'].get('valid_accuracy')
@@ -242,25 +231,6 @@ def _most_used(certificate: Mapping[str, Any]) -> float | None:
 
 def _fields(row: Any) -> Mapping[str, Any]:
   return row if isinstance(row, Mapping) else row._asdict()
-
-
-def unsteered(certificate: Mapping[str, Any]) -> list[str]:
-  """Lines about costs within their limit whose argmax exceeds it.
-
-  Args:
-    certificate: of `architecture.json`; older ones say nothing of it.
-  """
-  found = []
-  for name, kept in certificate['kept'].items():
-    expected = kept.get('expected_lower_bound', math.inf)
-    if expected <= kept['limit'] < kept['argmax_cost']:
-      found.append(
-        f'{name}: the expectation of {expected:.15g} {kept["unit"]} is a lower '
-        f'bound, within the limit at the end, while the argmax is over it: a '
-        'constraint that acts above the limit did nothing there, and deriving '
-        'alone keeps the limit'
-      )
-  return found
 
 
 def _of_finalists(rows: list[dict[str, Any]]) -> list[str]:

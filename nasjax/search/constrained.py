@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from nasjax import cost as cost_lib
 from nasjax import guard
 from nasjax.search.state import Metrics, Setting, State
 from nasjax.space import Alphas
@@ -38,8 +39,14 @@ def _constrained(setting, loss, distribution, before):
   expected = [cost(distribution) for cost in setting.costs]
   strict = [cost(hard) for cost in setting.costs]
   number = len(before)  # The other costs are kept by the projection.
+  steered = [
+    e if cost.reduction == 'sum' else cost_lib.steered(cost, distribution, s)
+    for cost, e, s in zip(
+      setting.costs[:number], expected, strict, strict=False
+    )
+  ]
   loss, kept = setting.constraint.update(
-    loss, tuple(expected[:number]), tuple(strict[:number]), before
+    loss, tuple(steered), tuple(strict[:number]), before
   )
   metrics = {}
   for cost, e, s in zip(setting.costs, expected, strict, strict=True):

@@ -96,38 +96,6 @@ def test_a_gap_is_of_the_likeliest_finalist_and_is_said(tmp_path, monkeypatch):
   assert 'in time' in line
 
 
-def _split(s, c):
-  """Probs of which the expectation of a maximum is below what is probable."""
-  logits = {k: np.zeros(len(n), np.float32) for k, n in s.choices.items()}
-  for table in c.tables:
-    if len(table.axes) == 1:
-      logits[table.axes[0]][np.argmax(table.values)] = 0.1
-  return logits
-
-
-@pytest.mark.parametrize('preset', [spaces.tiny, spaces.mobile_small])
-def test_steering_of_memory_that_did_not_act_is_said(tmp_path, preset):
-  s = preset()
-  memory, macs = cost.memory(s), cost.macs(s)
-  logits = _split(s, memory)
-  plain = memory.exact(space.argmax(s, logits))
-  expected = outcome.lower_bounds(logits, {memory: 1})['memory']
-  assert expected < plain - 1
-  for limit, said in ((plain - 1, 1), (plain, 0)):
-    record = _saved(tmp_path, s, logits, {memory: limit, macs: 10**12}, 0.0)
-    kept = record['certificate']['kept']
-    assert kept['memory']['expected_lower_bound'] == pytest.approx(expected)
-    assert 'expected_lower_bound' not in kept['macs']  # It is no bound.
-    lines = outcome.unsteered(record['certificate'])
-    assert len(lines) == said
-    assert all(line in outcome.lines(record) for line in lines)
-  # Where the expectation is over the limit, steering acts.
-  low, _ = memory.bounds()
-  assert low < expected - 1
-  record = _saved(tmp_path, s, logits, {memory: expected - 1}, 0.0)
-  assert outcome.unsteered(record['certificate']) == []
-
-
 def test_a_file_of_before_is_read(tmp_path):
   s = spaces.mobile_small()
   macs, memory = cost.macs(s), cost.memory(s)
@@ -137,7 +105,6 @@ def test_a_file_of_before_is_read(tmp_path):
   certificate = record['certificate']
   for name in ('fill', 'filled', 'gap', 'fill_open'):
     del certificate[name]
-  del certificate['kept']['memory']['expected_lower_bound']
   old = outcome.lines(record)
   assert [line for line in new if line in old] == old
   assert len(old) == len(new) - 1  # That the fill is not kept.
