@@ -24,6 +24,7 @@ def _row(case, regret, of_8=0.0):
     'case': case,
     'regret': regret,
     'regret_of_8': of_8,
+    'regret_of_first_8': of_8,
     'seconds': 10.0,
     'row': 7,
     'finalists': [7, 8],
