@@ -99,6 +99,8 @@ class Opened:
     num_train: training images; files that cannot be read may be among them.
     num_test: test images; files that cannot be read may be among them.
     read: decodes all images; raises InputError where they cannot be used.
+    resized: what decoding does to the size of the images; None where they stay
+      as they are.
 
   Example:
     >>> from nasjax.data import open_set
@@ -113,6 +115,7 @@ class Opened:
   num_train: int
   num_test: int
   read: Callable[[], Dataset]
+  resized: str | None = None
 
   @property
   def num_classes(self) -> int:

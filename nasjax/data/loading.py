@@ -105,6 +105,7 @@ def open_set(
     ((28, 28, 1), 10, 5000)
   """
   checks.check_image_edge(image_size)
+  cut = image_size is not None
   if name == EMBEDDED:
     dataset = _embedded()
     shape, classes = dataset.image_shape, dataset.class_names
@@ -120,6 +121,7 @@ def open_set(
       write=write,
     )
     shape, classes = folder.image_shape, folder.found.class_names
+    cut = True
     num_train, num_test = folder.count('train'), folder.count('test')
     read = functools.partial(_of_folder, name, folder)
   else:
@@ -143,7 +145,14 @@ def open_set(
     check_enough(dataset, min_train)
     return dataset
 
-  return Opened(name, shape, classes, num_train, num_test, enough)
+  resized = None
+  if cut:
+    height, width, channels = shape
+    resized = (
+      'the middle square of each image is resized to '
+      f'{height} x {width} pixels, of {channels} channel{"s"[: channels - 1]}'
+    )
+  return Opened(name, shape, classes, num_train, num_test, enough, resized)
 
 
 def _as_it_is(dataset: Dataset) -> Dataset:

@@ -19,7 +19,7 @@ TEST_BATCH = 256  # Images at a time where they are streamed.
 def read(
   opened: data.Opened | data.Dataset | stream.Streamed,
 ) -> data.Dataset | stream.Streamed:
-  """Decodes a set; prints warnings about it, and skipped files, on stderr.
+  """Decodes a set; prints on stderr how, warnings, and skipped files.
 
   Streams and decoded sets are returned as they are.
 
@@ -28,6 +28,8 @@ def read(
   """
   if isinstance(opened, data.Dataset | stream.Streamed):
     return opened
+  if opened.resized is not None:
+    print(printable(f'{opened.name}: {opened.resized}'), file=sys.stderr)
   found = opened.read()
   lines = found.remarks
   if found.skipped:

@@ -47,7 +47,7 @@ def test_names_of_files_in_warnings_are_written_out(tmp_path, capsys):
   datasets.read(sources.open_set(given))
   lines = capsys.readouterr().err
   assert '\x1b' not in lines
-  assert lines.count('\n') == lines.count('warning: ')
+  assert lines.count('\n') == 1 + lines.count('warning: ')
   assert r'cat/\x1b[2J\nbroken' in lines
 
 
@@ -240,6 +240,24 @@ def test_a_share_is_not_held_out_beside_images_for_validation(tmp_path):
 
 
 # What is known before images are decoded.
+@pytest.mark.parametrize(('size', 'channels'), [(None, 1), (24, 3)])
+def test_what_is_done_to_photographs_is_said_before_they_are_read(
+  tmp_path, capsys, monkeypatch, size, channels
+):
+  root = make_folder(tmp_path / 'set', channels=channels, size=9)
+  given = sources.Source(f'folder:{root}', str(tmp_path), image_size=size)
+  opened = sources.open_set(given)
+  edge = size or 9
+  of = f'{channels} channel' + 's' * (channels > 1)
+  text = f'resized to {edge} x {edge} pixels, of {of}'
+  assert opened.resized.endswith(text)
+  monkeypatch.setattr(folder_source, 'read', None)
+  with pytest.raises(TypeError):
+    datasets.read(opened)
+  assert text in capsys.readouterr().err
+  assert data.open_set().resized is None
+
+
 def test_sizes_are_known_before_any_image_is_decoded(
   tmp_path, load, monkeypatch
 ):
