@@ -16,6 +16,7 @@ from nasjax.space import Space
 
 SPACES = {
   'mobile_small': spaces.mobile_small,
+  'mobile_medium': spaces.mobile_medium,
   'mobile_224': spaces.mobile_224,
   'fbnet': spaces.fbnet,
   'proxylessnas': spaces.proxylessnas,

@@ -6,6 +6,7 @@ from nasjax.spaces.mobile import (
   Stage,
   mobile,
   mobile_224,
+  mobile_medium,
   mobile_small,
 )
 from nasjax.spaces.mobile_macro import mobile_macro, mobile_macro_small
@@ -23,6 +24,7 @@ __all__ = [
   'mobile_224',
   'mobile_macro',
   'mobile_macro_small',
+  'mobile_medium',
   'mobile_small',
   'mobile_width',
   'mobile_width_small',

@@ -142,6 +142,38 @@ def mobile_small(
   )
 
 
+def mobile_medium(
+  *, image_size: int = 96, channels: int = 3, num_classes: int = 10
+) -> Space:
+  """Preset for photos of 64 to 128 pixels: eleven searched slots.
+
+  Resolution is halved five times, as in MobileNetV2. The last stage and the
+  head are narrower than there, since folders of photos have few classes.
+
+  Example:
+    >>> from nasjax import cost
+    >>> space = mobile_medium()
+    >>> len(space.choices), cost.macs(space).bounds()
+    (11, (1855552, 42854944))
+  """
+  return mobile(
+    [
+      Stage(16, 1),
+      Stage(24, 2, 2),
+      Stage(32, 3, 2),
+      Stage(64, 3, 2),
+      Stage(112, 2, 2),
+    ],
+    name='mobile_medium',
+    image_size=image_size,
+    channels=channels,
+    num_classes=num_classes,
+    stem=16,
+    stem_stride=2,
+    head=256,
+  )
+
+
 def mobile_224(
   *, image_size: int = 224, channels: int = 3, num_classes: int = 1000
 ) -> Space:

@@ -57,7 +57,12 @@ PRESETS = [
 ]
 
 
-COUNTED = [*PRESETS, spaces.mobile_small, spaces.mobile_224]
+COUNTED = [
+  *PRESETS,
+  spaces.mobile_small,
+  spaces.mobile_medium,
+  spaces.mobile_224,
+]
 NETWORKS = [
   getattr(zoo, name)
   for name in zoo.__all__
