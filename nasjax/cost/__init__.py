@@ -16,16 +16,19 @@ from nasjax.cost.blocks import (
   traced,
   traced_shape,
 )
+from nasjax.cost.latency import LATENCY, latency
 from nasjax.cost.resources import RESOURCES, macs, memory, params, table
 from nasjax.cost.smooth import smooth_maximum, steered
 from nasjax.space import Measure, Number, Table
 
 __all__ = [
+  'LATENCY',
   'RESOURCES',
   'Cost',
   'Measure',
   'Number',
   'Table',
+  'latency',
   'macs',
   'measure_macs',
   'measure_memory',

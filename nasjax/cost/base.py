@@ -27,6 +27,7 @@ from nasjax.space import (
 )
 
 _LARGEST_INT = 2**63 - 1
+_LARGEST_DECIMAL = 2**50  # Of the last decimal: floats tell these apart.
 _LARGEST_FLOAT = float(np.finfo(np.float32).max)
 
 
@@ -43,11 +44,17 @@ class Cost:
       again (memory).
     space: the space whose architectures it prices, which `exact` and
       `nasjax.derive` check; None accepts any space with these choices.
+    digits: decimals of the numbers, of an additive cost. `exact` then sums
+      whole numbers of `10**-digits` and returns the float next to that sum, so
+      the order of the sum does not matter and comparing with a limit of as many
+      decimals is exact. None sums the numbers as they are.
 
   Raises:
     InputError: an architecture may cost more than 63 bits hold, or, where costs
-      are floats, more than a float32.
-    ValueError: a number that is negative or not finite.
+      are floats, more than a float32; with `digits`, more than floats hold with
+      so many decimals.
+    ValueError: a number that is negative or not finite, or has more decimals
+      than `digits`.
 
   Example:
     >>> from nasjax import relax, space, spaces
@@ -68,6 +75,8 @@ class Cost:
   space: SearchSpace | None = dataclasses.field(
     default=None, repr=False, compare=False
   )
+  # The fingerprint of a run has the text of its costs; the numbers say enough.
+  digits: int | None = dataclasses.field(default=None, repr=False)
 
   def __post_init__(self):
     for table in self.tables:
@@ -77,8 +86,11 @@ class Cost:
           f'{min(table.values)} to {max(table.values)}.'
         )
     # Sums are of int64, or of float32.
-    largest = self._reduce(exact(max(table.values)) for table in self.tables)
+    combine = sum if self.reduction == 'sum' else max
+    largest = combine([exact(max(t.values)) for t in self.tables] or [0])
     most = _LARGEST_INT if isinstance(largest, int) else _LARGEST_FLOAT
+    if self.digits is not None:
+      most = _LARGEST_DECIMAL // 10**self.digits
     if largest > most:
       at = '' if self.space is None else f' of {self.space.name!r}'
       raise InputError(
@@ -86,6 +98,14 @@ class Cost:
         f'can be computed with is {most}; take smaller images or widths, or '
         'fewer classes'
       )
+    if self.digits is None:
+      return
+    for value in (v for table in self.tables for v in table.values):
+      if round(value, self.digits) != value:
+        raise ValueError(
+          f'cost {self.name!r} requires numbers of at most {self.digits} '
+          f'decimals, got {value}.'
+        )
 
   def __call__(self, probs: Mapping[str, jax.Array]) -> jax.Array:
     """Cost of a distribution over architectures, `f32[]`, differentiable.
@@ -186,6 +206,10 @@ class Cost:
     )
 
   def _reduce(self, values) -> Number:
+    if self.digits is not None and self.reduction == 'sum':
+      scale = 10**self.digits
+      # Python divides ints to the nearest float.
+      return sum(round(value * scale) for value in values) / scale
     return sum(values) if self.reduction == 'sum' else max(values, default=0)
 
   def _extreme(self, best: Callable, place: Callable) -> Number:

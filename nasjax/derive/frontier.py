@@ -84,6 +84,8 @@ def pareto(space: SearchSpace, alphas: Alphas, cost: Cost) -> list[Point]:
       trails = np.insert(own.trails, place, i, axis=1)
       each.append(_Front(own.costs, own.scores + score, trails))
     front = _merged(each)
+  if cost.digits is not None:
+    front = _exact(front, cost, list(scores))
   return [
     Point(c, float(p), Architecture.from_indices(space, trail))
     for c, p, trail in zip(
@@ -157,6 +159,12 @@ def _front(cost: Cost, scores: Mapping[Axis, np.ndarray]) -> _Front:
     made.append(axis)
   order = [made.index(axis) for axis in scores]
   return front._replace(trails=front.trails[:, order])
+
+
+def _exact(front: _Front, cost: Cost, names: Sequence[Axis]) -> _Front:
+  """The front with costs that were not rounded while they were summed."""
+  costs = [cost.at(dict(zip(names, t, strict=True))) for t in front.trails]
+  return _merged([front._replace(costs=np.array(costs))])
 
 
 def _branched(
