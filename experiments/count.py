@@ -16,12 +16,13 @@ if __name__ == '__main__':
 
 import dataclasses
 import json
+import sys
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from nasjax import checks, cost, count, options
+from nasjax import checks, cost, count, latency, options
 from nasjax.ops import Numerics
 from nasjax.options import check_types, documented, option
 from nasjax.printable import printable
@@ -62,6 +63,9 @@ class Flags:
   num_classes: int | None = option(
     None, "number of classes; not given: the network's own"
   )
+  latency_table: str | None = option(
+    None, 'file with the times of a device, to print the latency'
+  )
   list: bool = option(
     False, 'print MACs and parameters of all published networks'
   )
@@ -86,8 +90,10 @@ class Flags:
 OPTIONS = options.of(Flags)
 
 
-def network(told: Flags) -> Space:
-  """What the flags name.
+def architecture(told: Flags) -> Architecture:
+  """The network that the flags name, in its space.
+
+  A published network is the only one of its space.
 
   Raises:
     InputError: they contradict each other, or the images are too small.
@@ -95,12 +101,13 @@ def network(told: Flags) -> Space:
   names.check_network(told)
   if told.network is not None:
     space = names.network(told.network, told.width)(**told.sizes)
+    found = Architecture(space, ())
   else:
-    ops = names.ops_of(told.ops)
-    architecture = Architecture.load(told.architecture, ops)
-    space = fix(resize(architecture.space, **told.sizes), architecture)
+    found = Architecture.load(told.architecture, names.ops_of(told.ops))
+    space = resize(found.space, **told.sizes)
+    found = Architecture(space, found.choice)
   check_image_size(space)
-  return space
+  return found
 
 
 def layers(space: Space) -> count.Table:
@@ -123,6 +130,19 @@ def totals(space: Space) -> dict[str, Any]:
   }
 
 
+def latency_of(found: Architecture, path: str) -> float:
+  """Latency of a network by a table of its space, ms.
+
+  Raises:
+    InputError: the table cannot be read, is of something else or lacks keys.
+  """
+  table = latency.read(path, found.space)
+  price = cost.latency(found.space, table)
+  for line in latency.warnings(table):
+    print(f'warning: {line}', file=sys.stderr)
+  return price.exact(found)
+
+
 def run(told: Flags) -> None:
   """Counts and prints; see the head of this module."""
   if told.list:
@@ -135,8 +155,11 @@ def run(told: Flags) -> None:
           '{network:24} {macs:>13,} MACs {params:>11,} params'.format(**counted)
         )
     return
-  space = network(told)
+  named = architecture(told)
+  space = fix(named.space, named)
   counted = totals(space)
+  if told.latency_table is not None:
+    counted[cost.LATENCY] = latency_of(named, told.latency_table)
   if told.table:
     table = layers(space)
     counted['rows'] = [row._asdict() for row in table.rows]
@@ -146,7 +169,8 @@ def run(told: Flags) -> None:
     print(table.to_text())
   else:
     for name, value in counted.items():
-      shown = f'{value:,}' if isinstance(value, int) else printable(value)
+      number = isinstance(value, int | float)
+      shown = f'{value:,}' if number else printable(value)
       print(f'{name:12}', shown)
 
 

@@ -15,17 +15,20 @@ if __name__ == '__main__':
 import dataclasses
 import pathlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from absl import flags
 
 from nasjax import data, options
 from nasjax import space as space_lib
+from nasjax.cost import LATENCY
 from nasjax.data import stream
+from nasjax.errors import InputError
 from nasjax.options import as_given, check_types, documented, group, option
 from nasjax.printable import printable
 from nasjax.run import datasets, inputs, outcome, searching
+from nasjax.run import record as record_lib
 from nasjax.run.config import SearchConfig
 from nasjax.run.found import Found
 from nasjax.run.limits import Limits, warnings
@@ -40,6 +43,8 @@ from .flags import (
   programs,
   sources,
 )
+
+DTYPES = 'float32', 'int8'
 
 
 @documented
@@ -58,13 +63,26 @@ class Flags:
     f'search space, {cli.one_of(names.SPACES)}, or module:function',
   )
   limit: tuple[str, ...] = option(
-    (), 'limit on a resource, such as macs=1.6M or params=2e5'
+    (), 'limit on a resource, such as macs=1.6M, params=2e5 or latency_ms=3.5'
+  )
+  latency_table: str | None = option(
+    None, 'file with the times of a device, for a limit on latency_ms'
+  )
+  deploy_dtype: str | None = option(
+    None,
+    'type that the network is deployed in, float32 or int8; not given: that of '
+    'latency_table',
   )
   search: SearchConfig = group(SearchConfig())
   values: Mapping[str, Any] = as_given()
 
   def __post_init__(self):
     check_types(self)
+    if self.deploy_dtype not in (None, *DTYPES):
+      raise InputError(
+        f'deploy_dtype is {self.deploy_dtype!r}; it must be one of '
+        f'{", ".join(DTYPES)}'
+      )
 
 
 OPTIONS = options.of(Flags)
@@ -84,19 +102,22 @@ def check(
   """
   space = names.space(told.space)(**opened.sizes)
   space_lib.check_image_size(space)
-  limited = limits.of(told.limit, space)
+  limited = limits.of(told.limit, space, told.latency_table, told.deploy_dtype)
   inputs.check(told.search, space, opened, limited)
   return space, limited
 
 
 def prepare(
-  told: Flags, dataset: data.Dataset | stream.Streamed | None = None
+  told: Flags,
+  dataset: data.Dataset | stream.Streamed | None = None,
+  warn: Callable[[str], None] = lambda line: None,
 ) -> inputs.Inputs:
   """Flags to objects; writes nothing.
 
   Args:
     told: the flags.
     dataset: to search on; None is the one that the flags name.
+    warn: takes each warning, before images are decoded.
 
   Raises:
     InputError: bad input.
@@ -104,6 +125,9 @@ def prepare(
   opened = dataset or sources.open_or_stream(told.images)
   # All that does without images is checked before thousands are decoded.
   space, limited = check(told, opened)
+  of_table = limits.warnings(told.latency_table, space)
+  for line in (*warnings(limited), *of_table):
+    warn(line)
   return inputs.prepare(told.search, space, datasets.read(opened), limited)
 
 
@@ -119,12 +143,16 @@ def run(
     InputError: bad input; nothing was written then.
     DivergedError: the search diverged.
   """
-  prepared = prepare(told, more.pop('dataset', None))
-  for line in warnings(prepared.limits):
-    print(f'warning: {line}', file=sys.stderr)
-  return searching.run(
-    prepared, workdir, told=told.values, command=command, **more
-  )
+  prepared = prepare(told, more.pop('dataset', None), _warn)
+  values = dict(told.values)
+  if any(c.name == LATENCY for c in prepared.limits):
+    # The times in a file may change under the same name.
+    values['limits_content'] = record_lib.fingerprint(*prepared.limits)
+  return searching.run(prepared, workdir, told=values, command=command, **more)
+
+
+def _warn(line: str) -> None:
+  print(f'warning: {line}', file=sys.stderr)
 
 
 def main() -> None:

@@ -15,6 +15,11 @@ T = TypeVar('T')
 LARGEST = 3.4e38
 LARGEST_COUNT = 2**31 - 1  # Steps are counted in 32 bits.
 _SUFFIXES = {'k': 1e3, 'M': 1e6, 'G': 1e9}
+# Resource to the units that its numbers may have, each in the resource's own.
+_UNITS: Mapping[str, Mapping[str, float]] = {
+  'memory': {'B': 1, 'kB': 1e3, 'MB': 1e6, 'KiB': 2**10, 'MiB': 2**20},
+  'latency_ms': {'us': 1e-3, 'ms': 1, 's': 1e3},
+}
 
 
 def lookup(kind: str, name: str, known: Mapping[str, T]) -> T:
@@ -29,19 +34,36 @@ def lookup(kind: str, name: str, known: Mapping[str, T]) -> T:
   return known[name]
 
 
-def parse_number(text: str, what: str) -> float:
+def parse_number(
+  text: str, what: str, units: Mapping[str, float] | None = None
+) -> float:
   """A number as people write it: 300000, 3e5, 300k, 0.3M.
+
+  Args:
+    text: what was typed.
+    what: it is of, for messages.
+    units: names of units that may follow the number, and their factors.
+
+  Raises:
+    InputError: it is no number, or of another unit.
 
   Example:
     >>> parse_number('300k', 'limit')
     300000.0
+    >>> parse_number('2.5s', 'limit', {'ms': 1, 's': 1000})
+    2500.0
   """
-  factor = _SUFFIXES.get(text[-1:], 1)
+  units = units or {}
+  suffixes = sorted({**_SUFFIXES, **units}, key=len, reverse=True)
+  suffix = next((s for s in suffixes if text.endswith(s)), '')
+  factor = {**_SUFFIXES, **units}.get(suffix, 1)
   try:
-    return float(text[:-1] if factor != 1 else text) * factor
+    return float(text.removesuffix(suffix)) * factor
   except ValueError:
+    written = ['20e6', '20M', *(f'20{unit}' for unit in units)]
     raise InputError(
-      f'{what}: {text!r} is no number; write it as 20e6 or 20M'
+      f'{what}: {text!r} is no number; write it as '
+      f'{", ".join(written[:-1])} or {written[-1]}'
     ) from None
 
 
@@ -49,6 +71,8 @@ def parse_limits(
   texts: Sequence[str], resources: Sequence[str]
 ) -> dict[str, float]:
   """Limits as typed, `resource=number`, with k, M or G as factors.
+
+  Bytes may be in B, kB, MB, KiB or MiB, and times in us, ms or s.
 
   Raises:
     InputError: no resource or an unknown one, no number, not positive, or a
@@ -73,7 +97,8 @@ def parse_limits(
       )
     if resource in limits:
       raise InputError(f'two limits on {resource}: give one')
-    limits[resource] = parse_number(number, f'limit {text!r}')
+    units = _UNITS.get(resource)
+    limits[resource] = parse_number(number, f'limit {text!r}', units)
     if not 0 < limits[resource] < LARGEST:
       raise InputError(f'limit {text!r} is not positive and finite')
   return limits

@@ -52,7 +52,15 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     'stream',
     'crop_area',
   ),
-  'Limits': ('constraint', 'strength', 'dual_rate', 'fill', 'fractions'),
+  'Limits': (
+    'latency_table',
+    'deploy_dtype',
+    'constraint',
+    'strength',
+    'dual_rate',
+    'fill',
+    'fractions',
+  ),
   'Supernet and relaxation': (
     'supernet',
     'relax',

@@ -25,6 +25,7 @@ ZOO = (
 _SHARED = {*options.of(sources.Source), 'space', 'constraint', 'strength'}
 _SHARED |= {'dual_rate', 'fill'}
 _OWN = {'preset', 'limit', 'seed'}  # A sweep says these itself.
+_OWN |= {'latency_table', 'deploy_dtype'}  # Its limits are on one of SWEPT.
 _OWN |= {'stream', 'crop_area'}  # All jobs share images that are decoded.
 _PREFIXED = [n for n in search.OPTIONS if n not in _SHARED | _OWN]
 _MOST = 10_000  # Pieces of a kind: each is listed, and takes seconds at least.

@@ -117,7 +117,7 @@ def _list(space: SearchSpace, what: str, keys: Collection[str]) -> None:
 
 def _ms(table: LatencyTable, key: str) -> float:
   """An entry times the scale, rounded up to the next nanosecond."""
-  # Of the decimals that the file has: in floats, 0.1 ms are more than 100000 ns.
+  # By its decimals: the float 0.1 is a little more than 100000 ns.
   ms, scale = (
     fractions.Fraction(repr(number))
     for number in (table.entries[key], float(table.scale))

@@ -3,8 +3,9 @@
 from nasjax.latency.fit import fit
 from nasjax.latency.keys import block_key
 from nasjax.latency.published import once_for_all, proxylessnas
-from nasjax.latency.readers import read_csv, read_yaml
+from nasjax.latency.readers import read, read_csv, read_yaml
 from nasjax.latency.table import FIXED, LatencyTable
+from nasjax.latency.versions import warnings
 
 __all__ = [
   'FIXED',
@@ -13,6 +14,8 @@ __all__ = [
   'fit',
   'once_for_all',
   'proxylessnas',
+  'read',
   'read_csv',
   'read_yaml',
+  'warnings',
 ]

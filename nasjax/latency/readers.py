@@ -8,9 +8,37 @@ import re
 
 from nasjax import files
 from nasjax.errors import InputError
+from nasjax.latency.table import FIXED, LatencyTable
+from nasjax.space import SearchSpace
 
 _KEY = re.compile(r'(\S.*):')
 _FIELD = re.compile(r' +(\w+): *(\S+)')
+
+
+def read(path: str | pathlib.Path, space: SearchSpace) -> LatencyTable:
+  """Reads the table of a space, by the ending of its name.
+
+  Args:
+    path: of a file of `LatencyTable.save`; or one that ends in `.csv`, for
+      `read_csv`. A CSV with an entry `fixed` is of `kind='choices'`.
+    space: that a CSV is of, which does not say it.
+
+  Raises:
+    InputError: the file is missing, damaged or of another format.
+
+  Example:
+    >>> import tempfile
+    >>> from nasjax import spaces
+    >>> with tempfile.NamedTemporaryFile('w', suffix='.csv') as file:
+    ...   print('block,ms\\nfixed,0.5', file=file, flush=True)
+    ...   read(file.name, spaces.tiny()).kind
+    'choices'
+  """
+  if pathlib.Path(path).suffix != '.csv':
+    return LatencyTable.load(path)
+  entries = read_csv(path)
+  kind = 'choices' if FIXED in entries else 'blocks'
+  return LatencyTable(space.name, entries, kind)
 
 
 def read_csv(path: str | pathlib.Path) -> dict[str, float]:
@@ -46,8 +74,8 @@ def read_csv(path: str | pathlib.Path) -> dict[str, float]:
     for row in reader:
       if len(row) != 2:
         raise InputError(
-          f'latency table {path}, line {reader.line_num}: {",".join(row)!r} has '
-          f'{len(row)} columns; give block,ms'
+          f'latency table {path}, line {reader.line_num}: {",".join(row)!r} '
+          f'has {len(row)} columns; give block,ms'
         )
       _add(path, reader.line_num, found, row[0], row[1])
   except csv.Error as e:

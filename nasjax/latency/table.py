@@ -90,7 +90,9 @@ class LatencyTable:
     for name in _SHARES:
       value = getattr(self, name)
       if value is not None and not _within(value, _LARGEST_MS):
-        raise InputError(f'{name} is {value!r}; it must be a number of 0 or more')
+        raise InputError(
+          f'{name} is {value!r}; it must be a number of 0 or more'
+        )
     if not _within(self.scale, _LARGEST_MS) or self.scale == 0:
       raise InputError(f'scale is {self.scale!r}; it must be a number above 0')
     if self.date is not None:
@@ -178,9 +180,7 @@ class LatencyTable:
         f'latency table {path} is truncated or no JSON: {e}'
       ) from e
     if not isinstance(document, dict) or 'latency_table' not in document:
-      raise InputError(
-        f'{path} is no latency table: it has no "latency_table"'
-      )
+      raise InputError(f'{path} is no latency table: it has no "latency_table"')
     found = document.pop('latency_table')
     if found != FORMAT or isinstance(found, bool):
       raise InputError(

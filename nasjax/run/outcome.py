@@ -36,6 +36,8 @@ def resources(
 ) -> dict[str, dict[str, Any]]:
   """Cost and limit of the derived network, for every resource.
 
+  Latency is among them where it has a limit: its table is that of the limit.
+
   Args:
     architecture: the derived architecture.
     plain: the most probable architecture, without limits.
@@ -53,6 +55,14 @@ def resources(
       'unit': own.unit,
       'argmax_cost': make(probable).constant,
     }
+  for c, most in limits.items():
+    if c.name == cost.LATENCY:
+      found[c.name] = {
+        'cost': c.exact(architecture),
+        'limit': most,
+        'unit': c.unit,
+        'argmax_cost': c.exact(plain),
+      }
   return found
 
 
@@ -138,7 +148,7 @@ def derived_from(space: SearchSpace) -> schema.Kind:
     for choice, options in space.choices.items()
   }
   return schema.fields(
-    resources=schema.values(of_resource, cost.RESOURCES),
+    resources=schema.values(of_resource, [*cost.RESOURCES, cost.LATENCY]),
     alphas=schema.fields(**alphas),
   )
 

@@ -114,7 +114,7 @@ def test_the_smallest_image_is_counted_in_every_form(script, tmp_path):
 @pytest.mark.parametrize('name', names.NETWORKS)
 def test_networks_count_at_usual_sizes_and_for_small_images(name):
   for image_size in (None, 64, 32, 17):
-    count.network(count.Flags(network=name, image_size=image_size))
+    count.architecture(count.Flags(network=name, image_size=image_size))
   small = names.for_images(name, 1, image_size=28, channels=1, num_classes=10)
   space.check_image_size(small)
 
