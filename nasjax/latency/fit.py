@@ -10,6 +10,7 @@ from nasjax.errors import InputError
 from nasjax.latency.table import FIXED, LatencyTable
 from nasjax.space import Architecture, Axis, SearchSpace, axes, label
 
+_DIGITS = 9  # Picoseconds.
 _RANK = 1e-9  # Singular values below this share of the largest are zero.
 _DETERMINED = 1e-6  # A network with a leverage so close to 1 fits itself.
 
@@ -164,7 +165,9 @@ def _entries(
     fixed += least
     for name, value in zip(names, own.tolist(), strict=True):
       entries[f'{label(axis)}/{name}'] = value - least
-  return {FIXED: fixed, **entries}
+  # Less is rounding: without it, 1 ms may be a little more than 1 ms.
+  numbers = {FIXED: fixed, **entries}
+  return {key: round(ms, _DIGITS) for key, ms in numbers.items()}
 
 
 def _left_out(

@@ -140,11 +140,18 @@ def read_yaml(path: str | pathlib.Path) -> dict[str, float]:
 
 def _text(path: str | pathlib.Path) -> str:
   try:
-    return files.read_text(path)
+    text = files.read_text(path)
   except OSError as e:
     raise InputError(f'latency table {path}: {e.strerror}') from e
   except UnicodeDecodeError as e:
     raise InputError(f'latency table {path} is no text: {e}') from e
+  # Half a number is a number, too.
+  if text and not text.endswith('\n'):
+    raise InputError(
+      f'latency table {path} ends within a line; if it is complete, end it '
+      'with a newline'
+    )
+  return text
 
 
 def _add(path, line: int, found: dict[str, float], key: str, text: str) -> None:
