@@ -48,6 +48,30 @@ def test_numbers_as_people_write_them(text, number):
   assert checks.parse_limits([f'macs={text}'], ['macs']) == {'macs': number}
 
 
+@pytest.mark.parametrize(
+  ('text', 'number'),
+  [
+    *(('latency_ms=3.5', 3.5), ('latency_ms=3.5ms', 3.5)),
+    *(('latency_ms=250us', 0.25), ('latency_ms=0.5s', 500)),
+    *(('memory=64kB', 64_000), ('memory=64KiB', 65_536), ('memory=64k', 64e3)),
+    *(('memory=2MB', 2e6), ('memory=2MiB', 2_097_152), ('memory=9B', 9)),
+  ],
+)
+def test_limits_may_have_the_unit_of_their_resource(text, number):
+  name, _, typed = text.partition('=')
+  known = ['macs', 'memory', 'latency_ms']
+  assert checks.parse_limits([text], known) == {name: pytest.approx(number)}
+  # No unit stands for another resource's.
+  if not typed[-1].isdigit() and typed[-1] not in 'kMG':
+    refused('is no number', checks.parse_limits, [f'macs={typed}'], known)
+
+
+@pytest.mark.parametrize('text', ['3m s', 'ms', '3msms', '3Kib', '3kms'])
+def test_no_units_are_refused_with_those_there_are(text):
+  for name, unit in (('latency_ms', '20ms'), ('memory', '20KiB')):
+    refused(unit, checks.parse_limits, [f'{name}={text}'], [name])
+
+
 @pytest.mark.parametrize('text', ['', 'k', '3x', '1,5', 'M3'])
 def test_no_numbers_are_refused_with_what_was_typed(text):
   refused(f'limit: {text!r} is no number', checks.parse_number, text, 'limit')

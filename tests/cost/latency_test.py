@@ -102,6 +102,7 @@ def test_a_constant_may_move_from_a_choice_to_the_fixed_part(x64):
     assert float(one(probs)) == pytest.approx(float(other(probs)), rel=1e-12)
 
 
+@pytest.mark.slow
 def test_the_expectation_is_the_mean_of_all_and_has_its_derivative(x64):
   """Of a fitted table, with a choice of a shape."""
   rng = np.random.default_rng(0)
@@ -112,12 +113,12 @@ def test_the_expectation_is_the_mean_of_all_and_has_its_derivative(x64):
   alphas = space.init_alphas(MIXED, jax.random.key(1), 1.0)
   costs = jnp.array([price.exact(a) for a in networks])
   indices = np.array([a.indices for a in networks])
-  expected = lambda alphas: price(relax.softmax(alphas))  # noqa: E731
+  expected = jax.jit(lambda alphas: price(relax.softmax(alphas)))
 
   def enumerated(alphas):
     single = space.rows(relax.softmax(alphas))
-    columns = zip(single.values(), indices.T, strict=True)
-    return costs @ jnp.prod(jnp.stack([row[i] for row, i in columns]), 0)
+    columns = zip(space.axes(MIXED.choices), indices.T, strict=True)
+    return costs @ jnp.prod(jnp.stack([single[a][i] for a, i in columns]), 0)
 
   value, gradient = jax.value_and_grad(expected)(alphas)
   assert float(value) == pytest.approx(float(enumerated(alphas)), rel=1e-12)

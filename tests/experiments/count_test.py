@@ -12,6 +12,7 @@ from experiments import count
 from experiments.flags import cli, names
 from nasjax import (
   cost,
+  latency,
   space,
   spaces,
 )
@@ -165,3 +166,38 @@ def test_count_prints_one_json_object():
   counted = json.loads(out)
   assert counted['network'] == 'mobilenet_v2'
   assert (counted['macs'], counted['params']) == (300774272, 3504872)
+
+
+def test_a_table_of_latency_gives_the_milliseconds(script, tmp_path):
+  tiny, table = spaces.tiny(), tmp_path / 'table.csv'
+  keys = [f'{c}/{o}' for c, options in tiny.choices.items() for o in options]
+  lines = [f'{key},0.{i}25' for i, key in enumerate(keys, 1)]
+  table.write_text('\n'.join(['block,ms', 'fixed,1.5', *lines, '']))
+  path = tmp_path / 'architecture.json'
+  space.Architecture.from_indices(tiny, (1, 0, 2)).save(path)
+  given = {'architecture': str(path), 'latency_table': str(table)}
+  (line,) = script(json=True, **given)
+  assert json.loads(line)['latency_ms'] == 2.775  # Not 2.7750000000000004.
+  assert 'latency_ms   2.775' in script(**given)
+
+
+def test_a_published_network_is_timed_by_its_blocks(script, tmp_path, capsys):
+  network, entries = names.NETWORKS['mobilenet_v3_small'](), {}
+
+  def measure(block, *shapes):
+    key = latency.block_key(block, *shapes, dtype='int8')
+    entries[key] = 0.25
+    return 0.25
+
+  tables = network.tables(measure)
+  path = tmp_path / 'table.json'
+  table = latency.LatencyTable(
+    network.name, entries, dtype='int8', runtime='numpy', version='0.1'
+  )
+  table.save(path)
+  given = {'network': 'mobilenet_v3_small', 'latency_table': str(path)}
+  (line,) = script(json=True, **given)
+  assert json.loads(line)['latency_ms'] == 0.25 * len(tables)
+  refused('mobilenet_v3_small', script, **given | {'network': 'resnet18'})
+  refused('lacks', script, image_size=96, **given)
+  refused('latency_table', script, list=True, latency_table=str(path))

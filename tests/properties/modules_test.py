@@ -40,7 +40,6 @@ ELSEWHERE = {
   'experiments/flags/configs.py': 'experiments/sweep/sweep_flags_test.py',
   'experiments/flags/early.py': 'experiments/flags/allocator_test.py',
   'experiments/flags/hosts.py': 'options_test.py',
-  'experiments/flags/limits.py': 'experiments/sweep/pieces_test.py',
   'experiments/flags/presets.py': 'run/training_test.py',
   'experiments/flags/programs.py': 'options_test.py',
   'experiments/flags/published.py': 'experiments/readme_test.py',

@@ -6,6 +6,8 @@ import pytest
 from experiments.sweep import one_search
 from nasjax import cost, derive, space, spaces
 from nasjax.run import outcome
+from tests.conftest import refused
+from tests.latency.latency_cases import random_table
 
 
 def _saved(tmp_path, s, logits, limits, fill=0.98, finalists=()):
@@ -145,3 +147,31 @@ def test_the_recorded_costs_are_those_of_the_whole_space(preset, draw):
       assert recorded[name]['cost'] == make(s).exact(a)
       assert recorded[name]['argmax_cost'] == make(s).exact(plain)
       assert recorded[name]['limit'] == (3000 if name == 'params' else None)
+
+
+def test_a_limited_latency_is_recorded_beside_the_others(draw):
+  s = spaces.tiny()
+  table = random_table(s, np.random.default_rng(0))
+  price = cost.latency(s, table)
+  a, plain = draw(s), draw(s)
+  recorded = outcome.resources(a, plain, {price: 9.5})
+  assert list(recorded) == [*cost.RESOURCES, 'latency_ms']
+  assert recorded['latency_ms'] == {
+    'cost': price.exact(a),
+    'limit': 9.5,
+    'unit': 'ms',
+    'argmax_cost': price.exact(plain),
+  }
+  assert 'latency_ms' not in outcome.resources(a, plain, {})
+
+
+def test_a_comparison_refuses_a_limit_on_latency(tmp_path):
+  s = spaces.tiny()
+  price = cost.latency(s, random_table(s, np.random.default_rng(0)))
+  limits = {cost.macs(s): 60_000, price: price.bounds()[1]}
+  logits = {k: np.zeros(len(n), np.float32) for k, n in s.choices.items()}
+  record = _saved(tmp_path, s, logits, limits)
+  assert any('latency_ms: ' in line for line in outcome.lines(record))
+  refused(
+    'limit.* ms on latency_ms', one_search.plan, s, record, [1.0], 0, 0, 0
+  )
