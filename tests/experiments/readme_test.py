@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from experiments.flags import names, published
-from nasjax import cost, space
+from nasjax import cost, latency, space, spaces
 from nasjax.run.workdir import metrics_file
 from tests.run.run_cases import FEW
 
@@ -112,7 +112,9 @@ def test_examples_give_what_is_shown(page):
 def test_most_pages_show_examples():
   parser = doctest.DocTestParser()
   having = {page for page, text in TEXT.items() if parser.get_examples(text)}
-  assert having >= {'data.md', 'search.md', 'limits.md', 'library.md'}
+  assert having >= {
+    *('data.md', 'search.md', 'latency.md', 'limits.md', 'library.md')
+  }
 
 
 @pytest.mark.slow
@@ -147,6 +149,7 @@ def test_commands_run(tmp_path):
   (own_ops,) = _blocks(TEXT['library.md'])
   (tmp_path / 'my_ops.py').write_text(own_ops)
   _write_folder(tmp_path / 'flowers')
+  _write_latency(tmp_path / 'table.json')
   commands = [
     command
     for text in TEXT.values()
@@ -183,8 +186,29 @@ def test_commands_run(tmp_path):
     if '--ops=my_ops' in command
   )
   assert re.search(rf'^macs +{row["cost"]:,}$', counted, re.MULTILINE)
+  fast = space.read_record(tmp_path / 'runs/latency/architecture.json')
+  row = fast['resources']['latency_ms']
+  assert row['cost'] <= row['limit'] == 3.5
+  (counted,) = (
+    out
+    for command, out in zip(commands, printed, strict=True)
+    if command[0] == 'count' and '--latency_table=table.json' in command
+  )
+  assert re.search(rf'^latency_ms +{row["cost"]}$', counted, re.MULTILINE)
   flowers = space.read_record(tmp_path / 'runs/flowers/architecture.json')
   assert flowers['classes'] == ['daisy', 'rose']
+
+
+def _write_latency(path):
+  tiny = spaces.tiny(image_size=28)
+  # Half of the networks of the smallest space take at most 3.5 ms.
+  entries = {
+    f'{choice}/{option}': 1.0 + i
+    for choice, options in tiny.choices.items()
+    for i, option in enumerate(options)
+  }
+  entries['fixed'] = 0.25
+  latency.LatencyTable('tiny', entries, 'choices', image_size=28).save(path)
 
 
 def _write_folder(folder):
