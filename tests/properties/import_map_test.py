@@ -10,8 +10,8 @@ PACKAGE = pathlib.Path(__file__).resolve().parents[2] / 'nasjax'
 # Each may import those before it.
 MODULES = 'errors', 'files', 'printable', 'checks', 'options'
 ORDER = [*MODULES, 'ops', 'space', 'spaces', 'zoo', 'supernet', 'relax']
-ORDER += ['count', 'cost', 'constraint', 'guard', 'data', 'train', 'search']
-ORDER += ['derive', 'report', 'baselines', 'run']
+ORDER += ['count', 'latency', 'cost', 'constraint', 'guard', 'data', 'train']
+ORDER += ['search', 'derive', 'report', 'baselines', 'run']
 PLACES = {name: i for i, name in enumerate(ORDER)}
 # A chain makes its own supernet when it is asked to; the module loads late.
 LATE = {('space/chain.py', 'supernet')}

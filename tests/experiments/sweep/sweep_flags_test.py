@@ -21,6 +21,7 @@ def test_every_flag_of_a_search_is_one_of_a_sweep_or_is_chosen_by_it():
   prefixed = {n for n in search.OPTIONS if f'search_{n}' in sweep_flags.OPTIONS}
   # The seed of a sweep is that of its first search.
   chosen = {'preset', 'limit', 'stream', 'crop_area', 'seed'}
+  chosen |= {'latency_table', 'deploy_dtype'}
   assert (shared | prefixed | chosen) == set(search.OPTIONS)
   # Flags of both names belong to the trainings and to the searches.
   both = (shared & prefixed) - set(configs.RECIPE)
