@@ -16,6 +16,7 @@ from nasjax.space import Block, OpBlock, SearchSpace, Shape
 Keys = Callable[[OpBlock, Shape], tuple[str, ...]]
 _DTYPE = 'float32'
 _RELUS = ('relu', 'relu6')
+_ACTIVATIONS = (*_RELUS, 'hard_swish')
 
 
 def proxylessnas(
@@ -114,17 +115,17 @@ def proxylessnas_keys(block: OpBlock, shape: Shape) -> tuple[str, ...]:
     >>> proxylessnas_keys(OpBlock(ops.Conv(3), 32, 2), (1, 224, 224, 3))
     ('Conv-input:224x224x3-output:112x112x32',)
   """
-  op, inputs = block.op, _size(shape)
+  op = block.op
   if isinstance(op, Classifier) and op.hidden is None:
-    return (f'Logits-input:{inputs}-output:{block.features}',)
+    return (f'Logits-input:{_size(shape)}-output:{block.features}',)
   if isinstance(op, Conv) and op.activation in _RELUS:
-    return _conv(block, shape)
+    return _conv(op, block, shape)
   if not isinstance(op, MBConv) or op.activation not in _RELUS or op.se:
     return ()
   expand, rest = divmod(op.expanded(shape[-1]), shape[-1])
   if rest or not _plain(op, block, shape):
     return ()
-  return (f'{_mbconv(block, shape, expand)}',)
+  return (_mbconv(op, block, shape, expand),)
 
 
 def once_for_all_keys(block: OpBlock, shape: Shape) -> tuple[str, ...]:
@@ -137,24 +138,17 @@ def once_for_all_keys(block: OpBlock, shape: Shape) -> tuple[str, ...]:
     ('expanded_conv-input:7x7x192-output:7x7x192-expand:1152-kernel:3-stride:1\
 -idskip:1-se:1-hs:1',)
   """
-  op, inputs = block.op, _size(shape)
+  op = block.op
   if isinstance(op, Classifier):
-    channels, keys = shape[-1], []
-    keys.append(f'AvgPool2D-input:{inputs}-output:1x1x{channels}')
-    if op.hidden is not None:
-      wide = op.hidden
-      keys.append(f'Conv_2-input:1x1x{channels}-output:1x1x{wide}')
-      channels = wide
-    keys.append(f'Logits-input:1x1x{channels}-output:{block.features}')
-    return tuple(keys)
-  if isinstance(op, Conv) and op.activation in (*_RELUS, 'hard_swish'):
-    return _conv(block, shape)
-  known = isinstance(op, MBConv) and op.activation in (*_RELUS, 'hard_swish')
-  if not known or op.se not in (0, 4) or op.se_from != 'expanded':
+    return _classifier(op, block, shape)
+  if isinstance(op, Conv) and op.activation in _ACTIVATIONS:
+    return _conv(op, block, shape)
+  if not isinstance(op, MBConv) or op.activation not in _ACTIVATIONS:
     return ()
-  if not _plain(op, block, shape):
+  known = op.se in (0, 4) and op.se_from == 'expanded'
+  if not known or not _plain(op, block, shape):
     return ()
-  key = _mbconv(block, shape, op.expanded(shape[-1]))
+  key = _mbconv(op, block, shape, op.expanded(shape[-1]))
   swish = int(op.activation == 'hard_swish')
   return (f'{key}-se:{int(op.se > 0)}-hs:{swish}',)
 
@@ -169,13 +163,24 @@ def _output(block: OpBlock, shape: Shape) -> str:
   return f'{height}x{width}x{block.features}'
 
 
-def _conv(block: OpBlock, shape: Shape) -> tuple[str, ...]:
+def _classifier(
+  op: Classifier, block: OpBlock, shape: Shape
+) -> tuple[str, ...]:
+  """Keys of the pooling and of one or two layers."""
+  channels = shape[-1]
+  keys = [f'AvgPool2D-input:{_size(shape)}-output:1x1x{channels}']
+  if op.hidden is not None:
+    keys.append(f'Conv_2-input:1x1x{channels}-output:1x1x{op.hidden}')
+    channels = op.hidden
+  return (*keys, f'Logits-input:1x1x{channels}-output:{block.features}')
+
+
+def _conv(op: Conv, block: OpBlock, shape: Shape) -> tuple[str, ...]:
   """The key of the first convolution, 3x3, or of the last one, 1x1."""
-  op, ends = block.op, f'input:{_size(shape)}-output:{_output(block, shape)}'
   name = {(3, 2): 'Conv', (1, 1): 'Conv_1'}.get((op.kernel, block.stride))
   if name is None or op.padding != 'same':
     return ()
-  return (f'{name}-{ends}',)
+  return (f'{name}-input:{_size(shape)}-output:{_output(block, shape)}',)
 
 
 def _plain(op: MBConv, block: OpBlock, shape: Shape) -> bool:
@@ -187,9 +192,9 @@ def _fits(block: OpBlock, shape: Shape) -> bool:
   return block.stride == 1 and shape[-1] == block.features
 
 
-def _mbconv(block: OpBlock, shape: Shape, expand: int) -> str:
+def _mbconv(op: MBConv, block: OpBlock, shape: Shape, expand: int) -> str:
   return (
     f'expanded_conv-input:{_size(shape)}-output:{_output(block, shape)}'
-    f'-expand:{expand}-kernel:{block.op.kernel}-stride:{block.stride}'
+    f'-expand:{expand}-kernel:{op.kernel}-stride:{block.stride}'
     f'-idskip:{int(_fits(block, shape))}'
   )
