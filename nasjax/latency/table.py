@@ -166,11 +166,7 @@ class LatencyTable:
       True
     """
     try:
-      document = json.loads(
-        files.read_text(path),
-        object_pairs_hook=_unique,
-        parse_constant=_refuse_constant,
-      )
+      document = json.loads(files.read_text(path), object_pairs_hook=_unique)
     except OSError as e:
       raise InputError(f'latency table {path}: {e.strerror}') from e
     except InputError as e:
@@ -230,7 +226,3 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
       raise InputError(f'has {key!r} twice; give one')
     found[key] = value
   return found
-
-
-def _refuse_constant(text: str) -> None:
-  raise InputError(f'has {text} for a number; numbers are finite')
