@@ -20,9 +20,8 @@ from typing import Any
 
 from absl import flags
 
-from nasjax import data, options
+from nasjax import cost, data, options
 from nasjax import space as space_lib
-from nasjax.cost import LATENCY
 from nasjax.data import stream
 from nasjax.errors import InputError
 from nasjax.options import as_given, check_types, documented, group, option
@@ -44,8 +43,6 @@ from .flags import (
   sources,
 )
 
-DTYPES = 'float32', 'int8'
-
 
 @documented
 @dataclasses.dataclass(frozen=True)
@@ -63,25 +60,26 @@ class Flags:
     f'search space, {cli.one_of(names.SPACES)}, or module:function',
   )
   limit: tuple[str, ...] = option(
-    (), 'limit on a resource, such as macs=1.6M, params=2e5 or latency_ms=3.5'
+    (), 'limit on a resource, such as macs=1.6M, latency_ms=3.5 or size_kb=200'
   )
   latency_table: str | None = option(
     None, 'file with the times of a device, for a limit on latency_ms'
   )
   deploy_dtype: str | None = option(
     None,
-    'type that the network is deployed in, float32 or int8; not given: that of '
-    'latency_table',
+    'type that the network is deployed in, float32 or int8, for limits on '
+    'latency_ms, size_kb and ram_kb; not given: that of latency_table, or '
+    'float32',
   )
   search: SearchConfig = group(SearchConfig())
   values: Mapping[str, Any] = as_given()
 
   def __post_init__(self):
     check_types(self)
-    if self.deploy_dtype not in (None, *DTYPES):
+    if self.deploy_dtype not in (None, *cost.DTYPES):
       raise InputError(
         f'deploy_dtype is {self.deploy_dtype!r}; it must be one of '
-        f'{", ".join(DTYPES)}'
+        f'{", ".join(cost.DTYPES)}'
       )
 
 
@@ -145,7 +143,7 @@ def run(
   """
   prepared = prepare(told, more.pop('dataset', None), _warn)
   values = dict(told.values)
-  if any(c.name == LATENCY for c in prepared.limits):
+  if any(c.name == cost.LATENCY for c in prepared.limits):
     # The times in a file may change under the same name.
     values['limits_content'] = record_lib.fingerprint(*prepared.limits)
   return searching.run(prepared, workdir, told=values, command=command, **more)

@@ -15,9 +15,12 @@ T = TypeVar('T')
 LARGEST = 3.4e38
 LARGEST_COUNT = 2**31 - 1  # Steps are counted in 32 bits.
 _SUFFIXES = {'k': 1e3, 'M': 1e6, 'G': 1e9}
+_KB = {'B': 1e-3, 'kB': 1, 'MB': 1e3, 'KiB': 1.024, 'MiB': 1048.576}
 # Resource to the units that its numbers may have, each in the resource's own.
 _UNITS: Mapping[str, Mapping[str, float]] = {
   'memory': {'B': 1, 'kB': 1e3, 'MB': 1e6, 'KiB': 2**10, 'MiB': 2**20},
+  'size_kb': _KB,
+  'ram_kb': _KB,
   'latency_ms': {'us': 1e-3, 'ms': 1, 's': 1e3},
 }
 

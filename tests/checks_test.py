@@ -54,12 +54,14 @@ def test_numbers_as_people_write_them(text, number):
     *(('latency_ms=3.5', 3.5), ('latency_ms=3.5ms', 3.5)),
     *(('latency_ms=250us', 0.25), ('latency_ms=0.5s', 500)),
     *(('memory=64kB', 64_000), ('memory=64KiB', 65_536), ('memory=64k', 64e3)),
+    *(('size_kb=200', 200), ('size_kb=2MB', 2000), ('ram_kb=64KiB', 65.536)),
+    *(('ram_kb=512B', 0.512), ('size_kb=1MiB', 1048.576)),
     *(('memory=2MB', 2e6), ('memory=2MiB', 2_097_152), ('memory=9B', 9)),
   ],
 )
 def test_limits_may_have_the_unit_of_their_resource(text, number):
   name, _, typed = text.partition('=')
-  known = ['macs', 'memory', 'latency_ms']
+  known = ['macs', 'memory', 'latency_ms', 'size_kb', 'ram_kb']
   assert checks.parse_limits([text], known) == {name: pytest.approx(number)}
   # No unit stands for another resource's.
   if not typed[-1].isdigit() and typed[-1] not in 'kMG':

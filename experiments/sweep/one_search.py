@@ -12,7 +12,7 @@ import numpy as np
 
 from nasjax import checks, cost, derive, options, report, zoo
 from nasjax.baselines import scaled
-from nasjax.cost import LATENCY, RESOURCES, Cost
+from nasjax.cost import RESOURCES, Cost
 from nasjax.errors import InputError
 from nasjax.run import finished, outcome
 from nasjax.run.workdir import schema
@@ -76,11 +76,15 @@ def plan(
       two budgets are so close that they read the same.
   """
   macs = cost.macs(space)
-  latency = record['resources'].get(LATENCY, {}).get('limit')
-  if latency is not None:
+  of_device = [
+    name
+    for name, row in record['resources'].items()
+    if name not in RESOURCES and row['limit'] is not None
+  ]
+  if of_device:
     raise InputError(
-      f'the search had a limit of {latency:.15g} ms on {LATENCY}, and a '
-      'comparison has no latency table; compare a search without that limit'
+      f'the search had a limit on {", ".join(of_device)}, which a comparison '
+      'cannot keep: it knows no device; compare a search without that limit'
     )
   limits = {
     checks.lookup('resource', name, RESOURCES)(space): row['limit']

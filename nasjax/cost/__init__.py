@@ -16,12 +16,15 @@ from nasjax.cost.blocks import (
   traced,
   traced_shape,
 )
+from nasjax.cost.deployed import DEPLOYED, DTYPES, ram_kb, size_kb
 from nasjax.cost.latency import LATENCY, latency
 from nasjax.cost.resources import RESOURCES, macs, memory, params, table
 from nasjax.cost.smooth import smooth_maximum, steered
 from nasjax.space import Measure, Number, Table
 
 __all__ = [
+  'DEPLOYED',
+  'DTYPES',
   'LATENCY',
   'RESOURCES',
   'Cost',
@@ -39,6 +42,8 @@ __all__ = [
   'op_params',
   'op_shape',
   'params',
+  'ram_kb',
+  'size_kb',
   'smooth_maximum',
   'steered',
   'table',

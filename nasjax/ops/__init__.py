@@ -22,6 +22,9 @@ stands in thousands, with the shapes above, may have any of the closed forms
     the same arguments, where `size` is the height and width of the input: an
     exact int, equal to what `nasjax.cost.traced` counts.
 
+  * `kernels(in_features, features)`: number of weights and of output channels
+    of each convolution and linear layer.
+
 They hold for the class that defines them; what inherits from it is traced.
 """
 

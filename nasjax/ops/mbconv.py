@@ -222,6 +222,27 @@ class MBConv:
       moments.append(held + deep + squeezed + max(mid, gated))
     return 4 * max(moments)
 
+  def kernels(
+    self, in_features: int, features: int
+  ) -> tuple[tuple[int, int], ...]:
+    """Weights and output channels of each layer, see the head of `nasjax.ops`.
+
+    Example:
+      >>> MBConv(3, 2).kernels(8, 24)
+      ((144, 16), (384, 24), (128, 16))
+    """
+    mid = self.expanded(in_features)
+    found = [
+      (mid * self.kernel**2, mid),
+      (mid // self.groups * features, features),
+    ]
+    if mid != in_features:
+      found.append((in_features // self.groups * mid, mid))
+    if self.se:
+      squeezed = self.squeezed(in_features)
+      found += [(mid * squeezed, squeezed), (squeezed * mid, mid)]
+    return tuple(found)
+
   def _layers(
     self, in_features: int, features: int, stride: int, size: int
   ) -> list['_Layer']:

@@ -14,6 +14,9 @@ from nasjax.run.workdir import (
 )
 from nasjax.space import Architecture, SearchSpace, argmax
 
+# Resources of a device, which a limit says more of: a table, or a dtype.
+_LIMITED = (cost.LATENCY, *cost.DEPLOYED)
+
 
 def describe(limits: Limits, metrics: dict[str, Any]) -> str:
   """Text of the progress bar: losses, and expected costs against limits."""
@@ -36,7 +39,7 @@ def resources(
 ) -> dict[str, dict[str, Any]]:
   """Cost and limit of the derived network, for every resource.
 
-  Latency is among them where it has a limit: its table is that of the limit.
+  Those of a device, such as latency, are among them where they have a limit.
 
   Args:
     architecture: the derived architecture.
@@ -56,7 +59,7 @@ def resources(
       'argmax_cost': make(probable).constant,
     }
   for c, most in limits.items():
-    if c.name == cost.LATENCY:
+    if c.name in _LIMITED:
       found[c.name] = {
         'cost': c.exact(architecture),
         'limit': most,
@@ -148,7 +151,7 @@ def derived_from(space: SearchSpace) -> schema.Kind:
     for choice, options in space.choices.items()
   }
   return schema.fields(
-    resources=schema.values(of_resource, [*cost.RESOURCES, cost.LATENCY]),
+    resources=schema.values(of_resource, [*cost.RESOURCES, *_LIMITED]),
     alphas=schema.fields(**alphas),
   )
 

@@ -173,5 +173,5 @@ def test_a_comparison_refuses_a_limit_on_latency(tmp_path):
   record = _saved(tmp_path, s, logits, limits)
   assert any('latency_ms: ' in line for line in outcome.lines(record))
   refused(
-    'limit.* ms on latency_ms', one_search.plan, s, record, [1.0], 0, 0, 0
+    'limit on latency_ms, which', one_search.plan, s, record, [1.0], 0, 0, 0
   )

@@ -58,6 +58,16 @@ def test_a_limit_on_latency_is_in_milliseconds_of_the_table(tiny, file):
 
 def test_what_does_not_go_together_is_refused(tiny, file):
   refused('give latency_table=FILE', limits.of, ['latency_ms=3'], tiny)
+  given = (None, 'int8')
+  found = limits.of(['size_kb=9', 'ram_kb=4KiB', 'macs=60k'], tiny, *given)
+  assert list(found) == [
+    *(cost.size_kb(tiny, 'int8'), cost.ram_kb(tiny, 'int8'), cost.macs(tiny))
+  ]
+  assert list(found.values()) == [9, 4.096, 60_000]
+  assert list(limits.of(['size_kb=9'], tiny)) == [cost.size_kb(tiny)]
+  # Without a dtype it is that of the table.
+  price, size = limits.of(['latency_ms=9', 'size_kb=9'], tiny, file)
+  assert (price.name, size) == ('latency_ms', cost.size_kb(tiny))
   for given in ((file,), (None, 'int8'), (file, 'float32')):
     refused('no effect without', limits.of, ['macs=60k'], tiny, *given)
   refused(
