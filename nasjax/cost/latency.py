@@ -37,14 +37,13 @@ def latency(
     ValueError: ops of one slot differ in the shape that leaves them.
 
   Example:
-    >>> from nasjax import space, spaces
+    >>> from nasjax import spaces
     >>> tiny = spaces.tiny()
     >>> keys = {f'{c}/{o}': 0.25 for c, os in tiny.choices.items() for o in os}
     >>> keys |= {'stage1_1/mbconv_k3_e3': 0.75, 'fixed': 0.1}
     >>> cost = latency(tiny, LatencyTable('tiny', keys, 'choices'))
     >>> cost.bounds(), cost.unit
     ((0.85, 1.35), 'ms')
-    >>> probs = {c: p / p.sum() for c, p in space.init_alphas(tiny).items()}
   """
   _check(space, table, dtype)
   if table.kind == 'choices':

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nasjax import cost, derive, latency, relax, space, spaces, zoo
+from nasjax import constraint, cost, derive, latency, relax, space, spaces, zoo
 from nasjax.errors import InputError
 from tests.conftest import refused
 from tests.derive.derive_cases import drawn_alphas
@@ -86,7 +86,7 @@ def test_a_constant_may_move_from_a_choice_to_the_fixed_part(x64):
   rng = np.random.default_rng(0)
   alphas = space.init_alphas(MIXED, jax.random.key(0), 1.0)
   probs = relax.softmax(alphas)
-  for _ in range(20):
+  for _ in range(6):
     table = random_table(MIXED, rng)
     axis = list(space.axes(MIXED.choices))[rng.integers(5)]
     moved = round(rng.uniform(0, table.entries['fixed']), 6)
@@ -219,6 +219,22 @@ def test_latency_macs_params_and_memory_are_kept_at_once():
     )
     kept = derive.certificate(found, alphas, limits).kept
     assert kept['latency_ms'].slack >= 0
+
+
+@pytest.mark.parametrize('form', ['project', 'project_equal'])
+def test_alphas_are_projected_onto_a_limit_on_latency(form):
+  s = spaces.tiny()
+  price = cost.latency(s, random_table(s, np.random.default_rng(0)))
+  low, high = price.bounds()
+  macs = cost.macs(s)
+  limits = {price: 0.8 * low + 0.2 * high, macs: macs.bounds()[1]}
+  projection = constraint.keep(limits, form).projection
+  alphas = space.init_alphas(s, jax.random.key(0), 1.0)
+  assert float(price(relax.softmax(alphas))) > limits[price]
+  moved, _ = projection.update(alphas, relax.softmax, projection.init())
+  assert float(price(relax.softmax(moved))) == pytest.approx(
+    limits[price], rel=1e-4
+  )
 
 
 def test_the_frontier_has_exact_latencies():
