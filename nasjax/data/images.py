@@ -212,6 +212,27 @@ def square(image: Image.Image, size: int, share: float = 1.0) -> np.ndarray:
   return _resized(image, size, (left, top, left + edge, top + edge))
 
 
+def middle(image: Image.Image, size: int, least: float) -> np.ndarray:
+  """The middle of an image without a border, as far as that does not enlarge.
+
+  Args:
+    image: of 8 bits.
+    size: edge of the result in pixels.
+    least: fraction of the shorter edge that is kept at least.
+
+  Returns:
+    `uint8[size, size, channels]`.
+
+  Example:
+    >>> grey = Image.fromarray(np.arange(16, dtype=np.uint8).reshape(4, 4))
+    >>> middle(grey, 2, least=0.5)[..., 0].tolist()
+    [[5, 6], [9, 10]]
+    >>> middle(grey, 4, least=0.5)[0, :, 0].tolist()
+    [0, 1, 2, 3]
+  """
+  return square(image, size, max(least, min(1.0, size / min(image.size))))
+
+
 def random_square(
   image: Image.Image,
   size: int,

@@ -29,8 +29,8 @@ from nasjax.errors import InputError
 if TYPE_CHECKING:
   import grain
 
-# Of the shorter edge: see `image.square`.
-_TEST_SHARE = 0.875
+# Of the shorter edge: see `images.middle`.
+TEST_SHARE = 0.875
 _THREADS = min(16, 2 * (os.cpu_count() or 1))
 
 
@@ -155,9 +155,7 @@ def spread(rows: Decoded, most: int, image_size: int) -> Arrays:
 
 def _middle(row: tuple[np.ndarray, np.int32], image_size: int) -> Arrays:
   picture = images.of_pixels(row[0])
-  # A border of an eighth is left out, as far as that does not enlarge.
-  share = max(_TEST_SHARE, min(1.0, image_size / min(picture.size)))
-  pixels = images.square(picture, image_size, share)
+  pixels = images.middle(picture, image_size, TEST_SHARE)
   return Arrays(pixels, np.asarray(row[1]))
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
   from nasjax.run.config import Recipe, SearchConfig
+  from nasjax.run.finished import load
   from nasjax.run.found import Found
   from nasjax.run.searching import search
   from nasjax.run.train_network import train_network as train
@@ -29,11 +30,20 @@ _PLACES = {
   'Recipe': ('config', 'Recipe'),
   'SearchConfig': ('config', 'SearchConfig'),
   'Trained': ('trained', 'Trained'),
+  'load': ('finished', 'load'),
   'search': ('searching', 'search'),
   'train': ('train_network', 'train_network'),
 }
 
-__all__ = ['Found', 'Recipe', 'SearchConfig', 'Trained', 'search', 'train']
+__all__ = [
+  'Found',
+  'Recipe',
+  'SearchConfig',
+  'Trained',
+  'load',
+  'search',
+  'train',
+]
 
 
 def __getattr__(name: str) -> Any:

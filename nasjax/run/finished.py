@@ -1,5 +1,6 @@
 """Finished trainings: test them again, or use them as teachers."""
 
+import functools
 import hashlib
 import pathlib
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from nasjax.errors import InputError
 from nasjax.ops import Numerics
 from nasjax.run import datasets
 from nasjax.run import record as record_lib
+from nasjax.run.trained import Trained
 from nasjax.run.workdir import (
   diverged_file,
   schema,
@@ -97,6 +99,8 @@ def read(workdir: pathlib.Path, ops: tuple[type, ...] = ()) -> Run:
   found = schema.read(path, schema.fields(**_EVALUATED))
   tested = {f'{found["evaluated"]}_test_accuracy': schema.share}
   schema.hold(path, found, schema.fields(**tested))
+  # Older runs lack it.
+  schema.hold(path, found, schema.known({'test_crop': schema.share}))
   a = architecture(workdir, ops)
   run = Run(workdir, as_chain(a.space).fix(a), found)
   try:
@@ -111,6 +115,43 @@ def read(workdir: pathlib.Path, ops: tuple[type, ...] = ()) -> Run:
       f'takes images of {run.network.channels} channels'
     )
   return run
+
+
+def load(workdir: str | pathlib.Path, ops: tuple[type, ...] = ()) -> Trained:
+  """A finished training, as `nasjax.run.train` returned it.
+
+  Args:
+    workdir: workdir of the training.
+    ops: the user's op classes that its network may have.
+
+  Returns:
+    The network with its result and its evaluated weights.
+
+  Raises:
+    InputError: there is no finished training, or a file is damaged.
+  """
+  run = read(pathlib.Path(workdir).expanduser(), ops)
+  name, network = run.result['evaluated'], run.network
+  classes = run.result['classes']
+  if not isinstance(classes, list):
+    classes = weights.classes(run.workdir, name)
+  if classes is None:
+    classes = map(str, range(network.num_classes))
+  names = list(classes)
+  result = {
+    **run.result,
+    'classes': names,
+    'image_size': network.image_size,
+    'channels': network.channels,
+    'num_classes': network.num_classes,
+  }
+  if len(names) != network.num_classes:
+    raise InputError(
+      f'{run.workdir} has the names of {len(names)} classes; its '
+      f'network has {network.num_classes}'
+    )
+  read_weights = functools.partial(weights.load, run.workdir, name, network)
+  return Trained(network, result, read_weights)
 
 
 def architecture(

@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import pathlib
 import platform
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -33,7 +34,12 @@ def read_json(path: pathlib.Path) -> Any:
 def versions() -> dict[str, str]:
   """Versions that the numbers of a run depend on."""
   names = ('nasjax', 'jax', 'jaxlib', 'flax', 'optax', 'numpy')
-  found = {'python': platform.python_version()}
+  return {'python': platform.python_version(), **versions_of(names)}
+
+
+def versions_of(names: Sequence[str]) -> dict[str, str]:
+  """Versions of packages, as far as they are installed."""
+  found = {}
   for name in names:
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
       found[name] = importlib.metadata.version(name)

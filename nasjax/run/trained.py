@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from nasjax import cost, data, train
+from nasjax import checks, cost, data, train
 from nasjax.errors import InputError
 from nasjax.run import datasets
 from nasjax.run.workdir import weights
@@ -77,6 +77,55 @@ class Trained:
     Raises:
       InputError: images of another size or type.
     """
+    return self._run(train.predict, images, np.zeros(0, np.int32))
+
+  def probabilities(self, images: Any) -> np.ndarray:
+    """Probability of each class, by softmax of the logits.
+
+    Args:
+      images: as `predict` takes them.
+
+    Returns:
+      `f32[n, classes]`, in the order of `classes`.
+
+    Raises:
+      InputError: images of another size or type.
+    """
+    none = np.zeros((0, len(self.classes)), np.float32)
+    logits = self._run(train.logits, images, none)
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-1e30))
+    return shifted / shifted.sum(axis=1, keepdims=True)
+
+  def classify(
+    self, images: Any, most: int = 1
+  ) -> list[list[tuple[str, float]]]:
+    """Names of the most probable classes of images, with probabilities.
+
+    Args:
+      images: as `predict` takes them.
+      most: classes per image, at least 1.
+
+    Returns:
+      For each image `(name, probability)`, the most probable first.
+
+    Raises:
+      InputError: images of another size or type, or `most` below 1.
+    """
+    checks.check_least(1, most=most)
+    found = []
+    for row in self.probabilities(images):
+      order = np.argsort(-row, kind='stable')[:most]
+      found.append([(self.classes[i], float(row[i])) for i in order])
+    return found
+
+  def _run(self, make: Callable, images: Any, none: np.ndarray) -> np.ndarray:
+    """Outputs of a function of `nasjax.train` for images, a batch at a time.
+
+    Args:
+      make: `nasjax.train.predict` or `nasjax.train.logits`.
+      images: as `predict` takes them.
+      none: the outputs for no image.
+    """
     images = np.asarray(images)
     size, channels = self.result['image_size'], self.result['channels']
     if images.shape[1:] != (size, size, channels) or images.dtype != np.uint8:
@@ -87,13 +136,12 @@ class Trained:
     normal = self.result['normalisation']
     recipe = Recipe(**self.result['recipe'])
     batches = data.Batches(1, tuple(normal['mean']), tuple(normal['std']))
-    net = self.network.network(recipe.numerics)
-    predict = jax.jit(train.predict(net, batches))
+    run = jax.jit(make(self.network.network(recipe.numerics), batches))
     parts = [
-      np.asarray(predict(*self.weights, images[i : i + datasets.TEST_BATCH]))
+      np.asarray(run(*self.weights, images[i : i + datasets.TEST_BATCH]))
       for i in range(0, len(images), datasets.TEST_BATCH)
     ]
-    return np.concatenate([np.zeros(0, np.int32), *parts]).astype(np.int32)
+    return np.concatenate([none, *parts]).astype(none.dtype)
 
 
 def accuracies(

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 
 from nasjax import data, files, train
-from nasjax.data import stream
+from nasjax.data import stream, stream_batches
 from nasjax.errors import DivergedError
 from nasjax.run import datasets, finished, train_loop
 from nasjax.run import progress as bars
@@ -192,6 +192,7 @@ def _described(
 ) -> dict[str, Any]:
   """Values of `result.json` that describe a training."""
   dataset = one.dataset
+  in_memory = isinstance(dataset, data.Dataset)
   return {
     'train_images': dataset.num_train,
     'valid_images': 0 if valid is None else datasets.size_of(valid),
@@ -204,6 +205,8 @@ def _described(
       'mean': list(one.batches.mean),
       'std': list(one.batches.std),
     },
+    # Of the shorter edge of a test image, see `nasjax.data.images.middle`.
+    'test_crop': 1.0 if in_memory else stream_batches.TEST_SHARE,
     'seed': one.seed,
     'recipe': dataclasses.asdict(one.recipe),
     'teacher': one.taught.record,

@@ -4,7 +4,7 @@
 """
 
 from nasjax.train.distill import Teacher
-from nasjax.train.evaluation import evaluate, predict, score
+from nasjax.train.evaluation import evaluate, logits, predict, score
 from nasjax.train.losses import accuracy, cross_entropy
 from nasjax.train.recipe import Recipe
 from nasjax.train.step import State, Train, Weights, make, weights
@@ -18,6 +18,7 @@ __all__ = [
   'accuracy',
   'cross_entropy',
   'evaluate',
+  'logits',
   'make',
   'predict',
   'score',

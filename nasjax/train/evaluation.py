@@ -12,6 +12,33 @@ from nasjax import data
 Labels = Callable[[Mapping, Mapping, jax.Array | np.ndarray], jax.Array]
 
 
+def logits(net: nn.Module, batches: data.Batches) -> Labels:
+  """A function `(params, batch_stats, images) -> logits`.
+
+  It uses the running statistics of batch norm.
+
+  Args:
+    net: as in `nasjax.train.make`.
+    batches: only its normalisation is used; nothing is augmented.
+
+  Example:
+    >>> class Brightness(nn.Module):
+    ...   def __call__(self, images, probs, *, train):
+    ...     return images.mean((1, 2))
+    >>> run = logits(Brightness(), data.Batches(1, (0.5,), (0.5,)))
+    >>> run({}, {}, np.full((1, 1, 1, 1), 255, np.uint8)).tolist()
+    [[1.0]]
+  """
+
+  def run(params, batch_stats, images):
+    """`uint8[N, H, W, C]` to `f32[N, classes]`."""
+    variables = {'params': params, 'batch_stats': batch_stats}
+    x = data.normalise(images, batches.mean, batches.std)
+    return net.apply(variables, x, {}, train=False)
+
+  return run  # pyrefly: ignore[bad-return] # flax: no tuple
+
+
 def predict(net: nn.Module, batches: data.Batches) -> Labels:
   """A function `(params, batch_stats, images) -> labels`.
 
@@ -33,12 +60,11 @@ def predict(net: nn.Module, batches: data.Batches) -> Labels:
     [0, 1]
   """
 
+  run = logits(net, batches)
+
   def labels(params, batch_stats, images):
     """`uint8[N, H, W, C]` to `i32[N]`."""
-    variables = {'params': params, 'batch_stats': batch_stats}
-    x = data.normalise(images, batches.mean, batches.std)
-    logits = net.apply(variables, x, {}, train=False)
-    return logits.argmax(-1)  # pyrefly: ignore[missing-attribute] # flax: no tuple
+    return run(params, batch_stats, images).argmax(-1)
 
   return labels
 

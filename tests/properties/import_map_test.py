@@ -11,7 +11,7 @@ PACKAGE = pathlib.Path(__file__).resolve().parents[2] / 'nasjax'
 MODULES = 'errors', 'files', 'printable', 'checks', 'options'
 ORDER = [*MODULES, 'ops', 'space', 'spaces', 'zoo', 'supernet', 'relax']
 ORDER += ['count', 'latency', 'cost', 'constraint', 'guard', 'data', 'train']
-ORDER += ['search', 'derive', 'report', 'baselines', 'run']
+ORDER += ['search', 'derive', 'report', 'baselines', 'run', 'export']
 PLACES = {name: i for i, name in enumerate(ORDER)}
 # A chain makes its own supernet when it is asked to; the module loads late.
 LATE = {('space/chain.py', 'supernet')}
