@@ -1,6 +1,6 @@
 """`nasjax`: the scripts as subcommands, installed with the package.
 
-nasjax search|train|count|compare|sweep [--flags]
+nasjax search|train|count|compare|sweep|export|predict [--flags]
 """
 
 import importlib
@@ -14,6 +14,8 @@ SCRIPTS = {
   'count': 'count MACs, parameters and memory',
   'compare': 'train the networks of a search beside alternatives',
   'sweep': 'search at several limits and seeds, train, report',
+  'export': 'write a trained network as a file for phones',
+  'predict': 'print the classes of images, by a trained network',
 }
 
 

@@ -39,7 +39,16 @@ from nasjax.space import (
 )
 from nasjax.train.recipe import Recipe
 
-from .flags import cli, configs, hosts, names, presets, programs, sources
+from .flags import (
+  cli,
+  configs,
+  hosts,
+  names,
+  presets,
+  programs,
+  ran,
+  sources,
+)
 from .flags.training import Images, Named, Teacher
 
 
@@ -168,28 +177,23 @@ def evaluate(
   """
   found = finished.read(workdir, names.ops_of(given.get('ops')))
   before = schema.read(workdir / 'config.json', _CONFIG)
-  ran = cli.defaults(OPTIONS) | before
-  ran |= {name: given[name] for name in ('data_dir',) if name in given}
+  values = cli.defaults(OPTIONS) | before
+  values |= {name: given[name] for name in ('data_dir',) if name in given}
   for name, value in given.items():
-    if name not in _OF_NETWORKS and ran[name] != value:
+    if name not in _OF_NETWORKS and values[name] != value:
       raise InputError(
-        f'workdir {workdir} holds a run with {name}={ran[name]}, not '
+        f'workdir {workdir} holds a run with {name}={values[name]}, not '
         f'{value}; leave it out'
       )
   # Not the whole flags: its recipe is over, and may be refused today.
-  images = configs.of(Images, ran)
-  dataset = sources.of_or_stream(images.streamable, images, write=False)
+  dataset = ran.read(values)
   typed = {name: given[name] for name in _OF_NETWORKS if name in given}
   if typed.keys() - {'ops'}:
-    base = {} if {'architecture', 'network'} & typed.keys() else ran
+    base = {} if {'architecture', 'network'} & typed.keys() else values
     named = configs.of(Named, {**base, 'ops': None, **typed})
-    network = network_for(named, dataset, ran['teacher'])
+    network = network_for(named, dataset, values['teacher'])
     finished.check_network(found, network)
-  if datasets.content_of(dataset) != before['data_content']:
-    raise InputError(
-      f'the images of {dataset.name} are not those that {workdir} was trained '
-      'and tested on'
-    )
+  ran.check_content(workdir, dataset, before['data_content'])
   return finished.evaluate(found, dataset)
 
 

@@ -27,7 +27,11 @@ flags.disclaim_key_flags()
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 
-def run(main: Callable[[], None], required: Sequence[str] = ()) -> None:
+def run(
+  main: Callable[..., None],
+  required: Sequence[str] = (),
+  arguments: str | None = None,
+) -> None:
   """Runs a script: bad input is one line on stderr and exit code 1.
 
   It ends quietly if nobody reads its output any more, as in `... | head`, and
@@ -35,8 +39,10 @@ def run(main: Callable[[], None], required: Sequence[str] = ()) -> None:
   is a defect and keeps its traceback.
 
   Args:
-    main: takes nothing; the flags are parsed before it.
+    main: takes nothing, or the arguments; the flags are parsed before it.
     required: names of the flags that have to be given.
+    arguments: what stands on the command line besides flags, at least one of
+      it; None is nothing.
   """
 
   def parsed(argv: Sequence[str]) -> list[str]:
@@ -48,13 +54,16 @@ def run(main: Callable[[], None], required: Sequence[str] = ()) -> None:
 
   def guarded(argv: Sequence[str]) -> int:
     try:
-      if len(argv) > 1:
+      given = argv[1:]
+      if given and arguments is None:
         raise InputError(
-          f'unexpected argument {argv[1]!r}; flags are written --name=value'
+          f'unexpected argument {given[0]!r}; flags are written --name=value'
         )
       require(required)
+      if arguments is not None and not given:
+        raise InputError(f'missing {arguments}: give at least one')
       allocator.keep_pages()
-      main()
+      main(*([] if arguments is None else [given]))
     except InputError as e:
       return _failed(str(e))
     except interrupts.Stopped as e:

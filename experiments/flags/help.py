@@ -13,13 +13,23 @@ from collections.abc import Mapping, Sequence
 
 from absl import flags
 
-SCRIPTS = ('search', 'train', 'count', 'compare', 'sweep')
+SCRIPTS = (
+  'search',
+  'train',
+  'count',
+  'compare',
+  'sweep',
+  'export',
+  'predict',
+)
 # Of a sweep unless it has --report, of a training unless it has --evaluate.
 REQUIRED = {
   'search': ('workdir',),
   'train': ('workdir',),
   'compare': ('workdir', 'search'),
   'sweep': ('workdir',),
+  'export': ('workdir',),
+  'predict': ('workdir',),
 }
 _WIDTH = 79
 _INDENT = ' ' * 6
@@ -37,6 +47,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     'limit',
     'limits',
     'strengths',
+    'format',
+    'int8',
   ),
   'Images': (
     'data_dir',

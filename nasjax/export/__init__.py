@@ -12,6 +12,7 @@ Example:
 `tflite` needs the extra `mobile`, `onnx` the extra of its name.
 """
 
-from nasjax.export.write import Exported, onnx, stablehlo, tflite
+from nasjax.export.verified import Exported
+from nasjax.export.write import onnx, stablehlo, tflite
 
 __all__ = ['Exported', 'onnx', 'stablehlo', 'tflite']

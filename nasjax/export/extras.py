@@ -1,6 +1,8 @@
 """Packages of the extras `mobile` and `onnx`, which may be missing."""
 
+import atexit
 import contextlib
+import importlib.util
 import os
 import platform
 import sys
@@ -17,9 +19,33 @@ _EXTRAS = {
   'onnx': 'onnx',
   'onnxruntime': 'onnx',
 }
+# Modules that a format needs.
+_NEEDED = {
+  'tflite': ('ai_edge_litert', 'flatbuffers', 'litert_converter'),
+  'onnx': ('onnx', 'onnxruntime'),
+  'stablehlo': (),
+}
 _FORMATS = {'mobile': 'LiteRT', 'onnx': 'ONNX'}
 # System and machine of which there are wheels of litert-converter.
 _CONVERTS = ('Linux', 'x86_64'), ('Darwin', 'arm64')
+
+
+def check(kind: str) -> None:
+  """Checks that the packages of a format are there, and imports none.
+
+  Args:
+    kind: `'tflite'`, `'onnx'` or `'stablehlo'`.
+
+  Raises:
+    InputError: one is missing.
+
+  Example:
+    >>> check('stablehlo')
+  """
+  with needed():
+    for module in _NEEDED[kind]:
+      if importlib.util.find_spec(module) is None:
+        raise ModuleNotFoundError(name=module)
 
 
 @contextlib.contextmanager
@@ -59,6 +85,19 @@ def _why(module: str) -> str:
     f'export to {_FORMATS[extra]} needs {package}, which is not installed: '
     f"pip install 'nasjax[{extra}]'"
   )
+
+
+def quiet_at_exit() -> None:
+  """Drops what C++ libraries write to stderr when the process ends.
+
+  For scripts, whose own messages are written by then.
+  """
+
+  def drop() -> None:
+    sys.stderr.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+  atexit.register(drop)
 
 
 @contextlib.contextmanager
