@@ -3,7 +3,7 @@
 Example:
   >>> import tempfile
   >>> import nasjax as nj
-  >>> net = nj.zoo.mobilenet_v2(image_size=16, num_classes=3, width=0.25)
+  >>> net = nj.zoo.mobilenet_v2(image_size=17, num_classes=3, width=0.25)
   >>> with tempfile.TemporaryDirectory() as folder:
   ...   exported = nj.export.stablehlo(net, f'{folder}/model.stablehlo')
   >>> exported.record['parity']['same_top']

@@ -1,0 +1,78 @@
+"""Networks to export, with weights that make every layer count."""
+
+import functools
+import importlib.util
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nasjax import ops, train
+from nasjax.export import model
+
+NATIVE = ops.Numerics(lowering='native')
+
+
+def _lacks(*modules):
+  return any(importlib.util.find_spec(name) is None for name in modules)
+
+
+needs_mobile = pytest.mark.skipif(
+  _lacks('ai_edge_litert', 'litert_converter', 'litert_quantizer'),
+  reason='needs the extra mobile: pip install nasjax[mobile]',
+)
+needs_onnx = pytest.mark.skipif(
+  _lacks('onnx', 'onnxruntime'),
+  reason='needs the extra onnx: pip install nasjax[onnx]',
+)
+# Formats with what each of them needs.
+FORMATS = [
+  pytest.param('tflite', marks=needs_mobile),
+  pytest.param('onnx', marks=needs_onnx),
+]
+
+
+def variables_of(network, seed=0):
+  """Random weights; biases and statistics are no zeros and ones either."""
+  size = network.image_size
+  like = jnp.zeros((1, size, size, network.channels))
+  net = network.network(NATIVE)
+  made = jax.eval_shape(
+    lambda: net.init(jax.random.key(0), like, {}, train=False)
+  )
+  rng = np.random.default_rng(seed)
+
+  def drawn(path, leaf):
+    name = path[-1].key
+    if name in ('var', 'scale'):
+      found = rng.uniform(0.5, 2, leaf.shape)
+    elif name == 'kernel':
+      spread = np.sqrt(2 / np.prod(leaf.shape[:-1]))
+      found = spread * rng.normal(size=leaf.shape)
+    else:
+      found = 0.3 * rng.normal(size=leaf.shape)
+    return found.astype(np.float32)
+
+  made = jax.tree_util.tree_map_with_path(drawn, made)
+  return train.Weights(made['params'], made.get('batch_stats', {}))
+
+
+def normalisation_of(network):
+  """A mean and a deviation of its own for each channel."""
+  n = network.channels
+  return tuple(np.linspace(0.3, 0.6, n)), tuple(np.linspace(0.2, 0.4, n))
+
+
+def model_of(network, seed=0):
+  """A model with random weights."""
+  return model.of(
+    network,
+    variables_of(network, seed),
+    normalisation=normalisation_of(network),
+  )
+
+
+@functools.cache
+def labels(n):
+  return tuple(f'class {i}' for i in range(n))
