@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from experiments import compare, count, search, train
+from experiments import compare, count, export, predict, search, train
 from experiments.flags import hosts, programs, sources, training
 from experiments.sweep import __main__ as sweep
 from experiments.sweep import sweep_flags
@@ -18,6 +18,7 @@ from tests.conftest import refused
 CONFIGS = [Recipe, SearchConfig, sources.Source, sources.Streamable]
 CONFIGS += [training.Named, training.Images, training.Teacher, hosts.Hosts]
 CONFIGS += [programs.Programs, train.Flags, search.Flags, count.Flags]
+CONFIGS += [export.Flags, predict.Flags]
 CONFIGS += [train.Action, compare.Flags, compare.Work, sweep.Work]
 CONFIGS += [sweep_flags.Flags]
 

@@ -11,7 +11,13 @@ import pytest
 
 from experiments.flags import names
 from nasjax import export, ops, space, spaces, zoo
-from nasjax.export import build, litert_file, onnx_file, onnx_nodes
+from nasjax.export import (
+  build,
+  litert_file,
+  onnx_file,
+  onnx_nodes,
+  verified,
+)
 from tests.conftest import images, refused
 from tests.export.export_cases import (
   FORMATS,
@@ -46,6 +52,7 @@ def exported(kind, network, path, **given):
     normalisation=normalisation_of(network),
     **given,
   )
+  assert isinstance(done, verified.Exported)
   record = json.loads((path / 'export.json').read_text())
   assert record == json.loads(json.dumps(done.record))
   assert record['parity']['relative_difference'] < 1e-4

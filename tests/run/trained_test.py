@@ -58,6 +58,21 @@ def test_predictions_are_the_largest_logit_of_normalised_images(one):
   assert one.predict(pixels[:0]).shape == (0,)
 
 
+def test_names_come_with_probabilities_the_most_probable_first(one):
+  pixels = images(5, 8, 1)
+  found = one.classify(pixels, 2)
+  rows = one.probabilities(pixels)
+  np.testing.assert_allclose(rows.sum(1), 1, rtol=1e-6)
+  for row, classes, label in zip(rows, found, one.predict(pixels), strict=True):
+    names = [name for name, _ in classes]
+    assert names == [one.classes[i] for i in np.argsort(-row)[:2]]
+    assert names[0] == one.classes[label]
+    assert [p for _, p in classes] == sorted(row.tolist())[:-3:-1]
+  assert one.classify(pixels[:0]) == []
+  assert len(one.classify(pixels[:1], 99)[0]) == 3
+  refused('most is 0; it must be at least 1', one.classify, pixels, 0)
+
+
 @pytest.mark.parametrize(
   'wrong',
   [
