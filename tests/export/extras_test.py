@@ -59,9 +59,15 @@ def test_other_missing_modules_stay_what_they_are():
 
 def test_only_what_is_written_inside_is_dropped(capfd):
   os.write(2, b'before ')
-  with pytest.raises(ValueError, match='raised'), extras.quiet():
+
+  def fail():
     os.write(2, b'dropped')
     raise ValueError('raised')
+
+  with extras.quiet(), pytest.raises(ValueError, match='raised'):
+    fail()
+  with pytest.raises(ValueError, match='raised'):
+    extras.quiet()(fail)()
   os.write(2, b'after')
   assert capfd.readouterr().err == 'before after'
 
