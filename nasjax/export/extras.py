@@ -13,7 +13,6 @@ from nasjax.errors import InputError
 # Top-level modules to the extra that installs them.
 _EXTRAS = {
   'ai_edge_litert': 'mobile',
-  'flatbuffers': 'mobile',
   'litert_converter': 'mobile',
   'litert_quantizer': 'mobile',
   'onnx': 'onnx',
@@ -21,7 +20,7 @@ _EXTRAS = {
 }
 # Modules that a format needs.
 _NEEDED = {
-  'tflite': ('ai_edge_litert', 'flatbuffers', 'litert_converter'),
+  'tflite': ('ai_edge_litert', 'litert_converter'),
   'onnx': ('onnx', 'onnxruntime'),
   'stablehlo': (),
 }

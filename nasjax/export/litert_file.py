@@ -6,6 +6,7 @@ They are read and changed by the schema that the runtime ships.
 import json
 from typing import Any, NamedTuple
 
+import flatbuffers
 import numpy as np
 
 from nasjax.export import extras
@@ -131,8 +132,6 @@ def _load(data: bytes) -> Any:
 
 
 def _save(model: Any) -> bytes:
-  with extras.needed():
-    import flatbuffers
   builder = flatbuffers.Builder(1 << 20)
   builder.Finish(model.Pack(builder), _IDENTIFIER)
   return bytes(builder.Output())

@@ -14,7 +14,6 @@ from tests.conftest import refused
   ('kind', 'module', 'extra'),
   [
     ('tflite', 'ai_edge_litert', 'mobile'),
-    ('tflite', 'flatbuffers', 'mobile'),
     ('onnx', 'onnx', 'onnx'),
     ('onnx', 'onnxruntime', 'onnx'),
   ],
@@ -22,7 +21,7 @@ from tests.conftest import refused
 def test_a_missing_package_is_named_with_its_extra(
   kind, module, extra, monkeypatch
 ):
-  for others in ('ai_edge_litert', 'flatbuffers', 'litert_converter', 'onnx'):
+  for others in ('ai_edge_litert', 'litert_converter', 'onnx'):
     monkeypatch.setitem(sys.modules, others, os)
   monkeypatch.setitem(sys.modules, module, None)
   package = module.replace('_', '-')
@@ -43,8 +42,7 @@ def test_a_missing_package_is_named_with_its_extra(
 def test_a_platform_without_the_converter_is_sent_to_onnx(
   system, machine, message, monkeypatch
 ):
-  for there in ('ai_edge_litert', 'flatbuffers'):
-    monkeypatch.setitem(sys.modules, there, os)
+  monkeypatch.setitem(sys.modules, 'ai_edge_litert', os)
   monkeypatch.setitem(sys.modules, 'litert_converter', None)
   monkeypatch.setattr(extras.platform, 'system', lambda: system)
   monkeypatch.setattr(extras.platform, 'machine', lambda: machine)
