@@ -6,7 +6,6 @@ They are read and changed by the schema that the runtime ships.
 import json
 from typing import Any, NamedTuple
 
-import flatbuffers
 import numpy as np
 
 from nasjax.export import extras
@@ -132,6 +131,8 @@ def _load(data: bytes) -> Any:
 
 
 def _save(model: Any) -> bytes:
+  import flatbuffers  # Like the schema: only where a file is written.
+
   builder = flatbuffers.Builder(1 << 20)
   builder.Finish(model.Pack(builder), _IDENTIFIER)
   return bytes(builder.Output())

@@ -108,6 +108,7 @@ def test_int8_is_calibrated_on_training_images_of_the_run(trained, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize('trained', ['folder'], indirect=True)
 def test_images_that_moved_are_not_needed_without_int8(trained, capsys):
   """Others are compared on, and a warning says so."""
   told = export.Flags(format='stablehlo')
@@ -123,6 +124,7 @@ def test_images_that_moved_are_not_needed_without_int8(trained, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize('trained', ['folder'], indirect=True)
 def test_bad_input_is_one_line_and_nothing_is_written(trained, tmp_path):
   (tmp_path / 'search').mkdir()
   (tmp_path / 'no.png').write_text('')
