@@ -15,12 +15,6 @@ class Runner:
   Attributes:
     fully_accelerated: whether the CPU delegate (XNNPACK) takes all operators,
       in one partition.
-
-  Example:
-    >>> Runner(b'no flatbuffer')
-    Traceback (most recent call last):
-    ...
-    RuntimeError: Failed to load model from buffer
   """
 
   fully_accelerated: bool

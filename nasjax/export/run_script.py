@@ -68,7 +68,7 @@ def text(
     >>> script = text(
     ...   'onnx', 'a.onnx', size=28, channels=1, crop=1.0, dtype='uint8')
     >>> len(script.splitlines())
-    28
+    26
   """
   imports, load, run = _PARTS[kind]
   return _SCRIPT.format(

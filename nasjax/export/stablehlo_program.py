@@ -19,7 +19,7 @@ def trace(model: Model, dtype: str = 'float32') -> jax.export.Exported:
   Example:
     >>> from nasjax import zoo
     >>> from nasjax.export import model
-    >>> network = zoo.mobilenet_v2(image_size=8, num_classes=3, width=0.25)
+    >>> network = zoo.mobilenet_v2(image_size=17, num_classes=3, width=0.25)
     >>> trace(model.of(network)).out_avals
     (ShapedArray(float32[1,3]),)
   """
