@@ -79,6 +79,22 @@ class Model:
 
     return run
 
+  def precise_logits(self, images: np.ndarray) -> np.ndarray:
+    """The same as `logits`, in double precision and slowly.
+
+    Args:
+      images: `uint8[n, H, W, C]`.
+
+    Returns:
+      `f64[n, classes]`.
+    """
+    net = self.network.network(Numerics('native', bn_epsilon=self.bn_epsilon))
+    x = (images / 255 - np.asarray(self.mean)) / np.asarray(self.std)
+    with jax.enable_x64(True):
+      variables = jax.tree.map(np.float64, self.weights._asdict())
+      run = jax.jit(lambda x: net.apply(variables, x, {}, train=False))
+      return np.asarray(run(x))
+
   def logits(self, images: np.ndarray, size: int = 128) -> np.ndarray:
     """What the network computes in JAX: the reference for what is exported.
 

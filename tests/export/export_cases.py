@@ -33,11 +33,16 @@ FORMATS = [
 ]
 
 
+@functools.cache
 def variables_of(network, seed=0):
-  """Random weights; biases and statistics are no zeros and ones either."""
+  """Random weights with the statistics of a batch, as a training leaves them.
+
+  With other statistics activations grow from block to block, so that rounding
+  decides the logits, or vanish, so that all images have the same.
+  """
   size = network.image_size
   like = jnp.zeros((1, size, size, network.channels))
-  net = network.network(NATIVE)
+  net = network.network(ops.Numerics('native', bn_momentum=0.0))
   made = jax.eval_shape(
     lambda: net.init(jax.random.key(0), like, {}, train=False)
   )
@@ -45,8 +50,8 @@ def variables_of(network, seed=0):
 
   def drawn(path, leaf):
     name = path[-1].key
-    if name in ('var', 'scale'):
-      found = rng.uniform(0.5, 2, leaf.shape)
+    if name == 'scale':
+      found = rng.uniform(0.6, 1.2, leaf.shape)
     elif name == 'kernel':
       spread = np.sqrt(2 / np.prod(leaf.shape[:-1]))
       found = spread * rng.normal(size=leaf.shape)
@@ -55,6 +60,22 @@ def variables_of(network, seed=0):
     return found.astype(np.float32)
 
   made = jax.tree_util.tree_map_with_path(drawn, made)
+  batch = rng.normal(size=(8, *like.shape[1:])).astype(np.float32)
+  key = jax.random.key(0)
+
+  @jax.jit
+  def seen(variables):
+    return net.apply(
+      variables,
+      batch,
+      {},
+      train=True,
+      mutable=['batch_stats'],
+      rngs={'dropout': key},
+    )
+
+  _, new = seen(made)
+  made = made | jax.tree.map(np.array, dict(new))
   return train.Weights(made['params'], made.get('batch_stats', {}))
 
 

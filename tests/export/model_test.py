@@ -44,6 +44,9 @@ def test_the_graph_is_the_network_on_normalised_images():
     jnp.asarray(pixels, jnp.float32)
   )
   np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+  precise = one.precise_logits(pixels)
+  assert precise.dtype == np.float64
+  np.testing.assert_allclose(found, precise, rtol=1e-4, atol=1e-4)
   logits = one.logits(pixels, size=2)
   np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
 

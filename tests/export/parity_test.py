@@ -39,3 +39,16 @@ def test_rounding_passes_and_other_outputs_do_not():
   for factor in (1 + 1e-3, -1.0):
     with pytest.raises(RuntimeError, match='nothing was written'):
       parity.check('model', parity.compare(LOGITS, factor * LOGITS))
+
+
+def test_networks_that_amplify_rounding_have_a_larger_tolerance():
+  """What float32 itself does not keep cannot be asked of a file."""
+  exact = LOGITS.astype(np.float64)
+  assert parity.tolerance_of(exact, exact + 1e-7) == parity.TOLERANCE
+  rounded = exact + [[0, 0, 0], [0, 0, 0.08]]
+  tolerance = parity.tolerance_of(exact, rounded)
+  assert tolerance == pytest.approx(10 * 0.08 / 8)
+  other = rounded - [[0, 0, 0], [0, 0, 0.3]]
+  assert parity.fits(parity.compare(rounded, other, tolerance))
+  assert not parity.fits(parity.compare(rounded, other))
+  assert not parity.fits(parity.compare(rounded, -rounded, tolerance))

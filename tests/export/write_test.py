@@ -6,6 +6,7 @@ import json
 import os
 import sys
 
+import jax
 import numpy as np
 import pytest
 
@@ -57,6 +58,7 @@ def exported(kind, network, path, **given):
   assert record == json.loads(json.dumps(done.record))
   assert record['parity']['relative_difference'] < 1e-4
   assert record['parity']['same_top'] == 1
+  assert record['parity']['tolerance'] == 1e-4
   return record
 
 
@@ -225,7 +227,7 @@ def test_bad_input_is_one_line_and_writes_nothing(given, message, tmp_path):
 
 
 def test_weights_that_diverged_are_refused(tmp_path):
-  weights = variables_of(NETWORK)
+  weights = jax.tree.map(np.array, variables_of(NETWORK))
   weights.params['classifier']['classifier']['dense']['bias'][0] = np.nan
   path = tmp_path / 'model.stablehlo'
   refused(
