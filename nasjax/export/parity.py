@@ -99,7 +99,8 @@ def check(what: str, found: Parity) -> None:
   if not fits(found):
     raise RuntimeError(
       f'{what} computes other outputs than the network: logits differ by '
-      f'{found.relative_difference:.2g} of the largest (at most {found.tolerance:g} '
-      f'is right), and {found.same_top:.1%} of {found.images} images have the '
+      f'{found.relative_difference:.2g} of the largest (at most '
+      f'{found.tolerance:g} is right), and {found.same_top:.1%} of '
+      f'{found.images} images have the '
       'same class; nothing was written'
     )

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nasjax import ops, train
+from nasjax import data, ops, train
+from nasjax.data import images
 from nasjax.export import model
 
 NATIVE = ops.Numerics(lowering='native')
@@ -31,6 +32,16 @@ FORMATS = [
   pytest.param('tflite', marks=needs_mobile),
   pytest.param('onnx', marks=needs_onnx),
 ]
+
+
+def batch_of(network):
+  """Real images at the size of a network, normalised."""
+  pixels = np.asarray(data.load().train.images[:16])
+  pixels = [
+    images.square(images.of_pixels(x), network.image_size) for x in pixels
+  ]
+  mean, std = normalisation_of(network)
+  return ((np.stack(pixels) / 255 - mean) / std).astype(np.float32)
 
 
 @functools.cache
@@ -60,7 +71,7 @@ def variables_of(network, seed=0):
     return found.astype(np.float32)
 
   made = jax.tree_util.tree_map_with_path(drawn, made)
-  batch = rng.normal(size=(8, *like.shape[1:])).astype(np.float32)
+  batch = batch_of(network)
   key = jax.random.key(0)
 
   @jax.jit
