@@ -6,7 +6,7 @@ PYTHON ?= python3
 RUN := .venv/bin/python
 FULL := ARCHITECTURES=1000 DERIVATIONS=500 KILLS=30
 FULL += MUTATIONS_ARCHITECTURE=500 MUTATIONS_RUNS=200 FLAG_SETS=200 DAMAGES=7
-FULL += EXPORTS=22
+FULL += EXPORTS=22 ALL_CASES=1
 
 .PHONY: demo test quick check-full outside lint clean
 
@@ -25,7 +25,8 @@ quick: .venv/installed
 
 # Every block, and the step of every preset; of each 1,000 architectures instead of 20
 # and 500 cases of deriving instead of 30; 30 kills, 700 damaged files, 200 sets of
-# flags; exports of every published network. Writes its log.
+# flags; exports of every published network; all cases of the tests of which
+# `make test` draws a few. Writes its log.
 check-full: .venv/installed
 	mkdir -p results
 	(echo '$(FULL)'; $(FULL) $(RUN) -m pytest -v --no-header -n 2 --dist=worksteal \
@@ -33,7 +34,8 @@ check-full: .venv/installed
 	  tests/spaces tests/properties/closed_form_test.py \
 	  tests/derive tests/run/kills_test.py tests/run/workdir/checkpoints_test.py \
 	  tests/export/write_test.py \
-	  tests/properties/damaged_files_test.py tests/experiments/flag_sets_test.py) \
+	  tests/properties/damaged_files_test.py tests/experiments/flag_sets_test.py && \
+	  ALL_CASES=1 $(RUN) -m pytest -v --no-header -n 2 --dist=worksteal -m drawn) \
 	  | tee results/check_full.txt
 
 # The wheel, installed and used outside of the checkout.

@@ -76,8 +76,28 @@ def pytest_terminal_summary(terminalreporter):
     )
 
 
+def _draw(config, items):
+  """Of tests marked `drawn(n)`, leaves n cases, which `SEED` says."""
+  cases = collections.defaultdict(list)
+  for item in items:
+    if marker := item.get_closest_marker('drawn'):
+      cases[item.nodeid.partition('[')[0], marker.args[0]].append(item)
+  if 'ALL_CASES' in os.environ:
+    return
+  left_out = []
+  for (test, number), own in cases.items():
+    rng = random.Random(f'{os.environ["SEED"]} {test}')
+    kept = rng.sample(range(len(own)), min(number, len(own)))
+    left_out += [item for i, item in enumerate(own) if i not in kept]
+  items[:] = [item for item in items if item not in set(left_out)]
+  config.hook.pytest_deselected(items=left_out)
+
+
 @pytest.hookimpl(tryfirst=True)  # Before `-m` looks at marks.
 def pytest_collection_modifyitems(config, items):
+  # One that is named by its whole name runs.
+  if not any('[' in argument for argument in config.args):
+    _draw(config, items)
   cases = collections.Counter()
   for item in items:
     if few := item.get_closest_marker('quick_every'):

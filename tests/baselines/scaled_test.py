@@ -61,6 +61,7 @@ def test_what_is_too_little_for_any_width_says_what_is_not():
   )
 
 
+@pytest.mark.drawn(2)
 @pytest.mark.quick_every(14, first=3)
 @pytest.mark.parametrize('smallest', [2, 4])
 @pytest.mark.parametrize('name', sweep_flags.ZOO.split(','))

@@ -89,6 +89,7 @@ def _unconstrained(name):
   return states[-1].alphas['slot']
 
 
+@pytest.mark.drawn(5)
 @pytest.mark.slow
 @pytest.mark.parametrize('name', config_lib.RELAXATIONS)
 @pytest.mark.parametrize('form', constraint.FORMS)
@@ -118,6 +119,7 @@ def test_five_steps_are_finite_and_keep_their_shapes(name, form):
     assert metrics[-1]['macs_dual'] == end.projection.duals[0]
 
 
+@pytest.mark.drawn(2)
 @pytest.mark.slow
 @pytest.mark.parametrize(
   ('name', 'preset'),

@@ -215,6 +215,7 @@ def _farthest(estimate, expected):
   )
 
 
+@pytest.mark.drawn(3)
 @pytest.mark.quick_every(9)
 @pytest.mark.parametrize(('name', 'kind'), ESTIMATES)
 def test_the_mean_gradient_is_the_one_that_is_stated(x64, name, kind):

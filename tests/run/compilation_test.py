@@ -137,6 +137,7 @@ def _of_something_else(path):
   path.write_bytes(zlib.compress(b'not a program' * 100))
 
 
+@pytest.mark.drawn(3)
 @pytest.mark.slow
 @pytest.mark.parametrize(
   'damage', [_truncate, _flip, _empty, _replace_by_folder, _of_something_else]

@@ -80,6 +80,7 @@ SEARCH |= {'checkpoint_every': 2}
 SOFTMAX = {'relax': 'softmax'}
 
 
+@pytest.mark.drawn(1)
 @pytest.mark.slow
 @pytest.mark.parametrize(
   ('told', 'cause', 'last'),

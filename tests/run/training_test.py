@@ -504,6 +504,7 @@ def test_numbers_of_what_a_preset_names_go_with_it():
   limits_lib.keep(config, tiny, limits.of(found['limit'], tiny))
 
 
+@pytest.mark.drawn(2)
 @pytest.mark.slow
 @pytest.mark.parametrize('name', presets.TRAIN)
 def test_a_training_preset_builds_and_takes_two_steps(root, name):
@@ -538,6 +539,7 @@ def test_a_training_preset_builds_and_takes_two_steps(root, name):
   assert any(jax.tree.leaves(moved))
 
 
+@pytest.mark.drawn(2)
 @pytest.mark.slow
 @pytest.mark.parametrize('name', presets.SEARCH)
 def test_a_search_preset_builds_and_takes_two_steps(name, monkeypatch):

@@ -41,6 +41,7 @@ def _kept(tx, state, params):
   return [stacked.unstack(CHOICES, t, whole) for t in (params, *trees)]
 
 
+@pytest.mark.drawn(2)
 @pytest.mark.slow
 @pytest.mark.parametrize('name', OPTIMIZERS)
 def test_what_did_not_run_stays_and_what_ran_moves_as_ever(name):

@@ -137,6 +137,7 @@ def blocks_are_traced_once(monkeypatch):
   monkeypatch.setattr(ops.MBConv, 'module', module)
 
 
+@pytest.mark.drawn(4)
 @pytest.mark.slow
 @pytest.mark.usefixtures('blocks_are_traced_once')
 @pytest.mark.parametrize('preset', COUNTED)

@@ -60,6 +60,7 @@ def _run(net, train):
   return jax.jit(jax.value_and_grad(loss, has_aux=True))
 
 
+@pytest.mark.drawn(3)
 @pytest.mark.quick_every(9, first=2)
 @pytest.mark.parametrize(
   ('name', 'train', 'number'),

@@ -44,6 +44,7 @@ def _by_itself(slot, numerics, variables, x, probs, train):
   return total, stats
 
 
+@pytest.mark.drawn(4)
 @pytest.mark.slow
 @pytest.mark.parametrize('train', [True, False])
 @pytest.mark.parametrize(

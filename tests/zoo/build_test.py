@@ -78,6 +78,7 @@ KINDS = (
 )
 
 
+@pytest.mark.drawn(3)
 @pytest.mark.quick_every(12)
 @pytest.mark.parametrize('name', KINDS)
 def test_a_network_trains_and_derives_like_any_other(name):

@@ -215,6 +215,7 @@ def _one_line(errors, text):
   )
 
 
+@pytest.mark.drawn(2)
 @pytest.mark.slow
 @pytest.mark.parametrize(
   ('what', 'killed'),
@@ -239,6 +240,7 @@ def test_others_end_with_one_line_where_one_is_killed(what, killed):
   assert time.monotonic() - start < 5
 
 
+@pytest.mark.drawn(2)
 @pytest.mark.slow
 @pytest.mark.parametrize('failed', [0, 1])
 @pytest.mark.parametrize(

@@ -290,6 +290,7 @@ def _other_identity(path):
   assert file.read_text() != text
 
 
+@pytest.mark.drawn(6)
 @pytest.mark.quick_every(5)
 @pytest.mark.parametrize(
   'change',
