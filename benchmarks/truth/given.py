@@ -66,7 +66,7 @@ def by_scores(
 
 
 def finalists(ranked: Sequence[int]) -> list[int]:
-  """The networks that are looked up, as `nasjax.run.finalists` trains them.
+  """The networks that are looked up.
 
   The first two, then two at a time: the next ones in rank that differ from the
   best so far in at most two choices; where there are none, the next of all.

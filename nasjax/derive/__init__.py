@@ -5,7 +5,6 @@ from nasjax.derive.frontier import Point, pareto, within_budget
 from nasjax.derive.leaders import leaders
 from nasjax.derive.likeliest import likeliest
 from nasjax.derive.limits import check_reachable, uses
-from nasjax.derive.near import near
 from nasjax.derive.sample import sample_within
 from nasjax.derive.solve import Solution, log_prob, solution, within
 
@@ -18,7 +17,6 @@ __all__ = [
   'leaders',
   'likeliest',
   'log_prob',
-  'near',
   'pareto',
   'sample_within',
   'solution',

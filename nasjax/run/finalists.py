@@ -2,10 +2,9 @@
 
 The alphas of a short search say little, and a supernet with shared weights
 ranks networks of equal cost poorly. So this stage trains the best architecture
-of each downsampling pattern within the limits. Then it trains two at a time:
-the next best by their scores that differ from the most accurate one so far in
-at most two choices. In NAS-Bench-Macro this halves the regret of eight
-finalists that are simply the first eight (`benchmarks/truth/plan.md`).
+of each downsampling pattern within the limits, then more architectures with the
+pattern of the best one: the next best by their scores. Neighbours of the most
+accurate one so far were no better in NAS-Bench-Macro (`results/truth.md`).
 
 With `finalist_halvings` the number of epochs grows while the number of
 architectures shrinks (successive halving, Jamieson and Talwalkar 2016): the
@@ -38,9 +37,6 @@ from nasjax.run import (
 from nasjax.run.config import SearchConfig
 from nasjax.run.inputs import Inputs
 from nasjax.space import Architecture
-
-TOGETHER = 2  # Trained between two looks at which is the best.
-CHANGES = 2  # Choices in which the next ones differ from it at most.
 
 
 class Round(NamedTuple):
@@ -150,41 +146,13 @@ def _candidates(
   """Architectures to their accuracies, in the order of their trainings."""
   config, space, limits = inputs.config, inputs.space, inputs.limits
   number, fill = config.finalists, config.fill
-  more = derive.leaders(space, logits, limits, fill=fill)[:number]
-  if len(more) == 1:
-    more = derive.likeliest(space, logits, limits, TOGETHER, fill=fill)
-  found: dict[Architecture, float | None] = {}
-  while more:
-    found |= {a: accuracy(a) for a in more}
-    left = min(TOGETHER, number - len(found))
-    more = _next(inputs, logits, _best(found), list(found), left)
-  return found
-
-
-def _next(
-  inputs: Inputs,
-  logits: Alphas,
-  best: Architecture,
-  found: list[Architecture],
-  number: int,
-) -> list[Architecture]:
-  """The next best by their scores near `best`, then those farther away."""
-  if not number:
-    return []
-  limits, fill = inputs.limits, inputs.config.fill
-  more = derive.near(
-    best, logits, limits, number, changes=CHANGES, fill=fill, without=found
+  leaders = derive.leaders(space, logits, limits, fill=fill)[:number]
+  found = {a: accuracy(a) for a in leaders}
+  following = derive.likeliest(
+    space, logits, limits, number, like=_best(found), fill=fill
   )
-  if len(more) < number:
-    number_of_all = len(found) + number
-    more += [
-      a
-      for a in derive.likeliest(
-        inputs.space, logits, limits, number_of_all, like=best, fill=fill
-      )
-      if a not in [*found, *more]
-    ]
-  return more[:number]
+  more = [a for a in following if a not in found]
+  return found | {a: accuracy(a) for a in more[: number - len(found)]}
 
 
 def _worth(accuracy: float | None) -> float:

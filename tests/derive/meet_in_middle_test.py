@@ -343,16 +343,6 @@ def test_ten_limits_end_in_time_with_a_gap_that_holds(ten, fill):
       assert value + gap >= max(values) - 1e-9
 
 
-@pytest.mark.slow
-def test_neighbours_within_ten_limits_end_in_time(ten):
-  s, alphas, limits = ten
-  start = time.monotonic()
-  (leader,) = derive.leaders(s, alphas, limits, seconds=0.5)
-  found = derive.near(leader, alphas, limits, 2)
-  assert time.monotonic() - start < 30
-  assert all(_kept(a, limits) for a in (leader, *found))
-
-
 def test_what_is_not_found_in_time_is_said_to_be_open():
   """Both limits together ask for an odd sum of even numbers."""
   s = spaces.fbnet()

@@ -482,7 +482,7 @@ def test_leaders_are_the_best_of_each_drawn_option():
     alike = [a for a in EVERY if a.named['inputs'] == option]
     best = max(score(a) for a in alike if _fits(a, limits))
     assert score(leader) == pytest.approx(best)
-    found = derive.near(leader, alphas, limits, 4)
+    found = derive.likeliest(SPACE, alphas, limits, 5, like=leader)[1:]
     assert len({leader, *found}) == 5
     assert all(a.named['inputs'] == option for a in found)
     assert all(_fits(a, limits) for a in found)

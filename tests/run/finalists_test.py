@@ -145,7 +145,7 @@ def _looked_up(monkeypatch, accuracy):
 
 
 @pytest.mark.parametrize('worth', ['leader', 'other leader', 'neighbour'])
-def test_the_next_are_near_the_most_accurate_so_far(
+def test_the_next_have_the_pattern_of_the_better_leader(
   worth, few, tmp_path, monkeypatch
 ):
   s = spaces.tiny_macro()
@@ -166,12 +166,9 @@ def test_the_next_are_near_the_most_accurate_so_far(
   inputs = _told(few, s, limits, finalists=5)
   found, rows = finalists.chosen(inputs, alphas, tmp_path)
   assert order[:2] == leaders
-  assert order[2:4] == derive.near(best, alphas, limits, 2, fill=0.5)
-  expected = order[3] if worth == 'neighbour' else best
-  assert found == expected
-  assert order[4:] == derive.near(
-    expected, alphas, limits, 1, fill=0.5, without=order[:4]
-  )
+  own = derive.likeliest(s, alphas, limits, 4, like=best, fill=0.5)
+  assert order[2:] == own[1:]
+  assert found == (order[3] if worth == 'neighbour' else best)
   assert [list(row['choice']) for row in rows] == [
     list(a.choice) for a in order
   ]
@@ -179,22 +176,6 @@ def test_the_next_are_near_the_most_accurate_so_far(
     derive.log_prob(a, alphas) for a in order
   ]
   assert len(set(order)) == 5
-
-
-def test_where_neighbours_end_the_next_of_all_follow(few, monkeypatch):
-  """The first one differs from all others by more than two changes."""
-  s = spaces.nasbench_macro(image_size=8, width=0.1)
-  first, second = (space.Architecture.from_indices(s, [i] * 8) for i in (2, 0))
-  alphas = {name: np.array([1.0, -9.0, 1.001]) for name in s.choices}
-  macs = cost.macs(s)
-  monkeypatch.setattr(derive, 'near', lambda *_, **__: [])
-  seen = _looked_up(monkeypatch, lambda a, epochs: 0.5)
-  limits = {macs: macs.exact(first)}
-  finalists.chosen(_told(few, s, limits, finalists=4, fill=0.0), alphas, None)
-  own = derive.likeliest(s, alphas, limits, 4)
-  assert [a for _, a in seen] == own
-  assert own[0] == first
-  assert second not in own
 
 
 @pytest.mark.parametrize('halvings', [1, 2])
