@@ -22,6 +22,9 @@ class BatchNorm(nn.Module):
     momentum: of the running statistics, per step.
     epsilon: added to the variance.
     dtype: of the output; None is that of input and parameters together.
+    affine: whether channels have a scale and a bias. Without them there are no
+      parameters: a search network of cells needs none, since the probability
+      of an op would compete with its scale.
 
   Example:
     >>> x = jnp.array([[1.0], [3.0]])
@@ -34,13 +37,15 @@ class BatchNorm(nn.Module):
   momentum: float = 0.9
   epsilon: float = 1e-5
   dtype: DTypeLike | None = None
+  affine: bool = True
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     shape = x.shape[-1:]
-    zeros, ones = nn.initializers.zeros, nn.initializers.ones
-    scale = self.param('scale', ones, shape, jnp.float32)
-    bias = self.param('bias', zeros, shape, jnp.float32)
+    if self.affine:
+      zeros, ones = nn.initializers.zeros, nn.initializers.ones
+      scale = self.param('scale', ones, shape, jnp.float32)
+      bias = self.param('bias', zeros, shape, jnp.float32)
     kept_mean = self.variable(
       'batch_stats', 'mean', jnp.zeros, shape, jnp.float32
     )
@@ -54,8 +59,12 @@ class BatchNorm(nn.Module):
           kept.value = self.momentum * kept.value + (1 - self.momentum) * new
     else:
       mean, var = kept_mean.value, kept_var.value
-    a = scale * lax.rsqrt(var + self.epsilon)
-    b = bias - mean * a
+    a = lax.rsqrt(var + self.epsilon)
+    if self.affine:
+      a = scale * a
+      b = bias - mean * a
+    else:
+      b = -mean * a
     y = wide * per_channel(a, x) + per_channel(b, x)
     return y.astype(self.dtype or y.dtype)
 

@@ -1,7 +1,8 @@
 """The vocabulary: choices, spaces, architectures. All static, all hashable.
 
 A space gives choices, a network and cost tables: the protocol is `SearchSpace`.
-`Space` is the kind that is a chain, see below.
+`Space` is the kind that is a chain, see below; `CellSpace` repeats a small
+graph.
 
 A chain space is a sequence of slots. A slot holds candidate ops, of which a
 network has one. A slot with one op is fixed, such as stem, head and classifier;
@@ -22,6 +23,8 @@ from nasjax.space.block import (
   program,
   traced_shape,
 )
+from nasjax.space.cell import Cell, CellLayer, Edge, complete
+from nasjax.space.cell_space import CellBlock, CellSpace, EdgeBlock
 from nasjax.space.chain import (
   Space,
   as_chain,
@@ -57,7 +60,13 @@ __all__ = [
   'Architecture',
   'Axis',
   'Block',
+  'Cell',
+  'CellBlock',
+  'CellLayer',
+  'CellSpace',
   'Choice',
+  'Edge',
+  'EdgeBlock',
   'Measure',
   'Number',
   'OpBlock',
@@ -75,6 +84,7 @@ __all__ = [
   'channels',
   'check_image_size',
   'chosen_ops',
+  'complete',
   'difference',
   'fix',
   'init_alphas',

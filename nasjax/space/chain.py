@@ -13,7 +13,7 @@ from nasjax.ops import Numerics, Op, Skip
 from nasjax.space import chain_tables
 from nasjax.space.block import Measure
 from nasjax.space.choices import Choice
-from nasjax.space.slots import LARGEST_SIZE, Slot, Width, pairs
+from nasjax.space.slots import Slot, Width, check_images, pairs
 from nasjax.space.table import Table
 
 if TYPE_CHECKING:
@@ -55,18 +55,7 @@ class Space:
   patterns: tuple[str, ...] = ()
 
   def __post_init__(self):
-    if self.image_size < 1 or self.channels < 1:
-      raise InputError(
-        f'space {self.name!r} requires images of at least 1 pixel and 1 '
-        f'channel, got image_size {self.image_size} and channels '
-        f'{self.channels}'
-      )
-    if max(self.image_size, self.channels) > LARGEST_SIZE:
-      raise InputError(
-        f'space {self.name!r} requires images of at most {LARGEST_SIZE} pixels '
-        f'and channels, got image_size {self.image_size} and channels '
-        f'{self.channels}'
-      )
+    check_images(self.name, self.image_size, self.channels)
     if self.patterns:
       self._check_patterns()
       return

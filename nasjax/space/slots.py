@@ -157,3 +157,29 @@ class Slot:
   def widths(self) -> tuple[int, ...]:
     """All numbers of channels that can come out."""
     return channels(self.features)
+
+
+def check_images(name: str, image_size: int, channels: int) -> None:
+  """Refuses sizes that no image has.
+
+  Args:
+    name: of the space, for the message.
+    image_size: height and width in pixels.
+    channels: of the images.
+
+  Raises:
+    InputError: image size or channels below 1 or too large.
+
+  Example:
+    >>> check_images('tiny', 8, 1)
+  """
+  if image_size < 1 or channels < 1:
+    raise InputError(
+      f'space {name!r} requires images of at least 1 pixel and 1 channel, got '
+      f'image_size {image_size} and channels {channels}'
+    )
+  if max(image_size, channels) > LARGEST_SIZE:
+    raise InputError(
+      f'space {name!r} requires images of at most {LARGEST_SIZE} pixels and '
+      f'channels, got image_size {image_size} and channels {channels}'
+    )

@@ -1,0 +1,140 @@
+"""Cells: small graphs that a network repeats.
+
+A cell has nodes, which are arrays, and edges, which are ops. Node 0 is the
+input. Every other node is the sum of the edges that end in it, and the last
+node is the output. All layers that hold one cell share its choices.
+"""
+
+import dataclasses
+import itertools
+
+from nasjax.ops import Op, Skip, SkipConnect
+from nasjax.space.choices import Axis, Choice
+
+
+@dataclasses.dataclass(frozen=True)
+class Edge:
+  """A place between two nodes, with the ops that can stand there.
+
+  Attributes:
+    source: the node that it reads.
+    target: the node that it adds to; after `source`.
+    ops: candidates; one means that nothing is to choose.
+
+  Raises:
+    ValueError: no ops, two of one name, or nodes out of order.
+
+  Example:
+    >>> from nasjax.ops import SkipConnect, Zero
+    >>> Edge(0, 1, (Zero(), SkipConnect())).op_names
+    ('none', 'skip_connect')
+  """
+
+  source: int
+  target: int
+  ops: tuple[Op, ...]
+
+  def __post_init__(self):
+    if not self.ops or len(set(self.op_names)) < len(self.ops):
+      raise ValueError(
+        f'an edge requires ops of different names, got {self.op_names}.'
+      )
+    if not 0 <= self.source < self.target:
+      raise ValueError(
+        f'an edge requires a target after its source, got {self.source} to '
+        f'{self.target}.'
+      )
+
+  @property
+  def op_names(self) -> tuple[str, ...]:
+    return tuple(op.name for op in self.ops)
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+  """A graph of edges.
+
+  Attributes:
+    name: name of its choice, which has the shape `(edges,)`.
+    edges: in the order of the choice, by their targets.
+
+  Raises:
+    ValueError: a node without an edge into it, edges out of order, or edges
+      whose options differ while they are open.
+
+  Example:
+    >>> from nasjax.ops import SkipConnect, Zero
+    >>> ops = Zero(), SkipConnect()
+    >>> cell = Cell('edges', complete(ops, 3))
+    >>> cell.nodes, cell.is_open
+    (3, True)
+  """
+
+  name: str
+  edges: tuple[Edge, ...]
+
+  def __post_init__(self):
+    targets = [edge.target for edge in self.edges]
+    if targets != sorted(targets) or {*targets} != {*range(1, self.nodes)}:
+      raise ValueError(
+        f'cell {self.name!r} requires edges into each of its nodes from 1 on, '
+        f'in their order, got edges into {targets}.'
+      )
+    if len({edge.op_names for edge in self.edges}) > 1 and self.is_open:
+      raise ValueError(
+        f'cell {self.name!r} requires edges with the same options, got '
+        f'{[edge.op_names for edge in self.edges]}.'
+      )
+
+  @property
+  def nodes(self) -> int:
+    """The number of nodes, the input included."""
+    return 1 + max((edge.target for edge in self.edges), default=0)
+
+  @property
+  def is_open(self) -> bool:
+    """Whether there is something to choose."""
+    return any(len(edge.ops) > 1 for edge in self.edges)
+
+  @property
+  def axes(self) -> tuple[Axis, ...]:
+    """The single choice of each edge."""
+    return tuple((self.name, (i,)) for i in range(len(self.edges)))
+
+  @property
+  def choice(self) -> Choice:
+    """The options of all edges."""
+    ops = self.edges[0].ops
+    skips = [i for i, o in enumerate(ops) if isinstance(o, Skip | SkipConnect)]
+    return Choice(
+      self.edges[0].op_names,
+      (len(self.edges),),
+      skip=skips[0] if skips else None,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class CellLayer:
+  """A place in the network that holds a cell.
+
+  Attributes:
+    name: unique in its space; also the name of its parameters.
+    cell: name of the cell.
+    features: channels that come in and go out.
+  """
+
+  name: str
+  cell: str
+  features: int
+
+
+def complete(ops: tuple[Op, ...], nodes: int) -> tuple[Edge, ...]:
+  """An edge with the same ops between every two nodes, by their targets.
+
+  Example:
+    >>> from nasjax.ops import SkipConnect, Zero
+    >>> [(e.source, e.target) for e in complete((Zero(), SkipConnect()), 3)]
+    [(0, 1), (0, 2), (1, 2)]
+  """
+  pairs = sorted(itertools.combinations(range(nodes), 2), key=lambda p: p[::-1])
+  return tuple(Edge(source, target, ops) for source, target in pairs)
