@@ -21,7 +21,14 @@ from nasjax.run.workdir import (
   schema,
   weights,
 )
-from nasjax.space import Architecture, Space, as_chain, difference, op_types
+from nasjax.space import (
+  Architecture,
+  CellSpace,
+  SearchSpace,
+  Space,
+  difference,
+  op_types,
+)
 from nasjax.train import distill
 from nasjax.train.recipe import Recipe
 
@@ -51,12 +58,12 @@ class Run(NamedTuple):
 
   Attributes:
     workdir: its workdir.
-    network: its network, one op in every slot.
+    network: its network, nothing is open in it.
     result: the content of `result.json`.
   """
 
   workdir: pathlib.Path
-  network: Space
+  network: Space | CellSpace
   result: dict[str, Any]
 
   @property
@@ -102,7 +109,7 @@ def read(workdir: pathlib.Path, ops: tuple[type, ...] = ()) -> Run:
   # Older runs lack it.
   schema.hold(path, found, schema.known({'test_crop': schema.share}))
   a = architecture(workdir, ops)
-  run = Run(workdir, as_chain(a.space).fix(a), found)
+  run = Run(workdir, a.space.fix(a), found)
   try:
     data.Batches(1, *run.normalisation), run.numerics
   except (TypeError, ValueError) as e:
@@ -194,7 +201,7 @@ def _module_of(workdir: pathlib.Path) -> str | None:
   return None
 
 
-def check_network(run: Run, network: Space) -> None:
+def check_network(run: Run, network: SearchSpace) -> None:
   """Raises InputError, with the first difference, for another network."""
   differ = difference(run.network, network)
   if not differ:
@@ -206,7 +213,9 @@ def check_network(run: Run, network: Space) -> None:
 
 
 def check_workdir(
-  workdir: pathlib.Path, network: Space, among: Space | None = None
+  workdir: pathlib.Path,
+  network: SearchSpace,
+  among: SearchSpace | None = None,
 ) -> None:
   """Raises InputError where a workdir has another network.
 
@@ -219,7 +228,7 @@ def check_workdir(
   path = workdir / 'architecture.json'
   if path.exists():
     a = Architecture.load(path, op_types(among or network))
-    check_network(Run(workdir, as_chain(a.space).fix(a), {}), network)
+    check_network(Run(workdir, a.space.fix(a), {}), network)
 
 
 def evaluate(

@@ -146,10 +146,12 @@ def derived_from(space: SearchSpace) -> schema.Kind:
   They are the limits of the search and a number for each option of each choice.
   """
   of_resource = schema.fields(limit=schema.maybe(schema.number))
-  alphas = {
-    choice: schema.each(schema.number, len(options))
-    for choice, options in space.choices.items()
-  }
+  alphas = {}
+  for name, choice in space.choices.items():
+    kind = schema.each(schema.number, len(choice))
+    for size in reversed(choice.shape):
+      kind = schema.each(kind, size)
+    alphas[name] = kind
   return schema.fields(
     resources=schema.values(of_resource, [*cost.RESOURCES, *_LIMITED]),
     alphas=schema.fields(**alphas),
@@ -171,7 +173,7 @@ def said(row: dict[str, Any], kept: dict[str, Any] | None) -> str:
 def lines(record: dict[str, Any]) -> list[str]:
   """Lines that summarise `architecture.json`."""
   rows, certificate = record['resources'], record['certificate']
-  found = [f'architecture: {" ".join(record["choice"].values())}']
+  found = [f'architecture: {" ".join(_options(record["choice"]))}']
   found += [
     f'{name}: {said(row, certificate["kept"].get(name))}'
     for name, row in rows.items()
@@ -202,6 +204,14 @@ def lines(record: dict[str, Any]) -> list[str]:
   if stopped['returned_to'] != stopped['step']:
     first += f'; derived from step {stopped["returned_to"]}'
   return [first, *found]
+
+
+def _options(choice: Any) -> list[str]:
+  """The chosen options; a name with a shape has nested lists of them."""
+  if isinstance(choice, str):
+    return [choice]
+  parts = choice.values() if isinstance(choice, Mapping) else choice
+  return [option for part in parts for option in _options(part)]
 
 
 def unproven(certificate: Mapping[str, Any]) -> list[str]:

@@ -121,10 +121,10 @@ def run(
   """
   if workdir is None:
     return _search(inputs, None, command, compiled, keep_supernet)
-  if not isinstance(inputs.space, Space):
+  if not space_lib.is_written(inputs.space):
     raise InputError(
-      f'space {inputs.space.name!r} is no chain of slots and cannot be written '
-      'to a file; search without a workdir'
+      f'space {inputs.space.name!r} is no chain of slots and no space of cells '
+      'and cannot be written to a file; search without a workdir'
     )
   # A space or images may change under the same name.
   content = {
@@ -247,7 +247,9 @@ def _logits(config: SearchConfig, state: State) -> Alphas:
 
 def _draw(workdir: pathlib.Path, found: Found) -> None:
   """Draws figures that are missing."""
-  if all((workdir / f'{name}.png').exists() for name in FIGURES):
+  chain = isinstance(found.space, Space)
+  wanted = FIGURES if chain else [f for f in FIGURES if f != 'architecture']
+  if all((workdir / f'{name}.png').exists() for name in wanted):
     return
   try:
     search_figures = report.search_figures
@@ -256,4 +258,5 @@ def _draw(workdir: pathlib.Path, found: Found) -> None:
     bars.note(f'no figures: {e}')
     return
   search_figures(workdir, found.metrics, found.space, found.limits)
-  architecture_figure(workdir / 'architecture.png', found.architecture)
+  if chain:
+    architecture_figure(workdir / 'architecture.png', found.architecture)

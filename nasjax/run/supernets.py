@@ -18,6 +18,7 @@ from nasjax.run import (
   holdout,
 )
 from nasjax.run.config import SearchConfig
+from nasjax.search import form
 from nasjax.space import Architecture, SearchSpace, Space, as_chain
 from nasjax.supernet import Entangled, inherit, sharing
 
@@ -56,9 +57,10 @@ def kind_of(config: SearchConfig, space: SearchSpace) -> str:
 
 
 def _check_names(config: SearchConfig, space: SearchSpace) -> None:
-  """Raises InputError where a name has several choices: none is sampled."""
+  """Raises InputError for a name with several choices, none of them sampled."""
+  each = form.samples_each(space.search_network(config.recipe.numerics))
   for name, choice in space.choices.items():
-    if choice.shape:
+    if choice.shape and not each:
       raise InputError(
         f'relax={config.described()["relax"]} draws one op per name, and '
         f'{name!r} of {space.name} has {math.prod(choice.shape)} choices; give '

@@ -21,7 +21,7 @@ from nasjax.run.config import configured
 from nasjax.run.hosts import processes
 from nasjax.run.trained import Trained
 from nasjax.run.workdir import claims
-from nasjax.space import SearchSpace, Space
+from nasjax.space import SearchSpace, is_written
 from nasjax.train.recipe import Recipe
 
 
@@ -104,10 +104,10 @@ def train_network(
     )
     if workdir is None:
       return one(None)
-    if not isinstance(network, Space):
+    if not is_written(network):
       raise InputError(
-        f'network {network.name!r} is no chain of slots and cannot be written '
-        'to a file; train without a workdir'
+        f'network {network.name!r} is no chain of slots and has no cells, and '
+        'cannot be written to a file; train without a workdir'
       )
     if told is None:
       told = {

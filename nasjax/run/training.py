@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import pathlib
-import typing
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -18,7 +17,7 @@ from nasjax.run import record as record_lib
 from nasjax.run.hosts import devices, processes
 from nasjax.run.trained import Trained, accuracies, facts
 from nasjax.run.workdir import diverged_file, metrics_file, weights
-from nasjax.space import Architecture, SearchSpace, Space
+from nasjax.space import Architecture, SearchSpace
 from nasjax.train.recipe import Recipe
 
 
@@ -155,10 +154,7 @@ def _before(
   workdir, network = one.workdir, one.network
   if workdir is None:
     return None
-  # Only chains have a file of their network, and so a workdir.
-  finished.check_workdir(
-    workdir, typing.cast(Space, network), typing.cast(Space | None, among)
-  )
+  finished.check_workdir(workdir, network, among)
   over = (workdir / 'result.json').exists()
   diverged = diverged_file.read(workdir)
   if (over or diverged) and one.bar is not None:

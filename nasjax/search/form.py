@@ -17,7 +17,7 @@ import optax
 
 from nasjax.relax import Sampled
 from nasjax.search import sparse_update
-from nasjax.space import Choice, init_alphas
+from nasjax.space import Choice, axes, init_alphas, label, rows
 from nasjax.supernet import stacked
 
 Tree = Any
@@ -101,6 +101,10 @@ def sampled(
   `nasjax.supernet.Mixed` does. A choice that is no key of `params`, such as a
   width, has no weights of its own.
 
+  Where a name holds several choices, `choice` is the label of a single one,
+  such as `edges[2]`, see `nasjax.space.label`. The network then has an
+  attribute `samples_each = True`, as `nasjax.supernet.CellNetwork` has.
+
   A network with drawn choices may keep statistics per option: every leaf of
   `batch_stats` then has one leading axis for each drawn choice.
 
@@ -114,23 +118,28 @@ def sampled(
     the objective of `update` takes gathered params.
 
   Raises:
-    ValueError: one name holds several choices; or, raised by `init`, the
-      weights of options are not at `params[choice][option]`.
+    ValueError: one name holds several choices, which the network does not
+      sample; or, raised by `init`, the weights of options are not at
+      `params[choice][option]`.
   """
   for name, choice in choices.items():
-    if choice.shape:
+    if choice.shape and not samples_each(net):
       raise ValueError(
         f'a relaxation that samples ops requires one choice per name, and '
         f'choices[{name!r}] has shape {choice.shape}; use a relaxation that '
         'runs all ops, or give each of its choices a name.'
       )
-  run = _apply(net)
+  run, drawn = _apply(net), _drawn_axes(choices)
+  options = {label(axis): names for axis, names in axes(choices).items()}
+
+  def single(index):
+    return {label(axis): row for axis, row in _single(choices, index).items()}
 
   def init(variables):
-    _check_places(choices, variables['params'])
-    params = stacked.stack(choices, variables['params'])
-    stats = _stack_stats(choices, variables.get('batch_stats', {}))
-    return params, stats, sparse_update.init(tx, choices, params)
+    _check_places(options, variables['params'])
+    params = stacked.stack(options, variables['params'])
+    stats = _stack_stats(options, drawn, variables.get('batch_stats', {}))
+    return params, stats, sparse_update.init(tx, options, params)
 
   def shapes_of(images):
     one = jnp.zeros((1, *images.shape[-3:]))
@@ -140,28 +149,31 @@ def sampled(
     )
 
   def apply(params, stats, images, sampled, key):
-    with_weights = choices.keys() & params.keys()
-    if sampled.index is not None and with_weights <= sampled.index.keys():
-      return run(params, stats, images, sampled, key)
+    with_weights = options.keys() & params.keys()
+    if sampled.index is not None:
+      if with_weights <= single(sampled.index).keys():
+        return run(params, stats, images, sampled, key)
     # All ops run, as in the mixture whose curvature is measured.
     shapes = shapes_of(images)
-    params = stacked.unstack(choices, params, shapes['params'])
-    own = _unstack_stats(choices, stats, shapes.get('batch_stats', {}))
+    params = stacked.unstack(options, params, shapes['params'])
+    of_stats = shapes.get('batch_stats', {})
+    own = _unstack_stats(options, drawn, stats, of_stats)
     logits, own = run(params, own, images, sampled, key)
-    return logits, _stack_stats(choices, own)
+    return logits, _stack_stats(options, drawn, own)
 
   def update(objective, params, opt_state, index):
+    rows_of = single(index)
     # Gather first: ops that do not run need no gradient.
-    gathered = stacked.take(choices, params, index)
+    gathered = stacked.take(options, params, rows_of)
     value, g = jax.value_and_grad(objective, has_aux=True)(gathered)
     params, opt_state = sparse_update.update(
-      tx, choices, g, opt_state, params, index
+      tx, options, g, opt_state, params, rows_of
     )
     return value, params, opt_state
 
   def params(params, images):
     shapes = shapes_of(images)['params']
-    return stacked.unstack(choices, params, shapes)
+    return stacked.unstack(options, params, shapes)
 
   return Form(init, apply, update, params)
 
@@ -185,15 +197,35 @@ def _apply(net: nn.Module):
   return apply
 
 
-def _check_places(choices: Mapping[str, Choice], params: Tree) -> None:
+def samples_each(net: nn.Module) -> bool:
+  """Whether a network runs sampled ops where one name holds several choices.
+
+  Example:
+    >>> from nasjax import spaces
+    >>> networks = spaces.nasbench201().network(), spaces.tiny().network()
+    >>> [samples_each(net) for net in networks]
+    [True, False]
+  """
+  return getattr(net, 'samples_each', False)
+
+
+def _single(choices: Mapping[str, Choice], index: Mapping[str, Any]):
+  """`i32[m]` for every single choice, of `i32[*shape, m]` for every name."""
+  several = {
+    n: i for n, i in index.items() if n in choices and choices[n].shape
+  }
+  return {n: i for n, i in index.items() if n not in several} | rows(several)
+
+
+def _check_places(options: stacked.Options, params: Tree) -> None:
   """Refuses weights of options that are not at `params[choice][option]`."""
   keys = {
     entry.key
     for path, _ in jax.tree_util.tree_leaves_with_path(params)
     for entry in path
   }
-  for name, choice in choices.items():
-    elsewhere = [option for option in choice.options if option in keys]
+  for name, names in options.items():
+    elsewhere = [option for option in names if option in keys]
     if name not in params and elsewhere:
       raise ValueError(
         'a relaxation that samples ops requires the weights of an op at '
@@ -203,27 +235,33 @@ def _check_places(choices: Mapping[str, Choice], params: Tree) -> None:
       )
 
 
-def _per_option(choices: Mapping[str, Choice], stats: Tree) -> int:
+def _drawn_axes(choices: Mapping[str, Choice]) -> tuple[int, ...]:
+  """The numbers of options of drawn choices."""
+  return tuple(len(c) for c in choices.values() if c.drawn)
+
+
+def _per_option(drawn: tuple[int, ...], stats: Tree) -> int:
   """How many leading axes of statistics are options of drawn choices."""
-  sizes = tuple(len(c) for c in choices.values() if c.drawn)
   leaves = jax.tree.leaves(stats)
-  per_option = all(x.shape[: len(sizes)] == sizes for x in leaves)
-  return len(sizes) if leaves and per_option else 0
+  per_option = all(x.shape[: len(drawn)] == drawn for x in leaves)
+  return len(drawn) if leaves and per_option else 0
 
 
-def _stack_stats(choices: Mapping[str, Choice], stats: Tree) -> Tree:
-  stack = functools.partial(stacked.stack, choices)
-  for _ in range(_per_option(choices, stats)):
+def _stack_stats(options: stacked.Options, drawn: tuple[int, ...], stats: Tree):
+  stack = functools.partial(stacked.stack, options)
+  for _ in range(_per_option(drawn, stats)):
     stack = jax.vmap(stack)
   return stack(stats)
 
 
-def _unstack_stats(choices: Mapping[str, Choice], stats: Tree, shapes: Tree):
-  axes = _per_option(choices, shapes)
+def _unstack_stats(
+  options: stacked.Options, drawn: tuple[int, ...], stats: Tree, shapes: Tree
+) -> Tree:
+  leading = _per_option(drawn, shapes)
   own = jax.tree.map(
-    lambda s: jax.ShapeDtypeStruct(s.shape[axes:], s.dtype), shapes
+    lambda s: jax.ShapeDtypeStruct(s.shape[leading:], s.dtype), shapes
   )
-  unstack = functools.partial(stacked.unstack, choices, shapes=own)
-  for _ in range(axes):
+  unstack = functools.partial(stacked.unstack, options, shapes=own)
+  for _ in range(leading):
     unstack = jax.vmap(unstack)
   return unstack(stats)

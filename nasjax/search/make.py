@@ -87,12 +87,14 @@ def make(
   `choices`. `index` is None, or names the options that run:
 
   - of a choice with `drawn`, `i32[*shape]`, the one option that runs;
-  - where the relaxation samples ops, `i32[m]` for every other choice.
+  - where the relaxation samples ops, `i32[*shape, m]` for every other choice.
 
   Of a choice that `index` lacks, all options run, mixed by `probs`. The weights
   of an option are at `params[choice][option]` where the relaxation samples ops;
   otherwise they may be anywhere. A module whose options share weights says so
-  by an attribute `shares_weights = True`.
+  by an attribute `shares_weights = True`; one that samples ops where a name
+  holds several choices, by `samples_each = True`, see
+  `nasjax.search.form.sampled`.
 
   Args:
     net: the network that holds all candidates.

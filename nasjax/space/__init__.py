@@ -30,7 +30,6 @@ from nasjax.space.chain import (
   as_chain,
   at_pattern,
   check_image_size,
-  resize,
 )
 from nasjax.space.chain_names import (
   chosen_ops,
@@ -49,8 +48,10 @@ from nasjax.space.choices import (
   rows,
 )
 from nasjax.space.json_file import read_record
+from nasjax.space.kinds import is_written
 from nasjax.space.protocol import SearchSpace
 from nasjax.space.proxy import Proxy
+from nasjax.space.sizes import resize
 from nasjax.space.slots import LARGEST_SIZE, Slot, Width, channels, pairs
 from nasjax.space.table import Number, Table
 
@@ -88,6 +89,7 @@ __all__ = [
   'difference',
   'fix',
   'init_alphas',
+  'is_written',
   'label',
   'one_hot',
   'op_types',

@@ -12,8 +12,7 @@ import numpy as np
 
 from nasjax import ops as ops_lib
 from nasjax.errors import InputError
-from nasjax.space import json_file
-from nasjax.space.chain import Space
+from nasjax.space import json_file, kinds
 from nasjax.space.choices import Alphas, Axis, axes, label
 from nasjax.space.protocol import SearchSpace
 
@@ -129,16 +128,10 @@ class Architecture:
         versions); `read_record` returns them.
 
     Raises:
-      InputError: its space is no `nasjax.space.Space`, or the file cannot be
+      InputError: no file can hold a space of this kind, or the file cannot be
         written.
     """
-    if not isinstance(self.space, Space):
-      raise InputError(
-        f'only an architecture of a chain of slots (nasjax.space.Space) can be '
-        f'saved, got one of {self.space.name!r}, a '
-        f'{type(self.space).__name__}'
-      )
-    json_file.write(path, self.named, vars(self.space), record)
+    json_file.write(path, self.named, kinds.to_json(self.space), record)
 
   @classmethod
   def load(
@@ -157,10 +150,8 @@ class Architecture:
     """
     document = json_file.read_record(path)
     try:
-      fields = json_file.space_fields(
-        document['space'], (*ops_lib.BUILTIN, *ops)
-      )
-      space = Space(**fields)
+      classes = *ops_lib.BUILTIN, *ops
+      space = kinds.from_json(document['space'], classes)
       hash(space)  # A name or a number that is a list shows here.
       return cls.from_named(space, document['choice'])
     except KeyError as e:

@@ -8,8 +8,10 @@ node is the output. All layers that hold one cell share its choices.
 import dataclasses
 import itertools
 
+from nasjax.errors import InputError
 from nasjax.ops import Op, Skip, SkipConnect
 from nasjax.space.choices import Axis, Choice
+from nasjax.space.slots import LARGEST_SIZE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +41,10 @@ class Edge:
       raise ValueError(
         f'an edge requires ops of different names, got {self.op_names}.'
       )
-    if not 0 <= self.source < self.target:
+    places = self.source, self.target
+    if not all(isinstance(n, int) for n in places) or not (
+      0 <= self.source < self.target
+    ):
       raise ValueError(
         f'an edge requires a target after its source, got {self.source} to '
         f'{self.target}.'
@@ -75,7 +80,7 @@ class Cell:
 
   def __post_init__(self):
     targets = [edge.target for edge in self.edges]
-    if targets != sorted(targets) or {*targets} != {*range(1, self.nodes)}:
+    if targets != sorted(targets) or len({*targets}) != self.nodes - 1:
       raise ValueError(
         f'cell {self.name!r} requires edges into each of its nodes from 1 on, '
         f'in their order, got edges into {targets}.'
@@ -121,11 +126,26 @@ class CellLayer:
     name: unique in its space; also the name of its parameters.
     cell: name of the cell.
     features: channels that come in and go out.
+
+  Raises:
+    InputError: features that no array has.
+
+  Example:
+    >>> CellLayer('stage1_1', 'edges', 16).features
+    16
   """
 
   name: str
   cell: str
   features: int
+
+  def __post_init__(self):
+    features = self.features
+    if not isinstance(features, int) or not 0 < features <= LARGEST_SIZE:
+      raise InputError(
+        f'layer {self.name!r} has features {features}; they are whole numbers '
+        f'from 1 to {LARGEST_SIZE}'
+      )
 
 
 def complete(ops: tuple[Op, ...], nodes: int) -> tuple[Edge, ...]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from nasjax import files
 from nasjax.errors import InputError
+from nasjax.ops import Op
 from nasjax.space.slots import LARGEST_SIZE, Slot, Width
 
 _LARGEST = 2**20  # pixels or channels, beyond which sizes are no ints.
@@ -22,7 +23,7 @@ FORMAT = 1  # Raised when the meaning of a file changes.
 
 def write(
   path: str | pathlib.Path,
-  choice: Mapping[str, str],
+  choice: Mapping[str, Any],
   space: Mapping[str, Any],
   record: Mapping[str, Any],
 ) -> None:
@@ -30,16 +31,16 @@ def write(
 
   Args:
     path: where.
-    choice: slot or width to the name of what was chosen.
-    space: the fields of a `nasjax.space.Space`.
+    choice: name of a choice to the option that was chosen, or to nested lists
+      of them.
+    space: the document of its space, see `nasjax.space.kinds.to_json`.
     record: what else is to be kept, as JSON values.
   """
-  slots = [_slot_to_json(slot) for slot in space['slots']]
   document = {
     'format': FORMAT,
     'choice': dict(choice),
     **record,
-    'space': {**space, 'slots': slots},
+    'space': space,
   }
   files.write_json(path, document)
 
@@ -80,52 +81,64 @@ def read_record(path: str | pathlib.Path) -> dict[str, Any]:
   return document
 
 
-def space_fields(
+def chain_to_json(fields: Mapping[str, Any]) -> dict[str, Any]:
+  """The JSON document of a `nasjax.space.Space`, from its fields."""
+  return {**fields, 'slots': [slot_to_json(slot) for slot in fields['slots']]}
+
+
+def chain_fields(
   document: Mapping[str, Any], classes: Sequence[type]
 ) -> dict[str, Any]:
   """The fields of a `nasjax.space.Space`, from their JSON.
 
   Args:
-    document: what `write` made of the fields.
+    document: what `chain_to_json` made of the fields.
     classes: the op classes that may be named.
 
   Raises:
     InputError: an op that is none of `classes`, no slots, or sizes that are no
       positive ints.
-    KeyError, TypeError, ValueError: other things that no `write` wrote.
+    KeyError, TypeError, ValueError: other things that no file has.
   """
   known = {cls.__name__: cls for cls in classes}
-  slots = tuple(_slot_from_json(slot, known) for slot in document['slots'])
-  _check_text('name', document['name'])
+  slots = tuple(slot_from_json(slot, known) for slot in document['slots'])
+  check_text('name', document['name'])
   for pattern in document.get('patterns', ()):
-    _check_text('pattern', pattern)
-  numbers = [document['image_size'], document['channels']]
-  if not slots or not all(
-    isinstance(n, int) and 0 < n <= _LARGEST for n in numbers
-  ):
-    raise InputError(
-      'its space needs slots and a positive image_size and channels, got '
-      f'{len(slots)} slots, {numbers[0]!r} and {numbers[1]!r}'
-    )
+    check_text('pattern', pattern)
+  check_sizes(document['image_size'], document['channels'])
+  if not slots:
+    raise InputError('its space needs slots, got none')
   patterns = tuple(document.get('patterns', ()))
   return {**document, 'slots': slots, 'patterns': patterns}
 
 
-def _slot_to_json(slot: Slot) -> dict[str, Any]:
-  ops = [{'op': type(op).__name__, **dataclasses.asdict(op)} for op in slot.ops]
+def check_sizes(image_size: Any, channels: Any) -> None:
+  """Raises InputError unless they are positive ints that images can have."""
+  numbers = image_size, channels
+  if not all(isinstance(n, int) and 0 < n <= _LARGEST for n in numbers):
+    raise InputError(
+      'its space needs a positive image_size and channels, got '
+      f'{image_size!r} and {channels!r}'
+    )
+
+
+def slot_to_json(slot: Slot) -> dict[str, Any]:
+  """The JSON of a slot."""
+  ops = [op_to_json(op) for op in slot.ops]
   features = slot.features
   if isinstance(features, Width):
     features = vars(features)
   return {**vars(slot), 'ops': ops, 'features': features}
 
 
-def _slot_from_json(
+def slot_from_json(
   fields: Mapping[str, Any], known: Mapping[str, type]
 ) -> Slot:
+  """A slot from its JSON; `known` maps names of op classes to the classes."""
   features, stride = fields['features'], fields['stride']
-  _check_text('slot', fields['name'])
+  check_text('slot', fields['name'])
   if not isinstance(features, int):
-    _check_text('width', features['name'])
+    check_text('width', features['name'])
     features = Width(features['name'], tuple(features['options']))
   if isinstance(stride, list):
     stride = tuple(stride)
@@ -133,12 +146,12 @@ def _slot_from_json(
   strides = stride if isinstance(stride, tuple) else (stride,)
   for number in (*widths, *strides):
     _check_number(f'slot {fields["name"]!r} has features or a stride', number)
-  ops = tuple(_op_from_json(op, known) for op in fields['ops'])
+  ops = tuple(op_from_json(op, known) for op in fields['ops'])
   whole: dict[str, Any] = {**fields, 'ops': ops, 'features': features}
   return Slot(**{**whole, 'stride': stride})
 
 
-def _check_text(what: str, value: Any) -> None:
+def check_text(what: str, value: Any) -> None:
   """Raises ValueError unless the value is text that can be written again."""
   if not isinstance(value, str):
     raise ValueError(f'the {what} {value!r} is no text')
@@ -151,7 +164,13 @@ def _check_number(what: str, value: float, most: int = LARGEST_SIZE) -> None:
     raise ValueError(f'{what} {value!r}; at most {most} is possible')
 
 
-def _op_from_json(fields: Mapping[str, Any], known: Mapping[str, type]):
+def op_to_json(op: Op) -> dict[str, Any]:
+  """The JSON of an op."""
+  return {'op': type(op).__name__, **dataclasses.asdict(op)}
+
+
+def op_from_json(fields: Mapping[str, Any], known: Mapping[str, type]) -> Op:
+  """An op from its JSON; `known` maps names of op classes to the classes."""
   name, fields = fields['op'], {k: v for k, v in fields.items() if k != 'op'}
   if name not in known:
     raise InputError(

@@ -2,16 +2,19 @@
 
 import dataclasses
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import flax.linen as nn
 
 from nasjax.errors import InputError
 from nasjax.ops import Numerics
-from nasjax.space.architecture import Architecture
 from nasjax.space.block import Measure
 from nasjax.space.choices import Choice
 from nasjax.space.protocol import SearchSpace
 from nasjax.space.table import Table
+
+if TYPE_CHECKING:
+  from nasjax.space.architecture import Architecture
 
 _NUMERICS = Numerics()
 
@@ -68,7 +71,7 @@ class Proxy:
     """The network of the small space."""
     return self.small.search_network(numerics)
 
-  def fix(self, architecture: Architecture) -> SearchSpace:
+  def fix(self, architecture: 'Architecture') -> SearchSpace:
     """The derived network, at full size."""
     return self.full.fix(architecture)
 

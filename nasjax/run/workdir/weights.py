@@ -26,7 +26,7 @@ from nasjax.run.workdir import (
   schema,
   stored,
 )
-from nasjax.space import SearchSpace, Space, as_chain
+from nasjax.space import SearchSpace
 
 LAST, BEST = 'last', 'best'
 _BEST = schema.fields(step=schema.whole, valid_accuracy=schema.share)
@@ -77,7 +77,7 @@ def load(
   Raises:
     InputError: there are none, they are another network's, or damaged.
   """
-  like = jax.eval_shape(lambda: _init(as_chain(network)))._asdict()
+  like = jax.eval_shape(lambda: _init(network))._asdict()
   return train.Weights(**restore(workdir, name, like, network.name))
 
 
@@ -175,7 +175,8 @@ def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
   }
 
 
-def _init(network: Space) -> train.Weights:
+def _init(network: Any) -> train.Weights:
+  # Every kind of network that is written to files has these sizes.
   shape = 1, network.image_size, network.image_size, network.channels
   net = network.network(Numerics())
   images = jax.numpy.zeros(shape)

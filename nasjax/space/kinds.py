@@ -1,0 +1,130 @@
+"""The kinds of spaces that a file can hold: chains, cells, and proxies.
+
+A document without a `kind` is a chain: files of older versions have none.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from nasjax.errors import InputError
+from nasjax.space import json_file
+from nasjax.space.cell import Cell, CellLayer, Edge
+from nasjax.space.cell_space import CellSpace
+from nasjax.space.chain import Space
+from nasjax.space.protocol import SearchSpace
+from nasjax.space.proxy import Proxy
+from nasjax.space.slots import Slot
+
+
+def is_written(space: SearchSpace) -> bool:
+  """Whether a file can hold a space: it is of a kind that this module knows.
+
+  Example:
+    >>> from nasjax import spaces
+    >>> is_written(spaces.tiny()), is_written(spaces.nasbench201())
+    (True, True)
+  """
+  if isinstance(space, Proxy):
+    return is_written(space.full) and is_written(space.small)
+  return isinstance(space, Space | CellSpace)
+
+
+def to_json(space: SearchSpace) -> dict[str, Any]:
+  """The JSON document of a space.
+
+  Raises:
+    InputError: it is a space of another kind.
+  """
+  if isinstance(space, Proxy):
+    full, small = to_json(space.full), to_json(space.small)
+    return {'kind': 'proxy', 'full': full, 'small': small}
+  if isinstance(space, CellSpace):
+    return _cells_to_json(space)
+  if isinstance(space, Space):
+    return json_file.chain_to_json(vars(space))
+  raise InputError(
+    f'space {space.name!r} is a {type(space).__name__}, which no file can '
+    'hold; files hold chains of slots (nasjax.space.Space) and spaces of cells '
+    '(nasjax.space.CellSpace)'
+  )
+
+
+def from_json(
+  document: Mapping[str, Any], classes: Sequence[type]
+) -> SearchSpace:
+  """The space of a JSON document.
+
+  Args:
+    document: what `to_json` returned.
+    classes: the op classes that it may name.
+
+  Raises:
+    InputError: an op that is none of `classes`, a kind that this version does
+      not know, or sizes that no space has.
+    KeyError, TypeError, ValueError: other things that no `to_json` wrote.
+  """
+  makers: dict[str, Callable] = {
+    'chain': _chain,
+    'cells': _cells,
+    'proxy': _proxy,
+  }
+  kind = document.get('kind', 'chain')
+  if kind not in makers:
+    raise InputError(
+      f'its space is of the kind {kind!r}; this version of nasjax knows '
+      f'{", ".join(makers)}'
+    )
+  fields = {key: value for key, value in document.items() if key != 'kind'}
+  return makers[kind](fields, classes)
+
+
+def _chain(fields, classes) -> Space:
+  return Space(**json_file.chain_fields(fields, classes))
+
+
+def _proxy(fields, classes) -> Proxy:
+  return Proxy(
+    **{name: from_json(own, classes) for name, own in fields.items()}
+  )
+
+
+def _cells_to_json(space: CellSpace) -> dict[str, Any]:
+  def edge(own: Edge) -> dict[str, Any]:
+    return {**vars(own), 'ops': [json_file.op_to_json(op) for op in own.ops]}
+
+  def layer(own: Slot | CellLayer) -> dict[str, Any]:
+    if isinstance(own, CellLayer):
+      return dict(vars(own))
+    return json_file.slot_to_json(own)
+
+  return {
+    'kind': 'cells',
+    **vars(space),
+    'cells': [{**vars(c), 'edges': [*map(edge, c.edges)]} for c in space.cells],
+    'layers': [*map(layer, space.layers)],
+  }
+
+
+def _cells(fields, classes) -> CellSpace:
+  known = {cls.__name__: cls for cls in classes}
+
+  def edge(own):
+    ops = tuple(json_file.op_from_json(op, known) for op in own['ops'])
+    return Edge(**{**own, 'ops': ops})
+
+  def cell(own):
+    json_file.check_text('cell', own['name'])
+    return Cell(**{**own, 'edges': tuple(map(edge, own['edges']))})
+
+  def layer(own):
+    if 'cell' in own:
+      json_file.check_text('layer', own['name'])
+      return CellLayer(**own)
+    return json_file.slot_from_json(own, known)
+
+  json_file.check_text('name', fields['name'])
+  json_file.check_sizes(fields['image_size'], fields['channels'])
+  cells, layers = tuple(map(cell, fields['cells'])), fields['layers']
+  return CellSpace(
+    **{**fields, 'cells': cells, 'layers': tuple(map(layer, layers))}
+  )
