@@ -3,6 +3,7 @@
 python -m experiments.count --network=mobilenet_v2 --json
 python -m experiments.count --architecture=runs/search/architecture.json
 python -m experiments.count --network=resnet18 --image_size=64 --table
+python -m experiments.count --nasbench201='|nor_conv_3x3~0|+|...|+|...|' --json
 python -m experiments.count --list
 
 With --json each of them prints one JSON object on one line for every network;
@@ -22,18 +23,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from nasjax import checks, cost, count, latency, options
+from nasjax import checks, cost, count, latency, options, spaces
 from nasjax.ops import Numerics
 from nasjax.options import check_types, documented, option
 from nasjax.printable import printable
 from nasjax.space import (
   Architecture,
+  CellSpace,
   Space,
   check_image_size,
   fix,
   resize,
 )
-from nasjax.supernet import Supernet
 
 from .flags import cli, configs, names
 
@@ -52,6 +53,11 @@ class Flags:
   )
   architecture: str | None = option(
     None, 'architecture.json of the network to count'
+  )
+  nasbench201: str | None = option(
+    None,
+    'network of NAS-Bench-201, the op and the source of each edge, such as '
+    '|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|none~2|',
   )
   ops: str | None = option(
     None, 'Python module with your ops, if --architecture uses them'
@@ -98,6 +104,11 @@ def architecture(told: Flags) -> Architecture:
   Raises:
     InputError: they contradict each other, or the images are too small.
   """
+  if told.nasbench201 is not None:
+    others = ['network', 'architecture', 'ops', 'width']
+    checks.refuse_ignored(told, others, 'with --nasbench201')
+    cells = spaces.nasbench201(**told.sizes)
+    return spaces.nasbench201_architecture(cells, told.nasbench201)
   names.check_network(told)
   if told.network is not None:
     space = names.network(told.network, told.width)(**told.sizes)
@@ -110,16 +121,16 @@ def architecture(told: Flags) -> Architecture:
   return found
 
 
-def layers(space: Space) -> count.Table:
+def layers(space: Space | CellSpace) -> count.Table:
   """The layers of a network, each with its MACs and parameters."""
-  net = Supernet(space, Numerics(lowering='native'))
+  net = space.network(Numerics(lowering='native'))
   side = space.image_size
   images = jax.ShapeDtypeStruct((1, side, side, space.channels), jnp.float32)
   variables = count.module_shapes(net, images, {}, train=False)
   return count.table(net, variables, images, {}, train=False)
 
 
-def totals(space: Space) -> dict[str, Any]:
+def totals(space: Space | CellSpace) -> dict[str, Any]:
   """What is counted of a network, and at which size."""
   return {
     'network': space.name,

@@ -1,4 +1,4 @@
-"""NAS-Bench-Macro's table: what every network of the space is worth.
+"""Tables of what every network of a space is worth: NAS-Bench-Macro's.
 
 `LICENSE.nasbench_macro` beside this file says where the numbers come from.
 """
@@ -14,7 +14,7 @@ import numpy as np
 
 from nasjax import cost, spaces
 from nasjax.errors import InputError
-from nasjax.space import Architecture, SearchSpace
+from nasjax.space import Architecture, SearchSpace, axes
 
 PATH = pathlib.Path(__file__).parent / 'nasbench_macro.csv.gz'
 DEVELOPMENT = 0.2, 0.4, 0.6, 0.8  # Quantiles of MACs, on which to choose.
@@ -27,9 +27,9 @@ class Truth(NamedTuple):
 
   Attributes:
     space: the space.
-    indices: `i8[networks, choices]`, the option of every choice.
-    tests: `f64[networks, 3]`, test accuracies in percent, one of each seed.
-    costs: resource to `i64[networks]`.
+    indices: `i8[networks, choices]`, the option of every single choice.
+    tests: `f64[networks, seeds]`, accuracies in percent, one of each seed.
+    costs: resource to `i64[networks]`, or `f64[networks]` if it was measured.
   """
 
   space: SearchSpace
@@ -45,8 +45,7 @@ class Truth(NamedTuple):
   @property
   def one_hot(self) -> np.ndarray:
     """`f32[networks, choices, options]`."""
-    sizes = {len(c) for c in self.space.choices.values()}
-    (options,) = sizes
+    (options,) = {*_sizes(self.space)}
     return np.eye(options, dtype=np.float32)[self.indices]
 
   def row(self, architecture: Architecture) -> int:
@@ -55,8 +54,7 @@ class Truth(NamedTuple):
 
   def rows(self, indices: np.ndarray) -> np.ndarray:
     """The rows of networks, by the option of every choice."""
-    sizes = [len(c) for c in self.space.choices.values()]
-    return np.ravel_multi_index(tuple(indices.T), sizes)
+    return np.ravel_multi_index(tuple(indices.T), _sizes(self.space))
 
   def architecture(self, row: int) -> Architecture:
     return Architecture.from_indices(self.space, self.indices[row])
@@ -112,18 +110,28 @@ def load() -> Truth:
   return read(space, rows)
 
 
-def read(space: SearchSpace, rows: Sequence[Mapping[str, str]]) -> Truth:
+def read(
+  space: SearchSpace,
+  rows: Sequence[Mapping[str, str]],
+  *,
+  named: str = 'arch',
+  tests: Sequence[str] = ('test1', 'test2', 'test3'),
+  measured: Sequence[str] = (),
+) -> Truth:
   """Makes a table of rows, and compares its costs to the space's.
 
   Args:
     space: the space.
-    rows: of every network, in lexicographic order of its digits: `arch`, a
-      digit for each choice, `test1` to `test3`, `macs` and `params`.
+    rows: of every network, in lexicographic order of its digits: a digit for
+      each single choice, accuracies, `macs` and `params`.
+    named: the column of the digits.
+    tests: columns of accuracies, in percent.
+    measured: columns of further costs, which nothing is compared to.
 
   Raises:
     InputError: the first row that does not match the space.
   """
-  sizes = [len(c) for c in space.choices.values()]
+  sizes = _sizes(space)
   expected = np.indices(sizes).reshape(len(sizes), -1).T
   if len(rows) != len(expected):
     raise InputError(
@@ -131,32 +139,44 @@ def read(space: SearchSpace, rows: Sequence[Mapping[str, str]]) -> Truth:
       'networks'
     )
   for i, (row, digits) in enumerate(zip(rows, expected, strict=True)):
-    named = ''.join(map(str, digits))
-    if row['arch'] != named:
+    name = ''.join(map(str, digits))
+    if row[named] != name:
       raise InputError(
-        f'row {i + 1} of the table is {row["arch"]!r}; it must be {named!r}'
+        f'row {i + 1} of the table is {row[named]!r}; it must be {name!r}'
       )
   costs = {
     name: np.array([int(row[name]) for row in rows]) for name in RESOURCES
   }
-  tests = [[float(row[f'test{i}']) for i in (1, 2, 3)] for row in rows]
-  truth = Truth(space, expected.astype(np.int8), np.array(tests), costs)
   for name in RESOURCES:
-    counted = _counted(truth, name)
+    counted = exact_costs(getattr(cost, name)(space), expected)
     differ = np.flatnonzero(counted != costs[name])
     if len(differ):
       i = int(differ[0])
       raise InputError(
-        f'row {i + 1} of the table, {rows[i]["arch"]!r}, has '
+        f'row {i + 1} of the table, {rows[i][named]!r}, has '
         f'{costs[name][i]} {name}; its network of {space.name} has '
         f'{counted[i]}'
       )
-  return truth
+  costs |= {n: np.array([float(row[n]) for row in rows]) for n in measured}
+  accuracies = np.array([[float(row[t]) for t in tests] for row in rows])
+  return Truth(space, expected.astype(np.int8), accuracies, costs)
 
 
-def _counted(truth: Truth, name: str) -> np.ndarray:
-  """The exact cost of every network."""
-  exact = getattr(cost, name)(truth.space).exact
-  return np.array(
-    [exact(truth.architecture(i)) for i in range(len(truth.indices))]
-  )
+def exact_costs(own: cost.Cost, indices: np.ndarray) -> np.ndarray:
+  """The exact cost of many networks, `i64[networks]`, from the cost's tables.
+
+  Args:
+    own: an additive cost with whole numbers.
+    indices: `int[networks, choices]`, the option of every single choice.
+  """
+  places = {axis: i for i, axis in enumerate(axes(own.space.choices))}
+  total = np.zeros(len(indices), np.int64)
+  for part in own.tables:
+    at = tuple(indices[:, places[axis]] for axis in part.axes)
+    total += part.array()[at]
+  return total
+
+
+def _sizes(space: SearchSpace) -> list[int]:
+  """The number of options of every single choice."""
+  return [len(options) for options in axes(space.choices).values()]
