@@ -61,7 +61,7 @@ class ReluConvModule(nn.Module):
     kernel = self.op.kernel
     x = x if self.begun else nn.relu(x)
     x = conv(self.numerics, self.features, kernel, self.stride, 'conv')(x)
-    return batch_norm(self.numerics, train, 'bn', affine=self.op.affine)(x)
+    return batch_norm(self.numerics, train, 'bn')(x)
 
 
 class AvgPoolModule(nn.Module):
@@ -177,16 +177,13 @@ class ReluConv:
 
   Attributes:
     kernel: taps along height and width.
-    affine: whether the batch norm has a scale and a bias. Search networks go
-      without; the name stays the same, so that both have the same choices.
 
   Example:
-    >>> ReluConv(3).name, ReluConv(3, affine=False).name
-    ('nor_conv_3x3', 'nor_conv_3x3')
+    >>> ReluConv(3).name
+    'nor_conv_3x3'
   """
 
   kernel: int
-  affine: bool = True
   beginning = 'relu'
 
   def __post_init__(self):

@@ -30,12 +30,14 @@ class Numerics:
 
   Attributes:
     lowering: of depthwise convolutions, `'native'`, `'taps'` or `'auto'`, see
-      `nasjax.ops.depthwise`; of max pooling as well, see `nasjax.ops.pooling`.
+      `nasjax.ops.depthwise`; of pooling as well, see `nasjax.ops.pooling`.
       With `'native'` pointwise convolutions are traced as convolutions, too:
       counting and exporting want to see them.
     dtype: what is computed in; parameters and statistics stay float32.
     bn_momentum: of the running statistics, per step.
     bn_epsilon: added to the variance.
+    bn_affine: whether batch norms have a scale and a bias; only edges of cells
+      may go without, see `nasjax.space.Cell`.
     remat: whether a gradient computes each slot again instead of keeping what
       its ops left: less memory, a forward pass more.
 
@@ -54,6 +56,7 @@ class Numerics:
   bn_momentum: float = 0.9
   bn_epsilon: float = 1e-5
   remat: bool = False
+  bn_affine: bool = True
 
 
 class Op(Protocol):
@@ -234,6 +237,7 @@ def batch_norm(
     numerics.bn_momentum,
     numerics.bn_epsilon,
     numerics.dtype,
+    numerics.bn_affine,
     name=name,
     **linen,
   )

@@ -23,8 +23,7 @@ class BatchNorm(nn.Module):
     epsilon: added to the variance.
     dtype: of the output; None is that of input and parameters together.
     affine: whether channels have a scale and a bias. Without them there are no
-      parameters: a search network of cells needs none, since the probability
-      of an op would compete with its scale.
+      parameters.
 
   Example:
     >>> x = jnp.array([[1.0], [3.0]])

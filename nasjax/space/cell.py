@@ -9,7 +9,7 @@ import dataclasses
 import itertools
 
 from nasjax.errors import InputError
-from nasjax.ops import Op, Skip, SkipConnect
+from nasjax.ops import Numerics, Op, Skip, SkipConnect
 from nasjax.space.choices import Axis, Choice
 from nasjax.space.slots import LARGEST_SIZE
 
@@ -62,6 +62,9 @@ class Cell:
   Attributes:
     name: name of its choice, which has the shape `(edges,)`.
     edges: in the order of the choice, by their targets.
+    affine: whether batch norms of edges have a scale and a bias. A search
+      network goes without: in a mixture, the scale of an op would do what its
+      probability is to learn (Liu et al. 2019, DARTS, section 3.1.1).
 
   Raises:
     ValueError: a node without an edge into it, edges out of order, or edges
@@ -77,6 +80,7 @@ class Cell:
 
   name: str
   edges: tuple[Edge, ...]
+  affine: bool = True
 
   def __post_init__(self):
     targets = [edge.target for edge in self.edges]
@@ -105,6 +109,11 @@ class Cell:
   def axes(self) -> tuple[Axis, ...]:
     """The single choice of each edge."""
     return tuple((self.name, (i,)) for i in range(len(self.edges)))
+
+  def numerics(self, numerics: Numerics) -> Numerics:
+    """How its edges are computed, in a network with these numerics."""
+    affine = numerics.bn_affine and self.affine
+    return dataclasses.replace(numerics, bn_affine=affine)
 
   @property
   def choice(self) -> Choice:

@@ -27,15 +27,17 @@ class EdgeBlock:
 
   Attributes:
     op: the op.
+    cell: of the edge.
     features: channels that come in and go out.
   """
 
   op: Op
+  cell: Cell
   features: int
 
   def module(self, numerics: Numerics) -> nn.Module:
     """The op's module."""
-    return self.op.module(self.features, 1, numerics)
+    return self.op.module(self.features, 1, self.cell.numerics(numerics))
 
   def closed_form(self, resource: str, shape: Shape) -> Number | None:
     """None: it is counted from its program.
@@ -248,7 +250,9 @@ def _cell_tables(cell, layer, shape, number) -> list[Table]:
     Table(
       (axis,),
       (len(edge.ops),),
-      tuple(number(EdgeBlock(op, layer.features), shape) for op in edge.ops),
+      tuple(
+        number(EdgeBlock(op, cell, layer.features), shape) for op in edge.ops
+      ),
     )
     for axis, edge in zip(cell.axes, cell.edges, strict=True)
   ]

@@ -114,6 +114,8 @@ def _cells(fields, classes) -> CellSpace:
 
   def cell(own):
     json_file.check_text('cell', own['name'])
+    if not isinstance(own['affine'], bool):
+      raise ValueError(f'the cell {own["name"]!r} has affine {own["affine"]!r}')
     return Cell(**{**own, 'edges': tuple(map(edge, own['edges']))})
 
   def layer(own):

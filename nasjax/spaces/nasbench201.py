@@ -68,13 +68,7 @@ def nasbench201(
     >>> cost.macs(proxy).bounds()
     (7783040, 220119680)
   """
-  ops = (
-    Zero(),
-    SkipConnect(),
-    ReluConv(1, affine),
-    ReluConv(3, affine),
-    AvgPool(3),
-  )
+  ops = Zero(), SkipConnect(), ReluConv(1), ReluConv(3), AvgPool(3)
   layers: list[Slot | CellLayer] = [Slot('stem', (Conv(3, 'identity'),), width)]
   features = width
   for stage in range(1, _STAGES + 1):
@@ -88,7 +82,7 @@ def nasbench201(
     ]
   layers.append(Slot('norm', (Norm(),), features))
   layers.append(Slot('classifier', (Classifier(),), num_classes))
-  cell = Cell(_NAME, complete(ops, _NODES))
+  cell = Cell(_NAME, complete(ops, _NODES), affine)
   return CellSpace('nasbench201', image_size, channels, (cell,), tuple(layers))
 
 

@@ -240,7 +240,7 @@ class OneCell(nn.Module):
 
 def edge_modules(cell: Cell, numerics: Numerics) -> list[nn.Module]:
   """An `EdgeOps` for each edge of a cell; called inside a module."""
-  make = EdgeOps
+  make, numerics = EdgeOps, cell.numerics(numerics)
   if numerics.remat:
     train, layer = 3, 4  # The module itself is the first argument.
     make = nn.remat(EdgeOps, static_argnums=(train, layer))

@@ -188,6 +188,12 @@ DEFAULTS = [
   ops.Shuffle(),
   ops.Fire(16),
   ops.ConvClassifier(),
+  ops.Zero(),
+  ops.SkipConnect(),
+  ops.ReluConv(3),
+  ops.AvgPool(3),
+  ops.Preactivated(),
+  ops.Norm(),
 ]
 
 

@@ -13,8 +13,8 @@ ORDER = [*MODULES, 'ops', 'space', 'spaces', 'zoo', 'supernet', 'relax']
 ORDER += ['count', 'latency', 'cost', 'constraint', 'guard', 'data', 'train']
 ORDER += ['search', 'derive', 'report', 'baselines', 'run', 'export']
 PLACES = {name: i for i, name in enumerate(ORDER)}
-# A chain makes its own supernet when it is asked to; the module loads late.
-LATE = {('space/chain.py', 'supernet')}
+# Spaces make their supernets when they are asked to; the modules load late.
+LATE = {('space/chain.py', 'supernet'), ('space/cell_space.py', 'supernet')}
 
 
 def _room(path):
@@ -86,7 +86,7 @@ CHAIN = re.compile(r'\.slots\b|\.patterns\b|\bat_pattern\b|\[.pattern.\]')
 OF_CHAINS = (
   'space/__init__.py',
   'space/chain',
-  'space/json_file.py',  # The only kind that is written to files.
+  'space/json_file.py',
   'space/slots.py',
   'spaces/',
   'zoo/',
