@@ -79,11 +79,50 @@ def test_a_list_is_one_line_for_each_network(script, monkeypatch):
       'ops=my_ops has no effect with --network',
     ),
     ({'network': 'resnet18', 'architecture': 'a.json'}, 'give either'),
+    (
+      {'nasbench201': 'x', 'network': 'resnet18'},
+      'network=resnet18 has no effect with --nasbench201',
+    ),
+    ({'nasbench201': 'x', 'width': 2.0}, 'width=2.0 has no effect with'),
+    ({'nasbench201': '|none~0|'}, 'names no network of NAS-Bench-201'),
+    ({'list': True, 'nasbench201': 'x'}, 'has no effect with --list'),
     ({'network': 'resnet18', 'image_size': 0}, 'image_size is 0'),
   ],
 )
 def test_flags_that_contradict_each_other_are_refused(script, flags, message):
   refused(message, script, **flags)
+
+
+def test_a_network_of_nasbench201_is_counted_by_its_string(script):
+  text = (
+    '|nor_conv_1x1~0|+|skip_connect~0|skip_connect~1|'
+    '+|nor_conv_3x3~0|nor_conv_1x1~1|avg_pool_3x3~2|'
+  )
+  sizes = {'image_size': 32, 'num_classes': 10}
+  (line,) = script(nasbench201=text, json=True, table=True, **sizes)
+  found = json.loads(line)
+  rows = found.pop('rows')
+  assert found == {
+    'network': 'nasbench201',
+    # As the benchmark has them.
+    'macs': 51_036_800,
+    'params': 372_346,
+    **sizes,
+  }
+  assert sum(row['macs'] for row in rows) == found['macs']
+  (line,) = script(nasbench201=text, json=True, image_size=16, num_classes=100)
+  small = json.loads(line)
+  assert small['params'] == found['params'] + 65 * 90
+  # All but the classifier are four times smaller.
+  assert 4 * (small['macs'] - 6400) == found['macs'] - 640
+
+
+def test_an_architecture_file_of_cells_is_counted(script, tmp_path):
+  cells = spaces.nasbench201()
+  a = space.Architecture.from_indices(cells, (3, 0, 1, 2, 4, 0))
+  a.save(tmp_path / 'a.json')
+  (line,) = script(architecture=str(tmp_path / 'a.json'), json=True)
+  assert json.loads(line)['macs'] == cost.macs(cells).exact(a)
 
 
 @pytest.mark.parametrize('flags', [{}, {'table': True}, {'json': True}])

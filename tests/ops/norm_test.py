@@ -75,3 +75,19 @@ def test_the_gradient_keeps_one_array_as_large_as_the_input():
 
   linen, ours = map(kept, _both(True))
   assert (linen, ours) == (2, 1)
+
+
+@pytest.mark.parametrize('train', [True, False])
+def test_without_scale_and_bias_it_is_as_if_they_were_1_and_0(train):
+  x = jax.random.normal(jax.random.key(0), (4, 3, 5, 6)) * 2 + 1
+  stats = {'batch_stats': _variables(6)['batch_stats']}
+  ones = {'params': {'scale': jnp.ones(6), 'bias': jnp.zeros(6)}}
+  plain, full = (BatchNorm(train, affine=affine) for affine in (False, True))
+  assert 'params' not in plain.init(jax.random.key(0), x)
+
+  def run(module, variables):
+    return module.apply(variables, x, mutable=['batch_stats'])
+
+  found, right = run(plain, stats), run(full, {**stats, **ones})
+  for a, b in zip(*map(jax.tree.leaves, (found, right)), strict=True):
+    np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)

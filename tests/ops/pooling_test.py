@@ -1,4 +1,4 @@
-"""Both forms of max pooling are one function, with its derivatives."""
+"""Both forms of each pooling are one function, with its derivatives."""
 
 import functools
 
@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from nasjax import count
 from nasjax.ops import pooling
 
 CASES = [
@@ -78,3 +79,57 @@ def test_auto_is_the_form_of_the_platform():
 def test_an_unknown_form_is_refused():
   with pytest.raises(ValueError, match="form='fast'"):
     pooling.max_pool(_images(4), 2, 2, form='fast')
+
+
+def _mean_by_hand(x, kernel, stride):
+  """The mean of the pixels of the image in each window."""
+  x = np.asarray(x, np.float64)
+  low = [
+    max((-(-n // stride) - 1) * stride + kernel - n, 0) // 2
+    for n in x.shape[1:3]
+  ]
+  rows = []
+  for i in range(-(-x.shape[1] // stride)):
+    top = i * stride - low[0]
+    row = []
+    for j in range(-(-x.shape[2] // stride)):
+      left = j * stride - low[1]
+      part = x[:, max(top, 0) : top + kernel, max(left, 0) : left + kernel]
+      row.append(part.mean((1, 2)))
+    rows.append(np.stack(row, 1))
+  return np.stack(rows, 1)
+
+
+@pytest.mark.parametrize('size', [1, 6, 7])
+@pytest.mark.parametrize(('kernel', 'stride'), [(3, 1), (2, 2), (3, 2), (5, 1)])
+def test_a_mean_counts_no_padding_in_every_form(kernel, stride, size):
+  """Values and gradient; the gradient does not depend on the input."""
+  rng = np.random.default_rng(0)
+  x = jnp.asarray(rng.normal(size=(2, size, size + 1, 3)), 'float32')
+  right = _mean_by_hand(x, kernel, stride)
+  way = jnp.asarray(rng.normal(size=right.shape), 'float32')
+  found = []
+  for form in 'native', 'taps', 'auto':
+    run = functools.partial(
+      pooling.avg_pool, kernel=kernel, stride=stride, form=form
+    )
+    gradient = jax.grad(lambda x, run=run: (run(x) * way).sum())
+    np.testing.assert_allclose(run(x), right, rtol=1e-5, atol=1e-6)
+    g, slope = jax.jvp(gradient, (x,), (x,))
+    np.testing.assert_array_equal(slope, 0)
+    found.append(g)
+    # A constant is its own mean, so that each output gives 1 in all.
+    np.testing.assert_allclose(g.sum(), way.sum(), rtol=1e-4, atol=1e-5)
+  np.testing.assert_allclose(found[0], found[1], rtol=1e-5, atol=1e-6)
+  np.testing.assert_array_equal(found[1], found[2])
+
+
+def test_a_mean_has_no_macs_and_keeps_its_dtype():
+  x = jnp.ones((1, 6, 6, 4), 'bfloat16')
+  y = pooling.avg_pool(x, 3, 1, form='taps')
+  assert y.dtype == x.dtype
+  np.testing.assert_allclose(np.asarray(y, 'float32'), 1, rtol=0.01)
+  mean = functools.partial(pooling.avg_pool, kernel=3, stride=1, form='native')
+  assert count.macs(mean, x) == 0
+  with pytest.raises(ValueError, match="form='fast'"):
+    pooling.avg_pool(x, 3, 1, form='fast')

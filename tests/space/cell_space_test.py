@@ -68,9 +68,8 @@ def test_a_search_network_without_scales_has_fewer_parameters():
   small = tiny(affine=False)
   own = Architecture(small, a.choice)
   fewer = cost.params(TINY).exact(a) - cost.params(small).exact(own)
-  assert (
-    fewer == 2 * 2 * 2 * 2
-  )  # Convolutions, layers, scale and bias, channels
+  # Two convolutions, in two layers, with scale and bias of two channels.
+  assert fewer == 2 * 2 * 2 * 2
 
 
 def test_memory_is_known_of_derived_networks_only():

@@ -13,7 +13,6 @@ from nasjax import (
   space,
   spaces,
 )
-from nasjax.supernet import Supernet
 
 NATIVE = ops.Numerics(lowering='native')
 
@@ -66,7 +65,7 @@ def exact_counts(preset, a):
 
 def built_counts(network):
   """Counts of the whole built network, from its traced program."""
-  net = Supernet(network, NATIVE)
+  net = network.network(NATIVE)
   size = network.image_size
   images = jax.ShapeDtypeStruct((1, size, size, network.channels), jnp.float32)
   found = {}
