@@ -25,6 +25,7 @@ from nasjax.run.workdir import metrics_file
 from tests.conftest import images
 from tests.experiments.told_cases import search_run, train_as_told
 from tests.run.run_cases import FEW
+from tests.supernet.cell_cases import tiny as tiny_cells
 
 SEED = int(os.environ['SEED'])
 ARCHITECTURES = int(os.environ.get('MUTATIONS_ARCHITECTURE', '60'))
@@ -162,6 +163,8 @@ SPACES = [
   spaces.tiny_width,
   spaces.tiny_macro,
   spaces.mobile_small,
+  tiny_cells,
+  lambda: space.Proxy(tiny_cells(), tiny_cells(layers=1)),
 ]
 
 
@@ -171,7 +174,8 @@ def test_architecture_files_are_read_or_refused(tmp_path):
   wholes = []
   for make in SPACES:
     s = make()
-    a = space.Architecture.from_indices(s, [0] * len(s.choices))
+    indices = [0] * len(space.axes(s.choices))
+    a = space.Architecture.from_indices(s, indices)
     a.save(path, classes=['a', 'b'])
     wholes.append(path.read_text())
 

@@ -81,8 +81,11 @@ def test_what_a_package_lists_is_there(name):
     assert hasattr(module, public)
 
 
-# Slots and patterns are words of one kind of space, the chain.
-CHAIN = re.compile(r'\.slots\b|\.patterns\b|\bat_pattern\b|\[.pattern.\]')
+# Slots and patterns are words of one kind of space, the chain. Spaces of cells
+# have the module of a slot around their cells.
+CHAIN = re.compile(
+  r'(?<!space)\.slots\b|\.patterns\b|\bat_pattern\b|\[.pattern.\]'
+)
 OF_CHAINS = (
   'space/__init__.py',
   'space/chain',
