@@ -24,9 +24,8 @@ def is_written(space: SearchSpace) -> bool:
     >>> is_written(spaces.tiny()), is_written(spaces.nasbench201())
     (True, True)
   """
-  if isinstance(space, Proxy):
-    return is_written(space.full) and is_written(space.small)
-  return isinstance(space, Space | CellSpace)
+  parts = (space.full, space.small) if isinstance(space, Proxy) else (space,)
+  return all(isinstance(part, Space | CellSpace) for part in parts)
 
 
 def to_json(space: SearchSpace) -> dict[str, Any]:
@@ -35,7 +34,7 @@ def to_json(space: SearchSpace) -> dict[str, Any]:
   Raises:
     InputError: it is a space of another kind.
   """
-  if isinstance(space, Proxy):
+  if isinstance(space, Proxy) and is_written(space):
     full, small = to_json(space.full), to_json(space.small)
     return {'kind': 'proxy', 'full': full, 'small': small}
   if isinstance(space, CellSpace):
@@ -44,8 +43,8 @@ def to_json(space: SearchSpace) -> dict[str, Any]:
     return json_file.chain_to_json(vars(space))
   raise InputError(
     f'space {space.name!r} is a {type(space).__name__}, which no file can '
-    'hold; files hold chains of slots (nasjax.space.Space) and spaces of cells '
-    '(nasjax.space.CellSpace)'
+    'hold; files hold chains of slots (nasjax.space.Space), spaces of cells '
+    '(nasjax.space.CellSpace), and proxies of these'
   )
 
 
@@ -68,6 +67,8 @@ def from_json(
     'cells': _cells,
     'proxy': _proxy,
   }
+  if not isinstance(document, Mapping):
+    raise TypeError(f'its space is {document!r}')
   kind = document.get('kind', 'chain')
   if kind not in makers:
     raise InputError(
@@ -83,9 +84,11 @@ def _chain(fields, classes) -> Space:
 
 
 def _proxy(fields, classes) -> Proxy:
-  return Proxy(
-    **{name: from_json(own, classes) for name, own in fields.items()}
-  )
+  parts = fields['full'], fields['small']
+  if any(isinstance(p, Mapping) and p.get('kind') == 'proxy' for p in parts):
+    raise ValueError('its space is a proxy of a proxy')
+  full, small = (from_json(part, classes) for part in parts)
+  return Proxy(full, small)
 
 
 def _cells_to_json(space: CellSpace) -> dict[str, Any]:

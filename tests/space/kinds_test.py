@@ -68,12 +68,24 @@ def test_what_no_file_has_is_refused_in_a_line(tmp_path, edit, message):
   refused(message, Architecture.load, path)
 
 
+def test_a_proxy_of_a_proxy_is_refused(tmp_path):
+  _, path = _saved(tmp_path, PROXY)
+  document = json.loads(path.read_text())
+  for part in (dict(document['space']), [], None):
+    document['space']['full'] = part
+    path.write_text(json.dumps(document))
+    refused('architecture file', Architecture.load, path)
+  a = Architecture.from_indices(Proxy(PROXY, TINY), (3, 0, 2))
+  refused('which no file can hold', a.save, tmp_path / 'b.json')
+
+
 def test_a_space_of_ones_own_is_held_by_no_file(tmp_path):
   class Own:
     name, choices = 'own', TINY.choices
 
   assert not kinds.is_written(Own())
   assert not kinds.is_written(Proxy(Own(), TINY))
+  assert not kinds.is_written(Proxy(PROXY, TINY))
   message = "space 'own' is a Own, which no file can hold"
   a = Architecture.from_indices(Own(), (0, 0, 0))
   refused(message, a.save, tmp_path / 'a.json')
