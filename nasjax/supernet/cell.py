@@ -267,9 +267,10 @@ class CellNetwork(nn.Module):
     >>> net = CellNetwork(cells)
     >>> images, probs = jnp.zeros((2, 8, 8, 3)), relax.softmax(
     ...   space.init_alphas(cells))
-    >>> variables = net.init(jax.random.key(0), images, probs, train=False)
-    >>> net.apply(variables, images, probs, train=False).shape
-    (2, 10)
+    >>> run = lambda key: net.init_with_output(key, images, probs, train=False)
+    >>> logits, variables = jax.eval_shape(run, jax.random.key(0))
+    >>> logits.shape, sorted(variables['params']['edges[0]'])
+    ((2, 10), ['nor_conv_1x1', 'nor_conv_3x3'])
   """
 
   space: CellSpace

@@ -248,3 +248,26 @@ def test_a_node_has_each_beginning_once():
   assert list(found) == ['', 'relu', 'avg_pool_3x3']
   assert found['avg_pool_3x3'].ravel().tolist() == [0.5, 0.5]
   assert isinstance(spaces.nasbench201().network(), CellNetwork)
+
+
+def test_a_node_is_the_sum_of_the_edges_that_end_in_it():
+  """By hand, in the order of NAS-Bench-201: targets and sources."""
+  indices, rng = (2, 4, 1, 1, 2, 4), np.random.default_rng(2)
+  s = tiny(nodes=4)
+  (cell,) = s.fix(_architecture(*indices, s=s)).cells
+  module = cell_lib.OneCell(cell, 2, NATIVE)
+  x = jnp.asarray(rng.normal(size=(1, 4, 4, 2)), 'float32')
+  shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), x, False))
+  given = jax.tree.map(lambda v: 1 + rng.uniform(size=v.shape), shapes)
+  nodes = {0: x, 1: 0.0, 2: 0.0, 3: 0.0}
+  pairs = (1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2)
+  for i, (target, source) in enumerate(pairs):
+    op = OPS[indices[i]]
+    own = {
+      name: tree.get(f'edges[{i}]', {}).get(op.name, {}).get('cell', {})
+      for name, tree in given.items()
+    }
+    y = op.module(2, 1, NATIVE).apply(own, nodes[source], False)
+    nodes[target] = nodes[target] + y
+  y = module.apply(given, x, False)
+  np.testing.assert_allclose(y, nodes[3], rtol=1e-5)
