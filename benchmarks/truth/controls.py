@@ -1,5 +1,7 @@
 """Controls: what a search has to be better than."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from benchmarks.truth import proxy, table
@@ -19,11 +21,15 @@ def by_local_search(given: Given) -> Found:
   seen = [current]
   while len(seen) < FINALISTS:
     near = [row for row in neighbours(current) if row in inside]
-    row = int(rng.choice([row for row in near if row not in seen] or band))
+    row = int(rng.choice(_unseen(near, seen) or _unseen(band, seen)))
     seen.append(row)
     if truth.tests[row, 0] > truth.tests[current, 0]:
       current = row
   return Found(seen, 0.0, {})
+
+
+def _unseen(rows: Iterable[int], seen: list[int]) -> list[int]:
+  return [int(row) for row in rows if row not in seen]
 
 
 def by_noise(given: Given) -> Found:
@@ -65,7 +71,7 @@ def by_evolution(given: Given) -> Found:
     sample = rng.choice(population, 2, replace=False)
     parent = int(max(sample, key=lambda row: truth.tests[row, 0]))
     near = [row for row in neighbours(parent) if row in inside]
-    child = int(rng.choice([row for row in near if row not in seen] or band))
+    child = int(rng.choice(_unseen(near, seen) or _unseen(band, seen)))
     seen.append(child)
     population = [*population[1:], child]
   return Found(seen, 0.0, {})

@@ -73,7 +73,7 @@ def finalists(ranked: Sequence[int]) -> list[int]:
   The best is the one with the best first test.
 
   Args:
-    ranked: rows of the table, best first.
+    ranked: different rows of the table, best first.
 
   Returns:
     At most `FINALISTS` rows, in the order in which they are looked up.

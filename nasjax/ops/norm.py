@@ -41,6 +41,7 @@ class BatchNorm(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     shape = x.shape[-1:]
+    scale = bias = None
     if self.affine:
       zeros, ones = nn.initializers.zeros, nn.initializers.ones
       scale = self.param('scale', ones, shape, jnp.float32)
@@ -59,11 +60,11 @@ class BatchNorm(nn.Module):
     else:
       mean, var = kept_mean.value, kept_var.value
     a = lax.rsqrt(var + self.epsilon)
-    if self.affine:
+    if scale is None or bias is None:
+      b = -mean * a
+    else:
       a = scale * a
       b = bias - mean * a
-    else:
-      b = -mean * a
     y = wide * per_channel(a, x) + per_channel(b, x)
     return y.astype(self.dtype or y.dtype)
 

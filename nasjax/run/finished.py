@@ -109,7 +109,7 @@ def read(workdir: pathlib.Path, ops: tuple[type, ...] = ()) -> Run:
   # Older runs lack it.
   schema.hold(path, found, schema.known({'test_crop': schema.share}))
   a = architecture(workdir, ops)
-  run = Run(workdir, a.space.fix(a), found)
+  run = Run(workdir, a.space.fix(a), found)  # pyrefly: ignore
   try:
     data.Batches(1, *run.normalisation), run.numerics
   except (TypeError, ValueError) as e:
@@ -228,7 +228,7 @@ def check_workdir(
   path = workdir / 'architecture.json'
   if path.exists():
     a = Architecture.load(path, op_types(among or network))
-    check_network(Run(workdir, a.space.fix(a), {}), network)
+    check_network(Run(workdir, a.space.fix(a), {}), network)  # pyrefly: ignore
 
 
 def evaluate(

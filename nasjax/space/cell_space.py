@@ -112,12 +112,12 @@ class CellSpace:
     features = self.channels
     for layer in self.layers:
       for op, out, stride in self._places(layer):
-        if not op.fits(features, out, stride):
+        if not op.fits(features, out, stride):  # pyrefly: ignore
           raise ValueError(
             f'op {op.name!r} does not fit layer {layer.name!r}: {features} to '
             f'{out} features, stride {stride}.'
           )
-      features = layer.features
+      features = layer.features  # pyrefly: ignore
     if not self.layers or not isinstance(self.layers[-1], Slot):
       raise ValueError(
         f'space {self.name!r} requires a slot as its last layer, got '
@@ -152,7 +152,7 @@ class CellSpace:
 
   @property
   def num_classes(self) -> int:
-    return self.layers[-1].features
+    return self.layers[-1].features  # pyrefly: ignore
 
   @property
   def choices(self) -> dict[str, Choice]:

@@ -113,13 +113,15 @@ def _cells(fields, classes) -> CellSpace:
 
   def edge(own):
     ops = tuple(json_file.op_from_json(op, known) for op in own['ops'])
-    return Edge(**{**own, 'ops': ops})
+    fields: dict[str, Any] = {**own, 'ops': ops}
+    return Edge(**fields)
 
   def cell(own):
     json_file.check_text('cell', own['name'])
     if not isinstance(own['affine'], bool):
       raise ValueError(f'the cell {own["name"]!r} has affine {own["affine"]!r}')
-    return Cell(**{**own, 'edges': tuple(map(edge, own['edges']))})
+    fields: dict[str, Any] = {**own, 'edges': tuple(map(edge, own['edges']))}
+    return Cell(**fields)
 
   def layer(own):
     if 'cell' in own:
@@ -130,6 +132,9 @@ def _cells(fields, classes) -> CellSpace:
   json_file.check_text('name', fields['name'])
   json_file.check_sizes(fields['image_size'], fields['channels'])
   cells, layers = tuple(map(cell, fields['cells'])), fields['layers']
-  return CellSpace(
-    **{**fields, 'cells': cells, 'layers': tuple(map(layer, layers))}
-  )
+  given: dict[str, Any] = {
+    **fields,
+    'cells': cells,
+    'layers': tuple(map(layer, layers)),
+  }
+  return CellSpace(**given)

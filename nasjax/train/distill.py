@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from nasjax.ops import Numerics
-from nasjax.space import Space
+from nasjax.space import CellSpace, Space
 
 
 def loss(
@@ -70,7 +70,7 @@ class Teacher:
     0.75
   """
 
-  network: Space
+  network: Space | CellSpace
   mean: tuple[float, ...]
   std: tuple[float, ...]
   weight: float = 0.5
