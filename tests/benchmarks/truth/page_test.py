@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from benchmarks.truth import macro, oracle, report
+from benchmarks.truth import floors, macro, oracle, report, table
 
 RESULTS = pathlib.Path(__file__).resolve().parents[3] / 'results'
 COLUMNS = 'fill 0', 'fill 0.9', 'fill 0.98', 'of 8', 'worst'
@@ -54,6 +54,41 @@ def test_the_page_has_the_table_of_ranks():
   with (RESULTS / 'truth' / 'ranks.csv').open(newline='') as file:
     ranks = list(csv.DictReader(file))
   assert report.rank_table(ranks) in (RESULTS / 'truth.md').read_text()
+
+
+def test_the_page_has_the_table_of_searches():
+  with (RESULTS / 'truth' / 'searches.csv').open(newline='') as file:
+    searches = list(csv.DictReader(file))
+  assert report.search_table(searches) in (RESULTS / 'truth.md').read_text()
+  # Each regret is that of the kept row.
+  truth = table.load()
+  for row in searches:
+    limits = {'macs': truth.quantile(float(row['quantile']))}
+    own = truth.regret(int(row['row']), limits)
+    assert float(row['regret']) == pytest.approx(own, abs=1e-4)
+    looked_up = [int(i) for i in row['finalists'].split()]
+    best = truth.regret(truth.chosen(looked_up), limits)
+    assert float(row['regret_of_8']) == pytest.approx(best, abs=1e-4)
+
+
+def test_the_readme_has_the_regrets_of_the_page():
+  with (RESULTS / 'truth' / 'searches.csv').open(newline='') as file:
+    searches = list(csv.DictReader(file))
+  readme = ' '.join((RESULTS.parent / 'README.md').read_text().split())
+  said = (
+    r'finds is ([\d.]+) points .* and ([\d.]+) with eight finalists; random '
+  )
+  said += r'networks are ([\d.]+) below, and the best of eight ([\d.]+)\.'
+  numbers = re.search(said, readme).groups()
+  for method, own in ('contributions', numbers[:2]), ('random', numbers[2:]):
+    rows = [row for row in searches if row['method'] == method]
+    for key, number in zip(('regret', 'regret_of_8'), own, strict=True):
+      means = report.by_seed(rows, key).values()
+      assert f'{sum(means) / len(means):.2f}' == number
+
+
+def test_the_page_has_what_can_be_reached():
+  assert floors.report() in (RESULTS / 'truth.md').read_text()
 
 
 @pytest.mark.slow
