@@ -72,7 +72,7 @@ def test_names_of_classes_reach_a_prediction(trained, tmp_path):
   for path, image in zip(paths, pixels, strict=False):
     Image.fromarray(image).resize((31, 31)).save(path)
   before = _files(trained)
-  out = call('predict', f'--workdir={trained}', '--top=2', *paths, quick=True)
+  out = call('predict', f'--workdir={trained}', '--top=2', *paths)
   lines = out.splitlines()
   assert len(lines) == 6
   for path, label, line in zip(paths, labels, lines[::2], strict=False):
@@ -89,7 +89,7 @@ def test_int8_is_calibrated_on_training_images_of_the_run(trained, tmp_path):
   seen, test = export.images_of(dataset, 5)
   np.testing.assert_array_equal(seen, dataset.train.images)
   np.testing.assert_array_equal(test.images, dataset.test.images[:5])
-  out = call('export', f'--workdir={trained}', '--int8', quick=True)
+  out = call('export', f'--workdir={trained}', '--int8')
   folder = trained / 'export' / 'tflite_int8'
   assert f'wrote {folder / "model.tflite"}' in out
   record = json.loads((folder / 'export.json').read_text())
@@ -100,7 +100,7 @@ def test_int8_is_calibrated_on_training_images_of_the_run(trained, tmp_path):
   assert record['int8']['calibration_images'] == dataset.num_train
   path = tmp_path / 'one.png'
   Image.fromarray(_colours()[0][1]).save(path)
-  said = call('predict', f'--workdir={trained}', path, quick=True)
+  said = call('predict', f'--workdir={trained}', path)
   done = subprocess.run(
     [sys.executable, folder / 'run.py', path], capture_output=True, text=True
   )
@@ -153,7 +153,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(trained, tmp_path):
   for script, args, message in cases:
     if script == 'export' and '--format' not in str(args):
       args = [*args, '--format=stablehlo']
-    code, out, err = finish(start(script, *args, quick=True))
+    code, out, err = finish(start(script, *args))
     assert (code, out, err.count('\n')) == (1, '', 1), err
     assert err.startswith('error: ')
     assert message in err
