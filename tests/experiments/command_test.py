@@ -112,8 +112,11 @@ def test_an_error_is_one_line_on_stderr_and_a_code(searched, tmp_path):
   ends = json.loads(done.stdout)
   for (_, _, message), (code, out, err) in zip(cases, ends, strict=True):
     assert code == 1
-    assert err.startswith('error: ')
-    assert err.count('\n') == 1
-    assert message in err
+    *notes, line = err.splitlines()
+    # What is done to the images of a folder is said before.
+    assert all(note.startswith('folder:') for note in notes)
+    assert len(notes) == ('files cannot be read' in message)
+    assert line.startswith('error: ')
+    assert message in line
     assert not out
   assert before == sorted(p.stat().st_mtime_ns for p in searched.rglob('*'))

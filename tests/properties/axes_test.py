@@ -187,9 +187,9 @@ def test_what_is_no_option_is_named_with_its_place():
     Architecture(SPACE, ('5', '6', '9'))
 
 
-def test_only_chains_are_written(tmp_path):
+def test_a_space_of_your_own_is_not_written(tmp_path):
   path = tmp_path / 'architecture.json'
-  refused("got one of 'branches', a Branches", EVERY[0].save, path)
+  refused("'branches' is a Branches, which no file", EVERY[0].save, path)
   assert not path.exists()
 
 
