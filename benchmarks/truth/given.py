@@ -81,7 +81,7 @@ def finalists(ranked: Sequence[int]) -> list[int]:
   truth = table.load()
   indices = truth.indices[list(ranked)]
   found = list(ranked[:TOGETHER])
-  while len(found) < min(FINALISTS, len(ranked)):
+  while len(found) < min(FINALISTS, len(set(ranked))):
     best = truth.indices[truth.chosen(found)]
     changes = (indices != best).sum(1)
     rest = [i for i, row in enumerate(ranked) if row not in found]
