@@ -6,10 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 
 from benchmarks.truth import weights
 from nasjax import cost, data, relax, search, spaces
 from nasjax.train import cross_entropy, distill
+
+pytestmark = pytest.mark.slow
 
 SPACE = spaces.nasbench_macro(image_size=8, width=0.1)
 SIZES = {name: len(choice) for name, choice in SPACE.choices.items()}
