@@ -87,6 +87,19 @@ def test_the_readme_has_the_regrets_of_the_page():
       assert f'{sum(means) / len(means):.2f}' == number
 
 
+def test_the_page_says_how_much_of_a_limit_the_peer_uses():
+  with (RESULTS / 'truth' / 'searches.csv').open(newline='') as file:
+    peers = [row for row in csv.DictReader(file) if row['method'] == 'peer']
+  truth, low = table.load(), 0
+  for row in peers:
+    limit = truth.quantile(float(row['quantile']))
+    low += truth.costs['macs'][int(row['row'])] < 0.9 * limit
+  said = f'in {low / len(peers):.0%} of its {len(peers)} cases'.replace(
+    '%', ' %'
+  )
+  assert said in (RESULTS / 'truth.md').read_text()
+
+
 def test_the_page_has_what_can_be_reached():
   assert floors.report() in (RESULTS / 'truth.md').read_text()
 
